@@ -1,0 +1,1 @@
+"""What tokenizer recipes share: data, backbones, configuration, training state, metrics and reports."""

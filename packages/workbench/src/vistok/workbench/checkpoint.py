@@ -1,0 +1,103 @@
+"""Training checkpoints that a crash, a kill or a full disk cannot spoil: written aside, flushed, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"step-(\d{9})\.pt")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written or read; the message names the file."""
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The file of one step."""
+    return folder / f"step-{step:09d}.pt"
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> Path:
+    """Write ``state`` as the checkpoint of ``step``, atomically, and drop all but the newest ``keep``.
+
+    At every moment the folder holds only whole checkpoints: the new one is written under another name in the same folder,
+    flushed to the disk, and renamed.
+
+    Raises:
+        ValueError: ``keep`` is below 2 (a truncated newest one must leave another).
+        CheckpointError: The file cannot be written, for example on a full disk; earlier checkpoints are untouched.
+    """
+    if keep < 2:
+        raise ValueError(f"keep: expected at least 2, got {keep}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(".step-*.partial"):
+        stale.unlink(missing_ok=True)
+    path = checkpoint_path(folder, step)
+    partial = folder / f".{path.name}.partial"
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _flush_folder(folder)
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path}: could not be written ({error}); earlier checkpoints are intact") from error
+    for old in list_checkpoints(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder in the order of their steps."""
+    return sorted(path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name))
+
+
+def step_of(path: Path) -> int:
+    """The step that a checkpoint's name states."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path}: expected a name like step-000000100.pt")
+    return int(match.group(1))
+
+
+def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The newest readable checkpoint by step, as ``(step, state)``; ``None`` if the folder holds none at all.
+
+    An unreadable (for example truncated) file is reported by name and the one before it is used.
+
+    Raises:
+        CheckpointError: There are checkpoints, but none can be read.
+    """
+    paths = list_checkpoints(folder)
+    for path in reversed(paths):
+        try:
+            return step_of(path), torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            logger.warning("%s cannot be read (%s); trying the checkpoint before it", path, reason)
+    if paths:
+        raise CheckpointError(f"{folder}: none of its {len(paths)} checkpoints can be read")
+    return None
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself durable (where the platform lets a folder be opened)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

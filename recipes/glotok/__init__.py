@@ -1,0 +1,1 @@
+"""GloTok: a dual-codebook image tokenizer and its generators."""
