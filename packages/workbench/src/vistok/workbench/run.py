@@ -1,0 +1,98 @@
+"""The folder of a run: resolved configuration, environment record, metrics, checkpoints, pictures, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vistok.workbench.config import Config, ConfigError, save_config
+
+_RECORDED = (
+    "vistok-losses vistok-quantizers vistok-generators vistok-workbench vistok-recipes torch torchvision timm accelerate "
+    "datasets numpy scikit-learn torchmetrics"
+).split()
+
+
+def open_run(root: Path, name: str, config: Config, *, resume: bool, fresh: bool = False) -> Path:
+    """Make or reopen ``root/name`` and write ``config.yaml`` and ``environment.json`` into it.
+
+    Args:
+        root: Where runs live.
+        name: The run's folder.
+        config: The resolved configuration.
+        resume: Reopen an existing run; its configuration must be the same.
+        fresh: Throw an existing run away first.
+
+    Raises:
+        ConfigError: The run exists and neither ``resume`` nor ``fresh`` is set, or it was made with another configuration.
+    """
+    folder = root / name
+    saved = folder / "config.yaml"
+    if fresh and folder.exists():
+        if not saved.exists():
+            raise ConfigError(f"{folder}: not a run (no config.yaml in it), so it is not removed")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if saved.exists():
+        if not resume:
+            raise ConfigError(f"{folder}: this run exists; --resume continues it, --fresh starts it again from nothing")
+        pending = folder / "config.new.yaml"
+        save_config(config, pending)
+        same = pending.read_text() == saved.read_text()
+        if not same:
+            raise ConfigError(f"{folder}: made with another configuration (compare config.yaml with config.new.yaml)")
+        pending.unlink()
+        return folder
+    save_config(config, saved)
+    (folder / "environment.json").write_text(json.dumps(environment_record(), indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def environment_record() -> dict[str, Any]:
+    """Versions, machine and threads: what a reader needs to judge the numbers of a run."""
+    versions = {}
+    for name in _RECORDED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "cuda_devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "versions": versions,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a whole file or leave the old one: no reader ever sees half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    payload = data.encode() if isinstance(data, str) else data
+    try:
+        with partial.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""Pieces of a training loop that every recipe shares: seeds by step, learning rate by step, state that resumes exactly."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol
+
+import torch
+
+from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class Interrupted(RuntimeError):
+    """The run was asked to stop; everything up to the named step is saved."""
+
+
+class Stateful(Protocol):
+    """Anything with a state to save: models, optimizers, weight averages."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state_dict: Any) -> Any: ...  # noqa: D102
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """Seed torch's global generator for one step and return a generator for explicit draws.
+
+    All randomness of a step follows from ``(seed, step, rank)``, so a resumed run needs no generator state: step 100 draws the
+    same numbers whether or not steps 0 to 99 ran in this process.
+    """
+    mixed = (seed * 1_000_003 + step) * 4_099 + rank
+    torch.manual_seed(mixed)
+    return torch.Generator().manual_seed(mixed ^ 0x5DEECE66D)
+
+
+def scheduled_rate(
+    step: int, steps: int, *, peak: float, final: float = 0.0, warmup_steps: int = 0, decay_start: float = 1.0
+) -> float:
+    """Learning rate of a step: linear warm-up, constant, then a cosine from ``decay_start * steps`` down to ``final``."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    begin = decay_start * steps
+    if step < begin or begin >= steps:
+        return peak
+    fraction = (step - begin) / (steps - begin)
+    return final + (peak - final) * 0.5 * (1.0 + math.cos(math.pi * fraction))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give all parameter groups one learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+class TrainState:
+    """What must survive a kill: named stateful objects and the number of steps done.
+
+    Args:
+        folder: Where the checkpoints go.
+        objects: Models, optimizers, averages by name; unwrapped (not the DDP wrappers).
+        every: Steps between checkpoints.
+        writes: Whether this process writes (the main one); all processes read.
+    """
+
+    def __init__(self, folder: Path, objects: Mapping[str, Stateful], *, every: int, writes: bool) -> None:
+        self.folder = folder
+        self.objects = dict(objects)
+        self.every = every
+        self.writes = writes
+
+    def resume(self) -> int:
+        """Load the newest readable checkpoint and return its step; 0 if there is none."""
+        found = load_latest_checkpoint(self.folder)
+        if found is None:
+            return 0
+        step, state = found
+        for name, item in self.objects.items():
+            item.load_state_dict(state[name])
+        logger.info("resumed %s from step %d", self.folder, step)
+        return step
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint of ``step``."""
+        if self.writes:
+            save_checkpoint(self.folder, step, {name: item.state_dict() for name, item in self.objects.items()})
+
+    def after_step(self, step: int, steps: int, stop: StopSignal) -> None:
+        """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`)."""
+        if stop.requested or step % self.every == 0 or step == steps:
+            self.save(step)
+        if stop.requested and step < steps:
+            raise Interrupted(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")
+
+
+class StopSignal:
+    """Turn the first Ctrl-C or SIGTERM into a request that the loop answers after the current step; the second one kills."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignal:
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._ask)
+        except ValueError:  # not the main thread: signals stay as they are
+            self._previous.clear()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        logger.warning("stopping after this step; interrupt again to stop at once")
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

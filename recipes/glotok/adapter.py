@@ -1,0 +1,61 @@
+"""From the shared features to one branch's code space (FQGAN's adapter)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glotok.autoencoder import group_norm
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm self-attention and MLP (x4). ``(B, N, C) -> (B, N, C)``."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class Adapter(nn.Module):
+    """Learned positions, transformer blocks, then GN-swish-conv and a 1x1 convolution to the code dimension.
+
+    ``(B, in_channels, h, w) -> (B, code_dim, h, w)``. The positions are those of a ``grid_size`` square and are interpolated
+    to any other grid. ``depth=0`` leaves only the convolutions.
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, code_dim: int, grid_size: int, *, depth: int, num_heads: int
+    ) -> None:
+        super().__init__()
+        if depth:
+            self.positions = nn.Parameter(0.02 * torch.randn(1, in_channels, grid_size, grid_size))
+            self.norm_in = nn.LayerNorm(in_channels)
+            self.blocks = nn.Sequential(*(TransformerBlock(in_channels, num_heads) for _ in range(depth)))
+            self.norm_out = nn.LayerNorm(in_channels)
+        self.depth = depth
+        self.norm = group_norm(in_channels)
+        self.conv = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
+        self.to_code = nn.Conv2d(hidden_channels, code_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.depth:
+            h, w = x.shape[-2:]
+            positions = self.positions
+            if positions.shape[-2:] != (h, w):
+                positions = F.interpolate(positions, size=(h, w), mode="bicubic", align_corners=False)
+            tokens = (x + positions).flatten(2).transpose(1, 2)
+            tokens = self.norm_out(self.blocks(self.norm_in(tokens)))
+            x = tokens.transpose(1, 2).unflatten(2, (h, w))
+        return self.to_code(self.conv(F.silu(self.norm(x))))  # type: ignore[no-any-return]

@@ -1,0 +1,203 @@
+"""The configuration of a GloTok run: one class a section, one YAML file a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vistok.workbench.config import Config, ConfigError, load_config
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class DataConfig(Config):
+    """Which images."""
+
+    source: str = "digits"  # "digits" (embedded), an image folder, Parquet, or the id of a hub data set
+    image_size: int = Field(32, ge=8)
+    horizontal_flip: bool = False
+    max_unreadable: int = Field(10, ge=0)
+
+
+class TeacherConfig(Config):
+    """Where the teacher's token set comes from."""
+
+    source: Literal["backbone", "checkpoint"] = "backbone"
+    backbone: str = "lite0"
+    image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
+    num_images: int = Field(1000, ge=1)  # drawn from the training images
+    pool_grid: int = Field(4, ge=1)  # each image gives pool_grid x pool_grid vectors
+    checkpoint: str | None = None  # with source "checkpoint": a .safetensors or .pt file ...
+    key: str | None = None  # ... and the name of a 2-D tensor in it
+
+    @model_validator(mode="after")
+    def _checkpoint_has_a_key(self) -> TeacherConfig:
+        if self.source == "checkpoint" and not (self.checkpoint and self.key):
+            raise ValueError("source checkpoint needs both checkpoint and key")
+        return self
+
+
+class TokenizerConfig(Config):
+    """The network."""
+
+    base_channels: int = Field(128, ge=4)
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    num_blocks: int = Field(2, ge=1)
+    adapter_depth: int = Field(6, ge=0)
+    adapter_heads: int = Field(8, ge=1)
+    latent_channels: int = Field(256, ge=8)  # between the adapters' blocks and the codes, and at the decoder's input
+    image_size: int = Field(256, ge=8)  # of training; other sizes interpolate the learned positions
+    code_dim: int = Field(8, ge=2)
+    semantic_codebook_size: int = Field(4096, ge=2)
+    visual_codebook_size: int = Field(12288, ge=2)
+    residual_width: int = Field(256, ge=8)
+    residual_heads: int = Field(8, ge=1)
+    residual: bool = True
+
+    @property
+    def stride(self) -> int:
+        """Pixels a token spans along each side."""
+        return int(2 ** (len(self.multipliers) - 1))
+
+    @property
+    def grid_size(self) -> int:
+        """Tokens along each side at the training resolution."""
+        return self.image_size // self.stride
+
+    @model_validator(mode="after")
+    def _image_is_a_multiple_of_the_stride(self) -> TokenizerConfig:
+        if self.image_size % self.stride:
+            raise ValueError(f"image_size: expected a multiple of the stride {self.stride}, got {self.image_size}")
+        return self
+
+
+class LossConfig(Config):
+    """Equation 13: the weights, and what each term leaves open."""
+
+    reconstruction_weight: float = Field(1.0, ge=0)
+    quantization_weight: float = Field(1.0, ge=0)
+    beta: float = Field(0.25, ge=0)
+    perceptual_weight: float = Field(1.0, ge=0)
+    perceptual_stages: int = Field(3, ge=1)
+    perceptual_images: int = Field(0, ge=0)  # images of each micro-batch that the perceptual term sees; 0: all
+    perceptual_backbone: str = "lite0"
+    adversarial_weight: float = Field(0.5, ge=0)
+    adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
+    discriminator_start: int = Field(20_000, ge=0)
+    residual_weight: float = Field(0.5, ge=0)
+    histogram_weight: float = Field(0.01, ge=0)
+    histogram_bins: int = Field(40, ge=2)
+    histogram_alpha: float = Field(190.0, gt=0)
+    histogram_norm: Literal["l1", "l2"] = "l1"
+
+
+class DiscriminatorConfig(Config):
+    """PatchGAN."""
+
+    base_channels: int = Field(64, ge=4)
+    num_layers: int = Field(3, ge=1)
+    norm: Literal["batch", "group", "none"] = "batch"
+
+
+class TrainConfig(Config):
+    """One optimisation: of the tokenizer or of the generator."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
+    accumulation: int = Field(1, ge=1)  # micro-batches a step
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to final_learning_rate
+    final_learning_rate: float = Field(0.0, ge=0)
+    clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: no average of the weights
+    mixed_precision: Literal["no", "bf16"] = "no"
+    checkpoint_every: int = Field(1000, ge=1)
+    log_every: int = Field(50, ge=1)
+
+
+class TokenizerTrainConfig(TrainConfig):
+    """The tokenizer's optimisation, and how its codebooks are kept alive."""
+
+    revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
+    revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
+
+
+class GeneratorConfig(Config):
+    """xAR on the channel-concatenated codes."""
+
+    width: int = Field(768, ge=8)
+    depth: int = Field(16, ge=2)
+    num_heads: int = Field(12, ge=1)
+    cell_size: int = Field(8, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    label_dropout: float = Field(0.1, ge=0, le=1)
+    snap: bool = True  # replace each sampled half by its nearest code before the residual modules and the decoder
+
+
+class SampleConfig(Config):
+    """How images are drawn."""
+
+    num_samples: int = Field(500, ge=1)
+    num_steps: int = Field(40, ge=1)  # of the solver, a cell
+    guidance: float = Field(2.7, ge=1)
+    batch_size: int = Field(100, ge=1)
+
+
+class EvaluateConfig(Config):
+    """What is measured."""
+
+    backbone: str = "lite0"
+    image_size: int = Field(128, ge=32)
+    uniformity_points: int = Field(1000, ge=50)
+    uniformity_repeats: int = Field(1, ge=1)
+
+
+class GloTokConfig(Config):
+    """A whole run."""
+
+    name: str = "demo"
+    seed: int = Field(0, ge=0)
+    data: DataConfig = DataConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    losses: LossConfig = LossConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    train: TokenizerTrainConfig
+    generator: GeneratorConfig = GeneratorConfig()
+    train_generator: TrainConfig
+    sample: SampleConfig = SampleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _images_fit_the_network(self) -> GloTokConfig:
+        if self.data.image_size != self.tokenizer.image_size:
+            raise ValueError(
+                f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, got {self.tokenizer.image_size}"
+            )
+        if self.tokenizer.grid_size % self.generator.cell_size:
+            raise ValueError(
+                f"generator.cell_size: expected a divisor of the token grid {self.tokenizer.grid_size}, "
+                f"got {self.generator.cell_size}"
+            )
+        return self
+
+
+def find_config(name: str) -> Path:
+    """The file of a shipped configuration by its name, or the file at that path."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    shipped = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    if name not in shipped:
+        raise ConfigError(f"config {name!r}: expected a .yaml file or one of {', '.join(shipped)}")
+    return CONFIGS / f"{name}.yaml"
+
+
+def load(name: str, overrides: tuple[str, ...] = ()) -> GloTokConfig:
+    """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
+    return load_config(GloTokConfig, find_config(name), overrides)

@@ -1,0 +1,157 @@
+"""GloTok: one convolutional encoder, a semantic and a visual codebook, residual recovery, one decoder (paper, section 3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from glotok.adapter import Adapter
+from glotok.autoencoder import Decoder, Encoder, to_channels_last
+from glotok.config import TokenizerConfig
+from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
+
+
+class Tokens(NamedTuple):
+    """The indices of one batch of images, each ``(B, h, w)`` int64."""
+
+    semantic: Tensor
+    visual: Tensor
+
+
+class Branch(NamedTuple):
+    """One codebook's side of a training pass, for the losses. All ``(B, d, h, w)`` but ``indices (B, h, w)``."""
+
+    features: Tensor  # Z in code space (unit vectors), before quantization
+    codes: Tensor  # the chosen codes, with gradient to the codebook
+    indices: Tensor
+    residual: Tensor  # R(sg[codes]): what the residual loss trains
+
+
+class Training(NamedTuple):
+    """What the training step needs of one pass."""
+
+    reconstruction: Tensor
+    semantic: Branch
+    visual: Branch
+
+
+class GloTok(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="vistok",
+    coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},  # type: ignore[dict-item]
+):
+    """The tokenizer. Images are ``(B, 3, H, W)`` in [-1, 1] with H and W multiples of the stride.
+
+    The decoder and the generators see the branches concatenated as [visual, semantic].
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.base_channels, config.multipliers, config.num_blocks)
+
+        def adapter() -> Adapter:
+            return Adapter(
+                self.encoder.out_channels,
+                config.latent_channels,
+                config.code_dim,
+                config.grid_size,
+                depth=config.adapter_depth,
+                num_heads=config.adapter_heads,
+            )
+
+        def recovery() -> ResidualRecovery:
+            return ResidualRecovery(
+                config.code_dim, (config.grid_size, config.grid_size), width=config.residual_width, num_heads=config.residual_heads
+            )
+
+        self.semantic_adapter = adapter()
+        self.visual_adapter = adapter()
+        self.quantizer = DualQuantizer(config.semantic_codebook_size, config.visual_codebook_size, config.code_dim)
+        self.semantic_recovery = recovery() if config.residual else None
+        self.visual_recovery = recovery() if config.residual else None
+        self.post_quantization = nn.Conv2d(2 * config.code_dim, config.latent_channels, 1)
+        self.decoder = Decoder(config.latent_channels, config.base_channels, config.multipliers, config.num_blocks)
+        self.to(memory_format=torch.channels_last)
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The continuous features Z_sem, Z_vis ``(B, d, h, w)`` before quantization."""
+        self._check_images(images)
+        z = self.encoder(to_channels_last(images))
+        return self.semantic_adapter(z), self.visual_adapter(z)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tokens:
+        """Images to tokens."""
+        semantic, visual = self.quantizer(*self.features(images))
+        return Tokens(semantic.indices, visual.indices)
+
+    def codes(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """The codes q_sem, q_vis ``(B, d, h, w)`` of tokens."""
+        return self.quantizer.indices_to_codes(tokens.semantic, tokens.visual)
+
+    @torch.no_grad()
+    def latents(self, tokens: Tokens) -> Tensor:
+        """What generators of continuous latents learn: the pre-residual codes as [visual, semantic] ``(B, 2 d, h, w)``."""
+        semantic, visual = self.codes(tokens)
+        return torch.cat([visual, semantic], dim=1)
+
+    @torch.no_grad()
+    def snap(self, latents: Tensor) -> Tokens:
+        """The tokens nearest to (generated) latents ``(B, 2 d, h, w)``."""
+        visual, semantic = latents.chunk(2, dim=1)
+        quantized = self.quantizer(semantic, visual)
+        return Tokens(quantized[0].indices, quantized[1].indices)
+
+    def decode_codes(self, semantic: Tensor, visual: Tensor) -> Tensor:
+        """Codes ``(B, d, h, w)`` to images: residual recovery (equations 8, 9, 11, 12), concatenation, decoder."""
+        if self.semantic_recovery is not None and self.visual_recovery is not None:
+            semantic = semantic + self.semantic_recovery(semantic)
+            visual = visual + self.visual_recovery(visual)
+        return self.decoder(self.post_quantization(torch.cat([visual, semantic], dim=1)))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def decode(self, tokens: Tokens) -> Tensor:
+        """Tokens to images, clamped to [-1, 1]."""
+        return self.decode_codes(*self.codes(tokens)).float().clamp(-1, 1)
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Unscaled latents to images without snapping them to codes; each half is only normalised."""
+        visual, semantic = latents.chunk(2, dim=1)
+        return self.decode_codes(F.normalize(semantic, dim=1), F.normalize(visual, dim=1)).float().clamp(-1, 1)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images through their tokens."""
+        return self.decode(self.encode(images))
+
+    def forward(self, images: Tensor) -> Training:
+        """One training pass; see :class:`Training`."""
+        z_semantic, z_visual = self.features(images)
+        semantic, visual = self.quantizer(z_semantic, z_visual)
+        reconstruction = self.decode_codes(semantic.quantized, visual.quantized)
+        return Training(
+            reconstruction,
+            _branch(self.quantizer.semantic.to_code_space(z_semantic), semantic, self.semantic_recovery),
+            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery),
+        )
+
+    def _check_images(self, images: Tensor) -> None:
+        stride = self.config.stride
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images: expected (B, 3, H, W), got {tuple(images.shape)}")
+        height, width = images.shape[-2:]
+        if height % stride or width % stride or not height or not width:
+            fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))
+            raise ValueError(f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit")
+
+
+def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None) -> Branch:
+    codes = quantized.codes
+    residual = torch.zeros_like(codes) if recovery is None else recovery(codes.detach())
+    return Branch(features, codes, quantized.indices, residual)
