@@ -1,0 +1,36 @@
+"""Between the caller's layout and rows of channels."""
+
+import torch
+from torch import Tensor
+
+
+def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless ``z`` is a float tensor with ``channels`` at ``channel_dim``."""
+    if not isinstance(z, Tensor) or not z.is_floating_point():
+        got = z.dtype if isinstance(z, Tensor) else type(z).__name__
+        raise TypeError(f"{owner}: z must be a floating-point tensor, got {got}")
+    if z.ndim < 2 or not -z.ndim <= channel_dim < z.ndim:
+        raise ValueError(
+            f"{owner}: z must have at least 2 dimensions and a dimension {channel_dim} (channel_dim), "
+            f"got shape {tuple(z.shape)}"
+        )
+    if z.shape[channel_dim] != channels:
+        raise ValueError(
+            f"{owner}: z must have {channels} channels at channel_dim={channel_dim}, got shape {tuple(z.shape)}"
+        )
+
+
+def check_indices(indices: Tensor, owner: str) -> None:
+    """Raise ``TypeError`` unless ``indices`` is an integer tensor."""
+    if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
+        raise TypeError(f"{owner}: indices must be an integer tensor, got {indices.dtype}")
+
+
+def channels_last(z: Tensor, channel_dim: int) -> Tensor:
+    """Move the channels to the last dimension."""
+    return z.movedim(channel_dim, -1)
+
+
+def channels_back(rows: Tensor, channel_dim: int) -> Tensor:
+    """Undo :func:`channels_last`."""
+    return rows.movedim(-1, channel_dim)

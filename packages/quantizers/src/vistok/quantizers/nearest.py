@@ -1,0 +1,104 @@
+"""Nearest-code search in blocks: nothing of size tokens x codes is ever held."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vistok.quantizers._unit import unit
+
+Metric = Literal["cosine", "euclidean"]
+GROUP = 32
+"""Codes whose best score is found by one vectorised maximum; the winner is looked for only inside its group."""
+
+
+def nearest_codes(
+    rows: Tensor,
+    codebook: Tensor,
+    *,
+    metric: Metric = "euclidean",
+    token_block: int | None = None,
+    code_block: int | None = None,
+) -> Tensor:
+    r"""Find the code nearest to each row.
+
+    .. math::
+        i(z) = \arg\max_k \; z \cdot c_k - \tfrac12 \lVert c_k \rVert^2 \quad\text{(euclidean)}, \qquad
+        i(z) = \arg\max_k \; \frac{z \cdot c_k}{\lVert c_k \rVert} \quad\text{(cosine)}
+
+    The largest score of every group of 32 neighbouring codes is taken first (a maximum without positions is
+    the fast one), the best group is chosen, and only its codes are scored again to find the winner.
+
+    Source:
+        van den Oord et al. 2017, arXiv:1711.00937, Eq. 1; cosine as in Yu et al. 2021, arXiv:2110.04627, Sec. 3.2.
+
+    Args:
+        rows: Vectors to look up.
+        codebook: The codes. A zero code counts as a vector of cosine 0 to everything.
+        metric: ``"euclidean"`` or ``"cosine"``.
+        token_block: Rows scored at a time; the default suits the device.
+        code_block: Codes scored at a time, rounded up to a multiple of 32; the default suits the device.
+
+    Shape:
+        - rows: ``(n, d)``, any float dtype, ``n`` may be 0.
+        - codebook: ``(K, d)``, any float dtype.
+        - result: ``(n,)``, int64.
+
+    Range:
+        ``0 .. K - 1``, also for input that is not finite. Of equal scores the lowest index wins. The result does
+        not depend on the block sizes (scores that differ by float32 rounding only count as equal).
+
+    Gradient:
+        None; the search runs in float32 inside any autocast.
+
+    Raises:
+        ValueError: the shapes do not fit, the codebook is empty, a block size is not positive or the metric unknown.
+
+    Example:
+        >>> import torch
+        >>> nearest_codes(torch.tensor([[0.9, 0.1], [0.0, -2.0]]), torch.tensor([[1.0, 0.0], [0.0, -1.0]]))
+        tensor([0, 1])
+    """
+    _check(rows, codebook, metric, token_block, code_block)
+    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
+        rows, codebook = rows.float(), codebook.float()
+        if metric == "cosine":
+            codebook = unit(codebook)
+            bias = codebook.new_zeros(codebook.shape[0], 1)
+        else:
+            bias = codebook.square().sum(1, keepdim=True).mul_(-0.5)
+        small = rows.device.type == "cpu"
+        token_block = token_block or (256 if small else 4096)
+        code_block = -(-(code_block or (1024 if small else 4096)) // GROUP) * GROUP
+        blocks = [_search(part, codebook, bias, code_block) for part in rows.split(token_block)]
+        return torch.cat(blocks)
+
+
+def _search(rows: Tensor, codebook: Tensor, bias: Tensor, code_block: int) -> Tensor:
+    """Search one block of rows: best score of each group of codes, best group, best code inside it."""
+    size, full = codebook.shape[0], codebook.shape[0] // GROUP * GROUP
+    columns = rows.t()
+    tops = []
+    for start in range(0, full, code_block):
+        stop = min(start + code_block, full)
+        scores = torch.addmm(bias[start:stop], codebook[start:stop], columns)
+        tops.append(scores.view(-1, GROUP, rows.shape[0]).amax(1))
+    if full < size:
+        tops.append(torch.addmm(bias[full:], codebook[full:], columns).amax(0, keepdim=True))
+    group = torch.cat(tops).max(0).indices
+    members = (group.unsqueeze(1) * GROUP + torch.arange(GROUP, device=rows.device)).clamp_max_(size - 1)
+    again = torch.baddbmm(bias[members], codebook[members], rows.unsqueeze(2)).squeeze(2)
+    return members.gather(1, again.max(1).indices.unsqueeze(1)).squeeze(1)
+
+
+def _check(rows: Tensor, codebook: Tensor, metric: str, token_block: int | None, code_block: int | None) -> None:
+    if rows.ndim != 2 or codebook.ndim != 2 or rows.shape[1] != codebook.shape[1] or codebook.shape[0] == 0:
+        raise ValueError(
+            f"nearest_codes: rows must be (n, d) and codebook (K, d) with K > 0, "
+            f"got {tuple(rows.shape)} and {tuple(codebook.shape)}"
+        )
+    if metric not in ("cosine", "euclidean"):
+        raise ValueError(f"nearest_codes: metric must be 'cosine' or 'euclidean', got {metric!r}")
+    for name, value in (("token_block", token_block), ("code_block", code_block)):
+        if value is not None and value < 1:
+            raise ValueError(f"nearest_codes: {name} must be at least 1, got {value}")

@@ -1,0 +1,30 @@
+"""The one return type of every quantizer."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Quantized(NamedTuple):
+    r"""What every quantizer returns, in training and in evaluation.
+
+    Attributes:
+        quantized: Straight-through features for the decoder: the value of ``codes``, the gradient goes to the
+            encoder. Same shape and dtype as the input.
+        codes: The same values without an estimator: the gradient goes to the codebook, if it is learned by
+            gradient. Feed these to losses. Same shape and dtype as the input.
+        indices: ``int64``, the shape of the input without its channel dimension; quantizers with several
+            indices a token add them as the last dimension.
+    """
+
+    quantized: Tensor
+    codes: Tensor
+    indices: Tensor
+
+
+def straight_through(z: Tensor, codes: Tensor) -> Tensor:
+    """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``.
+
+    Where ``z`` is not finite the result is NaN, so that the training step sees it.
+    """
+    return codes.detach() + (z - z.detach())

@@ -1,0 +1,96 @@
+"""Predict what quantization lost."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vistok.quantizers._rows import check_features
+
+
+class ResidualRecovery(nn.Module):
+    r"""Predict the residual of a grid of codes with one transformer block.
+
+    .. math::
+        r = W_{out}\, \mathrm{LN}(\mathrm{Block}(W_{in}\, q + p)), \qquad \hat z = q + r
+
+    ``Block`` is pre-norm self-attention and a GELU MLP over all positions, ``p`` are learned positions. ``W_out``
+    starts at zero, so training starts from the plain quantizer. The module returns ``r``; the caller adds it.
+
+    Source:
+        GloTok, Sec. 3.4, Eq. 9 (one transformer block). The paper does not give its size: one block at 8 channels
+        would be degenerate, so the block works at ``width`` between two linear layers.
+
+    Args:
+        code_dim: Channels of a code.
+        grid: ``(height, width)`` of the code grid, fixed by the learned positions.
+        width: Channels inside the block.
+        heads: Attention heads; divides ``width``.
+        mlp_ratio: Hidden channels of the MLP over ``width``.
+
+    Shape:
+        - quantized: ``(B, code_dim, height, width)``, any float dtype.
+        - residual: the same shape, dtype of the input.
+
+    Range:
+        Real; exactly 0 right after construction.
+
+    Gradient:
+        To the input and to all parameters. Right after construction only the last layer receives a gradient.
+
+    Raises:
+        ValueError: sizes are not positive or ``heads`` does not divide ``width`` (at construction); the channels
+            or the grid differ from the arguments (at call).
+        TypeError: the input is not floating point.
+
+    Distributed:
+        No collectives.
+
+    Example:
+        >>> import torch
+        >>> recover = ResidualRecovery(8, (4, 4), width=32, heads=4)
+        >>> recover(torch.randn(2, 8, 4, 4)).abs().max().item()
+        0.0
+    """
+
+    def __init__(
+        self, code_dim: int, grid: tuple[int, int], *, width: int = 256, heads: int = 8, mlp_ratio: int = 4
+    ) -> None:
+        super().__init__()
+        if min(code_dim, *grid, width, heads, mlp_ratio) < 1 or width % heads:
+            raise ValueError(
+                f"ResidualRecovery: all sizes must be at least 1 and heads must divide width, got code_dim={code_dim}, "
+                f"grid={tuple(grid)}, width={width}, heads={heads}, mlp_ratio={mlp_ratio}"
+            )
+        self.code_dim, self.grid, self.heads = code_dim, (grid[0], grid[1]), heads
+        self.project_in = nn.Linear(code_dim, width)
+        self.positions = nn.Parameter(torch.empty(grid[0] * grid[1], width).normal_(std=0.02))
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
+        self.norm_out = nn.LayerNorm(width)
+        self.project_out = nn.Linear(width, code_dim)
+        nn.init.zeros_(self.project_out.weight)
+        nn.init.zeros_(self.project_out.bias)
+
+    def forward(self, quantized: Tensor) -> Tensor:
+        """Return the predicted residual of ``quantized``."""
+        check_features(quantized, 1, self.code_dim, "ResidualRecovery")
+        if tuple(quantized.shape[2:]) != self.grid:
+            raise ValueError(
+                f"ResidualRecovery: the positions were learned for a {self.grid[0]}x{self.grid[1]} grid, "
+                f"got shape {tuple(quantized.shape)}"
+            )
+        x = self.project_in(quantized.flatten(2).transpose(1, 2)) + self.positions
+        x = x + self._attend(self.norm_attention(x))
+        x = x + self.mlp(self.norm_mlp(x))
+        residual: Tensor = self.project_out(self.norm_out(x))
+        return residual.transpose(1, 2).reshape(quantized.shape).to(quantized.dtype)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.attention_out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        return out
