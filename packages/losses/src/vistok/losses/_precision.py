@@ -1,0 +1,14 @@
+"""The float32 island: every loss computes in float32 or wider, whatever autocast says outside."""
+
+import torch
+from torch import Tensor
+
+
+def autocast_off(tensor: Tensor) -> torch.autocast:
+    """Return a context that switches autocast off on the device of ``tensor``."""
+    return torch.autocast(device_type=tensor.device.type, enabled=False)
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` in float32, or unchanged when it is float64."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
