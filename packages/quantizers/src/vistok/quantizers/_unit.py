@@ -8,4 +8,5 @@ SMALLEST_LENGTH = 1e-8
 
 def unit(x: Tensor) -> Tensor:
     """Divide by the length along the last dimension; the zero vector stays zero and its gradient stays finite."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(SMALLEST_LENGTH)
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / length.clamp_min(SMALLEST_LENGTH)

@@ -17,7 +17,7 @@ class ResidualRecovery(nn.Module):
     starts at zero, so training starts from the plain quantizer. The module returns ``r``; the caller adds it.
 
     Source:
-        GloTok, Sec. 3.4, Eq. 9 (one transformer block). The paper does not give its size: one block at 8 channels
+        GloTok, Sec. 3.3, Eq. 8, 9, 11 and 12 (one transformer block). The paper does not give its size: one block at 8 channels
         would be degenerate, so the block works at ``width`` between two linear layers.
 
     Args:

@@ -120,7 +120,7 @@ class VectorQuantizer(nn.Module):
 
     @property
     def codebook(self) -> Tensor:
-        """The ``(K, d)`` rows as stored, a parameter when learned by gradient; cosine codes are these at unit length."""
+        """The ``(K, d)`` rows as stored, a parameter when learned by gradient; cosine codes are their directions."""
         return self.weight
 
     def to_code_space(self, z: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class VectorQuantizer(nn.Module):
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
 
     def freeze(self) -> None:
-        """Stop all learning of the codebook until :meth:`unfreeze`; not in the state dict, so call it again on resume."""
+        """Stop all learning of the codebook until :meth:`unfreeze`. Not in the state dict: call it again on resume."""
         self.frozen = True
         if self.learning == "gradient":
             self.weight.requires_grad_(False)
