@@ -1,0 +1,17 @@
+"""Images for training and evaluation: load any image data set, split it, and address its batches by step."""
+
+from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
+from vistok.workbench.data.loading import ImageSplits, load_images
+from vistok.workbench.data.resize import decode_image, resize_and_crop
+
+__all__ = [
+    "ImageSet",
+    "ImageSplits",
+    "Images",
+    "LazyImageSet",
+    "batch_indices",
+    "decode_image",
+    "load_images",
+    "resize_and_crop",
+]

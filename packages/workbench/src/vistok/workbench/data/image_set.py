@@ -1,0 +1,215 @@
+"""Data sets of equally sized images: in memory, or decoded when asked for, behind the same few members."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+_DECODING_THREADS = 4
+
+
+class Images(Protocol):
+    """What :class:`ImageSet` and :class:`LazyImageSet` share, and all that training and evaluation use."""
+
+    @property
+    def name(self) -> str:
+        """What reports call the data set."""
+
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)``, int64, indices into ``class_names``."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the unreadable images met so far."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images held in memory as 8-bit pixels.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8, square.
+        labels: ``(N,)``, int64, indices into ``class_names``.
+        class_names: One name a class.
+        name: What reports call the data set.
+        skipped: Names of the images that could not be read and are not in ``images``.
+
+    Shape:
+        - ``batch(indices)``: ``(B, C, H, W)``, float32.
+
+    Range:
+        ``batch`` gives ``pixel / 127.5 - 1``, in ``[-1, 1]``.
+
+    Raises:
+        ValueError: Images are not square uint8 ``(N, C, H, W)``, or labels do not fit them or the class names.
+
+    Example:
+        >>> pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
+        >>> digits = ImageSet(pixels, torch.tensor([0, 1]), ("black", "white"), "two pixels")
+        >>> digits.batch([1, 0]).flatten().tolist()
+        [1.0, -1.0]
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    name: str
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.images.shape)
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[2] != shape[3]:
+            raise ValueError(f"images must be square uint8 (N, C, H, W), got {self.images.dtype} {shape}")
+        if self.labels.dtype != torch.int64 or tuple(self.labels.shape) != shape[:1]:
+            raise ValueError(f"labels must be int64 ({shape[0]},), got {self.labels.dtype} {tuple(self.labels.shape)}")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise ValueError(f"labels must be 0 to {len(self.class_names) - 1}, got up to {int(self.labels.max())}")
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return self.images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side."""
+        return self.images.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``."""
+        return _to_unit_range(self.images[torch.as_tensor(indices, dtype=torch.int64)])
+
+
+class LazyImageSet:
+    """Images decoded each time they are asked for, for data sets that do not fit in memory.
+
+    An image that turns out to be unreadable is replaced by the next readable one of the set (under its own label still:
+    :meth:`batch` knows no labels), and named in ``skipped``.
+
+    Args:
+        decode: Gives the pixels ``(3, H, W)`` (uint8) of one index, or raises ValueError when it cannot be read.
+        item_name: Gives the name of one index, for messages.
+        labels: ``(N,)``, int64.
+        class_names: One name a class.
+        name: What reports call the data set.
+        image_size: Pixels a side.
+        max_unreadable: Unreadable images accepted before an error.
+
+    Shape:
+        - ``batch(indices)``: ``(B, 3, H, W)``, float32.
+
+    Range:
+        As :class:`ImageSet`; equal to it for the same files.
+
+    Raises:
+        ValueError: From :meth:`batch` and :meth:`in_memory`, when more than ``max_unreadable`` images, or all, could
+            not be read.
+
+    Example:
+        >>> white = torch.full((3, 2, 2), 255, dtype=torch.uint8)
+        >>> lazy = LazyImageSet(
+        ...     lambda index: white,
+        ...     str,
+        ...     labels=torch.zeros(4, dtype=torch.int64),
+        ...     class_names=("all",),
+        ...     name="four white images",
+        ...     image_size=2,
+        ...     max_unreadable=0,
+        ... )
+        >>> len(lazy), lazy.batch([3]).shape, lazy.in_memory().images.shape
+        (4, torch.Size([1, 3, 2, 2]), torch.Size([4, 3, 2, 2]))
+    """
+
+    channels = 3
+
+    def __init__(
+        self,
+        decode: Callable[[int], Tensor],
+        item_name: Callable[[int], str],
+        *,
+        labels: Tensor,
+        class_names: tuple[str, ...],
+        name: str,
+        image_size: int,
+        max_unreadable: int,
+    ) -> None:
+        self.labels, self.class_names, self.name, self.image_size = labels, class_names, name, image_size
+        self._decode, self._item_name, self._max_unreadable = decode, item_name, max_unreadable
+        self._unreadable: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the unreadable images met so far."""
+        return tuple(self._unreadable[index] for index in sorted(self._unreadable))
+
+    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Images ``(B, 3, H, W)`` of these indices, float32 in ``[-1, 1]``."""
+        wanted = torch.as_tensor(indices, dtype=torch.int64).tolist()
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+            return _to_unit_range(torch.stack(list(pool.map(self._next_readable, wanted))))
+
+    def in_memory(self) -> ImageSet:
+        """All readable images, decoded now and kept."""
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+            decoded = pool.map(self._pixels, range(len(self)))
+            progress = tqdm(decoded, total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
+            readable = [(index, pixels) for index, pixels in enumerate(progress) if pixels is not None]
+        if not readable:
+            raise ValueError(f"data set {self.name!r} has no readable image")
+        labels = self.labels[[index for index, _ in readable]]
+        images = torch.stack([pixels for _, pixels in readable])
+        return ImageSet(images, labels, self.class_names, self.name, self.skipped)
+
+    def _next_readable(self, index: int) -> Tensor:
+        for candidate in range(index, index + len(self)):
+            pixels = self._pixels(candidate % len(self))
+            if pixels is not None:
+                return pixels
+        raise ValueError(f"data set {self.name!r} has no readable image")
+
+    def _pixels(self, index: int) -> Tensor | None:
+        """Pixels of one image, or ``None`` for an unreadable one as long as those are within the limit."""
+        if index in self._unreadable:
+            return None
+        try:
+            return self._decode(index)
+        except ValueError as error:
+            self._unreadable[index] = f"{self._item_name(index)} ({error})"
+        if len(self._unreadable) > self._max_unreadable:
+            raise ValueError(
+                f"data set {self.name!r}: more than max_unreadable={self._max_unreadable} images could not be read, "
+                f"first: {'; '.join(self.skipped[:3])}"
+            )
+        return None
+
+
+def _to_unit_range(pixels: Tensor) -> Tensor:
+    return pixels.to(torch.float32).div_(127.5).sub_(1.0)
