@@ -8,6 +8,7 @@ from torch import Tensor
 from vistok.quantizers._unit import unit
 
 Metric = Literal["cosine", "euclidean"]
+Search = Literal["cosine", "euclidean", "dot"]
 GROUP = 32
 """Codes whose best score is found by one vectorised maximum; the winner is looked for only inside its group."""
 
@@ -16,7 +17,7 @@ def nearest_codes(
     rows: Tensor,
     codebook: Tensor,
     *,
-    metric: Metric = "euclidean",
+    metric: Search = "euclidean",
     token_block: int | None = None,
     code_block: int | None = None,
 ) -> Tensor:
@@ -24,7 +25,8 @@ def nearest_codes(
 
     .. math::
         i(z) = \arg\max_k \; z \cdot c_k - \tfrac12 \lVert c_k \rVert^2 \quad\text{(euclidean)}, \qquad
-        i(z) = \arg\max_k \; \frac{z \cdot c_k}{\lVert c_k \rVert} \quad\text{(cosine)}
+        i(z) = \arg\max_k \; \frac{z \cdot c_k}{\lVert c_k \rVert} \quad\text{(cosine)}, \qquad
+        i(z) = \arg\max_k \; z \cdot c_k \quad\text{(dot)}
 
     The largest score of every group of 32 neighbouring codes is taken first (a maximum without positions is
     the fast one), the best group is chosen, and only its codes are scored again to find the winner.
@@ -35,7 +37,7 @@ def nearest_codes(
     Args:
         rows: Vectors to look up.
         codebook: The codes. A zero code counts as a vector of cosine 0 to everything.
-        metric: ``"euclidean"`` or ``"cosine"``.
+        metric: ``"euclidean"``, ``"cosine"`` or ``"dot"``.
         token_block: Rows scored at a time; the default suits the device.
         code_block: Codes scored at a time, rounded up to a multiple of 32; the default suits the device.
 
@@ -64,8 +66,8 @@ def nearest_codes(
         rows, codebook = rows.float(), codebook.float()
         if metric == "cosine":
             codebook = unit(codebook)
-            bias = codebook.new_zeros(codebook.shape[0], 1)
-        else:
+        bias = codebook.new_zeros(codebook.shape[0], 1)
+        if metric == "euclidean":
             bias = codebook.square().sum(1, keepdim=True).mul_(-0.5)
         small = rows.device.type == "cpu"
         token_block = token_block or (256 if small else 4096)
@@ -82,7 +84,7 @@ def _search(rows: Tensor, codebook: Tensor, bias: Tensor, code_block: int) -> Te
     for start in range(0, full, code_block):
         stop = min(start + code_block, full)
         scores = torch.addmm(bias[start:stop], codebook[start:stop], columns)
-        tops.append(scores.view(-1, GROUP, rows.shape[0]).amax(1))
+        tops.append(scores.unflatten(0, (-1, GROUP)).amax(1))
     if full < size:
         tops.append(torch.addmm(bias[full:], codebook[full:], columns).amax(0, keepdim=True))
     group = torch.cat(tops).max(0).indices
@@ -97,8 +99,8 @@ def _check(rows: Tensor, codebook: Tensor, metric: str, token_block: int | None,
             f"nearest_codes: rows must be (n, d) and codebook (K, d) with K > 0, "
             f"got {tuple(rows.shape)} and {tuple(codebook.shape)}"
         )
-    if metric not in ("cosine", "euclidean"):
-        raise ValueError(f"nearest_codes: metric must be 'cosine' or 'euclidean', got {metric!r}")
+    if metric not in ("cosine", "euclidean", "dot"):
+        raise ValueError(f"nearest_codes: metric must be 'cosine', 'euclidean' or 'dot', got {metric!r}")
     for name, value in (("token_block", token_block), ("code_block", code_block)):
         if value is not None and value < 1:
             raise ValueError(f"nearest_codes: {name} must be at least 1, got {value}")

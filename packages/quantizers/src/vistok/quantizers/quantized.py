@@ -23,8 +23,5 @@ class Quantized(NamedTuple):
 
 
 def straight_through(z: Tensor, codes: Tensor) -> Tensor:
-    """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``.
-
-    Where ``z`` is not finite the result is NaN, so that the training step sees it.
-    """
+    """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``."""
     return codes.detach() + (z - z.detach())

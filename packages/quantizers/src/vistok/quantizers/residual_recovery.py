@@ -17,8 +17,8 @@ class ResidualRecovery(nn.Module):
     starts at zero, so training starts from the plain quantizer. The module returns ``r``; the caller adds it.
 
     Source:
-        GloTok, Sec. 3.3, Eq. 8, 9, 11 and 12 (one transformer block). The paper does not give its size: one block at 8 channels
-        would be degenerate, so the block works at ``width`` between two linear layers.
+        GloTok, Sec. 3.3, Eq. 8, 9, 11 and 12 (one transformer block). The paper does not give its size: one block
+        at 8 channels would be degenerate, so the block works at ``width`` between two linear layers.
 
     Args:
         code_dim: Channels of a code.

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from vistok.quantizers._collectives import rows_of_all_ranks, sum_over_ranks, value_of_first_rank
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
+from vistok.quantizers._tokens import Tokens, quantize_tokens
 from vistok.quantizers._unit import unit
 from vistok.quantizers.k_means import k_means
 from vistok.quantizers.nearest import Metric, nearest_codes
-from vistok.quantizers.quantized import Quantized, straight_through
+from vistok.quantizers.quantized import Quantized
 
 Learning = Literal["gradient", "ema"]
 
@@ -131,25 +132,23 @@ class VectorQuantizer(nn.Module):
     def forward(self, z: Tensor) -> Quantized:
         """Quantize ``z``; in training also collect the statistics for :meth:`update`."""
         check_features(z, self.channel_dim, self.code_dim, "VectorQuantizer")
-        with torch.autocast(z.device.type, enabled=False):
-            features = self._scaled(channels_last(z, self.channel_dim))
-            rows = features.detach().reshape(-1, self.code_dim)
-            finite = rows.isfinite().all(1)
-            rows = torch.where(finite.unsqueeze(1), rows, 0.0)
-            flat = nearest_codes(rows, self.weight.detach(), metric=self.metric, token_block=self.token_block)
-            flat = torch.where(finite, flat, 0)
-            if self.training and not self.frozen:
-                self._collect(rows, flat, finite)
-            indices = flat.view(features.shape[:-1])
-            codes = self._lookup(indices)
-            quantized = straight_through(features, codes)
-        codes, quantized = (channels_back(x, self.channel_dim).to(z.dtype) for x in (codes, quantized))
-        return Quantized(quantized, codes, indices)
+        result, tokens = quantize_tokens(
+            z, self.channel_dim, scale=self._scaled, assign=self._assign, lookup=self._lookup
+        )
+        if self.training and not self.frozen:
+            self._collect(tokens)
+        return result
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
         check_indices(indices, "VectorQuantizer")
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
+
+    def codes_to_indices(self, codes: Tensor) -> Tensor:
+        """Return the index nearest to each of ``codes``: the inverse of :meth:`indices_to_codes` for distinct codes."""
+        check_features(codes, self.channel_dim, self.code_dim, "VectorQuantizer")
+        scaled = self._scaled(channels_last(codes.detach(), self.channel_dim))
+        return self._assign(scaled.reshape(-1, self.code_dim)).view(scaled.shape[:-1])
 
     def freeze(self) -> None:
         """Stop all learning of the codebook until :meth:`unfreeze`. Not in the state dict: call it again on resume."""
@@ -225,11 +224,14 @@ class VectorQuantizer(nn.Module):
     def _lookup(self, indices: Tensor) -> Tensor:
         return self._scaled(F.embedding(indices, self.weight))
 
+    def _assign(self, rows: Tensor) -> Tensor:
+        return nearest_codes(rows, self.weight.detach(), metric=self.metric, token_block=self.token_block)
+
     @torch.no_grad()
-    def _collect(self, rows: Tensor, flat: Tensor, finite: Tensor) -> None:
-        self.pending_count.index_add_(0, flat, finite.long())
+    def _collect(self, tokens: Tokens) -> None:
+        self.pending_count.index_add_(0, tokens.indices, tokens.finite.long())
         if self.learning == "ema":
-            self.pending_sum.index_add_(0, flat, rows.to(self.pending_sum.dtype))
+            self.pending_sum.index_add_(0, tokens.indices, tokens.rows.to(self.pending_sum.dtype))
 
     def _replace(self, codes: Tensor, features: Tensor) -> None:
         self.weight.index_copy_(0, codes, features.to(self.weight.dtype))

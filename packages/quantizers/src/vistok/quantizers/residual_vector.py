@@ -1,0 +1,160 @@
+"""Residual vector quantization, by vector-quantize-pytorch."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vistok.quantizers._rows import channels_back, check_features, check_indices
+from vistok.quantizers._tokens import quantize_tokens
+from vistok.quantizers.nearest import nearest_codes
+from vistok.quantizers.quantized import Quantized
+
+BLOCK_ELEMENTS = 2**20
+"""Tokens times codes that the wrapped search may hold at a time, unless ``token_block`` says otherwise."""
+
+
+class ResidualVectorQuantizer(nn.Module):
+    r"""Quantize in stages, each coding what the stages before left over.
+
+    .. math::
+        r_0 = z, \qquad i_m = \arg\min_k \lVert r_m - c^m_k \rVert, \qquad r_{m+1} = r_m - c^m_{i_m}, \qquad
+        \mathrm{codes} = \sum_m c^m_{i_m}
+
+    The search is ``ResidualVQ`` of vector-quantize-pytorch, kept in evaluation and fed blocks of tokens: all its
+    state are the codebooks, which are learned by gradient, so it needs no synchronisation of its own.
+
+    Source:
+        Lee et al. 2022, arXiv:2203.01941, Sec. 3.1 (greedy, depth by depth).
+
+    Args:
+        codebook_size: Codes ``K`` of each stage.
+        code_dim: Channels of a code.
+        num_stages: Stages, which is also the number of indices a token.
+        channel_dim: Dimension of the channels: 1 for ``(B, C, *spatial)``, -1 for ``(B, N, C)``.
+        generator: Draws the codebooks, uniform in ``(-1/K, 1/K)``; the global generator if ``None``.
+        token_block: Tokens searched at a time; bounds the memory and changes no result.
+
+    Shape:
+        - z: ``code_dim`` channels at ``channel_dim``, any float dtype.
+        - quantized, codes: as ``z``, dtype of ``z``.
+        - indices: ``z`` without the channel dimension and with ``num_stages`` as the last dimension, int64.
+
+    Range:
+        ``indices`` in ``0 .. K - 1``. A token with a value that is not finite gets indices 0 and NaN in ``quantized``.
+
+    Gradient:
+        ``quantized``: identity to ``z``. ``codes``: to the chosen rows of every stage, none to ``z``.
+
+    Raises:
+        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
+        ValueError: sizes below 1 (at construction); wrong channels or stages (at call).
+
+    Distributed:
+        No collectives. DDP averages the gradient of the codebooks as of any parameter.
+
+    Example:
+        >>> import torch
+        >>> quantizer = ResidualVectorQuantizer(16, 4, num_stages=3, generator=torch.Generator().manual_seed(0))
+        >>> quantizer(torch.randn(2, 4, 5, 5)).indices.shape
+        torch.Size([2, 5, 5, 3])
+    """
+
+    def __init__(
+        self,
+        codebook_size: int,
+        code_dim: int,
+        *,
+        num_stages: int,
+        channel_dim: int = 1,
+        generator: torch.Generator | None = None,
+        token_block: int | None = None,
+    ) -> None:
+        from vector_quantize_pytorch import ResidualVQ  # here: its import doubles the time to import this package
+
+        super().__init__()
+        if min(codebook_size, code_dim, num_stages) < 1:
+            raise ValueError(
+                f"ResidualVectorQuantizer: codebook_size, code_dim and num_stages must be at least 1, "
+                f"got {codebook_size}, {code_dim} and {num_stages}"
+            )
+        self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
+        self.num_stages, self.token_block = num_stages, token_block
+        self.wrapped = ResidualVQ(
+            dim=code_dim,
+            num_quantizers=num_stages,
+            codebook_size=codebook_size,
+            learnable_codebook=True,
+            ema_update=False,
+            threshold_ema_dead_code=0,
+            sync_codebook=False,
+        )
+        self.wrapped.eval()
+        for codebook in self.codebooks:
+            nn.init.uniform_(codebook, -1 / codebook_size, 1 / codebook_size, generator=generator)
+
+    def train(self, mode: bool = True) -> "ResidualVectorQuantizer":
+        """Set the mode of this module; the wrapped one stays in evaluation."""
+        super().train(mode)
+        self.wrapped.eval()
+        return self
+
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """The ``(1, K, d)`` parameter of each stage."""
+        return [layer._codebook.embed for layer in self.wrapped.layers]
+
+    def to_code_space(self, z: Tensor) -> Tensor:
+        """Return ``z``: codes are compared with the features themselves."""
+        check_features(z, self.channel_dim, self.code_dim, "ResidualVectorQuantizer")
+        return z
+
+    def forward(self, z: Tensor) -> Quantized:
+        """Quantize ``z``."""
+        check_features(z, self.channel_dim, self.code_dim, "ResidualVectorQuantizer")
+        return quantize_tokens(z, self.channel_dim, scale=Tensor.float, assign=self._assign, lookup=self._lookup)[0]
+
+    def indices_to_codes(self, indices: Tensor) -> Tensor:
+        """Return the sum of the codes of all stages, channels at ``channel_dim``."""
+        self._check(indices)
+        return channels_back(self._lookup(indices.long()), self.channel_dim)
+
+    def indices_to_stages(self, indices: Tensor) -> Tensor:
+        """Return the code of each stage, ``(*, num_stages, code_dim)``; their sum is :meth:`indices_to_codes`."""
+        self._check(indices)
+        pairs = zip(indices.long().unbind(-1), self.codebooks, strict=True)
+        return torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs], dim=-2)
+
+    def stages_to_indices(self, stages: Tensor) -> Tensor:
+        """Return the index of each stage's code: the inverse of :meth:`indices_to_stages`.
+
+        The sum alone has no inverse: coding it again may choose another combination.
+        """
+        if stages.ndim < 2 or stages.shape[-2:] != (self.num_stages, self.code_dim):
+            raise ValueError(
+                f"ResidualVectorQuantizer: stages must be (*, {self.num_stages}, {self.code_dim}), "
+                f"got {tuple(stages.shape)}"
+            )
+        found = [
+            nearest_codes(part.reshape(-1, self.code_dim), codebook[0]).view(part.shape[:-1])
+            for part, codebook in zip(stages.detach().unbind(-2), self.codebooks, strict=True)
+        ]
+        return torch.stack(found, dim=-1)
+
+    def _check(self, indices: Tensor) -> None:
+        check_indices(indices, "ResidualVectorQuantizer")
+        if indices.ndim == 0 or indices.shape[-1] != self.num_stages:
+            raise ValueError(
+                f"ResidualVectorQuantizer: the last dimension of indices must be num_stages={self.num_stages}, "
+                f"got shape {tuple(indices.shape)}"
+            )
+
+    def _assign(self, rows: Tensor) -> Tensor:
+        block = self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)
+        if rows.shape[0] == 0:
+            return torch.empty(0, self.num_stages, dtype=torch.int64, device=rows.device)
+        return torch.cat([self.wrapped(part.unsqueeze(0))[1].squeeze(0) for part in rows.split(block)])
+
+    def _lookup(self, indices: Tensor) -> Tensor:
+        pairs = zip(indices.unbind(-1), self.codebooks, strict=True)
+        total: Tensor = torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs]).sum(0)
+        return total
