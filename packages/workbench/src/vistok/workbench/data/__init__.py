@@ -3,6 +3,7 @@
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
 from vistok.workbench.data.loading import ImageSplits, load_images
+from vistok.workbench.data.pixels import from_uint8, to_uint8
 from vistok.workbench.data.resize import decode_image, resize_and_crop
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "LazyImageSet",
     "batch_indices",
     "decode_image",
+    "from_uint8",
     "load_images",
     "resize_and_crop",
+    "to_uint8",
 ]

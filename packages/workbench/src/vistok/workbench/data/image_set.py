@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vistok.workbench.data.pixels import from_uint8
+
 _DECODING_THREADS = 4
 
 
@@ -102,7 +104,7 @@ class ImageSet:
 
     def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
         """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``."""
-        return _to_unit_range(self.images[torch.as_tensor(indices, dtype=torch.int64)])
+        return from_uint8(self.images[torch.as_tensor(indices, dtype=torch.int64)])
 
 
 class LazyImageSet:
@@ -174,7 +176,7 @@ class LazyImageSet:
         """Images ``(B, 3, H, W)`` of these indices, float32 in ``[-1, 1]``."""
         wanted = torch.as_tensor(indices, dtype=torch.int64).tolist()
         with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            return _to_unit_range(torch.stack(list(pool.map(self._next_readable, wanted))))
+            return from_uint8(torch.stack(list(pool.map(self._next_readable, wanted))))
 
     def in_memory(self) -> ImageSet:
         """All readable images, decoded now and kept."""
@@ -209,7 +211,3 @@ class LazyImageSet:
                 f"first: {'; '.join(self.skipped[:3])}"
             )
         return None
-
-
-def _to_unit_range(pixels: Tensor) -> Tensor:
-    return pixels.to(torch.float32).div_(127.5).sub_(1.0)

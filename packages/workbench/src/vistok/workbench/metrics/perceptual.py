@@ -1,0 +1,67 @@
+"""Distance between images in the features of a pretrained network."""
+
+import torch
+from torch import Tensor
+
+from vistok.workbench.backbones import FeatureBackbone
+
+_EPSILON = 1e-10
+
+
+@torch.no_grad()
+def perceptual_distance(
+    backbone: FeatureBackbone,
+    images: Tensor,
+    references: Tensor,
+    *,
+    image_size: int | None = None,
+    num_stages: int | None = None,
+) -> Tensor:
+    r"""Mean squared distance of channel-normalised features, over all stages and positions, of each image.
+
+    .. math::
+        d(x, y) = \frac{1}{S} \sum_{s=1}^{S} \frac{1}{H_s W_s} \sum_{h, w}
+                  \lVert u_s(x)_{hw} - u_s(y)_{hw} \rVert^2, \qquad u_s = f_s / \lVert f_s \rVert
+
+    A data set's distance is the mean of these values. It has the form of LPIPS without learned weights and on another
+    network, so it is named after the backbone ("Lite0 perceptual distance") and never compared with LPIPS numbers.
+
+    Source:
+        Zhang et al. 2018, arXiv:1801.03924, Eq. 1, with all channel weights 1 and the stages averaged.
+
+    Args:
+        backbone: The network; state its name and fingerprint beside the number.
+        images: In ``[-1, 1]``.
+        references: The same shape.
+        image_size: Resize both to this many pixels a side first.
+        num_stages: Use the first stages only.
+
+    Shape:
+        - images, references: ``(B, 1 or 3, H, W)``.
+        - distance: ``(B,)``, float32.
+
+    Range:
+        ``[0, 4]``; 0 for equal images. Symmetric in its arguments.
+
+    Gradient:
+        None: this is a measurement.
+
+    Raises:
+        ValueError: Shapes differ, or the backbone rejects the images.
+
+    Example:
+        >>> images = torch.linspace(-1, 1, 2 * 32 * 32).view(2, 1, 32, 32)
+        >>> perceptual_distance(FeatureBackbone(), images, images).tolist()
+        [0.0, 0.0]
+    """
+    if images.shape != references.shape:
+        shapes = f"{tuple(images.shape)} and {tuple(references.shape)}"
+        raise ValueError(f"images and references must have the same shape, got {shapes}")
+    ours = backbone.stages(images, image_size=image_size, num_stages=num_stages)
+    theirs = backbone.stages(references, image_size=image_size, num_stages=num_stages)
+    distances = [(_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(ours, theirs, strict=True)]
+    return torch.stack(distances).mean(dim=0)
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features / (features.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
