@@ -86,18 +86,19 @@ def _middle(channels: int) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """Images to features, up to and including the middle blocks. ``(B, 3, H, W) -> (B, C, H / f, W / f)``.
+    """Images to features, up to and including the middle blocks. ``(B, image_channels, H, W) -> (B, C, H / f, W / f)``.
 
     Args:
+        image_channels: 1 or 3.
         base_channels: Width at full resolution.
         multipliers: Width of each level as a multiple of it; each level but the last halves the resolution.
         num_blocks: Residual blocks a level. Attention follows each at the last level only.
     """
 
-    def __init__(self, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> None:
+    def __init__(self, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> None:
         super().__init__()
         widths = [base_channels * m for m in multipliers]
-        self.conv_in = nn.Conv2d(3, base_channels, 3, padding=1)
+        self.conv_in = nn.Conv2d(image_channels, base_channels, 3, padding=1)
         levels: list[nn.Module] = []
         channels = base_channels
         for index, width in enumerate(widths):
@@ -115,9 +116,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features to images. ``(B, C_in, h, w) -> (B, 3, h f, w f)``; arguments as :class:`Encoder`, one block more a level."""
+    """Features to images. ``(B, in_channels, h, w) -> (B, image_channels, h f, w f)``.
 
-    def __init__(self, in_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> None:
+    Arguments as for :class:`Encoder`; each level has one block more.
+    """
+
+    def __init__(
+        self, in_channels: int, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int
+    ) -> None:
         super().__init__()
         widths = [base_channels * m for m in reversed(multipliers)]
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
@@ -131,7 +137,7 @@ class Decoder(nn.Module):
             channels = width
         self.levels = nn.Sequential(*levels)
         self.norm_out = group_norm(channels)
-        self.conv_out = nn.Conv2d(channels, 3, 3, padding=1)
+        self.conv_out = nn.Conv2d(channels, image_channels, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
         h = self.levels(self.middle(self.conv_in(features)))

@@ -42,6 +42,7 @@ class TeacherConfig(Config):
 class TokenizerConfig(Config):
     """The network."""
 
+    image_channels: Literal[1, 3] = 3
     base_channels: int = Field(128, ge=4)
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
     num_blocks: int = Field(2, ge=1)
@@ -96,7 +97,7 @@ class LossConfig(Config):
 class DiscriminatorConfig(Config):
     """PatchGAN."""
 
-    base_channels: int = Field(64, ge=4)
+    base_width: int = Field(64, ge=4)
     num_layers: int = Field(3, ge=1)
     norm: Literal["batch", "group", "none"] = "batch"
 

@@ -45,7 +45,7 @@ class GloTok(
     library_name="vistok",
     coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},  # type: ignore[dict-item]
 ):
-    """The tokenizer. Images are ``(B, 3, H, W)`` in [-1, 1] with H and W multiples of the stride.
+    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1] with H and W multiples of the stride.
 
     The decoder and the generators see the branches concatenated as [visual, semantic].
     """
@@ -53,7 +53,7 @@ class GloTok(
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.base_channels, config.multipliers, config.num_blocks)
+        self.encoder = Encoder(config.image_channels, config.base_channels, config.multipliers, config.num_blocks)
 
         def adapter() -> Adapter:
             return Adapter(
@@ -67,7 +67,7 @@ class GloTok(
 
         def recovery() -> ResidualRecovery:
             return ResidualRecovery(
-                config.code_dim, (config.grid_size, config.grid_size), width=config.residual_width, num_heads=config.residual_heads
+                config.code_dim, (config.grid_size, config.grid_size), width=config.residual_width, heads=config.residual_heads
             )
 
         self.semantic_adapter = adapter()
@@ -76,7 +76,9 @@ class GloTok(
         self.semantic_recovery = recovery() if config.residual else None
         self.visual_recovery = recovery() if config.residual else None
         self.post_quantization = nn.Conv2d(2 * config.code_dim, config.latent_channels, 1)
-        self.decoder = Decoder(config.latent_channels, config.base_channels, config.multipliers, config.num_blocks)
+        self.decoder = Decoder(
+            config.latent_channels, config.image_channels, config.base_channels, config.multipliers, config.num_blocks
+        )
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,12 +110,19 @@ class GloTok(
         quantized = self.quantizer(semantic, visual)
         return Tokens(quantized[0].indices, quantized[1].indices)
 
-    def decode_codes(self, semantic: Tensor, visual: Tensor) -> Tensor:
-        """Codes ``(B, d, h, w)`` to images: residual recovery (equations 8, 9, 11, 12), concatenation, decoder."""
-        if self.semantic_recovery is not None and self.visual_recovery is not None:
-            semantic = semantic + self.semantic_recovery(semantic)
-            visual = visual + self.visual_recovery(visual)
+    def recovered(self, semantic: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes plus what residual recovery restores of the features (equations 8, 9, 11, 12)."""
+        if self.semantic_recovery is None or self.visual_recovery is None:
+            return semantic, visual
+        return semantic + self.semantic_recovery(semantic), visual + self.visual_recovery(visual)
+
+    def decode_recovered(self, semantic: Tensor, visual: Tensor) -> Tensor:
+        """Recovered features ``(B, d, h, w)`` to images: concatenation and decoder."""
         return self.decoder(self.post_quantization(torch.cat([visual, semantic], dim=1)))  # type: ignore[no-any-return]
+
+    def decode_codes(self, semantic: Tensor, visual: Tensor) -> Tensor:
+        """Codes ``(B, d, h, w)`` to images."""
+        return self.decode_recovered(*self.recovered(semantic, visual))
 
     @torch.no_grad()
     def decode(self, tokens: Tokens) -> Tensor:
@@ -143,8 +152,9 @@ class GloTok(
 
     def _check_images(self, images: Tensor) -> None:
         stride = self.config.stride
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images: expected (B, 3, H, W), got {tuple(images.shape)}")
+        channels = self.config.image_channels
+        if images.ndim != 4 or images.shape[1] != channels:
+            raise ValueError(f"images: expected (B, {channels}, H, W), got {tuple(images.shape)}")
         height, width = images.shape[-2:]
         if height % stride or width % stride or not height or not width:
             fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))

@@ -1,0 +1,5 @@
+"""``python -m glotok``, for launchers."""
+
+from glotok.cli import main
+
+main()

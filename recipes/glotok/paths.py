@@ -1,0 +1,73 @@
+"""Where a run keeps what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run, by stage."""
+
+    folder: Path
+
+    @property
+    def metrics(self) -> Path:
+        """All curves, one JSON line a measurement."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def teacher(self) -> Path:
+        """Centres and histogram of the teacher; its record is the .json beside it."""
+        return self.folder / "teacher.safetensors"
+
+    @property
+    def tokenizer_checkpoints(self) -> Path:
+        """Training state of the tokenizer."""
+        return self.folder / "checkpoints" / "tokenizer"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer, for ``GloTok.from_pretrained``."""
+        return self.folder / "tokenizer"
+
+    @property
+    def tokens(self) -> Path:
+        """Cached tokens of both splits."""
+        return self.folder / "tokens.safetensors"
+
+    @property
+    def generator_checkpoints(self) -> Path:
+        """Training state of the generator."""
+        return self.folder / "checkpoints" / "generator"
+
+    @property
+    def generator(self) -> Path:
+        """The trained generator's weights; its record is the .json beside it."""
+        return self.folder / "generator.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        """Generated images (uint8) and their labels."""
+        return self.folder / "samples.safetensors"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Validation images (uint8) through the tokenizer."""
+        return self.folder / "reconstructions.safetensors"
+
+    @property
+    def evaluation(self) -> Path:
+        """All figures."""
+        return self.folder / "evaluation.json"
+
+    @property
+    def pictures(self) -> Path:
+        """Grids and plots as PNG."""
+        return self.folder / "pictures"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"

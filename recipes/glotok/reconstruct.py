@@ -1,0 +1,64 @@
+"""Reconstruct the validation images, whole and with part of the visual features only (the study of Fig. 4)."""
+
+from __future__ import annotations
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+from tqdm import tqdm
+
+from glotok.config import GloTokConfig
+from glotok.model import GloTok
+from glotok.paths import RunPaths
+from vistok.workbench.data import load_images
+from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.run import write_atomically
+
+RETENTION = (0.25, 0.5, 0.75, 1.0)
+RETENTION_IMAGES = 6
+
+
+@torch.no_grad()
+def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size: int = 100) -> None:
+    """Write originals, reconstructions, tokens and pre-quantization features of the validation images, and the study."""
+    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
+    _, validation = load_images(
+        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
+    )
+    columns: dict[str, list[Tensor]] = {"originals": [], "reconstructions": [], "semantic": [], "visual": []}
+    for chunk in tqdm(torch.arange(len(validation)).split(batch_size), desc="reconstruct", unit="batch"):
+        images = validation.batch(chunk)
+        tokens = tokenizer.encode(images)
+        columns["originals"].append(to_uint8(images))
+        columns["reconstructions"].append(to_uint8(tokenizer.decode(tokens)))
+        columns["semantic"].append(tokens.semantic.int())
+        columns["visual"].append(tokens.visual.int())
+    tensors = {name: torch.cat(parts) for name, parts in columns.items()}
+    tensors["labels"] = validation.labels
+    shown = torch.linspace(0, len(validation) - 1, min(RETENTION_IMAGES, len(validation))).long()
+    tensors["retention"] = to_uint8(retention_study(tokenizer, validation.batch(shown), config.seed))
+    write_atomically(paths.reconstructions, save(tensors))
+
+
+@torch.no_grad()
+def retention_study(tokenizer: GloTok, images: Tensor, seed: int) -> Tensor:
+    """Decode with a part of the visual features, the rest set to 0, with and without the semantic ones.
+
+    Which positions stay is drawn once, and a larger part contains the smaller ones.
+
+    Returns:
+        ``(n, 2, len(RETENTION), 3, H, W)``: images, without / with semantic features, parts kept.
+    """
+    semantic, visual = tokenizer.recovered(*tokenizer.codes(tokenizer.encode(images)))
+    height, width = visual.shape[-2:]
+    rank = torch.randperm(height * width, generator=torch.Generator().manual_seed(seed)).view(height, width)
+    rows = []
+    for with_semantic in (0.0, 1.0):
+        kept = [(rank < round(part * height * width)).to(visual) for part in RETENTION]
+        rows.append(torch.stack([tokenizer.decode_recovered(with_semantic * semantic, visual * mask) for mask in kept], dim=1))
+    return torch.stack(rows, dim=1)
+
+
+def load_reconstructions(paths: RunPaths) -> dict[str, Tensor]:
+    """What :func:`reconstruct_validation` wrote."""
+    return load_file(paths.reconstructions)

@@ -1,0 +1,117 @@
+"""The teacher: a token set whose pairwise similarities the semantic codebook learns. Made once, before training.
+
+No network leaves this file: what training reads is a matrix of centres and its histogram.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+from tqdm import tqdm
+
+from glotok.config import GloTokConfig, LossConfig, TeacherConfig
+from glotok.paths import RunPaths
+from vistok.losses import relation_histogram
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import Images, load_images
+from vistok.workbench.metrics import cosine_moments, welch_bound
+from vistok.workbench.run import write_atomically
+
+logger = logging.getLogger(__name__)
+
+
+def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
+    """Compute the teacher's token set and histogram and save them with a record of how they were made."""
+    count = config.tokenizer.semantic_codebook_size
+    if config.teacher.source == "checkpoint":
+        centres = read_token_set(Path(str(config.teacher.checkpoint)), str(config.teacher.key))
+    else:
+        train, _ = load_images(
+            config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
+        )
+        centres = cluster_features(train, config.teacher, count, config.seed)
+    mean, rms = cosine_moments(centres)
+    floor = welch_bound(count, config.tokenizer.code_dim)
+    record = {
+        **config.teacher.model_dump(mode="json"),
+        "data": config.data.source,
+        "num_centres": centres.shape[0],
+        "dimension": centres.shape[1],
+        "mean_cosine": mean,
+        "rms_cosine": rms,
+        "welch_bound": floor,
+        "seed": config.seed,
+    }
+    logger.info("teacher: %d vectors of dimension %d, cosine mean %.3f, rms %.3f", *centres.shape, mean, rms)
+    if rms < floor:
+        logger.warning(
+            "the teacher's rms cosine %.3f is below %.3f, the least that %d codes of dimension %d can have (Welch bound): "
+            "the histogram cannot be reached exactly and the relation loss will have a floor",
+            rms, floor, count, config.tokenizer.code_dim,
+        )  # fmt: skip
+    histogram = teacher_histogram(centres, config.losses)
+    save_file({"centres": centres.contiguous(), "histogram": histogram}, paths.teacher)
+    write_atomically(paths.teacher.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+
+
+def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
+    """The teacher's histogram ``(bins,)`` under the bins, width and normalisation of ``losses``."""
+    saved = load_file(paths.teacher)
+    histogram = saved["histogram"]
+    return histogram if histogram.shape[0] == losses.histogram_bins else teacher_histogram(saved["centres"], losses)
+
+
+def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
+    """The relation histogram of a token set."""
+    return relation_histogram(centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm)
+
+
+def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:
+    """k-means centres ``(count, D)`` of pooled backbone features of ``config.num_images`` training images.
+
+    Features keep their mean: centring would push the cosines towards zero, where few dimensions cannot follow.
+    """
+    backbone = FeatureBackbone(config.backbone)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
+    vectors = []
+    for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
+        with torch.inference_mode():
+            features = backbone.patches(train.batch(chunk), image_size=config.image_size).permute(0, 3, 1, 2)
+            vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))
+    points = torch.cat(vectors).float()
+    if len(points) < count:
+        raise ConfigError(
+            f"teacher: {len(points)} feature vectors cannot give {count} centres; raise teacher.num_images or teacher.pool_grid"
+        )
+    kmeans = MiniBatchKMeans(n_clusters=count, random_state=seed, batch_size=max(2048, count), n_init=1, max_iter=30)
+    kmeans.fit(points.numpy())
+    return torch.from_numpy(kmeans.cluster_centers_).float()
+
+
+def read_token_set(path: Path, key: str) -> Tensor:
+    """A 2-D tensor of a ``.safetensors`` or ``.pt`` file by its key, such as a pretrained semantic codebook."""
+    if not path.is_file():
+        raise ConfigError(f"teacher.checkpoint: no file {path}")
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            tensor = file.get_tensor(key) if key in names else None
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        names = list(state)
+        tensor = state.get(key)
+    if tensor is None:
+        raise ConfigError(f"teacher.key: {path.name} has no {key!r}; it has {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
+    if not isinstance(tensor, Tensor) or tensor.ndim != 2:
+        raise ConfigError(f"teacher.key: expected {key!r} to be a 2-D tensor, got {getattr(tensor, 'shape', type(tensor).__name__)}")
+    return tensor.float()
+

@@ -1,0 +1,259 @@
+"""Train the tokenizer: equation 13 of the paper, with a PatchGAN from a start step. Read top to bottom; copy to change."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from glotok.config import GloTokConfig, LossConfig
+from glotok.model import Branch, GloTok, Training
+from glotok.paths import RunPaths
+from glotok.teacher import load_teacher
+from vistok.losses import (
+    HistogramRelationLoss,
+    PatchGANDiscriminator,
+    codebook_commitment_loss,
+    discriminator_loss,
+    generator_loss,
+    perceptual_loss,
+    residual_loss,
+)
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.data import Images, batch_indices, load_images
+from vistok.workbench.finite import check_finite
+from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step, set_learning_rate
+
+logger = logging.getLogger(__name__)
+
+STAGE = "tokenizer"
+
+
+def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> None:
+    """Train from ``paths.teacher`` and the training images; write checkpoints, metrics and ``paths.tokenizer``."""
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+    )
+    train, _ = load_images(config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable)
+    settings = config.train
+
+    torch.manual_seed(config.seed)
+    model: Any = GloTok(config.tokenizer)
+    discriminator: Any = PatchGANDiscriminator(config.tokenizer.image_channels, config.discriminator.base_width, config.discriminator.num_layers, norm=config.discriminator.norm)
+    terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=settings.betas)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=settings.learning_rate, betas=settings.betas)
+
+    state = TrainState(
+        paths.tokenizer_checkpoints,
+        {"model": model, "discriminator": discriminator, "optimizer": optimizer, "d_optimizer": d_optimizer},
+        every=settings.checkpoint_every,
+        writes=accelerator.is_main_process,
+    )
+    start = state.resume() if resume else 0
+    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
+    metrics.rewind(STAGE, start)
+    if start == 0:
+        initialize_codebooks(model.to(accelerator.device), train, config, accelerator)
+    bare_model, bare_discriminator = model, discriminator
+    model, discriminator, optimizer, d_optimizer = accelerator.prepare(model, discriminator, optimizer, d_optimizer)
+
+    bar = tqdm(
+        range(start, settings.steps), initial=start, total=settings.steps, desc="train tokenizer", unit="step",
+        disable=not accelerator.is_main_process,
+    )  # fmt: skip
+    with StopSignal() as stop:
+        for step in bar:
+            generator = seed_step(config.seed, step, accelerator.process_index)
+            rate = scheduled_rate(
+                step, settings.steps, peak=settings.learning_rate, final=settings.final_learning_rate,
+                warmup_steps=settings.warmup_steps, decay_start=settings.decay_start,
+            )  # fmt: skip
+            set_learning_rate(optimizer, rate)
+            set_learning_rate(d_optimizer, rate)
+            micro_batches = load_micro_batches(train, config, step, accelerator)
+            adversary = bare_discriminator if step >= config.losses.discriminator_start else None
+
+            log, fakes, features = generator_step(
+                model, optimizer, terms, adversary, micro_batches, accelerator, config, step, paths
+            )
+            if adversary is not None:
+                log["discriminator"] = discriminator_step(
+                    discriminator, d_optimizer, micro_batches, fakes, accelerator, config, step, paths
+                )
+            if settings.revive_every and (step + 1) % settings.revive_every == 0 and step + 1 < settings.revive_until * settings.steps:
+                log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step)
+
+            done = step + 1
+            if done % settings.log_every == 0 or done == settings.steps:
+                values = {name: accelerator.reduce(value, "mean").item() for name, value in log.items()}
+                metrics.write(STAGE, done, {**values, "learning_rate": rate})
+                bar.set_postfix(reconstruction=f"{values['reconstruction']:.4f}", histogram=f"{values['histogram']:.3f}")
+            state.after_step(done, settings.steps, stop)
+
+    if accelerator.is_main_process:
+        bare_model.save_pretrained(paths.tokenizer)
+    accelerator.wait_for_everyone()
+
+
+class LossTerms(nn.Module):
+    """The terms of equation 13 by name, unweighted. The backbone here serves the perceptual term alone."""
+
+    def __init__(self, config: LossConfig, teacher: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.histogram = HistogramRelationLoss(
+            teacher, bins=config.histogram_bins, alpha=config.histogram_alpha, norm=config.histogram_norm
+        )
+        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+
+    def forward(self, images: Tensor, out: Training, semantic_codebook: Tensor, adversary: nn.Module | None) -> dict[str, Tensor]:
+        terms = {
+            "reconstruction": (out.reconstruction.float() - images).square().mean(),
+            "quantization": self._quantization(out.semantic) + self._quantization(out.visual),
+            "histogram": self.histogram(semantic_codebook),
+            "residual": _residual(out.semantic) + _residual(out.visual),
+        }
+        if self.backbone is not None:
+            seen = self.config.perceptual_images or len(images)
+            with torch.no_grad():
+                target = self.backbone.stages(images[:seen], num_stages=self.config.perceptual_stages)
+            features = self.backbone.stages(out.reconstruction[:seen].float(), num_stages=self.config.perceptual_stages)
+            terms["perceptual"] = perceptual_loss(features, target)
+        if adversary is not None:
+            terms["adversarial"] = generator_loss(adversary(out.reconstruction.float()), kind=self.config.adversarial_kind)
+        return terms
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()
+
+    def _quantization(self, branch: Branch) -> Tensor:
+        return codebook_commitment_loss(branch.features, branch.codes, beta=self.config.beta)
+
+
+def _residual(branch: Branch) -> Tensor:
+    """Equation 10 for one branch; the code is detached, so that this term trains the recovery module alone."""
+    return residual_loss(branch.features, branch.codes.detach(), branch.residual)
+
+
+def generator_step(
+    model: Any, optimizer: Any, loss_terms: LossTerms, adversary: nn.Module | None, micro_batches: list[Tensor],
+    accelerator: Accelerator, config: GloTokConfig, step: int, paths: RunPaths,
+) -> tuple[dict[str, Tensor], list[Tensor], tuple[Tensor, Tensor]]:  # fmt: skip
+    """One update of the tokenizer over all micro-batches.
+
+    The discriminator takes part frozen and unwrapped, so no gradient reaches it and no process waits for it.
+
+    Returns:
+        The terms (means over the micro-batches), the detached reconstructions, and all features of both branches.
+    """
+    bare = accelerator.unwrap_model(model)
+    log: dict[str, Tensor] = {}
+    fakes, semantic, visual = [], [], []
+    if adversary is not None:
+        adversary.requires_grad_(False)
+    optimizer.zero_grad(set_to_none=True)
+    for index, images in enumerate(micro_batches):
+        with _sync_on_last(accelerator, model, index, len(micro_batches)):
+            with _autocast(accelerator, config):
+                out = model(images)
+            terms = loss_terms(images, out, bare.quantizer.semantic.codebook, adversary)
+            check_finite(terms, step, {"images": images, "reconstruction": out.reconstruction}, paths.folder)
+            accelerator.backward(loss_terms.total(terms) / len(micro_batches))
+        for name, term in terms.items():
+            log[name] = log.get(name, 0.0) + term.detach() / len(micro_batches)
+        fakes.append(out.reconstruction.detach().float())
+        semantic.append(out.semantic.features.detach())
+        visual.append(out.visual.features.detach())
+    if config.train.clip_norm:
+        accelerator.clip_grad_norm_(model.parameters(), config.train.clip_norm)
+    optimizer.step()
+    bare.quantizer.update()
+    if adversary is not None:
+        adversary.requires_grad_(True)
+    return log, fakes, (torch.cat(semantic), torch.cat(visual))
+
+
+def discriminator_step(
+    discriminator: Any, optimizer: Any, reals: list[Tensor], fakes: list[Tensor],
+    accelerator: Accelerator, config: GloTokConfig, step: int, paths: RunPaths,
+) -> Tensor:  # fmt: skip
+    """One update of the discriminator: real and reconstructed images of a micro-batch in one pass."""
+    total = torch.zeros((), device=accelerator.device)
+    optimizer.zero_grad(set_to_none=True)
+    for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
+        with _sync_on_last(accelerator, discriminator, index, len(reals)):
+            with _autocast(accelerator, config):
+                real_logits, fake_logits = discriminator(torch.cat([real, fake])).chunk(2)
+            loss = discriminator_loss(real_logits.float(), fake_logits.float(), kind=config.losses.adversarial_kind)
+            check_finite({"discriminator": loss}, step, {"images": real, "reconstruction": fake}, paths.folder)
+            accelerator.backward(loss / len(reals))
+        total = total + loss.detach() / len(reals)
+    optimizer.step()
+    return total
+
+
+def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerator: Accelerator) -> list[Tensor]:
+    """This process's part of the step's global batch, in micro-batches; flips are drawn for the whole batch, then divided."""
+    settings = config.train
+    indices = batch_indices(len(train), settings.batch_size, step, config.seed)
+    flips = torch.rand(len(indices), generator=torch.Generator().manual_seed(config.seed * 7_919 + step)) < 0.5
+    parts = accelerator.num_processes * settings.accumulation
+    if settings.batch_size % parts:
+        raise ValueError(
+            f"train.batch_size: expected a multiple of {accelerator.num_processes} processes x {settings.accumulation} "
+            f"micro-batches, got {settings.batch_size}"
+        )
+    own = slice(accelerator.process_index * settings.accumulation, (accelerator.process_index + 1) * settings.accumulation)
+    batches = []
+    for chunk, flip in zip(indices.chunk(parts)[own], flips.chunk(parts)[own], strict=True):
+        images = train.batch(chunk)
+        if config.data.horizontal_flip:
+            images = torch.where(flip[:, None, None, None], images.flip(-1), images)
+        batches.append(images.to(accelerator.device))
+    return batches
+
+
+@torch.no_grad()
+def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, accelerator: Accelerator) -> None:
+    """k-means of the untrained encoder's features, over as many images as give 16 features a code; equal on all processes."""
+    positions = config.tokenizer.grid_size**2
+    largest = max(config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size)
+    count = min(len(train), max(accelerator.num_processes, 16 * largest // positions))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[:count]
+    own = order.chunk(accelerator.num_processes)[accelerator.process_index]
+    pairs = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
+    for quantizer, features in zip((model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True):
+        quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
+
+
+def revive_codebooks(model: GloTok, optimizer: Any, features: tuple[Tensor, Tensor], config: GloTokConfig, step: int) -> Tensor:
+    """Replace codes that went unused by current features, and forget the optimizer's moments of their rows.
+
+    Returns:
+        How many codes were replaced in both books.
+    """
+    revived = 0
+    for book, (quantizer, z) in enumerate(zip((model.quantizer.semantic, model.quantizer.visual), features, strict=True)):
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2 * step + book)
+        rows = quantizer.revive(z, generator=generator, after=config.train.revive_every)
+        for moment in optimizer.state[quantizer.codebook].values():
+            if moment.shape == quantizer.codebook.shape:
+                moment[rows] = 0.0
+        revived += len(rows)
+    return torch.tensor(float(revived))
+
+
+def _autocast(accelerator: Accelerator, config: GloTokConfig) -> torch.autocast:
+    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.train.mixed_precision == "bf16")
+
+
+def _sync_on_last(accelerator: Accelerator, model: Any, index: int, count: int) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)
