@@ -1,7 +1,5 @@
 """GloTok: one convolutional encoder, a semantic and a visual codebook, residual recovery, one decoder (paper, section 3)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -50,34 +48,34 @@ class GloTok(
     The decoder and the generators see the branches concatenated as [visual, semantic].
     """
 
-    def __init__(self, config: TokenizerConfig) -> None:
+    def __init__(self, settings: TokenizerConfig) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = Encoder(config.image_channels, config.base_channels, config.multipliers, config.num_blocks)
+        self.settings = settings
+        self.encoder = Encoder(settings.image_channels, settings.base_channels, settings.multipliers, settings.num_blocks)
 
         def adapter() -> Adapter:
             return Adapter(
                 self.encoder.out_channels,
-                config.latent_channels,
-                config.code_dim,
-                config.grid_size,
-                depth=config.adapter_depth,
-                num_heads=config.adapter_heads,
+                settings.latent_channels,
+                settings.code_dim,
+                settings.grid_size,
+                depth=settings.adapter_depth,
+                num_heads=settings.adapter_heads,
             )
 
         def recovery() -> ResidualRecovery:
             return ResidualRecovery(
-                config.code_dim, (config.grid_size, config.grid_size), width=config.residual_width, heads=config.residual_heads
+                settings.code_dim, (settings.grid_size, settings.grid_size), width=settings.residual_width, heads=settings.residual_heads
             )
 
         self.semantic_adapter = adapter()
         self.visual_adapter = adapter()
-        self.quantizer = DualQuantizer(config.semantic_codebook_size, config.visual_codebook_size, config.code_dim)
-        self.semantic_recovery = recovery() if config.residual else None
-        self.visual_recovery = recovery() if config.residual else None
-        self.post_quantization = nn.Conv2d(2 * config.code_dim, config.latent_channels, 1)
+        self.quantizer = DualQuantizer(settings.semantic_codebook_size, settings.visual_codebook_size, settings.code_dim)
+        self.semantic_recovery = recovery() if settings.residual else None
+        self.visual_recovery = recovery() if settings.residual else None
+        self.post_quantization = nn.Conv2d(2 * settings.code_dim, settings.latent_channels, 1)
         self.decoder = Decoder(
-            config.latent_channels, config.image_channels, config.base_channels, config.multipliers, config.num_blocks
+            settings.latent_channels, settings.image_channels, settings.base_channels, settings.multipliers, settings.num_blocks
         )
         self.to(memory_format=torch.channels_last)
 
@@ -151,8 +149,8 @@ class GloTok(
         )
 
     def _check_images(self, images: Tensor) -> None:
-        stride = self.config.stride
-        channels = self.config.image_channels
+        stride = self.settings.stride
+        channels = self.settings.image_channels
         if images.ndim != 4 or images.shape[1] != channels:
             raise ValueError(f"images: expected (B, {channels}, H, W), got {tuple(images.shape)}")
         height, width = images.shape[-2:]

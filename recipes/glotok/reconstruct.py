@@ -37,7 +37,7 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size:
     tensors["labels"] = validation.labels
     shown = torch.linspace(0, len(validation) - 1, min(RETENTION_IMAGES, len(validation))).long()
     tensors["retention"] = to_uint8(retention_study(tokenizer, validation.batch(shown), config.seed))
-    write_atomically(paths.reconstructions, save(tensors))
+    write_atomically(paths.reconstructions, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 @torch.no_grad()
