@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from vistok.workbench.backbones import FeatureBackbone
 
@@ -16,6 +17,7 @@ def perceptual_distance(
     *,
     image_size: int | None = None,
     num_stages: int | None = None,
+    batch_size: int = 64,
 ) -> Tensor:
     r"""Mean squared distance of channel-normalised features, over all stages and positions, of each image.
 
@@ -35,6 +37,7 @@ def perceptual_distance(
         references: The same shape.
         image_size: Resize both to this many pixels a side first.
         num_stages: Use the first stages only.
+        batch_size: Images at a time; changes memory, not results.
 
     Shape:
         - images, references: ``(B, 1 or 3, H, W)``.
@@ -47,7 +50,7 @@ def perceptual_distance(
         None: this is a measurement.
 
     Raises:
-        ValueError: Shapes differ, or the backbone rejects the images.
+        ValueError: Shapes differ, there are no images, or the backbone rejects the images.
 
     Example:
         >>> images = torch.linspace(-1, 1, 2 * 32 * 32).view(2, 1, 32, 32)
@@ -57,10 +60,19 @@ def perceptual_distance(
     if images.shape != references.shape:
         shapes = f"{tuple(images.shape)} and {tuple(references.shape)}"
         raise ValueError(f"images and references must have the same shape, got {shapes}")
-    ours = backbone.stages(images, image_size=image_size, num_stages=num_stages)
-    theirs = backbone.stages(references, image_size=image_size, num_stages=num_stages)
-    distances = [(_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(ours, theirs, strict=True)]
-    return torch.stack(distances).mean(dim=0)
+    if not len(images):
+        raise ValueError("images must hold at least one image, got none")
+    distances = []
+    for start in tqdm(range(0, len(images), batch_size), desc="perceptual distance", delay=1.0, leave=False):
+        pair = (side[start : start + batch_size] for side in (images, references))
+        ours, theirs = (backbone.stages(side, image_size=image_size, num_stages=num_stages) for side in pair)
+        distances.append(_stage_mean(ours, theirs))
+    return torch.cat(distances)
+
+
+def _stage_mean(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    stages = [(_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(ours, theirs, strict=True)]
+    return torch.stack(stages).mean(dim=0)
 
 
 def _unit(features: Tensor) -> Tensor:
