@@ -6,12 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_choice, check_features, check_positive
+from vistok.losses._counted_pairs import CountedLogSums
 from vistok.losses._directions import unit_directions
 from vistok.losses._exact_pairs import ExactLogSums
 from vistok.losses._precision import autocast_off, widen
 
 HistogramNorm = Literal["l1", "l2"]
 _NORMS = ("l1", "l2")
+# Up to this many tokens evaluating each pair costs no more than the cells; above this alpha the kernel is too sharp
+# for the cells. Both are properties of the input's shape and the options, never of its values.
+_FEW_TOKENS = 256
+_SHARPEST_COUNTED_ALPHA = 1e4
 
 
 def _check_options(bins: int, alpha: float, norm: str) -> None:
@@ -38,9 +43,11 @@ def _log_histogram(
         wide = widen(tokens)
         unit = unit_directions(wide, dim=1)
         centres = torch.linspace(-1.0, 1.0, bins, dtype=wide.dtype, device=wide.device)
-        log_sums: Tensor = ExactLogSums.apply(unit, centres, alpha, include_diagonal)
+        evaluate_each = exact or tokens.shape[0] <= _FEW_TOKENS or alpha > _SHARPEST_COUNTED_ALPHA
+        pairs = ExactLogSums if evaluate_each else CountedLogSums
+        log_sums: Tensor = pairs.apply(unit, centres, alpha, include_diagonal)
         # A non-finite token must not pass as a zero row or an empty cell: it makes the result NaN.
-        return _log_normalised(log_sums, norm) + (wide * 0.0).sum()
+        return _log_normalised(log_sums, norm).to(wide.dtype) + (wide * 0.0).sum()
 
 
 def relation_histogram(
@@ -117,8 +124,8 @@ class HistogramRelationLoss(nn.Module):
         norm: ``"l1"``, or ``"l2"`` for the literal reading of Algorithm 1, which pulls towards the square root of
             the teacher's histogram.
         include_diagonal: Also count each token against itself (``i <= j``, Eq. 4 as printed).
-        exact: Evaluate every pair at every bin. The default counts similarities in fine cells: the same to about
-            ``1e-6`` and two orders of magnitude faster.
+        exact: Evaluate every pair at every bin. The default counts similarities in fine cells when there are more
+            than 256 codes: loss within ``1e-5`` and gradient within ``1e-4`` of the exact ones, far faster.
 
     Shape:
         - codes: ``(n, d)`` with ``n >= 2``, any floating dtype, any row norms.

@@ -1,0 +1,146 @@
+"""The LPIPS distance, exact, for features and linear heads that you bring."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vistok.losses._checks import check_features, check_pair
+from vistok.losses._frozen import FrozenNetwork
+from vistok.losses._precision import autocast_off, widen
+from vistok.losses.perceptual import check_stages, stage_distance
+
+# What the published heads were trained with, for images in [-1, 1].
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+
+
+def lpips_heads(state_dict: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return the channel weights of the published linear heads, in stage order.
+
+    Takes a state dict with entries ``lin<stage>.model.1.weight`` of shape ``(1, C, 1, 1)``, as released.
+    """
+    heads: list[Tensor] = []
+    while (key := f"lin{len(heads)}.model.1.weight") in state_dict:
+        heads.append(state_dict[key].detach().flatten())
+    if not heads:
+        raise ValueError(f"state_dict must hold lin0.model.1.weight and so on, got {sorted(state_dict)[:3]}")
+    return heads
+
+
+def lpips_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
+    """Distances ``(B,)`` of :class:`LPIPS` for features that are already there; same contract."""
+    check_stages(features_a, features_b)
+    if len(heads) != len(features_a):
+        raise ValueError(f"heads must have one entry for each of the {len(features_a)} maps, got {len(heads)}")
+    for index, (feature, head) in enumerate(zip(features_a, heads, strict=True)):
+        if tuple(head.shape) != (feature.shape[1],):
+            raise ValueError(f"heads[{index}] must have shape ({feature.shape[1]},), got {tuple(head.shape)}")
+    with autocast_off(features_a[0]):
+        terms = [
+            stage_distance(widen(a), widen(b), widen(head))
+            for a, b, head in zip(features_a, features_b, heads, strict=True)
+        ]
+        return torch.stack(terms).sum(dim=0)
+
+
+class LPIPS(nn.Module):
+    r"""Learned perceptual image patch similarity.
+
+    .. math::
+        d(x, \hat x) = \sum_l \frac1{H_l W_l} \sum_{h, w}
+            w_l \cdot \big( \bar\phi_l(x)_{hw} - \bar\phi_l(\hat x)_{hw} \big)^2,
+        \qquad \bar\phi = \phi / (\lVert \phi \rVert + 10^{-10}), \qquad L = \mathbb E[d]
+
+    Only with the published network and heads is the number an LPIPS. No weights are loaded here: a head that was
+    never loaded cannot pass unseen, because heads are an argument.
+
+    Source:
+        Zhang et al. 2018, arXiv:1801.03924, Eq. 1, version 0.1 of the released heads.
+
+    Args:
+        network: Maps shifted and scaled images to a sequence of feature maps, for example :class:`VGG16Features`.
+            Its parameters are frozen here and it stays in eval mode.
+        heads: Channel weights ``(C_l,)`` of each map, ``>= 0``; :func:`lpips_heads` reads the released file.
+        value_range: Lowest and highest pixel value of the images you pass; mapped to ``[-1, 1]``.
+
+    Shape:
+        - reconstruction: ``(B, 3, H, W)``.
+        - target: the shape of ``reconstruction``.
+        - loss: ``()``, float32 (float64 for float64 input).
+
+    Range:
+        ``[0, 4 * sum of heads]``; ``0`` for equal images. Symmetric in its arguments.
+
+    Gradient:
+        Flows to ``reconstruction`` only: ``target`` is seen without a graph. Finite also where all channels are zero.
+
+    Raises:
+        ValueError: Images are not ``(B, 3, H, W)`` or differ in shape; ``target`` leaves ``value_range`` (checked in
+            eager mode); a head is negative, not finite, missing or of the wrong width; ``value_range`` is not
+            ascending.
+        TypeError: The input is not floating point.
+
+    Distributed:
+        No collectives. DDP averages the gradient as for any mean-reduced loss.
+
+    Example:
+        >>> import torch
+        >>> class Pixels(torch.nn.Module):
+        ...     def forward(self, images):
+        ...         return [images]
+        >>> loss = LPIPS(Pixels(), [torch.ones(3)])
+        >>> image = torch.zeros(1, 3, 4, 4)
+        >>> loss(image, image).item()
+        0.0
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, network: nn.Module, heads: Sequence[Tensor], *, value_range: tuple[float, float] = (-1.0, 1.0)
+    ) -> None:
+        super().__init__()
+        low, high = value_range
+        if not low < high:
+            raise ValueError(f"value_range must be ascending, got {value_range}")
+        for index, head in enumerate(heads):
+            check_features(f"heads[{index}]", head)
+            if not bool((torch.isfinite(head) & (head >= 0)).all()):
+                raise ValueError(f"heads[{index}] must be finite and >= 0")
+        self.network = FrozenNetwork(network)
+        self.heads = nn.ParameterList(nn.Parameter(head.detach().clone(), requires_grad=False) for head in heads)
+        self.value_range = (low, high)
+        self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1), persistent=False)
+
+    def _features(self, images: Tensor) -> Sequence[Tensor]:
+        low, high = self.value_range
+        centred = images if self.value_range == (-1.0, 1.0) else (images - low) * (2.0 / (high - low)) - 1.0
+        features: Sequence[Tensor] = self.network((centred - self.shift) / self.scale)
+        return features
+
+    def distances(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """Return the distance of each image of the batch, ``(B,)``."""
+        check_pair("reconstruction", reconstruction, "target", target)
+        if target.ndim != 4 or target.shape[1] != 3:
+            raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(target.shape)}")
+        if not torch.compiler.is_compiling():
+            self._check_range(target)
+        with torch.no_grad():
+            target_features = self._features(target)
+        return lpips_distance(self._features(reconstruction), target_features, list(self.heads))
+
+    def _check_range(self, target: Tensor) -> None:
+        low, high = self.value_range
+        slack = 1e-2 * (high - low)
+        lowest, highest = torch.aminmax(target.detach())
+        if bool((lowest < low - slack) | (highest > high + slack)):
+            raise ValueError(
+                f"target must lie in value_range {self.value_range}, got [{lowest.item():.3g}, {highest.item():.3g}]"
+            )
+
+    def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """Return the mean distance over the batch."""
+        return self.distances(reconstruction, target).mean()
