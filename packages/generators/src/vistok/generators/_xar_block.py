@@ -1,0 +1,52 @@
+"""The transformer block of xAR: attention and gated feed-forward, modulated per cell."""
+
+import torch
+from torch import Tensor, nn
+
+from .attention import attention
+from .feed_forward import Gate, SwiGLU
+from .kv_cache import KVCache
+from .modulation import Modulation, modulate
+from .normalization import RMSNorm
+from .rotary import rotate
+
+
+class CellBlock(nn.Module):
+    """Tokens come as (B, cells, tokens of a cell, width), the condition as (B, cells, width)."""
+
+    def __init__(self, width: int, num_heads: int, *, gate: Gate, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.norm = RMSNorm(width, affine=False)
+        self.modulation = Modulation(width, 6)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.proj_dropout = nn.Dropout(dropout)
+        self.mlp = SwiGLU(width, width * 8 // 3, gate=gate, bias=True, dropout=dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        condition: Tensor,
+        table: Tensor,
+        mask: Tensor | None,
+        cache: KVCache | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        gate_a, gate_m, scale_a, scale_m, shift_a, shift_m = (c.unsqueeze(2) for c in self.modulation(condition))
+        attended = self._attend(modulate(self.norm(x), shift_a, scale_a), table, mask, cache, start)
+        x = torch.addcmul(x, attended, gate_a)
+        return torch.addcmul(x, self.mlp(modulate(self.norm(x), shift_m, scale_m)), gate_m)
+
+    def _attend(self, x: Tensor, table: Tensor, mask: Tensor | None, cache: KVCache | None, start: int) -> Tensor:
+        batch, cells, tokens, width = x.shape
+        qkv = self.qkv(x).reshape(batch, cells * tokens, 3, self.num_heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key = rotate(query, table), rotate(key, table)
+        if cache is not None:
+            key, value = cache.update(key, value, start=start)
+        out = attention(query, key, value, mask=mask, dropout=self.dropout if self.training else 0.0)
+        merged = out.transpose(1, 2).reshape(batch, cells, tokens, width)
+        projected: Tensor = self.proj_dropout(self.proj(merged))
+        return projected
