@@ -1,0 +1,141 @@
+"""One self-contained HTML page: headings, text, tables and pictures; nothing is fetched and no script runs."""
+
+import base64
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 64rem; margin: 0 auto;
+       padding: 1.2rem; }
+h1 { line-height: 1.2; margin-bottom: 0.2rem; }
+h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd; padding-bottom: 0.2rem; }
+.subtitle { color: #555; margin-top: 0; }
+nav { font-size: 0.95rem; } nav a { margin-right: 1rem; white-space: nowrap; }
+figure { margin: 1.2rem 0; } figcaption, caption { color: #555; font-size: 0.9rem; text-align: left; }
+img { max-width: 100%; height: auto; } img.pixels { image-rendering: pixelated; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 0.8rem 0; }
+th, td { padding: 0.3rem 0.9rem 0.3rem 0; border-bottom: 1px solid #e4e4e4; text-align: left; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+@media print { body { max-width: none; padding: 0; font-size: 11pt; } nav { display: none; }
+  figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .wide { overflow: visible; } }
+"""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+    def html(self) -> str:
+        """The paragraph as HTML."""
+        return f"<p>{html.escape(self.text)}</p>"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; numbers are right-aligned and shown with four significant digits."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | float | int | None]]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.header):
+                raise ValueError(f"row {number} must hold {len(self.header)} cells, got {len(row)}")
+
+    def html(self) -> str:
+        """The table as HTML."""
+        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
+        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f'<div class="wide">{table}</div>'
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with a caption, and a description for those who do not see it (the caption by default)."""
+
+    png: bytes
+    caption: str
+    description: str = ""
+    #: Enlarge without smoothing, as grids of small images need.
+    pixelated: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.png.startswith(b"\x89PNG"):
+            raise ValueError(f"png must be the content of a PNG file, got {self.png[:4]!r}…")
+
+    def html(self) -> str:
+        """The picture as HTML, with its pixels inside."""
+        data = base64.b64encode(self.png).decode("ascii")
+        description = html.escape(self.description or self.caption)
+        style = ' class="pixels"' if self.pixelated else ""
+        image = f'<img{style} alt="{description}" src="data:image/png;base64,{data}">'
+        return f"<figure>{image}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    heading: str
+    blocks: Sequence[Text | Table | Picture] = field(default_factory=tuple)
+
+
+def render_report(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
+    """The report as one HTML document, readable on a phone, on a wide screen and on paper.
+
+    Args:
+        title: Heading of the page.
+        sections: In order; a line of links to them stands on top.
+        subtitle: One line under the title: what was run, when, on what.
+
+    Example:
+        >>> page = render_report("Digits", [Section("Numbers", [Table(["metric", "value"], [["PSNR", 24.123]])])])
+        >>> "24.12" in page, "http" in page, "<script" in page
+        (True, False, False)
+    """
+    links = "".join(f'<a href="#s{number}">{html.escape(part.heading)}</a> ' for number, part in enumerate(sections))
+    parts = [
+        f'<section id="s{number}"><h2>{html.escape(part.heading)}</h2>{"".join(block.html() for block in part.blocks)}'
+        "</section>"
+        for number, part in enumerate(sections)
+    ]
+    subtitle_line = f'<p class="subtitle">{html.escape(subtitle)}</p>' if subtitle else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1>{subtitle_line}<nav>{links}</nav>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _cell(value: str | float | int | None) -> str:
+    if value is None:
+        return "<td></td>"
+    if isinstance(value, str):
+        return f"<td>{html.escape(value)}</td>"
+    return f'<td class="number">{html.escape(format_number(value))}</td>'
+
+
+def format_number(value: float) -> str:
+    """A number for people: whole numbers in full with thousands separated, others with four significant digits.
+
+    Example:
+        >>> format_number(1234567), format_number(0.0123456), format_number(float("inf")), format_number(24.0)
+        ('1,234,567', '0.01235', '∞', '24.00')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.3e}"
+    return f"{value:#.4g}".rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
