@@ -65,7 +65,7 @@ class _Cells:
         height, width = rows.stop - rows.start, columns.stop - columns.start
         position = self.position_buffer[: height * width]
         torch.mm(self.left[rows], self.right[:, columns], out=position.view(height, width))
-        position.clamp_(0.0, CELLS - 0.5)
+        position.clamp_(0.0, CELLS - 2.0**-9)
         index = self.index_buffer[: height * width].copy_(position)
         return index, position.frac_()
 
