@@ -112,7 +112,9 @@ class TrainConfig(Config):
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(0.0, ge=0)
     warmup_steps: int = Field(0, ge=0)
-    decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to final_learning_rate
+    decay_start: float = Field(
+        1.0, ge=0, le=1
+    )  # fraction of the steps after which a cosine falls to final_learning_rate
     final_learning_rate: float = Field(0.0, ge=0)
     clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
     ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: no average of the weights
@@ -137,6 +139,7 @@ class GeneratorConfig(Config):
     cell_size: int = Field(8, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     label_dropout: float = Field(0.1, ge=0, le=1)
+    label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
     snap: bool = True  # replace each sampled half by its nearest code before the residual modules and the decoder
 
 
@@ -146,6 +149,7 @@ class SampleConfig(Config):
     num_samples: int = Field(500, ge=1)
     num_steps: int = Field(40, ge=1)  # of the solver, a cell
     guidance: float = Field(2.7, ge=1)
+    guidance_schedule: Literal["linear", "constant"] = "linear"  # over the cells: from 1 up, or the same for all
     batch_size: int = Field(100, ge=1)
 
 

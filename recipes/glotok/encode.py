@@ -60,8 +60,13 @@ class TokenCache:
 def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
     """Write the cache of the training images."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
-    train, _ = load_images(config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable)
-    variants = [encode_images(tokenizer, train, flip=flip) for flip in ([False, True] if config.data.horizontal_flip else [False])]
+    train, _ = load_images(
+        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
+    )
+    variants = [
+        encode_images(tokenizer, train, flip=flip)
+        for flip in ([False, True] if config.data.horizontal_flip else [False])
+    ]
     semantic, visual = (torch.stack([tokens[book] for tokens in variants]).int() for book in (0, 1))
     with torch.no_grad():
         semantic_codes, visual_codes = (

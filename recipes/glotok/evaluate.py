@@ -50,8 +50,12 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
     backbone = FeatureBackbone(config.evaluate.backbone)
     held_out = pooled_features(backbone, stored["originals"], image_size=config.evaluate.image_size)
 
-    figures: dict[str, Any] = {"images": {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)}}
-    figures["features"] = f"{config.evaluate.backbone} at {config.evaluate.image_size} px, weights {backbone.fingerprint()}"
+    figures: dict[str, Any] = {
+        "images": {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)}
+    }
+    figures["features"] = (
+        f"{config.evaluate.backbone} at {config.evaluate.image_size} px, weights {backbone.fingerprint()}"
+    )
     figures["reconstruction"] = reconstruction_figures(backbone, stored, held_out, config)
     figures["codebooks"] = codebook_figures(tokenizer, stored, load_teacher(paths, config.losses), config)
     figures["uniformity"] = uniformity_figures(tokenizer, stored, config)
@@ -77,7 +81,9 @@ def reconstruction_figures(
     return {
         "psnr": psnr(images, originals).mean().item(),
         "ssim": ssim(images, originals).mean().item(),
-        "perceptual_distance": perceptual_distance(backbone, from_uint8(images), from_uint8(originals), image_size=size).mean().item(),
+        "perceptual_distance": perceptual_distance(backbone, from_uint8(images), from_uint8(originals), image_size=size)
+        .mean()
+        .item(),
         "frechet_distance": frechet_distance(features, held_out),
     }
 
@@ -130,7 +136,12 @@ def uniformity_figures(tokenizer: GloTok, stored: dict[str, Tensor], config: Glo
 
 
 def sample_figures(
-    backbone: FeatureBackbone, paths: RunPaths, train: Images, validation: Images, held_out: Tensor, config: GloTokConfig
+    backbone: FeatureBackbone,
+    paths: RunPaths,
+    train: Images,
+    validation: Images,
+    held_out: Tensor,
+    config: GloTokConfig,
 ) -> dict[str, float]:
     """Frechet distance of samples to held-out images beside that of as many real training images, and how many are recognised."""
     samples = load_samples(paths)

@@ -10,13 +10,13 @@ from glotok.config import GloTokConfig
 from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
-from vistok.generators import XAR, XAROptions
+from vistok.generators import XAR, Guidance, XAROptions
 
 
 def build_generator(config: GloTokConfig, num_classes: int) -> XAR:
     """xAR on the pre-residual codes of both branches, concatenated along channels (section 3.4)."""
     settings = config.generator
-    return XAR(
+    model = XAR(
         2 * config.tokenizer.code_dim,
         config.tokenizer.grid_size,
         settings.cell_size,
@@ -26,6 +26,8 @@ def build_generator(config: GloTokConfig, num_classes: int) -> XAR:
         num_heads=settings.num_heads,
         options=XAROptions(label_drop_prob=settings.label_dropout, dropout=settings.dropout),
     )
+    torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
+    return model
 
 
 def load_generator(config: GloTokConfig, paths: RunPaths, num_classes: int) -> XAR:
@@ -45,6 +47,7 @@ def generate(
     model: XAR, tokenizer: GloTok, cache: TokenCache, labels: Tensor, config: GloTokConfig, draws: torch.Generator
 ) -> Tensor:
     """Images in [-1, 1] of the given classes; each half of a latent is snapped to its nearest code where asked for."""
-    latents = model.sample(labels, num_steps=config.sample.num_steps, guidance=config.sample.guidance, generator=draws)
+    guidance = Guidance(config.sample.guidance, config.sample.guidance_schedule)
+    latents = model.sample(labels, num_steps=config.sample.num_steps, guidance=guidance, generator=draws)
     unscaled = cache.unscale(latents)
     return tokenizer.decode(tokenizer.snap(unscaled)) if config.generator.snap else tokenizer.decode_latents(unscaled)

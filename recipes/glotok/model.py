@@ -51,7 +51,9 @@ class GloTok(
     def __init__(self, settings: TokenizerConfig) -> None:
         super().__init__()
         self.settings = settings
-        self.encoder = Encoder(settings.image_channels, settings.base_channels, settings.multipliers, settings.num_blocks)
+        self.encoder = Encoder(
+            settings.image_channels, settings.base_channels, settings.multipliers, settings.num_blocks
+        )
 
         def adapter() -> Adapter:
             return Adapter(
@@ -65,17 +67,26 @@ class GloTok(
 
         def recovery() -> ResidualRecovery:
             return ResidualRecovery(
-                settings.code_dim, (settings.grid_size, settings.grid_size), width=settings.residual_width, heads=settings.residual_heads
+                settings.code_dim,
+                (settings.grid_size, settings.grid_size),
+                width=settings.residual_width,
+                heads=settings.residual_heads,
             )
 
         self.semantic_adapter = adapter()
         self.visual_adapter = adapter()
-        self.quantizer = DualQuantizer(settings.semantic_codebook_size, settings.visual_codebook_size, settings.code_dim)
+        self.quantizer = DualQuantizer(
+            settings.semantic_codebook_size, settings.visual_codebook_size, settings.code_dim
+        )
         self.semantic_recovery = recovery() if settings.residual else None
         self.visual_recovery = recovery() if settings.residual else None
         self.post_quantization = nn.Conv2d(2 * settings.code_dim, settings.latent_channels, 1)
         self.decoder = Decoder(
-            settings.latent_channels, settings.image_channels, settings.base_channels, settings.multipliers, settings.num_blocks
+            settings.latent_channels,
+            settings.image_channels,
+            settings.base_channels,
+            settings.multipliers,
+            settings.num_blocks,
         )
         self.to(memory_format=torch.channels_last)
 
@@ -156,7 +167,9 @@ class GloTok(
         height, width = images.shape[-2:]
         if height % stride or width % stride or not height or not width:
             fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))
-            raise ValueError(f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit")
+            raise ValueError(
+                f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit"
+            )
 
 
 def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None) -> Branch:

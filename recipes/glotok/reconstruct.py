@@ -55,7 +55,9 @@ def retention_study(tokenizer: GloTok, images: Tensor, seed: int) -> Tensor:
     rows = []
     for with_semantic in (0.0, 1.0):
         kept = [(rank < round(part * height * width)).to(visual) for part in RETENTION]
-        rows.append(torch.stack([tokenizer.decode_recovered(with_semantic * semantic, visual * mask) for mask in kept], dim=1))
+        rows.append(
+            torch.stack([tokenizer.decode_recovered(with_semantic * semantic, visual * mask) for mask in kept], dim=1)
+        )
     return torch.stack(rows, dim=1)
 
 

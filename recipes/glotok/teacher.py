@@ -72,7 +72,9 @@ def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
 
 def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
     """The relation histogram of a token set."""
-    return relation_histogram(centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm)
+    return relation_histogram(
+        centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm
+    )
 
 
 def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:
@@ -110,8 +112,11 @@ def read_token_set(path: Path, key: str) -> Tensor:
         names = list(state)
         tensor = state.get(key)
     if tensor is None:
-        raise ConfigError(f"teacher.key: {path.name} has no {key!r}; it has {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
+        raise ConfigError(
+            f"teacher.key: {path.name} has no {key!r}; it has {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+        )
     if not isinstance(tensor, Tensor) or tensor.ndim != 2:
-        raise ConfigError(f"teacher.key: expected {key!r} to be a 2-D tensor, got {getattr(tensor, 'shape', type(tensor).__name__)}")
+        raise ConfigError(
+            f"teacher.key: expected {key!r} to be a 2-D tensor, got {getattr(tensor, 'shape', type(tensor).__name__)}"
+        )
     return tensor.float()
-

@@ -21,7 +21,14 @@ from vistok.workbench.data import batch_indices
 from vistok.workbench.finite import check_finite
 from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step, set_learning_rate
+from vistok.workbench.training import (
+    StopSignal,
+    TrainState,
+    mixed_precision,
+    scheduled_rate,
+    seed_step,
+    set_learning_rate,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +111,7 @@ class TrainingLoss(torch.nn.Module):
         device = next(self.parameters()).device
         flips = torch.rand(len(indices), generator=draws) < 0.5
         tokens = cache.tokens(indices, flips)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.train_generator.mixed_precision == "bf16"):
+        with mixed_precision(device, config.train_generator.mixed_precision):
             return generator_loss(self.generator, cache, tokens, cache.labels[indices].to(device), draws)
 
 

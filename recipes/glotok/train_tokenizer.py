@@ -28,7 +28,14 @@ from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import Images, batch_indices, load_images
 from vistok.workbench.finite import check_finite
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step, set_learning_rate
+from vistok.workbench.training import (
+    StopSignal,
+    TrainState,
+    mixed_precision,
+    scheduled_rate,
+    seed_step,
+    set_learning_rate,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +47,19 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
     )
-    train, _ = load_images(config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable)
+    train, _ = load_images(
+        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
+    )
     settings = config.train
 
     torch.manual_seed(config.seed)
     model: Any = GloTok(config.tokenizer)
-    discriminator: Any = PatchGANDiscriminator(config.tokenizer.image_channels, config.discriminator.base_width, config.discriminator.num_layers, norm=config.discriminator.norm)
+    discriminator: Any = PatchGANDiscriminator(
+        config.tokenizer.image_channels,
+        config.discriminator.base_width,
+        config.discriminator.num_layers,
+        norm=config.discriminator.norm,
+    )
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=settings.betas)
     d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=settings.learning_rate, betas=settings.betas)
@@ -87,14 +101,20 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
                 log["discriminator"] = discriminator_step(
                     discriminator, d_optimizer, micro_batches, fakes, accelerator, config, step, paths
                 )
-            if settings.revive_every and (step + 1) % settings.revive_every == 0 and step + 1 < settings.revive_until * settings.steps:
+            if (
+                settings.revive_every
+                and (step + 1) % settings.revive_every == 0
+                and step + 1 < settings.revive_until * settings.steps
+            ):
                 log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step)
 
             done = step + 1
             if done % settings.log_every == 0 or done == settings.steps:
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in log.items()}
                 metrics.write(STAGE, done, {**values, "learning_rate": rate})
-                bar.set_postfix(reconstruction=f"{values['reconstruction']:.4f}", histogram=f"{values['histogram']:.3f}")
+                bar.set_postfix(
+                    reconstruction=f"{values['reconstruction']:.4f}", histogram=f"{values['histogram']:.3f}"
+                )
             state.after_step(done, settings.steps, stop)
 
     if accelerator.is_main_process:
@@ -113,7 +133,9 @@ class LossTerms(nn.Module):
         )
         self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
 
-    def forward(self, images: Tensor, out: Training, semantic_codebook: Tensor, adversary: nn.Module | None) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, out: Training, semantic_codebook: Tensor, adversary: nn.Module | None
+    ) -> dict[str, Tensor]:
         terms = {
             "reconstruction": (out.reconstruction.float() - images).square().mean(),
             "quantization": self._quantization(out.semantic) + self._quantization(out.visual),
@@ -127,7 +149,9 @@ class LossTerms(nn.Module):
             features = self.backbone.stages(out.reconstruction[:seen].float(), num_stages=self.config.perceptual_stages)
             terms["perceptual"] = perceptual_loss(features, target)
         if adversary is not None:
-            terms["adversarial"] = generator_loss(adversary(out.reconstruction.float()), kind=self.config.adversarial_kind)
+            terms["adversarial"] = generator_loss(
+                adversary(out.reconstruction.float()), kind=self.config.adversarial_kind
+            )
         return terms
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
@@ -162,7 +186,7 @@ def generator_step(
     optimizer.zero_grad(set_to_none=True)
     for index, images in enumerate(micro_batches):
         with _sync_on_last(accelerator, model, index, len(micro_batches)):
-            with _autocast(accelerator, config):
+            with mixed_precision(accelerator.device, config.train.mixed_precision):
                 out = model(images)
             terms = loss_terms(images, out, bare.quantizer.semantic.codebook, adversary)
             check_finite(terms, step, {"images": images, "reconstruction": out.reconstruction}, paths.folder)
@@ -190,7 +214,7 @@ def discriminator_step(
     optimizer.zero_grad(set_to_none=True)
     for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
         with _sync_on_last(accelerator, discriminator, index, len(reals)):
-            with _autocast(accelerator, config):
+            with mixed_precision(accelerator.device, config.train.mixed_precision):
                 real_logits, fake_logits = discriminator(torch.cat([real, fake])).chunk(2)
             loss = discriminator_loss(real_logits.float(), fake_logits.float(), kind=config.losses.adversarial_kind)
             check_finite({"discriminator": loss}, step, {"images": real, "reconstruction": fake}, paths.folder)
@@ -211,7 +235,9 @@ def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerat
             f"train.batch_size: expected a multiple of {accelerator.num_processes} processes x {settings.accumulation} "
             f"micro-batches, got {settings.batch_size}"
         )
-    own = slice(accelerator.process_index * settings.accumulation, (accelerator.process_index + 1) * settings.accumulation)
+    own = slice(
+        accelerator.process_index * settings.accumulation, (accelerator.process_index + 1) * settings.accumulation
+    )
     batches = []
     for chunk, flip in zip(indices.chunk(parts)[own], flips.chunk(parts)[own], strict=True):
         images = train.batch(chunk)
@@ -230,18 +256,24 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[:count]
     own = order.chunk(accelerator.num_processes)[accelerator.process_index]
     pairs = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
-    for quantizer, features in zip((model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True):
+    for quantizer, features in zip(
+        (model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True
+    ):
         quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
 
 
-def revive_codebooks(model: GloTok, optimizer: Any, features: tuple[Tensor, Tensor], config: GloTokConfig, step: int) -> Tensor:
+def revive_codebooks(
+    model: GloTok, optimizer: Any, features: tuple[Tensor, Tensor], config: GloTokConfig, step: int
+) -> Tensor:
     """Replace codes that went unused by current features, and forget the optimizer's moments of their rows.
 
     Returns:
         How many codes were replaced in both books.
     """
     revived = 0
-    for book, (quantizer, z) in enumerate(zip((model.quantizer.semantic, model.quantizer.visual), features, strict=True)):
+    for book, (quantizer, z) in enumerate(
+        zip((model.quantizer.semantic, model.quantizer.visual), features, strict=True)
+    ):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2 * step + book)
         rows = quantizer.revive(z, generator=generator, after=config.train.revive_every)
         for moment in optimizer.state[quantizer.codebook].values():
@@ -251,9 +283,7 @@ def revive_codebooks(model: GloTok, optimizer: Any, features: tuple[Tensor, Tens
     return torch.tensor(float(revived))
 
 
-def _autocast(accelerator: Accelerator, config: GloTokConfig) -> torch.autocast:
-    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.train.mixed_precision == "bf16")
-
-
-def _sync_on_last(accelerator: Accelerator, model: Any, index: int, count: int) -> contextlib.AbstractContextManager[Any]:
+def _sync_on_last(
+    accelerator: Accelerator, model: Any, index: int, count: int
+) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)

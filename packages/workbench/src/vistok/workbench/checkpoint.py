@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     for path in reversed(paths):
         try:
             return step_of(path), torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        except Exception as error:  # damaged bytes make the reader fail in ways that it does not enumerate
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             logger.warning("%s cannot be read (%s); trying the checkpoint before it", path, reason)
     if paths:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
 
@@ -56,6 +58,18 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give all parameter groups one learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+@contextlib.contextmanager
+def mixed_precision(device: torch.device, kind: str) -> Iterator[None]:
+    """Autocast to bfloat16 where ``kind`` is ``"bf16"``; parameters stay float32.
+
+    On CPUs attention then takes its plain form: the fused kernel's backward pass is the slower one there for the short
+    sequences that fit a CPU.
+    """
+    plain = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
+    with plain, torch.autocast(device.type, torch.bfloat16, enabled=kind == "bf16"):
+        yield
 
 
 class TrainState:
@@ -113,7 +127,9 @@ class StopSignal:
             self._previous.clear()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._restore()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,106 @@
+"""Checkpoints survive truncation, a kill in the middle of a write, and a full disk."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vistok.workbench import checkpoint
+from vistok.workbench.checkpoint import (
+    CheckpointError,
+    checkpoint_path,
+    list_checkpoints,
+    load_latest_checkpoint,
+    save_checkpoint,
+    step_of,
+)
+
+
+def state(step: int) -> dict[str, object]:
+    return {"weights": torch.full((1000,), float(step)), "step": step}
+
+
+def test_the_latest_is_chosen_by_step_not_by_age_or_size(tmp_path):
+    save_checkpoint(tmp_path, 20, {**state(20), "padding": torch.zeros(100_000)}, keep=9)
+    save_checkpoint(tmp_path, 100, state(100), keep=9)
+    save_checkpoint(tmp_path, 9, state(9), keep=9)
+    os.utime(checkpoint_path(tmp_path, 9))
+    step, loaded = load_latest_checkpoint(tmp_path)
+    assert step == 100
+    assert torch.equal(loaded["weights"], torch.full((1000,), 100.0))
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    for step in range(1, 6):
+        save_checkpoint(tmp_path, step, state(step), keep=3)
+    assert [step_of(path) for path in list_checkpoints(tmp_path)] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_a_truncated_one_is_reported_by_name_and_the_previous_one_is_used(tmp_path, caplog, cut):
+    save_checkpoint(tmp_path, 1, state(1))
+    path = save_checkpoint(tmp_path, 2, state(2))
+    path.write_bytes(path.read_bytes()[:cut])
+    with caplog.at_level(logging.WARNING):
+        step, _ = load_latest_checkpoint(tmp_path)
+    assert step == 1
+    assert str(path) in caplog.text
+
+
+def test_none_readable_is_an_error_and_none_at_all_is_not(tmp_path):
+    assert load_latest_checkpoint(tmp_path) is None
+    save_checkpoint(tmp_path, 1, state(1)).write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="none of its 1 checkpoints"):
+        load_latest_checkpoint(tmp_path)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, state(1))
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", no_space)
+    with pytest.raises(CheckpointError, match=r"step-000000002\.pt: could not be written .*No space left"):
+        save_checkpoint(tmp_path, 2, state(2))
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001.pt"]
+    assert load_latest_checkpoint(tmp_path)[0] == 1
+
+
+KILLED_WHILE_WRITING = """
+import os, pathlib, signal, sys, torch
+from vistok.workbench import checkpoint
+folder = pathlib.Path(sys.argv[1])
+checkpoint.save_checkpoint(folder, 1, {"x": torch.ones(10)})
+def half(state, file):
+    file.write(b"half of a checkpoint")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+checkpoint.torch.save = half
+checkpoint.save_checkpoint(folder, 2, {"x": torch.ones(10)})
+"""
+
+
+def test_a_kill_during_the_write_leaves_the_previous_one_and_the_rest_is_cleaned_up(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    assert load_latest_checkpoint(tmp_path)[0] == 1
+    assert any(path.name.endswith(".partial") for path in tmp_path.iterdir())
+    save_checkpoint(tmp_path, 2, state(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000001.pt", "step-000000002.pt"]
+
+
+def test_keeping_one_only_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="keep: expected at least 2, got 1"):
+        save_checkpoint(tmp_path, 1, state(1), keep=1)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    torch.save({"x": Path}, checkpoint_path(tmp_path, 2))
+    assert load_latest_checkpoint(tmp_path)[0] == 1

@@ -1,0 +1,55 @@
+"""The run's folder: never overwritten by accident, never half written."""
+
+import json
+
+import pytest
+
+from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run import open_run, write_atomically
+
+
+class Settings(Config):
+    steps: int = 1
+
+
+def test_a_new_run_holds_its_configuration_and_environment(tmp_path):
+    folder = open_run(tmp_path, "a", Settings(), resume=False)
+    assert (folder / "config.yaml").read_text() == "steps: 1\n"
+    record = json.loads((folder / "environment.json").read_text())
+    assert {"python", "platform", "cores", "torch_threads", "versions", "command"} <= set(record)
+
+
+def test_an_existing_run_needs_resume_or_fresh(tmp_path):
+    folder = open_run(tmp_path, "a", Settings(), resume=False)
+    (folder / "result").touch()
+    with pytest.raises(ConfigError, match="--resume continues it, --fresh starts it again"):
+        open_run(tmp_path, "a", Settings(), resume=False)
+    assert (open_run(tmp_path, "a", Settings(), resume=True) / "result").exists()
+    assert not (open_run(tmp_path, "a", Settings(), resume=False, fresh=True) / "result").exists()
+
+
+def test_a_run_is_not_resumed_with_other_settings(tmp_path):
+    open_run(tmp_path, "a", Settings(), resume=False)
+    with pytest.raises(ConfigError, match="made with another configuration"):
+        open_run(tmp_path, "a", Settings(steps=2), resume=True)
+
+
+def test_fresh_removes_only_runs(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(ConfigError, match="not a run"):
+        open_run(tmp_path, "photos", Settings(), resume=False, fresh=True)
+    assert (tmp_path / "photos").exists()
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "figures.json"
+    write_atomically(path, "old")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vistok.workbench.run.os.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]

@@ -1,0 +1,38 @@
+"""metrics.jsonl: rewound on resume, and a line that a crash cut off is dropped."""
+
+from vistok.workbench.tracking import MetricsLog, read_metrics
+
+
+def test_lines_come_back_in_order(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl")
+    for step in (1, 2):
+        log.write("tokenizer", step, {"loss": step / 3})
+    assert read_metrics(log.path) == [{"stage": "tokenizer", "step": s, "loss": s / 3} for s in (1, 2)]
+
+
+def test_rewinding_forgets_later_steps_of_one_stage_only(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl")
+    for stage in ("tokenizer", "generator"):
+        for step in (1, 2, 3):
+            log.write(stage, step, {})
+    log.rewind("tokenizer", 2)
+    assert [(x["stage"], x["step"]) for x in read_metrics(log.path)] == [
+        ("tokenizer", 1), ("tokenizer", 2), ("generator", 1), ("generator", 2), ("generator", 3),
+    ]  # fmt: skip
+
+
+def test_a_line_cut_off_by_a_crash_is_dropped_and_the_file_goes_on(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl")
+    log.write("tokenizer", 1, {"loss": 1.0})
+    with log.path.open("a") as file:
+        file.write('{"stage": "tokenizer", "ste')
+    log.rewind("tokenizer", 1)
+    log.write("tokenizer", 2, {"loss": 0.5})
+    assert [x["step"] for x in read_metrics(log.path)] == [1, 2]
+
+
+def test_a_silent_log_writes_nothing(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl", enabled=False)
+    log.write("tokenizer", 1, {})
+    log.rewind("tokenizer", 0)
+    assert not log.path.exists()
