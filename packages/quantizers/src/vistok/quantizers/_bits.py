@@ -22,8 +22,6 @@ def bits_to_indices(bits: Tensor, num_groups: int) -> Tensor:
 def indices_to_bits(indices: Tensor, bits: int, num_groups: int) -> Tensor:
     """Undo :func:`bits_to_indices`: ``(*, bits)`` int64 zeros and ones."""
     grouped = indices.long() if num_groups > 1 else indices.long().unsqueeze(-1)
-    if grouped.shape[-1] != num_groups:
-        raise ValueError(f"indices must have {num_groups} groups in the last dimension, got {tuple(indices.shape)}")
     shifts = torch.arange(bits // num_groups, device=indices.device)
     bits_of_groups: Tensor = grouped.unsqueeze(-1) >> shifts & 1
     return bits_of_groups.flatten(-2)

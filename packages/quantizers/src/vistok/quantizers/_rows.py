@@ -20,10 +20,15 @@ def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> No
         )
 
 
-def check_indices(indices: Tensor, owner: str) -> None:
-    """Raise ``TypeError`` unless ``indices`` is an integer tensor."""
+def check_indices(indices: Tensor, owner: str, per_token: int = 1) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless ``indices`` are integers, ``per_token`` in the last dimension."""
     if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
         raise TypeError(f"{owner}: indices must be an integer tensor, got {indices.dtype}")
+    if per_token > 1 and (indices.ndim == 0 or indices.shape[-1] != per_token):
+        raise ValueError(
+            f"{owner}: the last dimension of indices must be {per_token} (indices a token), "
+            f"got shape {tuple(indices.shape)}"
+        )
 
 
 def channels_last(z: Tensor, channel_dim: int) -> Tensor:

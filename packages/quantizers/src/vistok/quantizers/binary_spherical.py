@@ -80,7 +80,7 @@ class BinarySphericalQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "BinarySphericalQuantizer")
+        check_indices(indices, "BinarySphericalQuantizer", self.num_groups)
         return channels_back(self._lookup(indices), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

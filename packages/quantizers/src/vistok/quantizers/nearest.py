@@ -62,6 +62,15 @@ def nearest_codes(
         tensor([0, 1])
     """
     _check(rows, codebook, metric, token_block, code_block)
+    small = rows.device.type == "cpu"
+    token_block = token_block or (256 if small else 4096)
+    code_block = -(-(code_block or (1024 if small else 4096)) // GROUP) * GROUP
+    search = _search_as_operator if torch.compiler.is_compiling() else _search
+    return search(rows.detach(), codebook.detach(), metric, token_block, code_block)
+
+
+def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_block: int) -> Tensor:
+    """Search block after block of rows."""
     with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
         rows, codebook = rows.float(), codebook.float()
         if metric == "cosine":
@@ -69,14 +78,19 @@ def nearest_codes(
         bias = codebook.new_zeros(codebook.shape[0], 1)
         if metric == "euclidean":
             bias = codebook.square().sum(1, keepdim=True).mul_(-0.5)
-        small = rows.device.type == "cpu"
-        token_block = token_block or (256 if small else 4096)
-        code_block = -(-(code_block or (1024 if small else 4096)) // GROUP) * GROUP
-        blocks = [_search(part, codebook, bias, code_block) for part in rows.split(token_block)]
-        return torch.cat(blocks)
+        return torch.cat([_search_block(part, codebook, bias, code_block) for part in rows.split(token_block)])
 
 
-def _search(rows: Tensor, codebook: Tensor, bias: Tensor, code_block: int) -> Tensor:
+# One operator in a compiled graph: the same arithmetic as eager, and no loop over blocks to unroll.
+_search_as_operator = torch.library.custom_op("vistok_quantizers::nearest_codes", _search, mutates_args=())
+
+
+@_search_as_operator.register_fake
+def _(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_block: int) -> Tensor:
+    return rows.new_empty(rows.shape[0], dtype=torch.int64)
+
+
+def _search_block(rows: Tensor, codebook: Tensor, bias: Tensor, code_block: int) -> Tensor:
     """Search one block of rows: best score of each group of codes, best group, best code inside it."""
     size, full = codebook.shape[0], codebook.shape[0] // GROUP * GROUP
     columns = rows.t()

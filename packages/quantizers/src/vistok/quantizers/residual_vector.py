@@ -88,6 +88,9 @@ class ResidualVectorQuantizer(nn.Module):
             threshold_ema_dead_code=0,
             sync_codebook=False,
         )
+        for layer in self.wrapped.layers:  # read at every call there: a buffer would mean a host synchronisation each
+            del layer._codebook.initted
+            layer._codebook.initted = True
         self.wrapped.eval()
         for codebook in self.codebooks:
             nn.init.uniform_(codebook, -1 / codebook_size, 1 / codebook_size, generator=generator)
@@ -115,12 +118,12 @@ class ResidualVectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the sum of the codes of all stages, channels at ``channel_dim``."""
-        self._check(indices)
+        check_indices(indices, "ResidualVectorQuantizer", self.num_stages)
         return channels_back(self._lookup(indices.long()), self.channel_dim)
 
     def indices_to_stages(self, indices: Tensor) -> Tensor:
         """Return the code of each stage, ``(*, num_stages, code_dim)``; their sum is :meth:`indices_to_codes`."""
-        self._check(indices)
+        check_indices(indices, "ResidualVectorQuantizer", self.num_stages)
         pairs = zip(indices.long().unbind(-1), self.codebooks, strict=True)
         return torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs], dim=-2)
 
@@ -139,14 +142,6 @@ class ResidualVectorQuantizer(nn.Module):
             for part, codebook in zip(stages.detach().unbind(-2), self.codebooks, strict=True)
         ]
         return torch.stack(found, dim=-1)
-
-    def _check(self, indices: Tensor) -> None:
-        check_indices(indices, "ResidualVectorQuantizer")
-        if indices.ndim == 0 or indices.shape[-1] != self.num_stages:
-            raise ValueError(
-                f"ResidualVectorQuantizer: the last dimension of indices must be num_stages={self.num_stages}, "
-                f"got shape {tuple(indices.shape)}"
-            )
 
     def _assign(self, rows: Tensor) -> Tensor:
         block = self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)

@@ -87,12 +87,7 @@ class CodebookUsage(nn.Module):
     @torch.no_grad()
     def forward(self, indices: Tensor) -> None:
         """Count ``indices``."""
-        check_indices(indices, "CodebookUsage")
-        if self.num_codebooks > 1 and (indices.ndim == 0 or indices.shape[-1] != self.num_codebooks):
-            raise ValueError(
-                f"CodebookUsage: the last dimension of indices must be num_codebooks={self.num_codebooks}, "
-                f"got shape {tuple(indices.shape)}"
-            )
+        check_indices(indices, "CodebookUsage", self.num_codebooks)
         columns = indices.long().reshape(-1, self.num_codebooks)
         for counts, column in zip(self.counts, columns.unbind(1), strict=True):
             counts.index_add_(0, column, torch.ones_like(column))
