@@ -63,16 +63,23 @@ class _Pool:
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], grouped: bool) -> list[Any]:
         self._runs += 1
         meeting_point = str(Path(self._folder.name) / f"run_{self._runs}")
-        order = (function.__code__.co_filename, function.__qualname__, args, grouped, meeting_point)
-        for pipe in self._pipes:
-            pipe.send_bytes(pickle.dumps(order))
-        answers = [pickle.loads(pipe.recv_bytes()) if pipe.poll(2 * PATIENCE) else None for pipe in self._pipes]
-        for rank, answer in enumerate(answers):
-            if answer is None or answer[1] is not None:
+        order = pickle.dumps((function.__code__.co_filename, function.__qualname__, args, grouped, meeting_point))
+        try:
+            for pipe in self._pipes:
+                pipe.send_bytes(order)
+            answers = [self._answer(pipe) for pipe in self._pipes]
+        except (EOFError, OSError):
+            answers = [(None, "a rank died")] * WORLD
+        for rank, (_, error) in enumerate(answers):
+            if error is not None:
                 self.close()
                 _pool.cache_clear()
-                raise RuntimeError(f"rank {rank} of {function.__qualname__}: {answer[1] if answer else 'no answer'}")
-        return [answer[0] for answer in answers]
+                raise RuntimeError(f"{function.__qualname__}, rank {rank}: {error}")
+        return [result for result, _ in answers]
+
+    @staticmethod
+    def _answer(pipe: Connection) -> Any:
+        return pickle.loads(pipe.recv_bytes()) if pipe.poll(2 * PATIENCE) else (None, "no answer")
 
     def close(self) -> None:
         for process in self._processes:
