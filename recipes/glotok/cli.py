@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ import tyro
 
 from glotok.config import GloTokConfig, load
 from glotok.paths import RunPaths
-from vistok.workbench.checkpoint import CheckpointError
+from vistok.workbench.checkpoint import CheckpointError, list_checkpoints
 from vistok.workbench.config import ConfigError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.run import open_run
@@ -54,22 +54,49 @@ class Options:
 
 def resolve(options: Options) -> GloTokConfig:
     """The configuration that the options ask for."""
-    overrides = list(options.set)
     named = {"name": options.name, "seed": options.seed, "data.source": options.data}
-    overrides += [f"{key}={value}" for key, value in named.items() if value is not None]
+    overrides = [f"{key}={value}" for key, value in named.items() if value is not None]
     if options.data not in (None, "digits"):
         overrides.append("tokenizer.image_channels=3")
     if options.image_size is not None:
         overrides += [f"data.image_size={options.image_size}", f"tokenizer.image_size={options.image_size}"]
-    return load(options.config, tuple(overrides))
+    return load(options.config, (*overrides, *options.set))
 
 
-def open_stage(options: Options, *, resume: bool = True) -> tuple[GloTokConfig, RunPaths]:
-    """Resolve the configuration and open the run's folder; a launched process that is not the first only reads it."""
+def open_stage(
+    options: Options, *needs: str, checkpoints: str | None = None, resume: bool = True
+) -> tuple[GloTokConfig, RunPaths]:
+    """Resolve the configuration and open the run's folder; a launched process that is not the first only reads it.
+
+    Args:
+        options: The command's options.
+        needs: Stages that must have run before, as named in ``OUTPUTS``.
+        checkpoints: The attribute of :class:`RunPaths` with this stage's checkpoints, which only ``--resume`` may find.
+        resume: Whether the run's folder may exist.
+    """
     config = resolve(options)
-    if int(os.environ.get("RANK", "0")) == 0:
+    first = int(os.environ.get("RANK", "0")) == 0
+    if first:
         open_run(options.runs, config.name, config, resume=resume, fresh=options.fresh)
-    return config, RunPaths(options.runs / config.name)
+    paths = RunPaths(options.runs / config.name)
+    for stage in needs:
+        if not OUTPUTS[stage](paths).exists():
+            raise ConfigError(f"{paths.folder}: {OUTPUTS[stage](paths).name} is missing; run glotok {stage} first")
+    if first and checkpoints and not options.resume and list_checkpoints(getattr(paths, checkpoints)):
+        raise ConfigError(f"{getattr(paths, checkpoints)}: holds checkpoints; --resume continues from the newest one")
+    return config, paths
+
+
+OUTPUTS: dict[str, Callable[[RunPaths], Path]] = {
+    "teacher": lambda paths: paths.teacher,
+    "train-tokenizer": lambda paths: paths.tokenizer / "model.safetensors",
+    "encode": lambda paths: paths.tokens,
+    "train-generator": lambda paths: paths.generator,
+    "sample": lambda paths: paths.samples,
+    "reconstruct": lambda paths: paths.reconstructions,
+    "evaluate": lambda paths: paths.evaluation,
+    "report": lambda paths: paths.report,
+}
 
 
 def teacher(options: Options) -> None:
@@ -83,7 +110,7 @@ def train_tokenizer(options: Options) -> None:
     """Train the tokenizer (needs the teacher). Several processes: accelerate launch --cpu --num_processes 2 -m glotok ..."""
     from glotok.train_tokenizer import train_tokenizer
 
-    config, paths = open_stage(options)
+    config, paths = open_stage(options, "teacher", checkpoints="tokenizer_checkpoints")
     train_tokenizer(config, paths, resume=options.resume)
 
 
@@ -91,14 +118,14 @@ def encode(options: Options) -> None:
     """Cache the training images' tokens (needs the tokenizer)."""
     from glotok.encode import encode_data_set
 
-    encode_data_set(*open_stage(options))
+    encode_data_set(*open_stage(options, "train-tokenizer"))
 
 
 def train_generator(options: Options) -> None:
     """Train the generator on the cached tokens."""
     from glotok.train_generator import train_generator
 
-    config, paths = open_stage(options)
+    config, paths = open_stage(options, "encode", checkpoints="generator_checkpoints")
     train_generator(config, paths, resume=options.resume)
 
 
@@ -106,28 +133,28 @@ def sample(options: Options) -> None:
     """Generate images (needs tokenizer and generator)."""
     from glotok.sample import sample_images
 
-    sample_images(*open_stage(options))
+    sample_images(*open_stage(options, "train-tokenizer", "encode", "train-generator"))
 
 
 def reconstruct(options: Options) -> None:
     """Reconstruct the validation images, whole and from parts of their features."""
     from glotok.reconstruct import reconstruct_validation
 
-    reconstruct_validation(*open_stage(options))
+    reconstruct_validation(*open_stage(options, "train-tokenizer"))
 
 
 def evaluate(options: Options) -> None:
     """Measure reconstructions and samples."""
     from glotok.evaluate import evaluate_run
 
-    evaluate_run(*open_stage(options))
+    evaluate_run(*open_stage(options, "teacher", "train-tokenizer", "reconstruct"))
 
 
 def report(options: Options) -> None:
     """Write the run's page: pictures, curves, figures."""
     from glotok.report import write_report
 
-    write_report(*open_stage(options))
+    write_report(*open_stage(options, "reconstruct", "evaluate"))
 
 
 def demo(options: Options) -> None:
@@ -136,25 +163,14 @@ def demo(options: Options) -> None:
     if paths.report.exists():
         logger.info("finished earlier; the report is %s (--fresh runs everything again)", paths.report)
         return
-    stages: list[tuple[Callable[[Options], None], Path]] = [
-        (teacher, paths.teacher),
-        (train_tokenizer, paths.tokenizer / "model.safetensors"),
-        (encode, paths.tokens),
-        (train_generator, paths.generator),
-        (sample, paths.samples),
-        (reconstruct, paths.reconstructions),
-        (evaluate, paths.evaluation),
-        (report, paths.report),
-    ]
     begin = time.monotonic()
-    within = Options(**{**vars(options), "fresh": False})
-    for index, (stage, output) in enumerate(stages, 1):
-        title = stage.__name__.replace("_", "-")
-        if output.exists():
-            logger.info("[%d/%d] %s: done earlier", index, len(stages), title)
+    within = replace(options, fresh=False)
+    for index, (stage, output) in enumerate(OUTPUTS.items(), 1):
+        if output(paths).exists():
+            logger.info("[%d/%d] %s: done earlier", index, len(OUTPUTS), stage)
             continue
-        logger.info("[%d/%d] %s", index, len(stages), title)
-        stage(within)
+        logger.info("[%d/%d] %s", index, len(OUTPUTS), stage)
+        COMMANDS[stage](within)
     logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, paths.report)
 
 

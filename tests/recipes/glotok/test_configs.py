@@ -1,0 +1,86 @@
+"""Every shipped configuration goes through the real parser and its networks build on the meta device."""
+
+import pytest
+import torch
+
+from glotok.cli import Options, resolve
+from glotok.config import CONFIGS, load
+from glotok.generator import build_generator
+from glotok.model import GloTok
+from vistok.workbench.config import ConfigError
+
+SHIPPED = sorted(CONFIGS.rglob("*.yaml"))
+# Millions of parameters: convolutional autoencoder without adapters (with one branch's way to the codes), generator.
+PUBLISHED = {"imagenet256_16k": (72, 172), "imagenet256_2x": (72, 172)}
+
+
+def millions(*modules: torch.nn.Module) -> float:
+    return sum(parameter.numel() for module in modules for parameter in module.parameters()) / 1e6
+
+
+def test_all_four_are_here():
+    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", "imagenet256_16k", "imagenet256_2x"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_it_parses_and_builds(path):
+    config = load(path.stem)
+    with torch.device("meta"):
+        tokenizer = GloTok(config.tokenizer)
+        generator = build_generator(config, 1000)
+    assert tokenizer.quantizer.semantic.codebook_size == config.tokenizer.semantic_codebook_size
+    if path.stem in PUBLISHED:
+        head = tokenizer.visual_adapter
+        parts = (tokenizer.encoder, tokenizer.decoder, tokenizer.post_quantization, head.norm, head.conv, head.to_code)
+        assert millions(*parts) == pytest.approx(PUBLISHED[path.stem][0], rel=0.01)
+        assert millions(generator) == pytest.approx(PUBLISHED[path.stem][1], rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("imagenet256_16k", (4096, 12288)), ("imagenet256_2x", (16384, 16384))])
+def test_the_papers_numbers_are_the_papers(name, sizes):
+    config = load(name)
+    assert (config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size) == sizes
+    assert (config.tokenizer.code_dim, config.tokenizer.grid_size) == (8, 16)
+    assert (config.losses.residual_weight, config.losses.histogram_weight, config.losses.histogram_bins) == (0.5, 0.01, 40)
+    assert (config.train.learning_rate, config.train.betas, config.train.batch_size) == (2e-4, (0.9, 0.95), 240)
+    assert config.train.steps == pytest.approx(150 * 1_281_167 / 240, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["imagenet256_16k", "imagenet256_2x"])
+def test_every_setting_says_whether_the_paper_states_it(name):
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
+    values = [line for line in lines if line.startswith("  ") and not line.lstrip().startswith("#")]
+    unmarked = [line for line in values if "[paper]" not in line and "[ours]" not in line]
+    assert unmarked == ["  image_channels: 3"]
+
+
+def test_a_misspelt_key_names_the_nearest_valid_one():
+    with pytest.raises(ConfigError, match="unknown key losses.residual_wieght; the nearest valid name is residual_weight"):
+        load("digits", ("losses.residual_wieght=1",))
+
+
+def test_an_unknown_configuration_lists_the_shipped_ones():
+    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x"):
+        load("digit")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.image_size=64", "expected data.image_size = 64, got 32"),
+        ("generator.cell_size=3", "expected a divisor of the token grid 8, got 3"),
+        ("tokenizer.multipliers=[1,1,1,1,1,1,1]", "expected a multiple of the stride 64, got 32"),
+        ("teacher.source=checkpoint", "needs both checkpoint and key"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(override, message):
+    with pytest.raises(ConfigError, match=message):
+        load("digits", (override,))
+
+
+def test_other_data_is_colour_unless_told_otherwise():
+    assert resolve(Options(data="photos")).tokenizer.image_channels == 3
+    assert resolve(Options()).tokenizer.image_channels == 1
+    assert resolve(Options(data="photos", set=("tokenizer.image_channels=1",))).tokenizer.image_channels == 1
+    config = resolve(Options(image_size=64, seed=3, name="mine"))
+    assert (config.data.image_size, config.tokenizer.image_size, config.seed, config.name) == (64, 64, 3, "mine")
