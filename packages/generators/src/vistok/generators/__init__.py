@@ -1,7 +1,21 @@
 """Generators on image tokens and latents: xAR, FAR and masked AR."""
 
+from ._far_sampling import TokenChoice
+from ._masked_sampling import MaskedSampling
 from .attention import attention
 from .cells import block_causal_mask, cell_permutation
+from .double_stream import DoubleStreamBlock
+from .far import FAR, FAROptions
+from .far_presets import (
+    far_base,
+    far_large,
+    llamagen_3b,
+    llamagen_b,
+    llamagen_l,
+    llamagen_xl,
+    llamagen_xxl,
+    published_far_options,
+)
 from .feed_forward import SwiGLU
 from .flow_matching import (
     FlowSample,
@@ -17,36 +31,63 @@ from .flow_matching import (
 from .guidance import Guidance, guide
 from .kv_cache import KVCache
 from .label_embedding import LabelEmbedding
+from .mask_schedules import mask_ratio, masked_counts
+from .masked_ar import MaskedAR, MaskedAROptions
+from .masked_presets import maskbit
+from .masked_tokens import BitTokens, IdTokens
 from .modulation import Modulation, modulate
 from .normalization import RMSNorm
 from .rotary import rotary_table_1d, rotary_table_2d, rotate
 from .solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
 from .time_embedding import TimeEmbedding
+from .token_sampling import draw_tokens, filter_logits
 from .xar import XAR, XAROptions
 from .xar_presets import xar_base, xar_huge, xar_large
 
 __all__ = [
+    "FAR",
     "XAR",
+    "BitTokens",
+    "DoubleStreamBlock",
+    "FAROptions",
     "FlowSample",
     "Guidance",
+    "IdTokens",
     "KVCache",
     "LabelEmbedding",
+    "MaskedAR",
+    "MaskedAROptions",
+    "MaskedSampling",
     "Modulation",
     "RMSNorm",
     "SwiGLU",
     "TimeEmbedding",
+    "TokenChoice",
     "XAROptions",
     "attention",
     "block_causal_mask",
     "cell_permutation",
     "data_to_velocity",
+    "draw_tokens",
+    "far_base",
+    "far_large",
+    "filter_logits",
     "flow_path",
     "guide",
     "late_jump_times",
+    "llamagen_3b",
+    "llamagen_b",
+    "llamagen_l",
+    "llamagen_xl",
+    "llamagen_xxl",
     "logit_normal_times",
+    "mask_ratio",
+    "maskbit",
+    "masked_counts",
     "modulate",
     "noise_to_velocity",
     "power_times",
+    "published_far_options",
     "rotary_table_1d",
     "rotary_table_2d",
     "rotate",

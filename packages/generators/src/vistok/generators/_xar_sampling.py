@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from ._dtypes import activation_dtype
 from ._random import normal
 from .guidance import Guidance, guide
 from .kv_cache import KVCache
@@ -64,7 +65,7 @@ class _Context:
         if use_cache:
             width = model.stem.out_features
             size = (len(labels), model.num_heads, model.num_cells * model.cell_tokens, width // model.num_heads)
-            dtype = _attention_dtype(self.dtype, labels.device)
+            dtype = activation_dtype(self.labels)
             self.caches = [KVCache(*size, dtype=dtype, device=labels.device) for _ in range(model.num_blocks)]
 
     def velocity(self, x: Tensor, t: float, index: int, scale: float) -> Tensor:
@@ -92,10 +93,3 @@ class _Context:
         first = index if self.caches is not None else 0
         out = self.model.run_cells(x.to(self.dtype), condition, first_cell=first, caches=self.caches)
         return out[:, -1:]
-
-
-def _attention_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """Keys and values come out of linear layers, so autocast decides their type where it is on."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    return dtype

@@ -15,7 +15,7 @@ def xar_base(in_channels: int = 16, *, num_classes: int = 1000, options: XAROpti
         >>> import torch
         >>> with torch.device("meta"):
         ...     model = xar_base()
-        >>> round(sum(p.numel() for p in model.parameters()) / 1e6)
+        >>> sum(p.numel() for p in model.parameters()) // 10**6
         172
     """
     return XAR(in_channels, 16, 8, num_classes, width=768, depth=16, num_heads=12, options=options)

@@ -1,0 +1,35 @@
+"""The causal transformer block of LlamaGen and FAR."""
+
+from torch import Tensor, nn
+
+from .attention import attention
+from .feed_forward import SwiGLU
+from .kv_cache import KVCache
+from .normalization import RMSNorm
+from .rotary import rotate
+
+
+class CausalBlock(nn.Module):
+    """Pre-norm attention and SwiGLU without biases; with a cache the new tokens also see what is stored before them."""
+
+    def __init__(self, width: int, num_heads: int, hidden_dim: int, *, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm = RMSNorm(width, eps=1e-5)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.mlp_norm = RMSNorm(width, eps=1e-5)
+        self.mlp = SwiGLU(width, hidden_dim, dropout=dropout)
+
+    def forward(self, x: Tensor, table: Tensor, cache: KVCache | None = None, start: int = 0) -> Tensor:
+        batch, tokens, width = x.shape
+        qkv = self.qkv(self.attention_norm(x)).reshape(batch, tokens, 3, self.num_heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key = rotate(query, table), rotate(key, table)
+        if cache is not None:
+            key, value = cache.update(key, value, start=start)
+        out = attention(query, key, value, causal=tokens > 1)
+        x = x + self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))
+        x = x + self.mlp(self.mlp_norm(x))
+        return x

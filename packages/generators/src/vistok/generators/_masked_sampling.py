@@ -1,0 +1,110 @@
+"""The samplers of masked generators: most confident first, or in random order."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from ._random import gumbel, uniform
+from .guidance import Guidance, guide
+from .mask_schedules import MaskSchedule, masked_counts
+from .token_sampling import draw_tokens
+
+if TYPE_CHECKING:
+    from .masked_ar import MaskedAR
+
+
+@dataclass(frozen=True)
+class MaskedSampling:
+    r"""How a masked generator fills in.
+
+    ``"confidence"``: every step draws all hidden units and fixes those of highest
+    :math:`\log p + \tau (1 - i/S)\,g`, ``g`` standard Gumbel and ``i`` the step from 1.
+    ``"random"``: units are fixed in one random order a sample, whatever their probability.
+
+    Source:
+        confidence: MaskGIT (arXiv:2202.04200), Section 3.2; random: MAR (arXiv:2406.11838), Section 3.4.
+
+    Args:
+        order: See above.
+        schedule: How many units are hidden after each step.
+        temperature: Of the draw of ids; 0 takes the most likely.
+        noise: The weight of the Gumbel noise, ``tau``; for ``"confidence"``.
+
+    Raises:
+        ValueError: An unknown order, or a negative ``noise`` or ``temperature``.
+
+    Example:
+        >>> MaskedSampling(order="random").schedule
+        'cosine'
+    """
+
+    order: Literal["confidence", "random"] = "confidence"
+    schedule: MaskSchedule = "cosine"
+    temperature: float = 1.0
+    noise: float = 4.5
+
+    def __post_init__(self) -> None:
+        if self.order not in ("confidence", "random"):
+            raise ValueError(f"order must be 'confidence' or 'random', got {self.order!r}")
+        if not (self.noise >= 0 and self.temperature >= 0):
+            raise ValueError(f"noise and temperature must be >= 0, got {self.noise} and {self.temperature}")
+
+
+def sample_masked(
+    model: "MaskedAR",
+    labels: Tensor,
+    num_steps: int,
+    guidance: Guidance,
+    settings: MaskedSampling,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Tokens (B, T, U)."""
+    batch, device = len(labels), labels.device
+    units = model.length * model.num_units
+    counts = masked_counts(units, num_steps, settings.schedule)
+    tokens = torch.zeros(batch, model.length, model.num_units, dtype=torch.int64, device=device)
+    mask = torch.ones_like(tokens, dtype=torch.bool)
+    order = uniform((batch, units), device, generator) if settings.order == "random" else None
+    hidden = units
+    for step, left in enumerate(counts):
+        progress = step / num_steps if guidance.clock == "step" else 1 - hidden / units
+        drawn, log_prob = _draw(model, tokens, mask, labels, guidance.at(progress), settings, generator)
+        tokens = torch.where(mask, drawn, tokens)
+        if order is None:
+            weight = settings.noise * (1 - (step + 1) / num_steps)
+            noise = gumbel((batch, units), device, generator) if weight > 0 else 0.0
+            score = log_prob.flatten(1) + weight * noise
+        else:
+            score = order
+        score = score.masked_fill(~mask.flatten(1), math.inf)
+        lowest = score.argsort(dim=-1)[:, :left]
+        mask = torch.zeros_like(score, dtype=torch.bool).scatter(1, lowest, True).view_as(tokens)
+        hidden = left
+    return tokens
+
+
+def _draw(
+    model: "MaskedAR",
+    tokens: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    scale: float,
+    settings: MaskedSampling,
+    generator: torch.Generator | None,
+) -> tuple[Tensor, Tensor]:
+    """Ids for every unit and their log-probability, both (B, T, U)."""
+    if scale == 1:
+        logits = model(tokens, mask, labels)
+    else:
+        both = torch.cat([labels, torch.full_like(labels, model.null_label)])
+        doubled = model(tokens.repeat(2, 1, 1), mask.repeat(2, 1, 1), both)
+        logits = tuple(guide(stream[: len(labels)], stream[len(labels) :], scale) for stream in doubled)
+    ids = [draw_tokens(stream, temperature=settings.temperature, generator=generator) for stream in logits]
+    log_probs = [
+        stream.log_softmax(dim=-1).gather(-1, chosen[..., None])[..., 0]
+        for stream, chosen in zip(logits, ids, strict=True)
+    ]
+    return torch.stack(ids, dim=-1), torch.stack(log_probs, dim=-1)

@@ -1,0 +1,240 @@
+"""Masked autoregression: several tokens a step, from a bidirectional transformer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ._bidirectional_block import BidirectionalBlock
+from ._masked_sampling import MaskedSampling, sample_masked
+from ._random import uniform
+from .guidance import Guidance, as_guidance
+from .label_embedding import LabelEmbedding
+from .mask_schedules import MaskSchedule, mask_ratio
+from .masked_tokens import BitTokens, IdTokens
+from .rotary import rotary_table_1d, rotary_table_2d
+
+
+@dataclass(frozen=True)
+class MaskedAROptions:
+    """What rarely changes about a :class:`MaskedAR`.
+
+    Args:
+        schedule: Distribution of the masked fraction in training, drawn for each sample.
+        independent_masks: Mask each unit by its own coin (MaskBit) and not an exact number of units (MaskGIT).
+        label_smoothing: Of the cross-entropy.
+        unmasked_weight: Weight of units that were not masked in the loss: 0 (MaskGIT), 0.1 (TiTok) or 1 (MaskBit).
+        label_drop_prob: Probability of the null label in training.
+        dropout: Dropout in training.
+        post_norm: Normalise after the residual sum, as BERT and MaskBit do.
+        positions: ``"learned"``, or ``"rotary"`` (two-dimensional on a grid).
+
+    Example:
+        >>> MaskedAROptions(positions="rotary").schedule
+        'arccos'
+    """
+
+    schedule: MaskSchedule = "arccos"
+    independent_masks: bool = False
+    label_smoothing: float = 0.1
+    unmasked_weight: float = 0.0
+    label_drop_prob: float = 0.1
+    dropout: float = 0.0
+    post_norm: bool = False
+    positions: Literal["learned", "rotary"] = "learned"
+
+
+_CONFIDENCE = MaskedSampling()
+
+
+class MaskedAR(nn.Module):
+    r"""Masked token generator.
+
+    A random part :math:`M` of the units of a sample is hidden; the network sees the rest and the class:
+
+    .. math:: L = -\frac{1}{|M|} \sum_{i \in M} \log p(z_i \mid z_{\bar M}, y)
+
+    Source:
+        Chang et al. 2022 (MaskGIT), arXiv:2202.04200, Eq. 1; bits: Weber et al. 2024 (MaskBit), arXiv:2409.16211.
+
+    Args:
+        tokens: :class:`IdTokens` or :class:`BitTokens`: what a position holds, in one or several units.
+        shape: Number of positions, or ``(rows, columns)`` of a grid in row-major order.
+        num_classes: Number of classes; label ``num_classes`` is the null label.
+        width: Width, a multiple of ``4 * num_heads``.
+        depth: Number of blocks.
+        num_heads: Attention heads.
+        options: The rest.
+
+    Shape:
+        - tokens: ``(B, T, U)`` int64, ``U`` units a position (streams, or groups of bits, see
+          :meth:`BitTokens.to_groups`); mask: ``(B, T, U)`` bool, true where hidden; labels: ``(B,)`` int64.
+        - :meth:`forward`: one ``(B, T, unit_size)`` float32 tensor of logits a unit.
+        - :meth:`loss`: ``()`` float32; :meth:`sample`: ``(B, T, U)`` int64.
+
+    Range:
+        The loss is ``>= 0``. The logits do not depend on the ids under the mask.
+
+    Gradient:
+        Flows to every parameter except those of unused labels and tokens.
+
+    Raises:
+        ValueError: Sizes that do not fit each other or the input.
+
+    Example:
+        >>> import torch
+        >>> model = MaskedAR(IdTokens((16, 32)), (4, 4), 10, width=32, depth=2, num_heads=2)
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> tokens = model.sample(torch.tensor([1, 2]), num_steps=4, guidance=2.0, generator=rng)
+        >>> tokens.shape
+        torch.Size([2, 16, 2])
+        >>> model.loss(tokens, torch.tensor([1, 2]), generator=rng).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        tokens: IdTokens | BitTokens,
+        shape: int | tuple[int, int],
+        num_classes: int,
+        *,
+        width: int,
+        depth: int,
+        num_heads: int,
+        options: MaskedAROptions = MaskedAROptions(),
+    ) -> None:
+        super().__init__()
+        if depth < 1 or num_heads < 1 or width % (4 * num_heads):
+            raise ValueError(f"need depth >= 1, width a multiple of 4 * num_heads: got {depth}, {width}, {num_heads}")
+        self.tokens = tokens
+        self.length = shape if isinstance(shape, int) else shape[0] * shape[1]
+        self.num_units = len(tokens.unit_sizes)
+        self.options = options
+        self.labels = LabelEmbedding(num_classes, width, drop_prob=options.label_drop_prob)
+        self.tables = nn.ModuleList()
+        if isinstance(tokens, IdTokens):
+            self.tables.extend(nn.Embedding(size + 1, width) for size in tokens.unit_sizes)
+        else:
+            self.tables.append(nn.Linear(tokens.num_bits, width))
+        self.input_norm = nn.LayerNorm(width) if options.post_norm else nn.Identity()
+        self.dropout = nn.Dropout(options.dropout)
+        self.blocks = nn.ModuleList(
+            BidirectionalBlock(width, num_heads, dropout=options.dropout, post_norm=options.post_norm)
+            for _ in range(depth)
+        )
+        self.output_norm = nn.Identity() if options.post_norm else nn.LayerNorm(width)
+        self.hidden = nn.Linear(width, width)
+        self.hidden_norm = nn.LayerNorm(width)
+        self.classifiers = nn.ModuleList(nn.Linear(width, size) for size in tokens.unit_sizes)
+        rotary = options.positions == "rotary"
+        self.positions = None if rotary else nn.Parameter(torch.empty(self.length + 1, width))
+        table = _rotary(shape, width // num_heads) if rotary else None
+        self.register_buffer("rotary", table, persistent=False)
+        self.rotary: Tensor | None
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        if self.positions is not None:
+            nn.init.trunc_normal_(self.positions, std=0.02)
+
+    @property
+    def null_label(self) -> int:
+        """The label of the unconditional model."""
+        return self.labels.null_label
+
+    def forward(
+        self, tokens: Tensor, mask: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ...]:
+        """Logits of every unit given the units that are not masked."""
+        self._check(tokens, mask)
+        prefix = self.labels(labels, generator=generator)[:, None]
+        x = torch.cat([prefix, self._embed(tokens, mask)], dim=1)
+        if self.positions is not None:
+            x = x + self.positions
+        x = self.dropout(self.input_norm(x))
+        for block in self.blocks:
+            x = block(x, self.rotary)
+        x = self.hidden_norm(F.gelu(self.hidden(self.output_norm(x[:, 1:]))))
+        return tuple(classifier(x).float() for classifier in self.classifiers)
+
+    def _embed(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        if isinstance(self.tokens, BitTokens):
+            bits = self.tokens.to_bits(tokens).unflatten(-1, (self.num_units, -1))
+            bits = bits.masked_fill(mask[..., None], 0).flatten(-2)
+            linear = self.tables[0]
+            projected: Tensor = linear(bits.to(self.hidden.weight.dtype))
+            return projected
+        parts = [
+            table(tokens[..., unit].masked_fill(mask[..., unit], size))
+            for unit, (table, size) in enumerate(zip(self.tables, self.tokens.unit_sizes, strict=True))
+        ]
+        return torch.stack(parts).sum(dim=0)
+
+    def draw_mask(self, batch: int, device: torch.device, *, generator: torch.Generator | None = None) -> Tensor:
+        """A training mask ``(B, T, U)``; with exact numbers at least one unit of a sample is hidden."""
+        ratio = mask_ratio(uniform((batch, 1), device, generator), self.options.schedule)
+        units = self.length * self.num_units
+        score = uniform((batch, units), device, generator)
+        if self.options.independent_masks:
+            mask = score < ratio
+        else:
+            count = (ratio * units).round().clamp_min(1)
+            mask = score.argsort(dim=-1).argsort(dim=-1) < count
+        return mask.reshape(batch, self.length, self.num_units)
+
+    def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Mean cross-entropy of the hidden units, in nats; mask and dropped labels come from ``generator``."""
+        mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
+        logits = self.forward(tokens, mask, labels, generator=generator)
+        weight = mask + ~mask * self.options.unmasked_weight
+        total = weight.new_zeros((), dtype=torch.float32)
+        for unit, stream in enumerate(logits):
+            target = tokens[..., unit].flatten()
+            terms = F.cross_entropy(
+                stream.flatten(0, 1), target, reduction="none", label_smoothing=self.options.label_smoothing
+            )
+            total = total + (terms * weight[..., unit].flatten()).sum()
+        return total / weight.sum().clamp_min(1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        labels: Tensor,
+        *,
+        num_steps: int = 16,
+        guidance: float | Guidance = 1.0,
+        settings: MaskedSampling = _CONFIDENCE,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Tokens of the given classes in ``num_steps`` steps, from 1 to the number of units.
+
+        A bare ``guidance`` number grows linearly with the fraction of known units, from 1 to its value.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            return sample_masked(self, labels, num_steps, as_guidance(guidance, "linear"), settings, generator)
+        finally:
+            self.train(was_training)
+
+    def _check(self, tokens: Tensor, mask: Tensor) -> None:
+        expected = (self.length, self.num_units)
+        if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
+            raise ValueError(f"tokens must have shape (B, {expected[0]}, {expected[1]}), got {tuple(tokens.shape)}")
+        if mask.shape != tokens.shape or mask.dtype != torch.bool:
+            raise ValueError(f"mask must be bool of shape {tuple(tokens.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+
+
+def _rotary(shape: int | tuple[int, int], head_dim: int) -> Tensor:
+    """The table with an identity row for the class token in front."""
+    table = rotary_table_1d(shape, head_dim) if isinstance(shape, int) else rotary_table_2d(shape, head_dim)
+    identity = torch.zeros_like(table[:1])
+    identity[..., 0] = 1
+    return torch.cat([identity, table])
