@@ -1,0 +1,115 @@
+"""recipes -> workbench; recipes -> losses, quantizers, generators -> torch. Read from the imports themselves."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from surface.repository import COMPONENTS, PACKAGES, RECIPES, ROOT, Source, import_name, imports, is_under, sources
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+
+def strays(package: str, forbidden: list[str]) -> list[str]:
+    return [
+        f"{source}:{line} imports {name}"
+        for source in sources(package)
+        for name, line in imports(source)
+        if any(is_under(name, other) for other in forbidden)
+    ]
+
+
+@pytest.mark.parametrize("package", COMPONENTS)
+def test_a_component_imports_no_other_package_of_ours(package):
+    others = [import_name(other) for other in (*PACKAGES, *RECIPES) if other != package]
+    assert strays(package, others) == []
+
+
+def test_the_workbench_imports_neither_components_nor_recipes():
+    assert strays("workbench", [import_name(other) for other in (*COMPONENTS, *RECIPES)]) == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_imports_no_other_recipe(recipe):
+    assert strays(recipe, [other for other in RECIPES if other != recipe]) == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_uses_only_public_modules_of_the_packages(recipe):
+    private = re.compile(r"vistok(\.\w+)*\._")
+    found = [
+        f"{source}:{line} imports {name}"
+        for source in sources(recipe)
+        for name, line in imports(source)
+        if private.match(name)
+    ]
+    assert found == []
+
+
+def declared(package: str) -> set[str]:
+    """Names of the distributions that a package says it needs, extras included, in normal form."""
+    file = ROOT / "packages" / package / "pyproject.toml" if package in PACKAGES else ROOT / "pyproject.toml"
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    names = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    return {normal(re.split(r"[\s<>=!~;\[]", name)[0]) for name in names}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_imports_it_declares(package):
+    distributions = packages_distributions()
+    allowed = declared(package)
+    undeclared = []
+    for source in sources(package):
+        for name, line in imports(source):
+            top = name.partition(".")[0]
+            if top in sys.stdlib_module_names or top == "vistok":
+                continue
+            if not allowed.intersection(normal(d) for d in distributions.get(top, [top])):
+                undeclared.append(f"{source}:{line} imports {name}")
+    assert undeclared == []
+
+
+def touches_distributed(source: Source) -> bool:
+    imported = any(is_under(name, "torch.distributed") for name, _ in imports(source))
+    return imported or any(
+        isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.distributed" for node in ast.walk(source.tree)
+    )
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_at_most_one_module_touches_torch_distributed(package):
+    touching = [str(source) for source in sources(package) if touches_distributed(source)]
+    assert len(touching) <= 1, touching
+
+
+@pytest.mark.parametrize("package", COMPONENTS)
+def test_components_never_read_the_environment(package):
+    found = []
+    for source in sources(package):
+        names = [name for name, _ in imports(source)]
+        found += [f"{source}: {name}" for name in names if name in {"os.environ", "os.getenv"}]
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}:
+                found.append(f"{source}:{node.lineno}")
+    assert found == []
+
+
+def test_the_walk_sees_every_way_to_import(tmp_path):
+    path = tmp_path / "inner" / "module.py"
+    path.parent.mkdir()
+    path.write_text(
+        "import a.b as x\nfrom c import d\nfrom . import e\nfrom ..f import g\n"
+        "def later():\n    import h\n    importlib.import_module('i.j')\n    __import__('k')\n"
+    )
+    found = [name for name, _ in imports(Source("top.inner.module", path))]
+    assert sorted(found) == ["a.b", "c.d", "h", "i.j", "k", "top.f.g", "top.inner.e"]

@@ -1,0 +1,82 @@
+"""The shape of the tree: one implicit namespace, typed packages, files and functions of a readable size."""
+
+import ast
+
+import pytest
+
+from surface.repository import PACKAGES, RECIPES, ROOT, SKIPPED_FOLDERS, source_folder, sources
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+MAX_CONSTRUCTOR_ARGUMENTS = 10
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+def test_the_namespace_package_has_no_init():
+    inits = [
+        p for p in ROOT.rglob("vistok/__init__.py*") if not SKIPPED_FOLDERS.intersection(p.relative_to(ROOT).parts)
+    ]
+    assert inits == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_are_marked_as_typed(package):
+    assert (source_folder(package) / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_has_readme_changelog_and_metadata(package):
+    folder = ROOT / "packages" / package
+    assert [name for name in ("README.md", "CHANGELOG.md", "pyproject.toml") if not (folder / name).is_file()] == []
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_no_module_has_a_name_that_says_nothing(package):
+    assert [str(s) for s in sources(package) if s.path.stem.strip("_") in VAGUE_NAMES] == []
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_files_fit_on_a_few_screens(package):
+    lengths = {str(s): len(s.path.read_text(encoding="utf-8").splitlines()) for s in sources(package)}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+def lines_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+    if ast.get_docstring(node) is not None:
+        text = node.body[0]
+        lines -= (text.end_lineno or text.lineno) - text.lineno + 1
+    return lines
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_functions_fit_on_one_screen(package):
+    lengths = {f"{s}:{f.name}": lines_without_docstring(f) for s in sources(package) for f in functions(s.tree)}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_constructors_stay_narrow(package):
+    wide = {}
+    for source in sources(package):
+        for function in functions(source.tree):
+            arguments = function.args
+            count = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs) - 1
+            if function.name == "__init__" and count > MAX_CONSTRUCTOR_ARGUMENTS:
+                wide[f"{source}:{function.lineno}"] = count
+    assert wide == {}
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+def test_arguments_are_named_not_passed_through(package):
+    found = [
+        f"{source}:{function.lineno} {function.name}(**{function.args.kwarg.arg})"
+        for source in sources(package)
+        for function in functions(source.tree)
+        if function.args.kwarg is not None
+    ]
+    assert found == []
