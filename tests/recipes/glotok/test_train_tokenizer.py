@@ -1,0 +1,179 @@
+"""The training step: no teacher network, exact accumulation, a discriminator that only its own step moves."""
+
+import copy
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+import glotok.train_tokenizer as stage
+from glotok.cli import resolve, train_tokenizer
+from glotok.model import GloTok
+from glotok.teacher import load_teacher
+from vistok.losses import PatchGANDiscriminator
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.data import load_images
+from vistok.workbench.finite import NonFiniteLossError
+from vistok.workbench.tracking import read_metrics
+
+
+@pytest.fixture
+def parts(tiny_run):
+    options, paths = tiny_run
+    config = resolve(options)
+    torch.manual_seed(0)
+    model = GloTok(config.tokenizer)
+    discriminator = PatchGANDiscriminator(1, config.discriminator.base_width, config.discriminator.num_layers, norm="group")
+    terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
+    images = load_images("digits", image_size=16).train.batch(torch.arange(8))
+    return config, paths, model, discriminator, terms, images
+
+
+def run_step(parts, micro_batches, learning_rate=1e-2):
+    """One generator and one discriminator update by plain gradient descent; returns the two networks and the terms."""
+    config, paths, model, discriminator, terms, _ = parts
+    model, discriminator = copy.deepcopy(model), copy.deepcopy(discriminator)
+    accelerator = Accelerator(cpu=True)
+    optimizers = [torch.optim.SGD(m.parameters(), lr=learning_rate) for m in (model, discriminator)]
+    log, fakes, _ = stage.generator_step(
+        model, optimizers[0], terms, discriminator, micro_batches, accelerator, config, 0, paths
+    )
+    log["discriminator"] = stage.discriminator_step(
+        discriminator, optimizers[1], micro_batches, fakes, accelerator, config, 0, paths
+    )
+    return model, discriminator, log
+
+
+def test_accumulated_micro_batches_equal_the_whole_batch_with_the_gan_step(parts):
+    images = parts[-1]
+    whole = run_step(parts, [images])
+    halves = run_step(parts, list(images.chunk(2)))
+    for a, b in zip(whole[:2], halves[:2], strict=True):
+        for (name, p), q in zip(a.named_parameters(), b.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+    for name in whole[2]:
+        torch.testing.assert_close(whole[2][name], halves[2][name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_total_is_equation_13(parts):
+    config, _, model, discriminator, terms, images = parts
+    values = terms(images, model(images), model.quantizer.semantic.codebook, discriminator)
+    assert set(values) == {"reconstruction", "quantization", "histogram", "residual", "perceptual", "adversarial"}
+    w = config.losses
+    expected = (
+        w.reconstruction_weight * values["reconstruction"] + w.quantization_weight * values["quantization"]
+        + w.perceptual_weight * values["perceptual"] + w.adversarial_weight * values["adversarial"]
+        + 0.5 * values["residual"] + 0.01 * values["histogram"]
+    )  # fmt: skip
+    torch.testing.assert_close(terms.total(values), expected)
+
+
+def test_the_generators_step_leaves_no_trace_in_the_discriminator(parts):
+    config, paths, model, discriminator, terms, images = parts
+    before = copy.deepcopy(discriminator.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    stage.generator_step(model, optimizer, terms, discriminator, [images], Accelerator(cpu=True), config, 0, paths)
+    assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
+
+
+def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
+    options, paths = tiny_run
+    train_tokenizer(options)
+    lines = read_metrics(paths.metrics)
+    assert [("discriminator" in line, "adversarial" in line) for line in lines] == [(False, False)] * 3 + [(True, True)] * 3
+
+
+def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
+    """Without the perceptual term no backbone is built at all; with it, exactly the perceptual one is."""
+    from dataclasses import replace
+
+    built = []
+    construct = FeatureBackbone.__init__
+    monkeypatch.setattr(
+        FeatureBackbone, "__init__", lambda self, name="lite0", **options: (built.append(name), construct(self, name, **options))[0]
+    )
+    monkeypatch.setattr(FeatureBackbone, "patches", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
+    monkeypatch.setattr(FeatureBackbone, "pooled", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
+    options, paths = tiny_run
+    (paths.folder / "config.yaml").unlink()
+    train_tokenizer(replace(options, set=("losses.perceptual_weight=0", "train.steps=2")))
+    assert built == []
+    for file in paths.tokenizer_checkpoints.iterdir():
+        file.unlink()
+    (paths.folder / "config.yaml").unlink()
+    train_tokenizer(replace(options, set=("train.steps=2",)))
+    assert built == ["lite0"]
+
+
+def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
+    options, paths = tiny_run
+    monkeypatch.setattr(stage, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
+    with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
+        train_tokenizer(options)
+    assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
+
+
+def test_revived_rows_forget_their_moments(parts):
+    config, _, model, _, terms, images = parts
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(2):
+        out = model(images)
+        terms.total(terms(images, out, model.quantizer.semantic.codebook, None)).backward()
+        optimizer.step()
+        model.quantizer.update()
+    before = model.quantizer.semantic.codebook.detach().clone()
+    features = (out.semantic.features.detach(), out.visual.features.detach())
+    count = stage.revive_codebooks(model, optimizer, features, config, step=1)
+    replaced = (model.quantizer.semantic.codebook != before).any(1)
+    moments = optimizer.state[model.quantizer.semantic.codebook]
+    assert 0 < replaced.sum() <= count
+    assert moments["exp_avg"][replaced].abs().max() == 0
+    assert moments["exp_avg_sq"][replaced].abs().max() == 0
+    if (~replaced).any():
+        assert moments["exp_avg_sq"][~replaced].abs().max() > 0
+
+
+def test_two_processes_with_half_the_batch_follow_one_with_the_whole(tiny_run, tmp_path):
+    """The discriminator included: the same terms at every step, the same weights at the end, to float32 rounding."""
+    import shutil
+    from dataclasses import replace
+
+    options, paths = tiny_run
+    shutil.copytree(paths.folder, tmp_path / "two" / "tiny")
+    one = replace(options, set=("train.learning_rate=1e-4", "train.revive_every=0"))
+    two = replace(one, runs=tmp_path / "two")
+    (paths.folder / "config.yaml").unlink()
+    (tmp_path / "two" / "tiny" / "config.yaml").unlink()
+    train_tokenizer(one)
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--num_machines", "1",
+        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "glotok", "train-tokenizer",
+        "--config", two.config, "--runs", str(two.runs), *(x for value in two.set for x in ("--set", value)),
+    ]  # fmt: skip
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (read_metrics(folder / "metrics.jsonl") for folder in (paths.folder, two.runs / "tiny"))
+    assert len(first) == len(second) == 6
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            if isinstance(a[name], float):
+                assert b[name] == pytest.approx(a[name], rel=2e-3, abs=1e-5), (name, a["step"])
+    ours, theirs = (load_file(folder / "tokenizer" / "model.safetensors") for folder in (paths.folder, two.runs / "tiny"))
+    for name, value in ours.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(theirs[name], value, rtol=0, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_the_record_of_the_teacher_says_how_it_was_made(tiny_run):
+    _, paths = tiny_run
+    record = json.loads(paths.teacher.with_suffix(".json").read_text())
+    assert record["num_centres"] == 16
+    assert record["backbone"] == "lite0"
+    assert record["rms_cosine"] >= abs(record["mean_cosine"])
