@@ -12,7 +12,7 @@ INVENTORY = Path(__file__).with_name("public_names.json")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from surface.repository import COMPONENTS, Source, dunder_all, import_name, sources
+from surface.repository import COMPONENTS, Source, dunder_all, import_name, sources  # noqa: E402 - as a script, too
 
 
 def defined_names(source: Source) -> list[str]:

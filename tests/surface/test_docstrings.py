@@ -1,4 +1,4 @@
-"""The docstring of every public class and function of the components is a contract with the sections the house asks for."""
+"""The docstring of every public class and function of the components is a contract with fixed sections."""
 
 import ast
 import re
