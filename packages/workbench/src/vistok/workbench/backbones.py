@@ -16,6 +16,7 @@ LITE0 = "lite0"
 _LITE0_ARCHITECTURE = "tf_efficientnet_lite0"
 # Images in [-1, 1] stay far below this even when a decoder overshoots; 8-bit values do not.
 _LARGEST_PLAUSIBLE_VALUE = 16.0
+_LONGEST_REASON = 240
 
 
 class FeatureBackbone(nn.Module):
@@ -177,13 +178,15 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
     if weights is not None:
         options["pretrained_cfg_overlay"] = {"file": str(weights)}
     try:
-        network = timm.create_model(name, pretrained=True, num_classes=0, **options)
+        # With its classifier, so that timm loads strictly: without, it would pass over weights of another network.
+        network = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # timm lets whatever its download client or the file reader raised pass
-        reason = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]) or type(error).__name__
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise ValueError(
             f"weights of backbone {name!r} could not be had ({reason}); give weights=<path of a .safetensors or .pth "
             f"file>, run once with a network, or use 'lite0'"
         ) from error
+    network.reset_classifier(0)
     return network
 
 

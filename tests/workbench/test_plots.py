@@ -1,0 +1,48 @@
+"""Plots: pictures that are equal for equal input, and errors that name what is missing."""
+
+import pytest
+import torch
+
+from vistok.workbench.plots import _running_mean, _series, plot_curves, plot_histograms, plot_lines, plot_usage
+
+RECORDS = [{"step": step, "loss": 1 / (1 + step)} for step in (2, 0, 1)] + [{"step": 1, "psnr": 20.0}]
+
+
+def test_curves_are_sorted_and_skip_records_without_their_key():
+    assert _series(RECORDS, "step", "loss") == ([0, 1, 2], [1.0, 0.5, pytest.approx(1 / 3)])
+    assert _series(RECORDS, "step", "psnr") == ([1], [20.0])
+
+
+def test_long_curves_get_a_running_mean_that_keeps_a_constant():
+    assert _running_mean([1.0] * 200) is None
+    assert _running_mean([3.0] * 500) == pytest.approx([3.0] * 500)
+    assert _running_mean([float(v) for v in range(500)])[250] == pytest.approx(250)
+
+
+def test_every_plot_is_a_png_and_equal_for_equal_input():
+    for draw in (
+        lambda: plot_curves(RECORDS, {"loss": ["loss"], "quality": ["psnr"], "absent": ["nothing"]}),
+        lambda: plot_histograms({"teacher": torch.ones(40), "student": torch.arange(40)}, title="cosines"),
+        lambda: plot_usage({"semantic": torch.arange(16), "visual": torch.ones(4)}),
+        lambda: plot_lines([25, 50], {"with": [1, 2], "without": [0, 1]}, x_label="kept (%)", y_label="PSNR (dB)"),
+    ):
+        picture = draw()
+        assert picture.startswith(b"\x89PNG")
+        assert picture == draw()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: plot_curves(RECORDS, {"none": ["absent"]}), "absent"),
+        (lambda: plot_histograms({}), "at least one"),
+        (lambda: plot_histograms({"empty": torch.zeros(3)}), "'empty'"),
+        (lambda: plot_usage({}), "at least one"),
+        (lambda: plot_usage({"semantic": torch.zeros(3)}), "'semantic'"),
+        (lambda: plot_lines([1], {}, x_label="x", y_label="y"), "at least one"),
+        (lambda: plot_lines([1], {"a": [1, 2]}, x_label="x", y_label="y"), "'a' must hold 1"),
+    ],
+)
+def test_bad_input_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,62 @@
+"""The recognizer of real images."""
+
+import time
+
+import pytest
+import torch
+
+from vistok.workbench.data import ImageSet, load_images
+from vistok.workbench.recognition import fit_recognizer
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images()
+
+
+@pytest.fixture(scope="module")
+def recognizer(digits):
+    start = time.monotonic()
+    fitted = fit_recognizer(digits.train)
+    assert time.monotonic() - start < 60  # a second or two on a quiet machine
+    return fitted
+
+
+def test_it_recognises_the_held_out_digits(digits, recognizer):
+    assert recognizer.accuracy(digits.validation.batch(range(500)), digits.validation.labels) >= 0.96
+
+
+def test_accuracy_is_the_share_of_right_predictions(digits, recognizer):
+    images, labels = digits.validation.images[:40], digits.validation.labels[:40]
+    predictions = recognizer.predict(images)
+    assert predictions.dtype == torch.int64
+    assert recognizer.accuracy(images, predictions) == 1.0
+    assert recognizer.accuracy(images, (predictions + 1) % 10) == 0.0
+    assert recognizer.accuracy(images, labels) == (predictions == labels).double().mean().item()
+
+
+def test_8_bit_and_float_images_are_judged_alike(digits, recognizer):
+    assert torch.equal(
+        recognizer.predict(digits.validation.images), recognizer.predict(digits.validation.batch(range(500)))
+    )
+
+
+def test_fitting_twice_gives_the_same_judge_and_large_sets_are_thinned(digits):
+    first, second = (fit_recognizer(digits.train, max_images=300) for _ in range(2))
+    images = digits.validation.images
+    assert torch.equal(first.predict(images), second.predict(images))
+    assert 0.6 < first.accuracy(images, digits.validation.labels) < 0.95
+
+
+def test_bad_input_is_named(digits, recognizer):
+    with pytest.raises(ValueError, match=r"\(N, 1, 32, 32\), got \(2, 3, 32, 32\)"):
+        recognizer.predict(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(ValueError, match=r"labels must be \(2,\)"):
+        recognizer.accuracy(torch.zeros(2, 1, 32, 32), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match="not empty"):
+        recognizer.accuracy(torch.zeros(0, 1, 32, 32), torch.zeros(0, dtype=torch.int64))
+    with pytest.raises(ValueError, match="max_images"):
+        fit_recognizer(digits.train, max_images=1)
+    alike = ImageSet(digits.train.images[:5], torch.zeros(5, dtype=torch.int64), ("zero",), "zeros")
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        fit_recognizer(alike)

@@ -1,0 +1,105 @@
+"""The report: one page, everything inside, nothing fetched, every text escaped."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vistok.workbench.report import Picture, Section, Table, Text, format_number, render_report
+
+PNG = b"\x89PNG\r\n\x1a\n pixels"
+VOID = {"meta", "img", "link", "br"}
+
+
+class Checker(HTMLParser):
+    """Collects texts and attributes, and fails on tags that do not match."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def parse(page):
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+def page():
+    blocks = [
+        Text("words"),
+        Table(["metric", "value"], [["PSNR", 24.1234], ["none", None]], "caption"),
+        Picture(PNG, "a picture"),
+    ]
+    return render_report("Title", [Section("First", blocks), Section("Second")], subtitle="line")
+
+
+def test_everything_is_inside_and_nothing_is_fetched():
+    parsed = parse(page())
+    assert {"Title", "line", "First", "Second", "words", "caption", "24.12", "a picture"} <= set(parsed.texts)
+    sources = [value for _, name, value in parsed.attributes if name in ("src", "href")]
+    assert all(value.startswith(("#", "data:image/png;base64,")) for value in sources)
+    assert not re.search(r"<script|<link|@import|url\(|https?:", page())
+
+
+def test_the_picture_is_the_file_itself_and_has_a_description():
+    attributes = parse(Picture(PNG, "a caption", "what it shows", pixelated=True).html()).attributes
+    values = {name: value for tag, name, value in attributes if tag == "img"}
+    assert base64.b64decode(values["src"].split(",")[1]) == PNG
+    assert values["alt"] == "what it shows"
+    assert values["class"] == "pixels"
+
+
+def test_links_on_top_reach_every_section():
+    attributes = parse(page()).attributes
+    targets = [value for tag, name, value in attributes if (tag, name) == ("section", "id")]
+    links = [value for tag, name, value in attributes if (tag, name) == ("a", "href")]
+    assert links == [f"#{target}" for target in targets]
+    assert len(links) == 2
+
+
+@given(st.text())
+def test_no_text_can_break_the_page(text):
+    blocks = [Text(text), Table([text], [[text]], text), Picture(PNG, text, text)]
+    parse(render_report(text, [Section(text, blocks)], subtitle=text))
+    assert "<script" not in Text("<script>").html()
+
+
+def test_it_fits_phones_and_paper():
+    assert 'name="viewport"' in page()
+    assert "@media print" in page()
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"), (0.0, "0.000"), (5000, "5,000"), (24.12345, "24.12"), (999.96, "1000"), (12345.6, "12,346"),
+        (1.5e-7, "1.500e-07"), (-0.5, "-0.5000"), (float("inf"), "∞"), (float("-inf"), "−∞"), (float("nan"), "nan"),
+        (2.5e9, "2.500e+09"),
+    ],
+)  # fmt: skip
+def test_numbers_have_four_digits(number, text):
+    assert format_number(number) == text
+
+
+def test_bad_blocks_are_refused():
+    with pytest.raises(ValueError, match="row 1 must hold 2 cells, got 1"):
+        Table(["a", "b"], [[1, 2], [1]])
+    with pytest.raises(ValueError, match="PNG"):
+        Picture(b"JPEG", "caption")
