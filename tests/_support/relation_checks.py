@@ -161,6 +161,9 @@ def a_teacher_is_a_constant(losses: ModuleType) -> None:
     codes = normal(13, 20, 4).requires_grad_()
     losses.histogram_relation_loss(codes, teacher).backward()
     assert teacher.grad is None
+    ready = torch.full((40,), 0.1, requires_grad=True)
+    losses.histogram_relation_loss(codes, ready).backward()
+    assert ready.grad is None
     module = losses.HistogramRelationLoss(teacher)
     assert not module.teacher_histogram.requires_grad
     assert module(codes) == losses.histogram_relation_loss(codes, teacher)

@@ -12,7 +12,7 @@ from vistok.losses._token_blocks import as_tokens, sum_over_blocks
 from vistok.losses.entropy import EntropyTerms, check_entropy_options, plogp
 
 _MOST_JOINT_BITS = 24
-_BLOCK_ELEMENTS = 1 << 21
+_BLOCK_ELEMENTS = 1 << 19
 
 
 def _groups(num_bits: int, group_bits: int | None) -> list[int]:
@@ -54,12 +54,11 @@ def bit_entropy_terms(
         for group in tokens.split(_groups(tokens.shape[1], group_bits), dim=1):
             left = group.shape[1] // 2
 
-            def joint_sums(rows: Tensor, left: int = left) -> tuple[Tensor, Tensor]:
-                joint = _half_distribution(rows[:, :left]).T @ _half_distribution(rows[:, left:])
-                return joint, rows.new_zeros(())
+            def joint_sums(rows: Tensor, left: int = left) -> Tensor:
+                return _half_distribution(rows[:, :left]).T @ _half_distribution(rows[:, left:])
 
             block_size = max(1, _BLOCK_ELEMENTS >> (group.shape[1] - left))
-            joint, _ = sum_over_blocks(joint_sums, group, block_size)
+            (joint,) = sum_over_blocks(joint_sums, group, block_size=block_size)
             if across_ranks:
                 joint = sum_across_ranks(joint)
             codebook = codebook - plogp(joint / joint.sum().detach()).sum()

@@ -49,14 +49,15 @@ def vector_entropy_terms(
     with autocast_off(z):
         tokens, codes = as_tokens(widen(z), channel_dim), widen(codebook)
 
-        def block_sums(rows: Tensor) -> tuple[Tensor, Tensor]:
+        def block_sums(rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
             # |z|^2 is the same for all codes of a row: the softmax does not see it.
             affinity = (2.0 * rows @ codes.T - codes.square().sum(dim=1)) / temperature
             log_p = affinity.log_softmax(dim=1)
             p = log_p.exp()
             return -(p * log_p).sum(), p.sum(dim=0)
 
-        sample, usage = sum_over_blocks(block_sums, tokens, max(1, _BLOCK_ELEMENTS // codes.shape[0]))
+        block_size = max(1, _BLOCK_ELEMENTS // codes.shape[0])
+        sample, usage = sum_over_blocks(block_sums, tokens, codes, block_size=block_size)
         if across_ranks:
             usage = sum_across_ranks(usage)
         return EntropyTerms(sample / tokens.shape[0], -plogp(usage / usage.sum().detach()).sum())

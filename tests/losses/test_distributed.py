@@ -1,0 +1,82 @@
+"""Two ranks with half a batch each equal one rank with the joint batch."""
+
+import pytest
+import torch
+
+import vistok.losses as losses
+from _support.gloo import run_on_two_ranks
+from _support.strategies import normal
+
+
+def entropies(rank, x):
+    # Built and called like by a user; each rank holds its half.
+    x = x.chunk(2)[rank].clone().requires_grad_()
+    book = normal(1, 6, 4).requires_grad_()
+    vector = losses.VectorEntropyLoss(temperature=0.5, across_ranks=True)(x, book)
+    bits = losses.LookupFreeEntropyLoss(temperature=2.0, group_bits=3, across_ranks=True)(x)
+    (vector + bits).backward()
+    return vector.detach(), bits.detach(), x.grad, book.grad
+
+
+def contrast(rank, a, y):
+    a, y = (t.chunk(2)[rank].clone() for t in (a, y))
+    a.requires_grad_()
+    loss = losses.ContrastiveLoss(temperature=0.3, across_ranks=True)(a, y)
+    loss.backward()
+    return loss.detach(), a.grad
+
+
+def unequal_contrast(rank):
+    try:
+        losses.contrastive_loss(torch.ones(2 + rank, 3), torch.ones(2 + rank, 3), across_ranks=True)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def lecam_means(rank):
+    module = losses.LeCamLoss(decay=0.5)
+    for step in range(2):
+        module(torch.full((4,), float(rank + step)), torch.full((4,), float(-rank)))
+    return module.real_mean, module.fake_mean
+
+
+def test_entropies_of_two_ranks_are_those_of_the_joint_batch():
+    x = normal(0, 10, 4)
+    ranks = run_on_two_ranks(entropies, x)
+    joint = x.clone().requires_grad_()
+    book = normal(1, 6, 4).requires_grad_()
+    vector = losses.VectorEntropyLoss(temperature=0.5)(joint, book)
+    bits = losses.LookupFreeEntropyLoss(temperature=2.0, group_bits=3)(joint)
+    (vector + bits).backward()
+    for index, whole in enumerate((vector, bits)):
+        assert abs((ranks[0][index] + ranks[1][index]) / 2 - whole) < 1e-5
+    # DDP averages the gradients of the ranks; a rank's own input sees half of its local gradient.
+    torch.testing.assert_close(torch.cat([r[2] for r in ranks]) / 2, joint.grad, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close((ranks[0][3] + ranks[1][3]) / 2, book.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_contrast_of_two_ranks_is_that_of_the_joint_batch():
+    a, y = normal(0, 8, 3), normal(1, 8, 3)
+    ranks = run_on_two_ranks(contrast, a, y)
+    joint = a.clone().requires_grad_()
+    loss = losses.ContrastiveLoss(temperature=0.3)(joint, y)
+    loss.backward()
+    assert abs((ranks[0][0] + ranks[1][0]) / 2 - loss) < 1e-6
+    torch.testing.assert_close(torch.cat([r[1] for r in ranks]) / 2, joint.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_unequal_batches_are_named_on_every_rank():
+    assert run_on_two_ranks(unequal_contrast) == ["every rank must bring the same number of samples, got [2, 3]"] * 2
+
+
+def test_lecam_means_are_equal_on_all_ranks():
+    first, second = run_on_two_ranks(lecam_means)
+    assert first == second == (torch.tensor(1.0), torch.tensor(-0.5))
+
+
+@pytest.mark.parametrize("across_ranks", [False, True])
+def test_without_a_process_group_nothing_is_gathered(across_ranks):
+    x = normal(0, 5, 3)
+    assert losses.contrastive_loss(x, x, across_ranks=across_ranks) == losses.contrastive_loss(x, x)
+    assert losses.lookup_free_entropy_loss(x, across_ranks=across_ranks) == losses.lookup_free_entropy_loss(x)
