@@ -1,6 +1,7 @@
 """What the tests of this folder know about the repository: its packages, their files, their syntax trees."""
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ COMPONENTS = ("losses", "quantizers", "generators")
 PACKAGES = (*COMPONENTS, "workbench")
 RECIPES = tuple(sorted(path.parent.name for path in ROOT.glob("recipes/*/__init__.py")))
 
-SKIPPED_FOLDERS = {".git", ".venv", "runs", "dist", "build", "node_modules", "__pycache__"}
+SKIPPED_FOLDERS = {"__pycache__", "dist", "runs"}  # and all that begin with a dot, but .ci
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,13 @@ def dunder_all(source: Source) -> list[str] | None:
     return None
 
 
+def files() -> Iterator[Path]:
+    """All files of the repository, without environments, runs and caches."""
+    for folder, below, names in os.walk(ROOT):
+        below[:] = sorted(name for name in below if name == ".ci" or not (name in SKIPPED_FOLDERS or name[0] == "."))
+        yield from (Path(folder) / name for name in sorted(names))
+
+
 def text_files(*suffixes: str) -> list[Path]:
-    """Files of the repository with one of these suffixes, without environments, runs and caches."""
-    found = []
-    for path in sorted(ROOT.rglob("*")):
-        relative = path.relative_to(ROOT)
-        if path.suffix in suffixes and not SKIPPED_FOLDERS.intersection(relative.parts) and path.is_file():
-            found.append(path)
-    return found
+    """Files of the repository with one of these suffixes."""
+    return [path for path in files() if path.suffix in suffixes]
