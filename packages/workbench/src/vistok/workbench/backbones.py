@@ -179,7 +179,7 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
         options["pretrained_cfg_overlay"] = {"file": str(weights)}
     try:
         # With its classifier, so that timm loads strictly: without, it would pass over weights of another network.
-        network = timm.create_model(name, pretrained=True, **options)
+        network: Any = timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # timm lets whatever its download client or the file reader raised pass
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise ValueError(

@@ -19,8 +19,8 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
                              {(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}
 
     with moments under a Gaussian window of 11 pixels and deviation 1.5, ``c_1 = (0.01 * 255)^2``, ``c_2 = (0.03 *
-    255)^2``; the mean over channels and over all positions where the window fits. A data range twice as large as the
-    values span gives a higher number, which is not this definition.
+    255)^2``; the mean over channels and over all positions where the window fits. Implementations that pad the
+    borders, or that take a data range twice as large as the values span, give other numbers.
 
     Source:
         Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", Eq. 13.
