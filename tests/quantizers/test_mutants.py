@@ -14,13 +14,14 @@ MUTANTS = [
     ("nearest", "mul_(-0.5)", "mul_(-1.0)", learned.search_finds_the_nearest_code),
     ("nearest", "codebook = unit(codebook)", "pass", learned.search_finds_the_nearest_code),
     ("nearest", "if full < size:", "if False:", learned.search_finds_the_nearest_code),
-    ("nearest", "stop = min(start + code_block, full)", "stop = full", learned.block_sizes_change_nothing),
-    ("nearest", "range(0, full, code_block)", "range(0, full - code_block + 1, code_block)",
+    ("nearest", "groups[-1] = torch", "groups[0] = torch", learned.search_finds_the_nearest_code),
+    ("nearest", "groups[start // GROUP : stop", "groups[: (stop - start)", learned.block_sizes_change_nothing),
+    ("nearest", "range(0, full, step)", "range(0, full - step + 1, step)",
      learned.search_finds_the_nearest_code),
-    ("nearest", "torch.cat(tops).max(0).indices", "torch.cat(tops).flip(0).max(0).indices",
+    ("nearest", "groups.max(0).indices", "groups.flip(0).max(0).indices",
      learned.the_lowest_of_equal_codes_wins),
-    ("nearest", "torch.cat(tops).max(0).indices",
-     "len(torch.cat(tops)) - 1 - torch.cat(tops).flip(0).max(0).indices", learned.the_lowest_of_equal_codes_wins),
+    ("nearest", "groups.max(0).indices", "len(groups) - 1 - groups.flip(0).max(0).indices",
+     learned.the_lowest_of_equal_codes_wins),
     ("nearest", "again.max(1).indices", "GROUP - 1 - again.flip(1).max(1).indices",
      learned.the_lowest_of_equal_codes_wins),
     # the shared path
@@ -79,9 +80,9 @@ MUTANTS = [
     # index backpropagation
     ("index_backpropagation", 'metric="dot"', 'metric="euclidean"',
      fixed.index_backpropagation_has_the_gradient_of_the_dense_formula),
-    ("index_backpropagation", "(towards - mean).mul_(p)", "towards.mul(p)",
+    ("index_backpropagation", "towards.sub_(mean)", "towards",
      fixed.index_backpropagation_has_the_gradient_of_the_dense_formula),
-    ("index_backpropagation", ".mul_(p).div_(ctx.temperature)", ".mul_(p)",
+    ("index_backpropagation", "mul_(towards.sub_(mean)).div_(ctx.temperature)", "mul_(towards.sub_(mean))",
      fixed.index_backpropagation_has_the_gradient_of_the_dense_formula),
     ("index_backpropagation", "(hard + through_softmax", "(hard.detach() + through_softmax",
      fixed.index_backpropagation_has_the_gradient_of_the_dense_formula),
@@ -115,7 +116,7 @@ def test_the_check_kills_the_mutant(module, old, new, check):
 
 def test_an_unchanged_copy_passes_and_the_real_package_comes_back():
     real = importlib.import_module("vistok.quantizers")
-    with mutated("vistok.quantizers", "nearest", "mul_(-0.5)", "mul_(-0.5)  ") as package:
+    with mutated("vistok.quantizers", "nearest", "mul_(-0.5)", "mul_(-0.50)") as package:
         assert package is not real
         learned.search_finds_the_nearest_code(package)
     assert importlib.import_module("vistok.quantizers") is real

@@ -147,10 +147,14 @@ class _SoftmaxGradient(torch.autograd.Function):
         rows, codebook = ctx.saved_tensors
         parts, grad_codebook = [], torch.zeros_like(codebook)
         for z, g in zip(rows.split(ctx.block), grads[0].split(ctx.block), strict=True):
-            p = (z @ codebook.t()).div_(ctx.temperature).softmax(1)
+            p = (z @ codebook.t()).div_(ctx.temperature)
+            p.sub_(p.amax(1, keepdim=True)).exp_()
+            p.div_(p.sum(1, keepdim=True))
             towards = g @ codebook.t()
-            mean = (p * towards).sum(1, keepdim=True)
-            d_logits = (towards - mean).mul_(p).div_(ctx.temperature)
+            mean = torch.linalg.vecdot(p, towards).unsqueeze(1)
+            d_logits = p.mul_(towards.sub_(mean)).div_(ctx.temperature)
+            del towards
             parts.append(d_logits @ codebook)
             grad_codebook.addmm_(d_logits.t(), z)
+            del p, d_logits
         return torch.cat(parts), grad_codebook, None, None

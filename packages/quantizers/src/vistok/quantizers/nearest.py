@@ -77,8 +77,15 @@ def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_
             codebook = unit(codebook)
         bias = codebook.new_zeros(codebook.shape[0], 1)
         if metric == "euclidean":
-            bias = codebook.square().sum(1, keepdim=True).mul_(-0.5)
-        return torch.cat([_search_block(part, codebook, bias, code_block) for part in rows.split(token_block)])
+            bias = torch.linalg.vecdot(codebook, codebook).unsqueeze(1).mul_(-0.5)
+        token_block = max(1, min(token_block, rows.shape[0]))
+        code_block = min(code_block, -(-codebook.shape[0] // GROUP) * GROUP)
+        scores = rows.new_empty(code_block * token_block)
+        tops = rows.new_empty(-(-codebook.shape[0] // GROUP) * token_block)
+        found = rows.new_empty(rows.shape[0], dtype=torch.int64)
+        for part, result in zip(rows.split(token_block), found.split(token_block), strict=True):
+            _search_block(part, codebook, bias, scores, tops, result)
+        return found
 
 
 # One operator in a compiled graph: the same arithmetic as eager, and no loop over blocks to unroll.
@@ -90,21 +97,25 @@ def _(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_block:
     return rows.new_empty(rows.shape[0], dtype=torch.int64)
 
 
-def _search_block(rows: Tensor, codebook: Tensor, bias: Tensor, code_block: int) -> Tensor:
-    """Search one block of rows: best score of each group of codes, best group, best code inside it."""
-    size, full = codebook.shape[0], codebook.shape[0] // GROUP * GROUP
-    columns = rows.t()
-    tops = []
-    for start in range(0, full, code_block):
-        stop = min(start + code_block, full)
-        scores = torch.addmm(bias[start:stop], codebook[start:stop], columns)
-        tops.append(scores.unflatten(0, (-1, GROUP)).amax(1))
+def _search_block(rows: Tensor, codebook: Tensor, bias: Tensor, scores: Tensor, tops: Tensor, found: Tensor) -> None:
+    """Fill ``found`` for one block of rows; ``scores`` and ``tops`` are working memory that all blocks share.
+
+    Best score of each group of codes, then the best group, then the best code inside it.
+    """
+    count, size, full = rows.shape[0], codebook.shape[0], codebook.shape[0] // GROUP * GROUP
+    columns, step = rows.t(), scores.numel() // max(1, count) // GROUP * GROUP
+    groups = tops[: -(-size // GROUP) * count].view(-1, count)
+    for start in range(0, full, step):
+        stop = min(start + step, full)
+        part = scores[: (stop - start) * count].view(-1, count)
+        torch.addmm(bias[start:stop], codebook[start:stop], columns, out=part)
+        torch.amax(part.unflatten(0, (-1, GROUP)), 1, out=groups[start // GROUP : stop // GROUP])
     if full < size:
-        tops.append(torch.addmm(bias[full:], codebook[full:], columns).amax(0, keepdim=True))
-    group = torch.cat(tops).max(0).indices
+        groups[-1] = torch.addmm(bias[full:], codebook[full:], columns).amax(0)
+    group = groups.max(0).indices
     members = (group.unsqueeze(1) * GROUP + torch.arange(GROUP, device=rows.device)).clamp_max_(size - 1)
     again = torch.baddbmm(bias[members], codebook[members], rows.unsqueeze(2)).squeeze(2)
-    return members.gather(1, again.max(1).indices.unsqueeze(1)).squeeze(1)
+    found.copy_(members.gather(1, again.max(1).indices.unsqueeze(1)).squeeze(1))
 
 
 def _check(rows: Tensor, codebook: Tensor, metric: str, token_block: int | None, code_block: int | None) -> None:
