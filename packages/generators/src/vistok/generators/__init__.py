@@ -37,6 +37,7 @@ from .masked_presets import maskbit
 from .masked_tokens import BitTokens, IdTokens
 from .modulation import Modulation, modulate
 from .normalization import RMSNorm
+from .published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
 from .rotary import rotary_table_1d, rotary_table_2d, rotate
 from .solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
 from .time_embedding import TimeEmbedding
@@ -80,6 +81,9 @@ __all__ = [
     "llamagen_l",
     "llamagen_xl",
     "llamagen_xxl",
+    "load_published_far",
+    "load_published_llamagen",
+    "load_published_xar",
     "logit_normal_times",
     "mask_ratio",
     "maskbit",

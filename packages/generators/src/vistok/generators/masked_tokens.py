@@ -79,8 +79,9 @@ class BitTokens:
         if bits.shape[-1] != self.num_bits:
             raise ValueError(f"bits must have {self.num_bits} entries on the last axis, got {tuple(bits.shape)}")
         groups = (bits > 0).unflatten(-1, (self.num_groups, -1)).long()
-        powers = 2 ** torch.arange(groups.shape[-1], device=bits.device)
-        return (groups * powers).sum(dim=-1)
+        shifts = torch.arange(groups.shape[-1], device=bits.device)
+        ids: Tensor = (groups << shifts).sum(dim=-1)
+        return ids
 
     def to_bits(self, groups: Tensor) -> Tensor:
         """Inverse of :meth:`to_groups`: ids to float32 bits of value -1 or 1.
