@@ -162,7 +162,7 @@ MUTANTS = [
         "b = unit_directions(widen(target)",
         terms.patch_alignment_is_one_minus_the_mean_cosine,
     ),
-    ("alignment", "pooled.mean(dim=2)", "pooled.amax(dim=2)", terms.pooled_alignment_compares_the_mean_feature),
+    ("alignment", "rows.flatten(2).mean(dim=2)", "rows.flatten(2).amax(dim=2)", terms.pooled_alignment_compares_the_mean_feature),
     (
         "contrastive",
         "@ candidates.to(a.dtype).T / temperature",

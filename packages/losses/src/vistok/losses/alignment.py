@@ -26,8 +26,8 @@ def pooled_alignment_loss(features: Tensor, target: Tensor, *, channel_dim: int 
     if tuple(target.shape) != expected:
         raise ValueError(f"target must have shape {expected}, got {tuple(target.shape)}")
     with autocast_off(features):
-        pooled = widen(features).movedim(channel_dim, 1).flatten(2)
-        return patch_alignment_loss(pooled.mean(dim=2) if features.ndim > 2 else widen(features), target)
+        rows = widen(features).movedim(channel_dim, 1)
+        return patch_alignment_loss(rows.flatten(2).mean(dim=2) if rows.ndim > 2 else rows, target)
 
 
 class PatchAlignmentLoss(nn.Module):

@@ -1,0 +1,167 @@
+"""What every loss does with dtypes, autocast, derivatives and wrong input."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vistok.losses as losses
+from _support.strategies import normal, tensors
+
+OTHER, FIRST = normal(1, 3, 4), normal(0, 3, 4)
+LOSSES = {
+    "codebook_commitment": lambda x: losses.codebook_commitment_loss(x, OTHER.to(x)),
+    "residual": lambda x: losses.residual_loss(OTHER.to(x), x, 0.5 * x),
+    "residual_norm": lambda x: losses.residual_loss(OTHER.to(x), x, 0.5 * x, norm="norm"),
+    "l2": lambda x: losses.reconstruction_loss(x, OTHER.to(x)),
+    "l1": lambda x: losses.reconstruction_loss(x, OTHER.to(x), kind="l1"),
+    "charbonnier": lambda x: losses.reconstruction_loss(x, OTHER.to(x), kind="charbonnier"),
+    "disentanglement": lambda x: losses.disentanglement_loss(x, OTHER.to(x)),
+    "patch_alignment": lambda x: losses.patch_alignment_loss(x, OTHER.to(x)),
+    "pooled_alignment": lambda x: losses.pooled_alignment_loss(x, OTHER.to(x)),
+    "contrastive": lambda x: losses.contrastive_loss(x, OTHER.to(x), temperature=0.5),
+    "perceptual": lambda x: losses.perceptual_loss([x], [OTHER.to(x)]),
+    "lpips": lambda x: losses.lpips_distance([x], [OTHER.to(x)], [torch.ones(4).to(x)]).mean(),
+    "discriminator": lambda x: losses.discriminator_loss(x, 0.5 * x, kind="vanilla"),
+    "hinge": lambda x: losses.discriminator_loss(x, 0.5 * x),
+    "generator": lambda x: losses.generator_loss(x, kind="non_saturating"),
+    "lecam": lambda x: losses.lecam_loss(x, -x, torch.tensor(0.1), torch.tensor(0.2)),
+    "vector_entropy": lambda x: losses.vector_entropy_loss(x, OTHER.to(x), temperature=1.0),
+    "lookup_free_entropy": lambda x: losses.lookup_free_entropy_loss(x, temperature=3.0),
+    "binary_spherical_entropy": lambda x: losses.binary_spherical_entropy_loss(x, temperature=1.0),
+    "histogram_relation": lambda x: losses.histogram_relation_loss(x, OTHER.to(x), bins=9, alpha=9.0),
+}
+every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+
+
+# The codebook's stop-gradients make its gradient no derivative: its own check has the formula.
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "codebook_commitment"])
+def test_gradcheck(name):
+    loss = LOSSES[name]
+    assert loss(FIRST.double()).dtype == torch.float64
+    assert torch.autograd.gradcheck(loss, (FIRST.double().requires_grad_(),))
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(loss, dtype):
+    x = FIRST.to(dtype).requires_grad_()
+    got = loss(x)
+    got.backward()
+    assert got.shape == ()
+    assert got.dtype == torch.float32
+    assert x.grad.dtype == dtype
+    wanted = loss(FIRST.to(dtype).double())
+    # The callers above scale x by 0.5, exact in half precision, and round OTHER to the dtype of x.
+    assert abs(got - wanted) < 5e-3 * (1 + wanted.abs())
+
+
+@every_loss
+def test_autocast_changes_nothing(loss):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = loss(FIRST)
+    assert torch.equal(inside, loss(FIRST))
+
+
+@every_loss
+def test_equal_inputs_and_zeros_keep_value_and_gradient_finite(loss):
+    for x in (OTHER.clone(), torch.zeros(3, 4), torch.full((3, 4), 1e4)):
+        x.requires_grad_()
+        got = loss(x)
+        got.backward()
+        assert torch.isfinite(got)
+        assert torch.isfinite(x.grad).all()
+
+
+@given(tensors((3, 4)), tensors((3, 4)))
+def test_ranges_hold(a, b):
+    assert losses.codebook_commitment_loss(a, b) >= 0
+    assert (losses.codebook_commitment_loss(a, b) == 0) == torch.equal(a, b) or (a - b).abs().max() < 1e-18
+    assert 0 <= losses.disentanglement_loss(a, b) <= 1 + 1e-5
+    assert -1e-5 <= losses.patch_alignment_loss(a, b) <= 2 + 1e-5
+    assert -1e-5 <= losses.perceptual_loss([a], [b]) <= 4 + 1e-4
+    assert losses.reconstruction_loss(a, b, kind="charbonnier") >= 1e-3 - 1e-8
+    for norm in ("squared", "l1", "norm"):
+        assert losses.residual_loss(a, b, a, norm=norm) >= 0
+
+
+@given(tensors((5,), limit=100), st.sampled_from(["hinge", "non_saturating", "vanilla"]))
+def test_the_game_has_its_ranges(logits, kind):
+    assert losses.discriminator_loss(logits, logits, kind=kind) >= 0
+    if kind == "non_saturating":
+        assert losses.generator_loss(logits, kind=kind) >= 0
+    if kind == "vanilla":
+        assert losses.generator_loss(logits, kind=kind) <= 0
+
+
+PAIRS = {
+    "codebook_commitment": losses.codebook_commitment_loss,
+    "reconstruction": losses.reconstruction_loss,
+    "disentanglement": losses.disentanglement_loss,
+    "patch_alignment": losses.patch_alignment_loss,
+    "contrastive": losses.contrastive_loss,
+    "residual": lambda a, b: losses.residual_loss(a, a, b),
+    "perceptual": lambda a, b: losses.perceptual_loss([a], [b]),
+}
+
+
+@pytest.mark.parametrize("loss", PAIRS.values(), ids=PAIRS)
+def test_wrong_tensors_are_named(loss):
+    with pytest.raises(ValueError, match="same shape"):
+        loss(torch.ones(3, 4), torch.ones(3, 5))
+    with pytest.raises(ValueError, match="must not be empty"):
+        loss(torch.ones(0, 4), torch.ones(0, 4))
+    with pytest.raises(TypeError, match="floating point"):
+        loss(torch.ones(3, 4), torch.ones(3, 4, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: losses.CodebookCommitmentLoss(-1.0), "beta"),
+        (lambda: losses.codebook_commitment_loss(FIRST, OTHER, beta=float("nan")), "beta"),
+        (lambda: losses.ResidualLoss(norm="l3"), "norm"),
+        (lambda: losses.ReconstructionLoss("l3"), "kind"),
+        (lambda: losses.ReconstructionLoss("l1", eps=0.0), "eps"),
+        (lambda: losses.disentanglement_loss(FIRST, OTHER, channel_dim=0), "channel_dim"),
+        (lambda: losses.patch_alignment_loss(FIRST, OTHER, channel_dim=2), "channel_dim"),
+        (lambda: losses.pooled_alignment_loss(FIRST, torch.ones(3, 5)), r"target must have shape \(3, 4\)"),
+        (lambda: losses.ContrastiveLoss(temperature=0.0), "temperature"),
+        (lambda: losses.contrastive_loss(torch.ones(2, 3, 4), torch.ones(2, 3, 4)), "features must have shape"),
+        (lambda: losses.perceptual_loss([FIRST], [OTHER, OTHER]), "same number of maps"),
+        (lambda: losses.perceptual_loss([], []), "at least 1"),
+        (lambda: losses.perceptual_loss([FIRST], [OTHER], [1.0, 2.0]), "weights"),
+        (lambda: losses.PerceptualLoss(torch.nn.Identity(), weights=[-1.0]), "weights"),
+        (lambda: losses.DiscriminatorLoss("wgan"), "kind"),
+        (lambda: losses.GeneratorLoss("wgan"), "kind"),
+        (lambda: losses.LeCamLoss(decay=1.0), "decay"),
+        (lambda: losses.r1_penalty(FIRST.sum(1), FIRST), "requires_grad"),
+        (lambda: losses.r1_penalty(torch.ones(2), FIRST), "same batch size"),
+        (lambda: losses.adaptive_weight(FIRST, FIRST.sum(), FIRST), "scalar"),
+        (lambda: losses.PatchGANDiscriminator(norm="layer"), "norm"),
+        (lambda: losses.PatchGANDiscriminator(num_layers=0), "num_layers"),
+        (lambda: losses.PatchGANDiscriminator(3, 4)(torch.ones(1, 2, 64, 64)), "images must have shape"),
+        (lambda: losses.FeatureDiscriminator(torch.nn.Identity(), []), "channels"),
+        (lambda: losses.FeatureDiscriminator(torch.nn.Identity(), [3], kernel_size=4), "kernel_size"),
+        (lambda: losses.VectorEntropyLoss(temperature=-1.0), "temperature"),
+        (lambda: losses.VectorEntropyLoss(codebook_weight=-1.0), "codebook_weight"),
+        (lambda: losses.vector_entropy_loss(FIRST, torch.ones(5, 3)), "codebook must have shape"),
+        (lambda: losses.LookupFreeEntropyLoss(group_bits=25), "group_bits"),
+        (lambda: losses.lookup_free_entropy_loss(torch.ones(1, 25)), "group_bits"),
+        (lambda: losses.binary_spherical_entropy_loss(FIRST, channel_dim=0), "channel_dim"),
+    ],
+)
+def test_wrong_options_are_named(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_discriminator_maps_must_match():
+    class Map(torch.nn.Module):
+        def forward(self, images):
+            return [images]
+
+    with pytest.raises(ValueError, match="channels"):
+        losses.FeatureDiscriminator(Map(), [4])(torch.ones(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="positions"):
+        losses.FeatureDiscriminator(Map(), [3])(torch.ones(1, 3, 1, 3))
