@@ -1,9 +1,9 @@
 """Every check of the generators holds."""
 
 import pytest
-from vistok import generators
 
 from _support import far_checks, flow_checks, layer_checks, masked_checks, xar_checks
+from vistok import generators
 
 CHECKS = [
     pytest.param(check, id=f"{module.__name__.split('.')[-1].removesuffix('_checks')}-{check.__name__}")

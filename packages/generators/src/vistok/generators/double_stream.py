@@ -69,9 +69,8 @@ class DoubleStreamBlock(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         if (condition is not None) != self.conditioned:
-            raise ValueError(
-                f"block was built with conditioned={self.conditioned}, got condition {condition is not None}"
-            )
+            given = "no condition" if condition is None else "a condition"
+            raise ValueError(f"the block was built with conditioned={self.conditioned}, got {given}")
         shifts_a, shifts_b = self.first.modulations(condition), self.second.modulations(condition)
         part_a = self.first.project(first, shifts_a, first_rotary)
         part_b = self.second.project(second, shifts_b, second_rotary)
