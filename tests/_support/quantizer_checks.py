@@ -39,6 +39,13 @@ def search_finds_the_nearest_code(q: ModuleType) -> None:
             assert torch.allclose(wanted.gather(1, found.unsqueeze(1)).squeeze(1), wanted.min(1).values, atol=1e-5)
 
 
+def search_keeps_its_digits_far_from_the_origin(q: ModuleType) -> None:
+    rows, codebook = normal(0, 200, 4) + 1000, normal(1, 500, 4) + 1000
+    wanted = distances64(rows, codebook, "euclidean")
+    got = wanted.gather(1, q.nearest_codes(rows, codebook).unsqueeze(1)).squeeze(1)
+    assert torch.allclose(got, wanted.min(1).values, atol=1e-5)
+
+
 def the_lowest_of_equal_codes_wins(q: ModuleType) -> None:
     for metric in ("euclidean", "cosine", "dot"):
         codebook = torch.ones(200, 3)

@@ -24,6 +24,9 @@ MUTANTS = [
      learned.the_lowest_of_equal_codes_wins),
     ("nearest", "again.max(1).indices", "GROUP - 1 - again.flip(1).max(1).indices",
      learned.the_lowest_of_equal_codes_wins),
+    ("nearest", "rows, codebook = rows - centre, codebook - centre", "pass",
+     learned.search_keeps_its_digits_far_from_the_origin),
+    ("nearest", "torch.round(mean / unit_of_grid) * unit_of_grid", "mean", learned.block_sizes_change_nothing),
     # the shared path
     ("quantized", "codes.detach() + (z - z.detach())", "codes + (z - z.detach())",
      learned.gradients_take_their_own_ways),

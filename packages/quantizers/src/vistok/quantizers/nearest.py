@@ -28,6 +28,7 @@ def nearest_codes(
         i(z) = \arg\max_k \; \frac{z \cdot c_k}{\lVert c_k \rVert} \quad\text{(cosine)}, \qquad
         i(z) = \arg\max_k \; z \cdot c_k \quad\text{(dot)}
 
+    (Euclidean scores are taken from a point amid the codes, so that a common offset costs no digits.)
     The largest score of every group of 32 neighbouring codes is taken first (a maximum without positions is
     the fast one), the best group is chosen, and only its codes are scored again to find the winner.
 
@@ -77,6 +78,8 @@ def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_
             codebook = unit(codebook)
         bias = codebook.new_zeros(codebook.shape[0], 1)
         if metric == "euclidean":
+            centre = _centre(codebook)
+            rows, codebook = rows - centre, codebook - centre
             bias = torch.linalg.vecdot(codebook, codebook).unsqueeze(1).mul_(-0.5)
         token_block = max(1, min(token_block, rows.shape[0]))
         code_block = min(code_block, -(-codebook.shape[0] // GROUP) * GROUP)
@@ -86,6 +89,17 @@ def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_
         for part, result in zip(rows.split(token_block), found.split(token_block), strict=True):
             _search_block(part, codebook, bias, scores, tops, result)
         return found
+
+
+def _centre(codebook: Tensor) -> Tensor:
+    """Return a point amid the codes, so that a common offset does not cancel the digits of the distances.
+
+    It is rounded to a power of two above the spread: subtracting it from small whole numbers stays exact.
+    """
+    mean = codebook.mean(0)
+    spread = (codebook - mean).abs().amax()
+    unit_of_grid = torch.exp2(spread.log2().ceil())
+    return torch.where(spread > 0, torch.round(mean / unit_of_grid) * unit_of_grid, mean)
 
 
 # One operator in a compiled graph: the same arithmetic as eager, and no loop over blocks to unroll.
@@ -104,10 +118,10 @@ def _search_block(rows: Tensor, codebook: Tensor, bias: Tensor, scores: Tensor, 
     """
     count, size, full = rows.shape[0], codebook.shape[0], codebook.shape[0] // GROUP * GROUP
     columns, step = rows.t(), scores.numel() // max(1, count) // GROUP * GROUP
-    groups = tops[: -(-size // GROUP) * count].view(-1, count)
+    groups = tops[: -(-size // GROUP) * count].view(-(-size // GROUP), count)
     for start in range(0, full, step):
         stop = min(start + step, full)
-        part = scores[: (stop - start) * count].view(-1, count)
+        part = scores[: (stop - start) * count].view(stop - start, count)
         torch.addmm(bias[start:stop], codebook[start:stop], columns, out=part)
         torch.amax(part.unflatten(0, (-1, GROUP)), 1, out=groups[start // GROUP : stop // GROUP])
     if full < size:
