@@ -1,0 +1,146 @@
+"""Sampling speed of the generators, all ratios measured in one run.
+
+    python benchmarks/generators.py                # the table below, about four minutes on two cores
+    python benchmarks/generators.py --part cache   # one part: cache, masked, compile, precision or memory
+
+Every figure is the median of several runs; a ratio compares runs that follow each other.
+"""
+
+import argparse
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from vistok import generators as g
+
+CLASSES = 10
+
+
+def seconds(call: Callable[[], object], repeats: int = 3) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def row(*cells: object) -> None:
+    print(
+        "| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True
+    )
+
+
+def header(*cells: str) -> None:
+    print()
+    row(*cells)
+    row(*("---" for _ in cells))
+
+
+def far(width: int, depth: int, grid: int = 16) -> g.FAR:
+    options = g.FAROptions(head_depth=0)
+    return g.FAR((1024,), grid, CLASSES, width=width, depth=depth, num_heads=width // 64, options=options).eval()
+
+
+def labels(batch: int) -> torch.Tensor:
+    return torch.arange(batch) % CLASSES
+
+
+def cache() -> None:
+    header("256 tokens, no guidance", "batch", "cached s", "uncached s", "ratio", "images/s cached")
+    for width, depth, batch in ((768, 12, 1), (256, 4, 16)):
+        sample = partial(far(width, depth).sample, labels(batch))
+        sample()
+        cached, uncached = seconds(sample), seconds(partial(sample, use_cache=False), 1)
+        row(f"FAR {depth} x {width}", batch, cached, uncached, uncached / cached, batch / cached)
+
+
+def masked() -> None:
+    header("256 tokens, 4 x 256, batch 4", "seconds", "images/s", "faster than token by token")
+    batch = 4
+    autoregressive = far(256, 4)
+    base = seconds(lambda: autoregressive.sample(labels(batch)))
+    row("FAR, cached, 256 steps", base, batch / base, 1.0)
+    model = g.MaskedAR(g.IdTokens((1024,)), 256, CLASSES, width=256, depth=4, num_heads=4).eval()
+    for steps in (8, 16, 64):
+        took = seconds(lambda steps=steps: model.sample(labels(batch), num_steps=steps))
+        row(f"masked AR, {steps} steps", took, batch / took, base / took)
+
+
+def compiled() -> None:
+    header("training step, batch 8", "eager s", "compiled s", "ratio")
+    tokens = torch.randint(1024, (8, 256, 1))
+    networks = {
+        "FAR 4 x 256": (far(256, 4), tokens),
+        "masked AR 4 x 256": (g.MaskedAR(g.IdTokens((1024,)), 256, CLASSES, width=256, depth=4, num_heads=4), tokens),
+        "xAR 4 x 256": (g.XAR(16, 16, 8, CLASSES, width=256, depth=4, num_heads=4), torch.randn(8, 16, 16, 16)),
+    }
+    for name, (model, batch) in networks.items():
+        model.train()
+        fast = torch.compile(model.loss)
+        fast(batch, labels(8)).backward()
+        eager = seconds(lambda model=model, batch=batch: model.loss(batch, labels(8)).backward())
+        quick = seconds(lambda fast=fast, batch=batch: fast(batch, labels(8)).backward())
+        row(name, eager, quick, eager / quick)
+
+
+def precision() -> None:
+    header("forward and backward, batch 8", "float32 s", "bfloat16 autocast s", "ratio", "relative change of the loss")
+    model = g.XAR(16, 16, 8, CLASSES, width=256, depth=4, num_heads=4)
+    latents, rng = torch.randn(8, 16, 16, 16), torch.Generator()
+
+    def step(enabled: bool) -> float:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = model.loss(latents, labels(8), generator=rng.manual_seed(0))
+        loss.backward()
+        return loss.item()
+
+    full, half = step(False), step(True)
+    times = [seconds(lambda enabled=enabled: step(enabled)) for enabled in (False, True)]
+    row("xAR 4 x 256", *times, times[0] / times[1], abs(half / full - 1))
+
+
+def memory() -> None:
+    header("cache of FAR 4 x 256, batch 16", "MiB", "bytes at step 1 and at step 256")
+    kept: list[g.KVCache] = []
+    original = g.KVCache.update
+    sizes: list[int] = []
+
+    def update(self: g.KVCache, *args: torch.Tensor, start: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if not any(self is cache for cache in kept):
+            kept.append(self)
+        if start in (0, 255):
+            sizes.append(self.keys.untyped_storage().nbytes() + self.values.untyped_storage().nbytes())
+        return original(self, *args, start=start)
+
+    g.KVCache.update = update  # type: ignore[method-assign]
+    try:
+        far(256, 4).sample(labels(16))
+    finally:
+        g.KVCache.update = original  # type: ignore[method-assign]
+    row(f"{len(kept)} caches", sum(sizes[:4]) / 2**20, f"{sum(sizes[:4])} and {sum(sizes[-4:])}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    print(f"\nPeak memory of this whole process: {peak:.0f} MiB")
+
+
+PARTS = {"cache": cache, "masked": masked, "compile": compiled, "precision": precision, "memory": memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=sorted(PARTS), action="append")
+    chosen = parser.parse_args().part or list(PARTS)
+    torch.manual_seed(0)
+    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"# Generators: speed of sampling\n\nMachine: {machine}. Command: `python benchmarks/generators.py`.")
+    for name in chosen:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()
