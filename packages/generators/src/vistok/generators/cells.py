@@ -54,6 +54,13 @@ def cell_permutation(grid_size: tuple[int, int], cell_size: tuple[int, int], *, 
 def block_causal_mask(num_cells: int, cell_tokens: int) -> Tensor:
     """Boolean mask: a token sees all tokens of its own cell and of earlier cells.
 
+    Source:
+        xAR (arXiv:2502.20388), Section 3.2.
+
+    Args:
+        num_cells: Number of cells.
+        cell_tokens: Tokens of a cell.
+
     Shape:
         ``(L, L)`` with ``L = num_cells * cell_tokens``; true where row may look at column.
 

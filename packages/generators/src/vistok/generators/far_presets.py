@@ -6,7 +6,7 @@ from .far import FAR, FAROptions
 
 
 def published_far_options(head_depth: int, *, dropout: float = 0.1) -> FAROptions:
-    """The published networks: zero rotation of the class token, dropout 0.1.
+    """The :class:`FAROptions` of the published networks: zero rotation of the class token, dropout 0.1.
 
     Example:
         >>> published_far_options(3).prefix_rotation
@@ -22,7 +22,7 @@ def far_base(
     *,
     options: FAROptions | None = None,
 ) -> FAR:
-    """FAR-B: 24 blocks and a head of 3, 417M parameters with two streams of 16384 codes.
+    """FAR-B, a :class:`FAR`: 24 blocks and a head of 3, 417M parameters with two streams of 16384 codes.
 
     Source:
         FQGAN (arXiv:2411.16681), the published network (the paper says 415M).
@@ -45,7 +45,7 @@ def far_large(
     *,
     options: FAROptions | None = None,
 ) -> FAR:
-    """FAR-L: 36 blocks and a head of 4, 901M parameters; otherwise as :func:`far_base`."""
+    """FAR-L, a :class:`FAR`: 36 blocks and a head of 4, 901M parameters; otherwise as :func:`far_base`."""
     options = options or published_far_options(4)
     return FAR(codebook_sizes, grid_size, num_classes, width=1280, depth=36, num_heads=20, options=options)
 
@@ -57,7 +57,7 @@ def _llamagen(width: int, depth: int, num_heads: int, codebook_size: int, grid_s
 
 
 def llamagen_b(codebook_size: int = 16384, grid_size: int = 16, num_classes: int = 1000) -> FAR:
-    """LlamaGen-B, 111M parameters: one stream, no factorised head.
+    """LlamaGen-B, a :class:`FAR` with 111M parameters, one stream, no factorised head.
 
     Source:
         LlamaGen (arXiv:2406.06525), Table 1 and the published network.
@@ -73,20 +73,20 @@ def llamagen_b(codebook_size: int = 16384, grid_size: int = 16, num_classes: int
 
 
 def llamagen_l(codebook_size: int = 16384, grid_size: int = 16, num_classes: int = 1000) -> FAR:
-    """LlamaGen-L, 343M parameters; otherwise as :func:`llamagen_b`."""
+    """LlamaGen-L, a :class:`FAR` with 343M parameters; otherwise as :func:`llamagen_b`."""
     return _llamagen(1024, 24, 16, codebook_size, grid_size, num_classes)
 
 
 def llamagen_xl(codebook_size: int = 16384, grid_size: int = 16, num_classes: int = 1000) -> FAR:
-    """LlamaGen-XL, 775M parameters; otherwise as :func:`llamagen_b`."""
+    """LlamaGen-XL, a :class:`FAR` with 775M parameters; otherwise as :func:`llamagen_b`."""
     return _llamagen(1280, 36, 20, codebook_size, grid_size, num_classes)
 
 
 def llamagen_xxl(codebook_size: int = 16384, grid_size: int = 16, num_classes: int = 1000) -> FAR:
-    """LlamaGen-XXL, 1.4B parameters; otherwise as :func:`llamagen_b`."""
+    """LlamaGen-XXL, a :class:`FAR` with 1.4B parameters; otherwise as :func:`llamagen_b`."""
     return _llamagen(1536, 48, 24, codebook_size, grid_size, num_classes)
 
 
 def llamagen_3b(codebook_size: int = 16384, grid_size: int = 16, num_classes: int = 1000) -> FAR:
-    """LlamaGen-3B, 3.1B parameters; otherwise as :func:`llamagen_b`."""
+    """LlamaGen-3B, a :class:`FAR` with 3.1B parameters; otherwise as :func:`llamagen_b`."""
     return _llamagen(3200, 24, 32, codebook_size, grid_size, num_classes)

@@ -10,7 +10,17 @@ from ._random import normal
 
 
 class FlowSample(NamedTuple):
-    """A point of the path and the velocity there."""
+    """A point of the path and the velocity there.
+
+    Args:
+        x_t: The point.
+        velocity: The derivative of the path, noise minus data.
+
+    Example:
+        >>> import torch
+        >>> FlowSample(torch.zeros(1), torch.ones(1)).velocity.item()
+        1.0
+    """
 
     x_t: Tensor
     velocity: Tensor
@@ -55,6 +65,11 @@ def flow_path(x: Tensor, noise: Tensor, t: Tensor) -> FlowSample:
 def velocity_to_data(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Data estimate :math:`\hat x = x_t - t v`.
 
+    Args:
+        velocity: The velocity at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
+
     Example:
         >>> import torch
         >>> velocity_to_data(torch.tensor([4.0]), torch.tensor([3.0]), 0.25).item()
@@ -65,6 +80,11 @@ def velocity_to_data(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor
 
 def velocity_to_noise(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Noise estimate :math:`\hat\epsilon = x_t + (1 - t) v`.
+
+    Args:
+        velocity: The velocity at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
 
     Example:
         >>> import torch
@@ -77,6 +97,11 @@ def velocity_to_noise(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tenso
 def velocity_to_score(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Score :math:`\nabla \log p_t(x_t) = -(x_t + (1 - t) v)/t`, for ``t > 0``.
 
+    Args:
+        velocity: The velocity at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
+
     Example:
         >>> import torch
         >>> velocity_to_score(torch.tensor([4.0]), torch.tensor([3.0]), 0.25).item()
@@ -87,6 +112,11 @@ def velocity_to_score(velocity: Tensor, x_t: Tensor, t: Tensor | float) -> Tenso
 
 def data_to_velocity(data: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Inverse of :func:`velocity_to_data`: :math:`v = (x_t - \hat x)/t`, for ``t > 0``.
+
+    Args:
+        data: The data at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
 
     Example:
         >>> import torch
@@ -99,6 +129,11 @@ def data_to_velocity(data: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
 def noise_to_velocity(noise: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Inverse of :func:`velocity_to_noise`: :math:`v = (\hat\epsilon - x_t)/(1 - t)`, for ``t < 1``.
 
+    Args:
+        noise: The noise at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
+
     Example:
         >>> import torch
         >>> noise_to_velocity(torch.tensor([6.0]), torch.tensor([3.0]), 0.25).item()
@@ -109,6 +144,11 @@ def noise_to_velocity(noise: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
 
 def score_to_velocity(score: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     r"""Inverse of :func:`velocity_to_score`: :math:`v = -(x_t + t s)/(1 - t)`, for ``t < 1``.
+
+    Args:
+        score: The score at ``x_t``.
+        x_t: A point of the path of :func:`flow_path`.
+        t: Its time.
 
     Example:
         >>> import torch
@@ -125,6 +165,11 @@ def logit_normal_times(
 
     Source:
         Esser et al. 2024, arXiv:2403.03206, Eq. 19 with location 0 and scale 1; used by xAR.
+
+    Args:
+        shape: Shape of the result.
+        device: Where it goes; the CPU by default.
+        generator: Makes the draws.
 
     Range:
         ``(0, 1)``, symmetric about one half.

@@ -18,6 +18,11 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     Source:
         Ho and Salimans 2022, arXiv:2207.12598, Eq. 6 with ``s = 1 + w``.
 
+    Args:
+        conditional: Output for the label, ``c``.
+        unconditional: Output for the null label, ``u``.
+        scale: ``s``.
+
     Shape:
         Both outputs alike, of any shape; the result like them.
 

@@ -9,7 +9,9 @@ PUBLISHED_MASKBIT = MaskedAROptions(
 
 
 def maskbit(num_bits: int = 14, *, num_classes: int = 1000, options: MaskedAROptions = PUBLISHED_MASKBIT) -> MaskedAR:
-    """MaskBit, 305M parameters: 256 tokens of bits in two groups. Our class token stands first, theirs last.
+    """MaskBit, a :class:`MaskedAR` with 305M parameters: 256 tokens of bits in two groups.
+
+    Our class token stands first, theirs last; with learned positions that is only a renaming.
 
     Source:
         MaskBit (arXiv:2409.16211), Section 4.1.

@@ -62,6 +62,11 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     Source:
         Peebles and Xie 2022, arXiv:2212.09748, Section 3.2.
 
+    Args:
+        x: The normalised vector.
+        shift: Added last.
+        scale: 0 leaves ``x`` as it is.
+
     Shape:
         ``x``: ``(..., dim)``; ``shift`` and ``scale`` broadcast to it.
 

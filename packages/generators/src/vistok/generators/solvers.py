@@ -16,6 +16,9 @@ Velocity = Callable[[Tensor, float], Tensor]
 def uniform_times(num_steps: int) -> Tensor:
     """Even grid from noise (1) to data (0) with ``num_steps`` steps, float64.
 
+    Args:
+        num_steps: Number of steps, ``>= 1``.
+
     Example:
         >>> uniform_times(4).tolist()
         [1.0, 0.75, 0.5, 0.25, 0.0]
@@ -29,6 +32,10 @@ def late_jump_times(num_steps: int, *, last: float = 0.04) -> Tensor:
     Source:
         xAR (arXiv:2502.20388), the published sampler.
 
+    Args:
+        num_steps: Number of steps, ``>= 1``.
+        last: Time of the last point before 0.
+
     Example:
         >>> late_jump_times(3, last=0.5).tolist()
         [1.0, 0.75, 0.5, 0.0]
@@ -41,6 +48,10 @@ def power_times(num_steps: int, *, power: float = 4.0) -> Tensor:
 
     Source:
         FlowMo (arXiv:2503.11056), the published sampler, ``power = 4``.
+
+    Args:
+        num_steps: Number of steps, ``>= 1``.
+        power: The exponent.
 
     Example:
         >>> power_times(2, power=2.0).tolist()

@@ -45,16 +45,14 @@ class TimeEmbedding(nn.Module):
         self.integer_time = integer_time
         self.hidden = nn.Linear(256, dim)
         self.out = nn.Linear(dim, dim)
-        frequency = torch.exp(-math.log(10000.0) * torch.arange(128, dtype=torch.float32) / 128)
-        self.register_buffer("frequency", frequency, persistent=False)
-        self.frequency: Tensor
 
     def forward(self, t: Tensor) -> Tensor:
         """See the class."""
         scaled = t.float() * 1000
         if self.integer_time:
             scaled = scaled.trunc()
-        angle = scaled[..., None] * self.frequency.float()
+        index = torch.arange(128, dtype=torch.float32, device=t.device)
+        angle = scaled[..., None] * torch.exp(-math.log(10000.0) * index / 128)
         sinusoids = torch.cat([angle.cos(), angle.sin()], dim=-1).to(self.hidden.weight.dtype)
         out: Tensor = self.out(F.silu(self.hidden(sinusoids)))
         return out

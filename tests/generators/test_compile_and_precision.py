@@ -1,0 +1,70 @@
+"""The generators compile as one graph, and run in bfloat16 with losses in float32."""
+
+import copy
+
+import pytest
+import torch
+
+from _support import far_checks, masked_checks, xar_checks
+from vistok import generators as g
+
+LABELS = torch.tensor([1, 4, 2])
+
+
+def cases():
+    yield "xar", xar_checks.network(g), torch.randn(3, 3, 4, 8), {"num_steps": 2}
+    far = far_checks.network(g)
+    yield "far", far, far_checks.tokens_for(far), {}
+    masked = masked_checks.network(g)
+    yield "masked", masked, masked_checks.tokens_for(masked), {"num_steps": 3}
+
+
+CASES = [pytest.param(*rest, id=name) for name, *rest in cases()]
+
+
+@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+def test_the_loss_compiles_as_one_graph(model, data, settings):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    loss = torch.compile(model.loss, fullgraph=True, backend="aot_eager")(data, LABELS)
+    loss.backward()
+    torch.manual_seed(0)
+    torch.testing.assert_close(loss, model.loss(data, LABELS), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+def test_autocast_changes_the_loss_little_and_keeps_it_float32(model, data, settings):
+    full = model.loss(data, LABELS, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model.loss(data, LABELS, generator=torch.Generator().manual_seed(0))
+        out = model.sample(LABELS, guidance=2.0, **settings)
+    assert half.dtype == torch.float32
+    assert abs(half.item() / full.item() - 1) < 0.05
+    assert out.isfinite().all()
+    half.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+def test_weights_in_bfloat16_train_and_sample(model, data, settings):
+    small = copy.deepcopy(model).bfloat16()
+    loss = small.loss(data, LABELS)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert small.sample(LABELS, guidance=2.0, **settings).isfinite().all()
+
+
+@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+def test_every_parameter_is_trained(model, data, settings):
+    model.zero_grad()
+    model.loss(data, LABELS, generator=torch.Generator().manual_seed(3)).backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def test_the_cache_takes_its_memory_once():
+    cache = g.KVCache(2, 1, 8, 4, dtype=torch.float32, device=torch.device("cpu"))
+    for start in range(8):
+        keys, values = cache.update(torch.ones(2, 1, 1, 4), torch.ones(2, 1, 1, 4), start=start)
+        assert keys.untyped_storage().data_ptr() == cache.keys.untyped_storage().data_ptr()
+        assert values.untyped_storage().data_ptr() == cache.values.untyped_storage().data_ptr()
+        assert keys.shape == (2, 1, start + 1, 4)
