@@ -154,7 +154,7 @@ def measure(name: str, threads: int) -> None:
     torch.set_num_threads(threads)
     _, build, size, runs, _ = ROWS[name]
     # The libraries' own first-use cost (thread pools, code pages) belongs to no row: a tiny step of the same kind.
-    build(64 * STRIDE if size > 100 else 4)().backward()
+    build(64 * STRIDE if size > 100 else 8)().backward()
     step = build(size)
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")

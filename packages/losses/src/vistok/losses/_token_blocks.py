@@ -43,7 +43,9 @@ class _BlockSums(torch.autograd.Function):
             with torch.enable_grad():
                 inputs = [tensor.detach().requires_grad_() for tensor in (tokens[rows], *shared)]
                 results = _as_tuple(ctx.function(*inputs))  # type: ignore[attr-defined]
-            block_gradient, *others = torch.autograd.grad(results, inputs, gradients)
+                # A scalar, because torch loads its symbolic algebra (30 MB) for gradients of anything else.
+                weighted = torch.stack([(r * g).sum() for r, g in zip(results, gradients, strict=True)]).sum()
+            block_gradient, *others = torch.autograd.grad(weighted, inputs)
             token_gradient[rows] = block_gradient
             for total, gradient in zip(shared_gradients, others, strict=True):
                 total += gradient

@@ -12,7 +12,7 @@ from vistok.losses._token_blocks import as_tokens, sum_over_blocks
 from vistok.losses.entropy import EntropyTerms, check_entropy_options, plogp
 
 _MOST_JOINT_BITS = 24
-_BLOCK_ELEMENTS = 1 << 19
+_BLOCK_ELEMENTS = 1 << 18
 
 
 def _groups(num_bits: int, group_bits: int | None) -> list[int]:
