@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from glotok.autoencoder import group_norm
@@ -22,17 +23,20 @@ class TransformerBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        b, n, c = x.shape
-        q, k, v = self.qkv(self.norm1(x)).reshape(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+        """Attend and transform, each added to its input."""
+        q, k, v = rearrange(
+            self.qkv(self.norm1(x)), "b n (three heads d) -> three b heads n d", three=3, heads=self.num_heads
+        )
+        attended = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(rearrange(attended, "b heads n d -> b n (heads d)"))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
 
 class Adapter(nn.Module):
     """Learned positions, transformer blocks, then GN-swish-conv and a 1x1 convolution to the code dimension.
 
-    ``(B, in_channels, h, w) -> (B, code_dim, h, w)``. The positions are those of a ``grid_size`` square and are interpolated
-    to any other grid. ``depth=0`` leaves only the convolutions.
+    ``(B, in_channels, h, w) -> (B, code_dim, h, w)``. The positions are those of a ``grid_size`` square and are
+    interpolated to any other grid. ``depth=0`` leaves only the convolutions.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class Adapter(nn.Module):
         self.to_code = nn.Conv2d(hidden_channels, code_dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map shared features to features before quantization."""
         if self.depth:
             h, w = x.shape[-2:]
-            positions = self.positions
+            positions: Tensor = self.positions
             if positions.shape[-2:] != (h, w):
                 positions = F.interpolate(positions, size=(h, w), mode="bicubic", align_corners=False)
-            tokens = (x + positions).flatten(2).transpose(1, 2)
+            tokens = rearrange(x + positions, "b c h w -> b (h w) c")
             tokens = self.norm_out(self.blocks(self.norm_in(tokens)))
-            x = tokens.transpose(1, 2).unflatten(2, (h, w))
+            x = rearrange(tokens, "b (h w) c -> b c h w", h=h)
         return self.to_code(self.conv(F.silu(self.norm(x))))  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -18,7 +19,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """GN-swish-conv-GN-swish-conv with a 1x1 shortcut where the width changes. ``(B, C_in, H, W) -> (B, C_out, H, W)``."""
+    """Twice normalise, swish, convolve; 1x1 shortcut where the width changes. ``(B, C, H, W) -> (B, C_out, H, W)``."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -29,6 +30,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the shortcut plus the two convolutions."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
         return self.shortcut(x) + h  # type: ignore[no-any-return]
@@ -44,9 +46,10 @@ class AttentionBlock(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, c, h, w = x.shape
-        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).transpose(-1, -2).unbind(1)
-        attended = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(b, c, h, w)
+        """Attend over all positions."""
+        q, k, v = rearrange(self.qkv(self.norm(x)), "b (three c) h w -> three b 1 (h w) c", three=3)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = rearrange(attended, "b 1 (h w) c -> b c h w", h=x.shape[-2])
         return x + self.out(attended)  # type: ignore[no-any-return]
 
 
@@ -58,6 +61,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pad and convolve."""
         return self.conv(F.pad(x, (0, 1, 0, 1)))  # type: ignore[no-any-return]
 
 
@@ -69,6 +73,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Enlarge and convolve."""
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
 
 
@@ -112,6 +117,7 @@ class Encoder(nn.Module):
         self.out_channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
+        """Encode images."""
         return self.middle(self.levels(self.conv_in(images)))  # type: ignore[no-any-return]
 
 
@@ -140,6 +146,7 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(channels, image_channels, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Decode features."""
         h = self.levels(self.middle(self.conv_in(features)))
         return self.conv_out(F.silu(self.norm_out(h)))  # type: ignore[no-any-return]
 

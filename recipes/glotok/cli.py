@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-# ruff: noqa: E402 - the environment must be set before the libraries are read
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
 import torch
 import tyro
 
-from glotok.config import GloTokConfig, load
+from glotok.config import GloTokConfig, Kind, load
 from glotok.paths import RunPaths
 from vistok.workbench.checkpoint import CheckpointError, list_checkpoints
 from vistok.workbench.config import ConfigError
@@ -46,6 +43,8 @@ class Options:
     """The seed that everything random follows from."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Override any setting, as in --set train.steps=100; may be repeated."""
+    generator: Kind = "xar"
+    """Which generator train-generator trains and sample draws from; the report shows all that have samples."""
     resume: bool = False
     """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
     fresh: bool = False
@@ -64,14 +63,14 @@ def resolve(options: Options) -> GloTokConfig:
 
 
 def open_stage(
-    options: Options, *needs: str, checkpoints: str | None = None, resume: bool = True
+    options: Options, *needs: str, checkpoints: Callable[[RunPaths], Path] | None = None, resume: bool = True
 ) -> tuple[GloTokConfig, RunPaths]:
     """Resolve the configuration and open the run's folder; a launched process that is not the first only reads it.
 
     Args:
         options: The command's options.
         needs: Stages that must have run before, as named in ``OUTPUTS``.
-        checkpoints: The attribute of :class:`RunPaths` with this stage's checkpoints, which only ``--resume`` may find.
+        checkpoints: Where this stage's checkpoints are; only with ``--resume`` may there be any.
         resume: Whether the run's folder may exist.
     """
     config = resolve(options)
@@ -80,22 +79,23 @@ def open_stage(
         open_run(options.runs, config.name, config, resume=resume, fresh=options.fresh)
     paths = RunPaths(options.runs / config.name)
     for stage in needs:
-        if not OUTPUTS[stage](paths).exists():
-            raise ConfigError(f"{paths.folder}: {OUTPUTS[stage](paths).name} is missing; run glotok {stage} first")
-    if first and checkpoints and not options.resume and list_checkpoints(getattr(paths, checkpoints)):
-        raise ConfigError(f"{getattr(paths, checkpoints)}: holds checkpoints; --resume continues from the newest one")
+        output = OUTPUTS[stage](paths, options.generator)
+        if not output.exists():
+            raise ConfigError(f"{paths.folder}: {output.name} is missing; run glotok {stage} first")
+    if first and checkpoints and not options.resume and list_checkpoints(checkpoints(paths)):
+        raise ConfigError(f"{checkpoints(paths)}: holds checkpoints; --resume continues from the newest one")
     return config, paths
 
 
-OUTPUTS: dict[str, Callable[[RunPaths], Path]] = {
-    "teacher": lambda paths: paths.teacher,
-    "train-tokenizer": lambda paths: paths.tokenizer / "model.safetensors",
-    "encode": lambda paths: paths.tokens,
-    "train-generator": lambda paths: paths.generator,
-    "sample": lambda paths: paths.samples,
-    "reconstruct": lambda paths: paths.reconstructions,
-    "evaluate": lambda paths: paths.evaluation,
-    "report": lambda paths: paths.report,
+OUTPUTS: dict[str, Callable[[RunPaths, Kind], Path]] = {
+    "teacher": lambda paths, _: paths.teacher,
+    "train-tokenizer": lambda paths, _: paths.tokenizer / "model.safetensors",
+    "encode": lambda paths, _: paths.tokens,
+    "train-generator": lambda paths, kind: paths.generator(kind),
+    "sample": lambda paths, kind: paths.samples(kind),
+    "reconstruct": lambda paths, _: paths.reconstructions,
+    "evaluate": lambda paths, _: paths.evaluation,
+    "report": lambda paths, _: paths.report,
 }
 
 
@@ -107,10 +107,13 @@ def teacher(options: Options) -> None:
 
 
 def train_tokenizer(options: Options) -> None:
-    """Train the tokenizer (needs the teacher). Several processes: accelerate launch --cpu --num_processes 2 -m glotok ..."""
+    """Train the tokenizer (needs the teacher).
+
+    Several processes: accelerate launch --cpu --num_processes 2 -m glotok train-tokenizer ...
+    """
     from glotok.train_tokenizer import train_tokenizer
 
-    config, paths = open_stage(options, "teacher", checkpoints="tokenizer_checkpoints")
+    config, paths = open_stage(options, "teacher", checkpoints=lambda paths: paths.tokenizer_checkpoints)
     train_tokenizer(config, paths, resume=options.resume)
 
 
@@ -125,15 +128,16 @@ def train_generator(options: Options) -> None:
     """Train the generator on the cached tokens."""
     from glotok.train_generator import train_generator
 
-    config, paths = open_stage(options, "encode", checkpoints="generator_checkpoints")
-    train_generator(config, paths, resume=options.resume)
+    kind = options.generator
+    config, paths = open_stage(options, "encode", checkpoints=lambda paths: paths.generator_checkpoints(kind))
+    train_generator(config, paths, kind, resume=options.resume)
 
 
 def sample(options: Options) -> None:
     """Generate images (needs tokenizer and generator)."""
     from glotok.sample import sample_images
 
-    sample_images(*open_stage(options, "train-tokenizer", "encode", "train-generator"))
+    sample_images(*open_stage(options, "train-tokenizer", "encode", "train-generator"), options.generator)
 
 
 def reconstruct(options: Options) -> None:
@@ -159,14 +163,14 @@ def report(options: Options) -> None:
 
 def demo(options: Options) -> None:
     """Run every stage on the embedded digits (or --data): teacher to report, in one command."""
-    config, paths = open_stage(options, resume=options.resume or _is_finished(options))
+    _, paths = open_stage(options, resume=options.resume or _is_finished(options))
     if paths.report.exists():
         logger.info("finished earlier; the report is %s (--fresh runs everything again)", paths.report)
         return
     begin = time.monotonic()
     within = replace(options, fresh=False)
     for index, (stage, output) in enumerate(OUTPUTS.items(), 1):
-        if output(paths).exists():
+        if output(paths, options.generator).exists():
             logger.info("[%d/%d] %s: done earlier", index, len(OUTPUTS), stage)
             continue
         logger.info("[%d/%d] %s", index, len(OUTPUTS), stage)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from vistok.workbench.config import Config, ConfigError, load_config
+from vistok.workbench.data import ImageSplits, load_images
+from vistok.workbench.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -19,6 +21,10 @@ class DataConfig(Config):
     image_size: int = Field(32, ge=8)
     horizontal_flip: bool = False
     max_unreadable: int = Field(10, ge=0)
+
+    def load(self) -> ImageSplits:
+        """The training and the validation images."""
+        return load_images(self.source, image_size=self.image_size, max_unreadable=self.max_unreadable)
 
 
 class TeacherConfig(Config):
@@ -82,7 +88,6 @@ class LossConfig(Config):
     beta: float = Field(0.25, ge=0)
     perceptual_weight: float = Field(1.0, ge=0)
     perceptual_stages: int = Field(3, ge=1)
-    perceptual_images: int = Field(0, ge=0)  # images of each micro-batch that the perceptual term sees; 0: all
     perceptual_backbone: str = "lite0"
     adversarial_weight: float = Field(0.5, ge=0)
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
@@ -102,54 +107,46 @@ class DiscriminatorConfig(Config):
     norm: Literal["batch", "group", "none"] = "batch"
 
 
-class TrainConfig(Config):
-    """One optimisation: of the tokenizer or of the generator."""
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
-    accumulation: int = Field(1, ge=1)  # micro-batches a step
-    learning_rate: float = Field(2e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(0, ge=0)
-    decay_start: float = Field(
-        1.0, ge=0, le=1
-    )  # fraction of the steps after which a cosine falls to final_learning_rate
-    final_learning_rate: float = Field(0.0, ge=0)
-    clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
-    ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: no average of the weights
-    mixed_precision: Literal["no", "bf16"] = "no"
-    checkpoint_every: int = Field(1000, ge=1)
-    log_every: int = Field(50, ge=1)
-
-
 class TokenizerTrainConfig(TrainConfig):
     """The tokenizer's optimisation, and how its codebooks are kept alive."""
 
     revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
     revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
 
+    def revives_after(self, step: int) -> bool:
+        """Whether unused codes are replaced after this step."""
+        done = step + 1
+        return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
+
+
+Kind = Literal["xar", "far", "masked"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 
 class GeneratorConfig(Config):
-    """xAR on the channel-concatenated codes."""
+    """Sizes of the transformer, shared by the kinds: xAR on latents, FAR and masked AR on tokens."""
 
     width: int = Field(768, ge=8)
     depth: int = Field(16, ge=2)
     num_heads: int = Field(12, ge=1)
-    cell_size: int = Field(8, ge=1)
+    cell_size: int = Field(8, ge=1)  # xAR: tokens along each side of a cell
+    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
     dropout: float = Field(0.1, ge=0, lt=1)
     label_dropout: float = Field(0.1, ge=0, le=1)
     label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
-    snap: bool = True  # replace each sampled half by its nearest code before the residual modules and the decoder
+    snap: bool = True  # xAR: replace each sampled half by its nearest code before the residual modules and the decoder
 
 
 class SampleConfig(Config):
     """How images are drawn."""
 
     num_samples: int = Field(500, ge=1)
-    num_steps: int = Field(40, ge=1)  # of the solver, a cell
-    guidance: float = Field(2.7, ge=1)
-    guidance_schedule: Literal["linear", "constant"] = "linear"  # over the cells: from 1 up, or the same for all
+    num_steps: int = Field(40, ge=1)  # xAR: of the solver, a cell
+    masked_steps: int = Field(16, ge=1)  # masked AR
+    guidance: float = Field(2.7, ge=1)  # xAR
+    far_guidance: float = Field(2.0, ge=1)
+    masked_guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
+    guidance_schedule: Literal["linear", "constant"] = "linear"  # xAR, over the cells: from 1 up, or the same for all
     batch_size: int = Field(100, ge=1)
 
 
@@ -182,7 +179,8 @@ class GloTokConfig(Config):
     def _images_fit_the_network(self) -> GloTokConfig:
         if self.data.image_size != self.tokenizer.image_size:
             raise ValueError(
-                f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, got {self.tokenizer.image_size}"
+                f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
+                f"got {self.tokenizer.image_size}"
             )
         if self.tokenizer.grid_size % self.generator.cell_size:
             raise ValueError(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
-from vistok.workbench.data import Images, load_images
+from vistok.workbench.data import Images
 from vistok.workbench.run import write_atomically
 
 
@@ -60,9 +60,7 @@ class TokenCache:
 def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
     """Write the cache of the training images."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
-    train, _ = load_images(
-        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
-    )
+    train, _ = config.data.load()
     variants = [
         encode_images(tokenizer, train, flip=flip)
         for flip in ([False, True] if config.data.horizontal_flip else [False])

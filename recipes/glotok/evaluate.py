@@ -1,4 +1,4 @@
-"""Every figure of a run: reconstruction, codebooks, uniformity, samples. What each one means is in ``docs/metrics.md``."""
+"""Every figure of a run: reconstruction, codebooks, uniformity, samples (their meaning: ``docs/metrics.md``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glotok.config import GloTokConfig
+from glotok.config import KINDS, GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from glotok.reconstruct import load_reconstructions
@@ -20,7 +20,7 @@ from glotok.teacher import load_teacher, teacher_histogram
 from vistok.losses import histogram_relation_loss
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.data import Images, load_images
+from vistok.workbench.data import Images
 from vistok.workbench.data.pixels import from_uint8
 from vistok.workbench.metrics import (
     cosine_moments,
@@ -33,7 +33,7 @@ from vistok.workbench.metrics import (
     ssim,
     wang_isola_uniformity,
 )
-from vistok.workbench.recognition import fit_recognizer
+from vistok.workbench.recognition import Recognizer, fit_recognizer
 from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
 
@@ -42,9 +42,7 @@ logger = logging.getLogger(__name__)
 
 def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
     """Write ``evaluation.json`` and append its figures to the metrics."""
-    train, validation = load_images(
-        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
-    )
+    train, validation = config.data.load()
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
     stored = load_reconstructions(paths)
     backbone = FeatureBackbone(config.evaluate.backbone)
@@ -59,15 +57,24 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
     figures["reconstruction"] = reconstruction_figures(backbone, stored, held_out, config)
     figures["codebooks"] = codebook_figures(tokenizer, stored, load_teacher(paths, config.losses), config)
     figures["uniformity"] = uniformity_figures(tokenizer, stored, config)
-    if paths.samples.exists():
-        figures["samples"] = sample_figures(backbone, paths, train, validation, held_out, config)
-    for section in ("reconstruction", "samples"):
-        for name, value in figures.get(section, {}).items():
-            logger.info("%s %s: %.4g", section, name, value)
+    sampled = [kind for kind in KINDS if paths.samples(kind).exists()]
+    if sampled:
+        figures["real images"] = real_figures(backbone, train, validation, held_out, config)
+        recognizer = fit_recognizer(train) if len(train.class_names) > 1 else None
+        if recognizer is not None:
+            everything = validation.batch(torch.arange(len(validation)))
+            figures["real images"]["recognised"] = recognizer.accuracy(everything, validation.labels)
+        for kind in sampled:
+            figures[f"samples {kind}"] = sample_figures(
+                backbone, load_samples(paths, kind), recognizer, held_out, config
+            )
+    sections = ("reconstruction", "uniformity", "real images", *(f"samples {kind}" for kind in sampled))
+    flat = {f"{section}: {name}": value for section in sections for name, value in figures.get(section, {}).items()}
+    for name, value in flat.items():
+        logger.info("%s %.4g", name.replace("_", " "), value)
     write_atomically(paths.evaluation, json.dumps(figures, indent=2) + "\n")
     metrics = MetricsLog(paths.metrics)
     metrics.rewind("evaluation", -1)
-    flat = {f"{a}.{b}": v for a in ("reconstruction", "samples", "uniformity") for b, v in figures.get(a, {}).items()}
     metrics.write("evaluation", 0, flat)
 
 
@@ -91,7 +98,7 @@ def reconstruction_figures(
 def codebook_figures(
     tokenizer: GloTok, stored: dict[str, Tensor], teacher: Tensor, config: GloTokConfig
 ) -> dict[str, dict[str, Any]]:
-    """Usage, perplexity and counts of each codebook over the validation images, and how close the semantic one is to its teacher."""
+    """Usage, perplexity, counts of each codebook over the validation images; the semantic one against its teacher."""
     figures: dict[str, dict[str, Any]] = {}
     for name, quantizer in (("semantic", tokenizer.quantizer.semantic), ("visual", tokenizer.quantizer.visual)):
         usage = CodebookUsage(quantizer.codebook_size)
@@ -117,7 +124,7 @@ def codebook_figures(
 
 
 def uniformity_figures(tokenizer: GloTok, stored: dict[str, Tensor], config: GloTokConfig) -> dict[str, float]:
-    """Density CV, normalised entropy and Gini of quantized semantic features, one random position an image (Table 3)."""
+    """Density CV, normalised entropy, Gini of quantized semantic features, one random position an image (Table 3)."""
     tokens = Tokens(stored["semantic"].long(), stored["visual"].long())
     with torch.no_grad():
         semantic, _ = tokenizer.codes(tokens)
@@ -135,35 +142,30 @@ def uniformity_figures(tokenizer: GloTok, stored: dict[str, Tensor], config: Glo
     return figures
 
 
+def real_figures(
+    backbone: FeatureBackbone, train: Images, validation: Images, held_out: Tensor, config: GloTokConfig
+) -> dict[str, float]:
+    """Frechet distance of real training images, as many as there are samples, to the held-out ones: the floor."""
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[
+        : config.sample.num_samples
+    ]
+    features = pooled_features(backbone, train.batch(order), image_size=config.evaluate.image_size)
+    return {"count": float(len(order)), "frechet_distance": frechet_distance(features, held_out)}
+
+
 def sample_figures(
     backbone: FeatureBackbone,
-    paths: RunPaths,
-    train: Images,
-    validation: Images,
+    samples: dict[str, Tensor],
+    recognizer: Recognizer | None,
     held_out: Tensor,
     config: GloTokConfig,
 ) -> dict[str, float]:
-    """Frechet distance of samples to held-out images beside that of as many real training images, and how many are recognised."""
-    samples = load_samples(paths)
-    size = config.evaluate.image_size
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[: len(samples["images"])]
-    features = pooled_features(backbone, samples["images"], image_size=size)
-    real = pooled_features(backbone, train.batch(order), image_size=size)
-    figures = {
-        "count": float(len(samples["images"])),
-        "frechet_distance": frechet_distance(features, held_out),
-        "frechet_distance_of_training_images": frechet_distance(real, held_out),
-    }
-    if len(train.class_names) > 1:
-        recognizer = fit_recognizer(train)
+    """Frechet distance of samples to held-out images, and the share recognised as the class asked for."""
+    features = pooled_features(backbone, samples["images"], image_size=config.evaluate.image_size)
+    figures = {"count": float(len(features)), "frechet_distance": frechet_distance(features, held_out)}
+    if recognizer is not None:
         figures["recognised"] = recognizer.accuracy(samples["images"], samples["labels"])
-        figures["recognised_of_held_out_images"] = recognizer.accuracy(stored_images(validation), validation.labels)
     return figures
-
-
-def stored_images(images: Images) -> Tensor:
-    """All images of a set in one tensor."""
-    return images.batch(torch.arange(len(images)))
 
 
 def load_evaluation(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GloTok: one convolutional encoder, a semantic and a visual codebook, residual recovery, one decoder (paper, section 3)."""
+"""GloTok (paper, section 3): convolutional encoder, semantic and visual codebook, residual recovery, decoder."""
 
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class GloTok(
     nn.Module,
     PyTorchModelHubMixin,
     library_name="vistok",
-    coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},  # type: ignore[dict-item]
+    coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},
 ):
     """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1] with H and W multiples of the stride.
 
@@ -88,7 +88,7 @@ class GloTok(
             settings.multipliers,
             settings.num_blocks,
         )
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The continuous features Z_sem, Z_vis ``(B, d, h, w)`` before quantization."""
@@ -108,7 +108,7 @@ class GloTok(
 
     @torch.no_grad()
     def latents(self, tokens: Tokens) -> Tensor:
-        """What generators of continuous latents learn: the pre-residual codes as [visual, semantic] ``(B, 2 d, h, w)``."""
+        """The pre-residual codes as [visual, semantic] ``(B, 2 d, h, w)``: what generators of latents learn."""
         semantic, visual = self.codes(tokens)
         return torch.cat([visual, semantic], dim=1)
 

@@ -37,20 +37,17 @@ class RunPaths:
         """Cached tokens of both splits."""
         return self.folder / "tokens.safetensors"
 
-    @property
-    def generator_checkpoints(self) -> Path:
-        """Training state of the generator."""
-        return self.folder / "checkpoints" / "generator"
+    def generator_checkpoints(self, kind: str) -> Path:
+        """Training state of one kind of generator."""
+        return self.folder / "checkpoints" / kind
 
-    @property
-    def generator(self) -> Path:
+    def generator(self, kind: str) -> Path:
         """The trained generator's weights; its record is the .json beside it."""
-        return self.folder / "generator.safetensors"
+        return self.folder / f"generator-{kind}.safetensors"
 
-    @property
-    def samples(self) -> Path:
+    def samples(self, kind: str) -> Path:
         """Generated images (uint8) and their labels."""
-        return self.folder / "samples.safetensors"
+        return self.folder / f"samples-{kind}.safetensors"
 
     @property
     def reconstructions(self) -> Path:

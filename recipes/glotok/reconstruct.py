@@ -10,7 +10,6 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig
 from glotok.model import GloTok
 from glotok.paths import RunPaths
-from vistok.workbench.data import load_images
 from vistok.workbench.data.pixels import to_uint8
 from vistok.workbench.run import write_atomically
 
@@ -20,11 +19,9 @@ RETENTION_IMAGES = 6
 
 @torch.no_grad()
 def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size: int = 100) -> None:
-    """Write originals, reconstructions, tokens and pre-quantization features of the validation images, and the study."""
+    """Write originals, reconstructions and tokens of the validation images, and the study."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
-    _, validation = load_images(
-        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
-    )
+    _, validation = config.data.load()
     columns: dict[str, list[Tensor]] = {"originals": [], "reconstructions": [], "semantic": [], "visual": []}
     for chunk in tqdm(torch.arange(len(validation)).split(batch_size), desc="reconstruct", unit="batch"):
         images = validation.batch(chunk)

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glotok.config import GloTokConfig
+from glotok.config import KINDS, GloTokConfig, Kind
 from glotok.evaluate import load_evaluation
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
 from glotok.sample import load_samples
-from vistok.workbench.data import load_images
 from vistok.workbench.metrics import psnr
 from vistok.workbench.pictures import image_grid, pair_grid
 from vistok.workbench.plots import plot_curves, plot_histograms, plot_lines, plot_usage
@@ -29,6 +28,7 @@ TOKENIZER_PANELS = {
     "adversarial": ["adversarial", "discriminator"],
     "codes revived": ["revived"],
 }
+KIND_NAMES: dict[Kind, str] = {"xar": "xAR", "far": "FAR", "masked": "masked AR"}
 SAMPLE_ROWS = 8
 LARGEST_CLASSES = 10
 
@@ -37,14 +37,15 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
     """Write ``report.html`` (nothing outside it is needed) and its pictures as files of their own."""
     figures = load_evaluation(paths.evaluation)
     stored = load_reconstructions(paths)
-    train, _ = load_images(config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable)
+    train, _ = config.data.load()
     environment = json.loads((paths.folder / "environment.json").read_text())
     teacher = json.loads(paths.teacher.with_suffix(".json").read_text())
     records = read_metrics(paths.metrics)
 
     sections = [reconstruction_section(stored, figures, config)]
-    if paths.samples.exists():
-        sections.append(sample_section(load_samples(paths), figures, train.class_names))
+    for kind in KINDS:
+        if f"samples {kind}" in figures:
+            sections.append(sample_section(load_samples(paths, kind), figures, train.class_names, kind))
     sections += [
         semantic_section(figures, teacher),
         codebook_section(figures),
@@ -56,7 +57,9 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
     for section in sections:
         pictures = [block for block in section.blocks if isinstance(block, Picture)]
         for index, picture in enumerate(pictures):
-            name = section.heading.lower().replace(" ", "-") + (f"-{index + 1}" if len(pictures) > 1 else "")
+            name = section.heading.lower().replace(":", "").replace(" ", "-") + (
+                f"-{index + 1}" if len(pictures) > 1 else ""
+            )
             write_atomically(paths.pictures / f"{name}.png", picture.png)
     counts = figures["images"]
     subtitle = (
@@ -86,27 +89,35 @@ def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], c
     return Section("Reconstructions", [picture, table])
 
 
-def sample_section(samples: dict[str, Tensor], figures: dict[str, Any], class_names: tuple[str, ...]) -> Section:
+def sample_section(
+    samples: dict[str, Tensor], figures: dict[str, Any], class_names: tuple[str, ...], kind: Kind
+) -> Section:
     """The first samples of each class, a column a class, and how well they are recognised."""
     classes = min(len(class_names), LARGEST_CLASSES)
     rows = min(SAMPLE_ROWS, *((samples["labels"] == c).sum().item() for c in range(classes)))
     chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in range(classes)], dim=1).flatten()
     picture = Picture(
-        image_grid(samples["images"][chosen], columns=classes, column_labels=[name[:9] for name in class_names[:classes]]),
+        image_grid(
+            samples["images"][chosen], columns=classes, column_labels=[name[:9] for name in class_names[:classes]]
+        ),
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
-    values = figures["samples"]
+    values, real = figures[f"samples {kind}"], figures["real images"]
     lines: list[list[str | float]] = [
         ["Lite0-FID of samples", values["frechet_distance"], f"{values['count']:.0f} samples against held-out images"],
-        ["Lite0-FID of training images", values["frechet_distance_of_training_images"], "as many real images: the floor"],
+        ["Lite0-FID of training images", real["frechet_distance"], "as many real images: the floor"],
     ]
     if "recognised" in values:
         lines += [
-            ["recognised as the class asked for", f"{values['recognised']:.1%}", "by a classifier of real training images"],
-            ["held-out real images recognised", f"{values['recognised_of_held_out_images']:.1%}", "the same classifier"],
+            [
+                "recognised as the class asked for",
+                f"{values['recognised']:.1%}",
+                "by a classifier of real training images",
+            ],
+            ["held-out real images recognised", f"{real['recognised']:.1%}", "the same classifier"],
         ]
-    return Section("Samples", [picture, Table(["measure", "value", "meaning"], lines)])
+    return Section(f"Samples: {KIND_NAMES[kind]}", [picture, Table(["measure", "value", "meaning"], lines)])
 
 
 def semantic_section(figures: dict[str, Any], teacher: dict[str, Any]) -> Section:
@@ -130,8 +141,8 @@ def semantic_section(figures: dict[str, Any], teacher: dict[str, Any]) -> Sectio
     source = teacher["backbone"] if teacher["source"] == "backbone" else teacher["key"]
     text = Text(
         f"The semantic codebook learns the teacher's histogram ({source}); the relation loss ends at "
-        f"{semantic['histogram_relation_loss']:.4f} nats. An rms cosine below {teacher['welch_bound']:.3f} cannot be reached "
-        "by that many codes (Welch bound)."
+        f"{semantic['histogram_relation_loss']:.4f} nats. An rms cosine below {teacher['welch_bound']:.3f} cannot be "
+        "reached by that many codes (Welch bound)."
     )
     return Section("Global relations", [Picture(plot, "Histograms of pairwise cosines."), table, text])
 
@@ -165,7 +176,9 @@ def retention_section(stored: dict[str, Tensor]) -> Section:
             rows.append(torch.cat([study[index, with_semantic], image[None]]))
             labels.append(label)
     columns = [f"{part:.0%}" for part in RETENTION]
-    grid = image_grid(torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"])
+    grid = image_grid(
+        torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"]
+    )
     series = {
         name: [psnr(study[:, book, part].contiguous(), originals).mean().item() for part in range(len(RETENTION))]
         for book, name in ((0, "visual only"), (1, "with semantic"))
@@ -185,10 +198,11 @@ def retention_section(stored: dict[str, Tensor]) -> Section:
 def training_section(records: list[dict[str, Any]]) -> Section:
     """Curves of both trainings."""
     tokenizer = [record for record in records if record["stage"] == "tokenizer"]
-    generator = [record for record in records if record["stage"] == "generator"]
     blocks = [Picture(plot_curves(tokenizer, TOKENIZER_PANELS), "Tokenizer: unweighted terms of the loss.")]
-    if generator:
-        blocks.append(Picture(plot_curves(generator, {"generator": ["loss"]}), "Generator: training loss."))
+    for kind, name in KIND_NAMES.items():
+        curve = [record for record in records if record["stage"] == kind]
+        if curve:
+            blocks.append(Picture(plot_curves(curve, {name: ["loss"]}), f"{name}: training loss."))
     return Section("Training", blocks)
 
 
@@ -197,11 +211,16 @@ def making_section(config: GloTokConfig, environment: dict[str, Any]) -> Section
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     rows: list[list[str]] = [
         ["command", environment["command"]],
-        ["machine", f"{environment['processor']}, {environment['cores']} cores, {environment['torch_threads']} threads"],
+        [
+            "machine",
+            f"{environment['processor']}, {environment['cores']} cores, {environment['torch_threads']} threads",
+        ],
         ["python", environment["python"]],
         ["versions", versions],
         ["tokenizer", f"{config.train.steps} steps of {config.train.batch_size} images"],
         ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
         ["sampling", f"{config.sample.num_steps} solver steps a cell, guidance {config.sample.guidance}"],
     ]
-    return Section("How it was made", [Table(["what", "value"], rows), Text("config.yaml beside this page holds every setting.")])
+    return Section(
+        "How it was made", [Table(["what", "value"], rows), Text("config.yaml beside this page holds every setting.")]
+    )

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
-from glotok.config import GloTokConfig
+from glotok.config import GloTokConfig, Kind
 from glotok.encode import load_tokens
 from glotok.generator import generate, load_generator
 from glotok.model import GloTok
@@ -18,20 +18,20 @@ from vistok.workbench.data.pixels import to_uint8
 from vistok.workbench.run import write_atomically
 
 
-def sample_images(config: GloTokConfig, paths: RunPaths) -> None:
+def sample_images(config: GloTokConfig, paths: RunPaths, kind: Kind) -> None:
     """Write ``config.sample.num_samples`` images, the classes in turn, with their labels."""
-    num_classes = json.loads(paths.generator.with_suffix(".json").read_text())["num_classes"]
+    num_classes = json.loads(paths.generator(kind).with_suffix(".json").read_text())["num_classes"]
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
     cache = load_tokens(paths)
-    model = load_generator(config, paths, num_classes)
+    model = load_generator(config, paths, num_classes, kind)
     labels = torch.arange(config.sample.num_samples) % num_classes
     images = []
-    for index, chunk in enumerate(tqdm(labels.split(config.sample.batch_size), desc="sample", unit="batch")):
+    for index, chunk in enumerate(tqdm(labels.split(config.sample.batch_size), desc=f"sample {kind}", unit="batch")):
         draws = torch.Generator().manual_seed(config.seed * 1_000_003 + index)
         images.append(to_uint8(generate(model, tokenizer, cache, chunk, config, draws)))
-    write_atomically(paths.samples, save({"images": torch.cat(images), "labels": labels}))
+    write_atomically(paths.samples(kind), save({"images": torch.cat(images), "labels": labels}))
 
 
-def load_samples(paths: RunPaths) -> dict[str, Tensor]:
+def load_samples(paths: RunPaths, kind: Kind) -> dict[str, Tensor]:
     """What :func:`sample_images` wrote."""
-    return load_file(paths.samples)
+    return load_file(paths.samples(kind))

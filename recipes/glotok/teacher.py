@@ -22,7 +22,7 @@ from glotok.paths import RunPaths
 from vistok.losses import relation_histogram
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
-from vistok.workbench.data import Images, load_images
+from vistok.workbench.data import Images
 from vistok.workbench.metrics import cosine_moments, welch_bound
 from vistok.workbench.run import write_atomically
 
@@ -35,9 +35,7 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
     if config.teacher.source == "checkpoint":
         centres = read_token_set(Path(str(config.teacher.checkpoint)), str(config.teacher.key))
     else:
-        train, _ = load_images(
-            config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
-        )
+        train, _ = config.data.load()
         centres = cluster_features(train, config.teacher, count, config.seed)
     mean, rms = cosine_moments(centres)
     floor = welch_bound(count, config.tokenizer.code_dim)
@@ -54,8 +52,8 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
     logger.info("teacher: %d vectors of dimension %d, cosine mean %.3f, rms %.3f", *centres.shape, mean, rms)
     if rms < floor:
         logger.warning(
-            "the teacher's rms cosine %.3f is below %.3f, the least that %d codes of dimension %d can have (Welch bound): "
-            "the histogram cannot be reached exactly and the relation loss will have a floor",
+            "the teacher's rms cosine %.3f is below %.3f, the least that %d codes of dimension %d can have "
+            "(Welch bound): the histogram cannot be reached exactly and the relation loss will have a floor",
             rms, floor, count, config.tokenizer.code_dim,
         )  # fmt: skip
     histogram = teacher_histogram(centres, config.losses)
@@ -92,7 +90,8 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
     points = torch.cat(vectors).float()
     if len(points) < count:
         raise ConfigError(
-            f"teacher: {len(points)} feature vectors cannot give {count} centres; raise teacher.num_images or teacher.pool_grid"
+            f"teacher: {len(points)} feature vectors cannot give {count} centres; "
+            "raise teacher.num_images or teacher.pool_grid"
         )
     kmeans = MiniBatchKMeans(n_clusters=count, random_state=seed, batch_size=max(2048, count), n_init=1, max_iter=30)
     kmeans.fit(points.numpy())

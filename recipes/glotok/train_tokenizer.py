@@ -1,15 +1,13 @@
-"""Train the tokenizer: equation 13 of the paper, with a PatchGAN from a start step. Read top to bottom; copy to change."""
+"""Train the tokenizer: equation 13 of the paper, with a PatchGAN from a start step. Read it top to bottom."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from glotok.config import GloTokConfig, LossConfig
 from glotok.model import Branch, GloTok, Training
@@ -25,17 +23,11 @@ from vistok.losses import (
     residual_loss,
 )
 from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.data import Images, batch_indices, load_images
+from vistok.workbench.data import Images, batch_indices
 from vistok.workbench.finite import check_finite
+from vistok.workbench.loop import training_steps
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import (
-    StopSignal,
-    TrainState,
-    mixed_precision,
-    scheduled_rate,
-    seed_step,
-    set_learning_rate,
-)
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
 logger = logging.getLogger(__name__)
 
@@ -47,75 +39,49 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
     )
-    train, _ = load_images(
-        config.data.source, image_size=config.data.image_size, max_unreadable=config.data.max_unreadable
-    )
+    train = config.data.load().train
     settings = config.train
 
     torch.manual_seed(config.seed)
-    model: Any = GloTok(config.tokenizer)
-    discriminator: Any = PatchGANDiscriminator(
+    bare_model = GloTok(config.tokenizer)
+    bare_discriminator = PatchGANDiscriminator(
         config.tokenizer.image_channels,
         config.discriminator.base_width,
         config.discriminator.num_layers,
         norm=config.discriminator.norm,
     )
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, betas=settings.betas)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=settings.learning_rate, betas=settings.betas)
+    optimizer: Any = torch.optim.Adam(bare_model.parameters(), betas=settings.betas)
+    d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas)
 
+    objects: dict[str, Any] = {"model": bare_model, "discriminator": bare_discriminator}
+    objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
     state = TrainState(
-        paths.tokenizer_checkpoints,
-        {"model": model, "discriminator": discriminator, "optimizer": optimizer, "d_optimizer": d_optimizer},
-        every=settings.checkpoint_every,
-        writes=accelerator.is_main_process,
+        paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
     )
     start = state.resume() if resume else 0
-    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
-    metrics.rewind(STAGE, start)
     if start == 0:
-        initialize_codebooks(model.to(accelerator.device), train, config, accelerator)
-    bare_model, bare_discriminator = model, discriminator
-    model, discriminator, optimizer, d_optimizer = accelerator.prepare(model, discriminator, optimizer, d_optimizer)
+        initialize_codebooks(bare_model.to(accelerator.device), train, config, accelerator)
+    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
+    model, discriminator, optimizer, d_optimizer = accelerator.prepare(
+        bare_model, bare_discriminator, optimizer, d_optimizer
+    )
 
-    bar = tqdm(
-        range(start, settings.steps), initial=start, total=settings.steps, desc="train tokenizer", unit="step",
-        disable=not accelerator.is_main_process,
-    )  # fmt: skip
-    with StopSignal() as stop:
-        for step in bar:
-            generator = seed_step(config.seed, step, accelerator.process_index)
-            rate = scheduled_rate(
-                step, settings.steps, peak=settings.learning_rate, final=settings.final_learning_rate,
-                warmup_steps=settings.warmup_steps, decay_start=settings.decay_start,
-            )  # fmt: skip
-            set_learning_rate(optimizer, rate)
-            set_learning_rate(d_optimizer, rate)
-            micro_batches = load_micro_batches(train, config, step, accelerator)
-            adversary = bare_discriminator if step >= config.losses.discriminator_start else None
+    for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
+        set_learning_rate(optimizer, step.rate)
+        set_learning_rate(d_optimizer, step.rate)
+        reals = load_micro_batches(train, config, step.index, accelerator)
+        adversary = bare_discriminator if step.index >= config.losses.discriminator_start else None
 
-            log, fakes, features = generator_step(
-                model, optimizer, terms, adversary, micro_batches, accelerator, config, step, paths
+        step.log, fakes, features = generator_step(
+            model, optimizer, terms, adversary, reals, accelerator, config, step.index, paths
+        )
+        if adversary is not None:
+            step.log["discriminator"] = discriminator_step(
+                discriminator, d_optimizer, reals, fakes, accelerator, config, step.index, paths
             )
-            if adversary is not None:
-                log["discriminator"] = discriminator_step(
-                    discriminator, d_optimizer, micro_batches, fakes, accelerator, config, step, paths
-                )
-            if (
-                settings.revive_every
-                and (step + 1) % settings.revive_every == 0
-                and step + 1 < settings.revive_until * settings.steps
-            ):
-                log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step)
-
-            done = step + 1
-            if done % settings.log_every == 0 or done == settings.steps:
-                values = {name: accelerator.reduce(value, "mean").item() for name, value in log.items()}
-                metrics.write(STAGE, done, {**values, "learning_rate": rate})
-                bar.set_postfix(
-                    reconstruction=f"{values['reconstruction']:.4f}", histogram=f"{values['histogram']:.3f}"
-                )
-            state.after_step(done, settings.steps, stop)
+        if config.train.revives_after(step.index):
+            step.log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step.index)
 
     if accelerator.is_main_process:
         bare_model.save_pretrained(paths.tokenizer)
@@ -136,6 +102,7 @@ class LossTerms(nn.Module):
     def forward(
         self, images: Tensor, out: Training, semantic_codebook: Tensor, adversary: nn.Module | None
     ) -> dict[str, Tensor]:
+        """Each term as a scalar."""
         terms = {
             "reconstruction": (out.reconstruction.float() - images).square().mean(),
             "quantization": self._quantization(out.semantic) + self._quantization(out.visual),
@@ -143,10 +110,9 @@ class LossTerms(nn.Module):
             "residual": _residual(out.semantic) + _residual(out.visual),
         }
         if self.backbone is not None:
-            seen = self.config.perceptual_images or len(images)
             with torch.no_grad():
-                target = self.backbone.stages(images[:seen], num_stages=self.config.perceptual_stages)
-            features = self.backbone.stages(out.reconstruction[:seen].float(), num_stages=self.config.perceptual_stages)
+                target = self.backbone.stages(images, num_stages=self.config.perceptual_stages)
+            features = self.backbone.stages(out.reconstruction.float(), num_stages=self.config.perceptual_stages)
             terms["perceptual"] = perceptual_loss(features, target)
         if adversary is not None:
             terms["adversarial"] = generator_loss(
@@ -185,7 +151,7 @@ def generator_step(
         adversary.requires_grad_(False)
     optimizer.zero_grad(set_to_none=True)
     for index, images in enumerate(micro_batches):
-        with _sync_on_last(accelerator, model, index, len(micro_batches)):
+        with sync_on_last(accelerator, model, index, len(micro_batches)):
             with mixed_precision(accelerator.device, config.train.mixed_precision):
                 out = model(images)
             terms = loss_terms(images, out, bare.quantizer.semantic.codebook, adversary)
@@ -213,7 +179,7 @@ def discriminator_step(
     total = torch.zeros((), device=accelerator.device)
     optimizer.zero_grad(set_to_none=True)
     for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
-        with _sync_on_last(accelerator, discriminator, index, len(reals)):
+        with sync_on_last(accelerator, discriminator, index, len(reals)):
             with mixed_precision(accelerator.device, config.train.mixed_precision):
                 real_logits, fake_logits = discriminator(torch.cat([real, fake])).chunk(2)
             loss = discriminator_loss(real_logits.float(), fake_logits.float(), kind=config.losses.adversarial_kind)
@@ -225,7 +191,7 @@ def discriminator_step(
 
 
 def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerator: Accelerator) -> list[Tensor]:
-    """This process's part of the step's global batch, in micro-batches; flips are drawn for the whole batch, then divided."""
+    """This process's micro-batches of the step's global batch; flips are drawn for the whole batch, then divided."""
     settings = config.train
     indices = batch_indices(len(train), settings.batch_size, step, config.seed)
     flips = torch.rand(len(indices), generator=torch.Generator().manual_seed(config.seed * 7_919 + step)) < 0.5
@@ -249,7 +215,7 @@ def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerat
 
 @torch.no_grad()
 def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, accelerator: Accelerator) -> None:
-    """k-means of the untrained encoder's features, over as many images as give 16 features a code; equal on all processes."""
+    """k-means of the untrained encoder's features, 16 of them a code; equal on all processes."""
     positions = config.tokenizer.grid_size**2
     largest = max(config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size)
     count = min(len(train), max(accelerator.num_processes, 16 * largest // positions))
@@ -281,9 +247,3 @@ def revive_codebooks(
                 moment[rows] = 0.0
         revived += len(rows)
     return torch.tensor(float(revived))
-
-
-def _sync_on_last(
-    accelerator: Accelerator, model: Any, index: int, count: int
-) -> contextlib.AbstractContextManager[Any]:
-    return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)

@@ -27,7 +27,7 @@ def test_it_parses_and_builds(path):
     config = load(path.stem)
     with torch.device("meta"):
         tokenizer = GloTok(config.tokenizer)
-        generator = build_generator(config, 1000)
+        generator = build_generator(config, 1000, "xar")
     assert tokenizer.quantizer.semantic.codebook_size == config.tokenizer.semantic_codebook_size
     if path.stem in PUBLISHED:
         head = tokenizer.visual_adapter
@@ -41,7 +41,11 @@ def test_the_papers_numbers_are_the_papers(name, sizes):
     config = load(name)
     assert (config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size) == sizes
     assert (config.tokenizer.code_dim, config.tokenizer.grid_size) == (8, 16)
-    assert (config.losses.residual_weight, config.losses.histogram_weight, config.losses.histogram_bins) == (0.5, 0.01, 40)
+    assert (config.losses.residual_weight, config.losses.histogram_weight, config.losses.histogram_bins) == (
+        0.5,
+        0.01,
+        40,
+    )
     assert (config.train.learning_rate, config.train.betas, config.train.batch_size) == (2e-4, (0.9, 0.95), 240)
     assert config.train.steps == pytest.approx(150 * 1_281_167 / 240, rel=1e-3)
 
@@ -55,7 +59,9 @@ def test_every_setting_says_whether_the_paper_states_it(name):
 
 
 def test_a_misspelt_key_names_the_nearest_valid_one():
-    with pytest.raises(ConfigError, match="unknown key losses.residual_wieght; the nearest valid name is residual_weight"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key losses\.residual_wieght; the nearest valid name is residual_weight"
+    ):
         load("digits", ("losses.residual_wieght=1",))
 
 

@@ -7,7 +7,8 @@ from glotok.config import TokenizerConfig
 from glotok.model import GloTok, Tokens
 
 SETTINGS = TokenizerConfig(
-    image_size=16, image_channels=3, base_channels=8, multipliers=(1, 2, 2), num_blocks=1, adapter_depth=1, adapter_heads=2,
+    image_size=16, image_channels=3, base_channels=8, multipliers=(1, 2, 2), num_blocks=1,
+    adapter_depth=1, adapter_heads=2,
     latent_channels=16, semantic_codebook_size=16, visual_codebook_size=24, residual_width=16, residual_heads=2,
 )  # fmt: skip
 
@@ -68,9 +69,12 @@ def test_the_residual_branch_of_the_loss_sees_a_detached_code(tokenizer, images)
 def test_the_reconstruction_trains_encoder_adapters_recovery_and_decoder_but_no_code(tokenizer, images):
     tokenizer.zero_grad()
     tokenizer(images).reconstruction.square().mean().backward()
-    moved = {name.split(".")[0] for name, p in tokenizer.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    moved = {
+        name.split(".")[0] for name, p in tokenizer.named_parameters() if p.grad is not None and p.grad.abs().max() > 0
+    }
     assert moved == {
-        "encoder", "semantic_adapter", "visual_adapter", "semantic_recovery", "visual_recovery", "post_quantization", "decoder",
+        "encoder", "decoder", "post_quantization",
+        "semantic_adapter", "visual_adapter", "semantic_recovery", "visual_recovery",
     }  # fmt: skip
 
 
@@ -83,7 +87,10 @@ def test_without_residual_there_is_no_recovery(images):
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((2, 1, 16, 16), r"expected \(B, 3, H, W\), got \(2, 1, 16, 16\)"), ((1, 3, 18, 16), "divisible by 4, got 18x16; 16x16 would fit")],
+    [
+        ((2, 1, 16, 16), r"expected \(B, 3, H, W\), got \(2, 1, 16, 16\)"),
+        ((1, 3, 18, 16), "divisible by 4, got 18x16; 16x16 would fit"),
+    ],
 )
 def test_images_that_do_not_fit_are_refused(tokenizer, shape, message):
     with pytest.raises(ValueError, match=message):

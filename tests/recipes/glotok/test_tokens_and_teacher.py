@@ -36,14 +36,18 @@ def test_latents_have_mean_zero_and_deviation_one_over_the_cached_set(seed):
     tokens = cache(seed)
     latents = tokens.latents(tokens.tokens(torch.arange(5))).double()
     torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(16, dtype=torch.float64), atol=1e-5, rtol=0)
-    torch.testing.assert_close(latents.std((0, 2, 3), correction=0), torch.ones(16, dtype=torch.float64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        latents.std((0, 2, 3), correction=0), torch.ones(16, dtype=torch.float64), atol=1e-4, rtol=0
+    )
 
 
 @given(st.integers(0, 10_000))
 def test_unscaling_gives_the_codes_back_visual_first(seed):
     tokens = cache(seed)
     picked = tokens.tokens(torch.tensor([2, 0]))
-    codes = torch.cat([tokens.visual_codes[picked.visual], tokens.semantic_codes[picked.semantic]], -1).permute(0, 3, 1, 2)
+    codes = torch.cat([tokens.visual_codes[picked.visual], tokens.semantic_codes[picked.semantic]], -1).permute(
+        0, 3, 1, 2
+    )
     torch.testing.assert_close(tokens.unscale(tokens.latents(picked)), codes, atol=1e-5, rtol=1e-4)
 
 
@@ -80,7 +84,9 @@ def test_the_retention_study_keeps_nested_parts_and_ends_at_the_reconstruction()
 def test_a_pretrained_codebook_serves_as_teacher(tmp_path, suffix):
     codebook = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
     path = tmp_path / f"codebook{suffix}"
-    (save_file if suffix == ".safetensors" else torch.save)({"quantize.embedding": codebook, "bias": torch.zeros(3)}, path)
+    (save_file if suffix == ".safetensors" else torch.save)(
+        {"quantize.embedding": codebook, "bias": torch.zeros(3)}, path
+    )
     assert torch.equal(read_token_set(path, "quantize.embedding"), codebook)
     with pytest.raises(ConfigError, match="has no 'embedding'; it has "):
         read_token_set(path, "embedding")

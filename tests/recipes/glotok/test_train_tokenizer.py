@@ -28,7 +28,9 @@ def parts(tiny_run):
     config = resolve(options)
     torch.manual_seed(0)
     model = GloTok(config.tokenizer)
-    discriminator = PatchGANDiscriminator(1, config.discriminator.base_width, config.discriminator.num_layers, norm="group")
+    discriminator = PatchGANDiscriminator(
+        1, config.discriminator.base_width, config.discriminator.num_layers, norm="group"
+    )
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     images = load_images("digits", image_size=16).train.batch(torch.arange(8))
     return config, paths, model, discriminator, terms, images
@@ -86,7 +88,9 @@ def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
     options, paths = tiny_run
     train_tokenizer(options)
     lines = read_metrics(paths.metrics)
-    assert [("discriminator" in line, "adversarial" in line) for line in lines] == [(False, False)] * 3 + [(True, True)] * 3
+    assert [("discriminator" in line, "adversarial" in line) for line in lines] == [(False, False)] * 3 + [
+        (True, True)
+    ] * 3
 
 
 def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
@@ -96,7 +100,9 @@ def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
     built = []
     construct = FeatureBackbone.__init__
     monkeypatch.setattr(
-        FeatureBackbone, "__init__", lambda self, name="lite0", **options: (built.append(name), construct(self, name, **options))[0]
+        FeatureBackbone,
+        "__init__",
+        lambda self, name="lite0", **options: (built.append(name), construct(self, name, **options))[0],
     )
     monkeypatch.setattr(FeatureBackbone, "patches", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
     monkeypatch.setattr(FeatureBackbone, "pooled", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
@@ -153,7 +159,8 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(tiny_run, t
     train_tokenizer(one)
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--num_machines", "1",
-        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "glotok", "train-tokenizer",
+        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+        "-m", "glotok", "train-tokenizer",
         "--config", two.config, "--runs", str(two.runs), *(x for value in two.set for x in ("--set", value)),
     ]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
@@ -165,10 +172,14 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(tiny_run, t
         for name in a:
             if isinstance(a[name], float):
                 assert b[name] == pytest.approx(a[name], rel=2e-3, abs=1e-5), (name, a["step"])
-    ours, theirs = (load_file(folder / "tokenizer" / "model.safetensors") for folder in (paths.folder, two.runs / "tiny"))
+    ours, theirs = (
+        load_file(folder / "tokenizer" / "model.safetensors") for folder in (paths.folder, two.runs / "tiny")
+    )
     for name, value in ours.items():
         if value.is_floating_point():
-            torch.testing.assert_close(theirs[name], value, rtol=0, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                theirs[name], value, rtol=0, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 def test_the_record_of_the_teacher_says_how_it_was_made(tiny_run):

@@ -28,8 +28,8 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> Path:
     """Write ``state`` as the checkpoint of ``step``, atomically, and drop all but the newest ``keep``.
 
-    At every moment the folder holds only whole checkpoints: the new one is written under another name in the same folder,
-    flushed to the disk, and renamed.
+    At every moment the folder holds only whole checkpoints: the new one is written under another name in the same
+    folder, flushed to the disk, and renamed.
 
     Raises:
         ValueError: ``keep`` is below 2 (a truncated newest one must leave another).

@@ -36,8 +36,8 @@ def load_config(model: type[ConfigT], path: str | Path, overrides: Sequence[str]
         The validated configuration.
 
     Raises:
-        ConfigError: In one line: the file cannot be read, a key is unknown (with the nearest valid name), or a value has the
-            wrong type or range.
+        ConfigError: In one line: the file cannot be read, a key is unknown (with the nearest valid name), or a value
+            has the wrong type or range.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ class NonFiniteLossError(RuntimeError):
 def check_finite(terms: Mapping[str, Tensor], step: int, batch: Mapping[str, Tensor], folder: Path) -> None:
     """Raise :class:`NonFiniteLossError` for the first term (in the mapping's order) that is not finite.
 
-    The healthy path costs one reduction over the terms. The batch is written to ``folder/nonfinite-step-N.safetensors``.
+    The healthy path costs one reduction over the terms. The batch goes to ``folder/nonfinite-step-N.safetensors``.
     """
     stacked = torch.stack([term.detach().float() for term in terms.values()])
     if bool(stacked.isfinite().all()):

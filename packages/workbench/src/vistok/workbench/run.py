@@ -16,9 +16,9 @@ import torch
 from vistok.workbench.config import Config, ConfigError, save_config
 
 _RECORDED = (
-    "vistok-losses vistok-quantizers vistok-generators vistok-workbench vistok-recipes torch torchvision timm accelerate "
-    "datasets numpy scikit-learn torchmetrics"
-).split()
+    *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-workbench", "vistok-recipes"),
+    *("torch", "torchvision", "timm", "accelerate", "datasets", "numpy", "scikit-learn"),
+)
 
 
 def open_run(root: Path, name: str, config: Config, *, resume: bool, fresh: bool = False) -> Path:
@@ -32,7 +32,7 @@ def open_run(root: Path, name: str, config: Config, *, resume: bool, fresh: bool
         fresh: Throw an existing run away first.
 
     Raises:
-        ConfigError: The run exists and neither ``resume`` nor ``fresh`` is set, or it was made with another configuration.
+        ConfigError: The run exists and neither ``resume`` nor ``fresh`` is set, or it has another configuration.
     """
     folder = root / name
     saved = folder / "config.yaml"

@@ -13,8 +13,8 @@ from vistok.workbench.run import write_atomically
 class MetricsLog:
     """Append measurements to a JSON-lines file.
 
-    Lines hold ``stage``, ``step`` and the values; never times of day or durations, so that two runs with one seed write the
-    same file. A line cut off by a crash is dropped when the file is next opened.
+    Lines hold ``stage``, ``step`` and the values; never times of day or durations, so that two runs with one seed
+    write the same file. A line cut off by a crash is dropped when the file is next opened.
 
     Args:
         path: The file; made if missing.

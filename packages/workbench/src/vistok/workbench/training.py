@@ -1,4 +1,4 @@
-"""Pieces of a training loop that every recipe shares: seeds by step, learning rate by step, state that resumes exactly."""
+"""Pieces of a training loop: seeds by step, learning rate by step, precision, state that resumes exactly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 import torch
+from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
@@ -33,8 +34,8 @@ class Stateful(Protocol):
 def seed_step(seed: int, step: int, rank: int = 0) -> torch.Generator:
     """Seed torch's global generator for one step and return a generator for explicit draws.
 
-    All randomness of a step follows from ``(seed, step, rank)``, so a resumed run needs no generator state: step 100 draws the
-    same numbers whether or not steps 0 to 99 ran in this process.
+    All randomness of a step follows from ``(seed, step, rank)``, so a resumed run needs no generator state: step 100
+    draws the same numbers whether or not steps 0 to 99 ran in this process.
     """
     mixed = (seed * 1_000_003 + step) * 4_099 + rank
     torch.manual_seed(mixed)
@@ -44,7 +45,7 @@ def seed_step(seed: int, step: int, rank: int = 0) -> torch.Generator:
 def scheduled_rate(
     step: int, steps: int, *, peak: float, final: float = 0.0, warmup_steps: int = 0, decay_start: float = 1.0
 ) -> float:
-    """Learning rate of a step: linear warm-up, constant, then a cosine from ``decay_start * steps`` down to ``final``."""
+    """Rate of a step: linear warm-up, constant, then a cosine from ``decay_start * steps`` on down to ``final``."""
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps
     begin = decay_start * steps
@@ -70,6 +71,11 @@ def mixed_precision(device: torch.device, kind: str) -> Iterator[None]:
     plain = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
     with plain, torch.autocast(device.type, torch.bfloat16, enabled=kind == "bf16"):
         yield
+
+
+def sync_on_last(accelerator: Accelerator, model: torch.nn.Module, index: int, count: int) -> Any:
+    """Context of one micro-batch: processes exchange gradients on the last of ``count`` only."""
+    return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)
 
 
 class TrainState:
@@ -113,7 +119,7 @@ class TrainState:
 
 
 class StopSignal:
-    """Turn the first Ctrl-C or SIGTERM into a request that the loop answers after the current step; the second one kills."""
+    """Turn the first Ctrl-C or SIGTERM into a request, answered after the current step; the second one kills."""
 
     def __init__(self) -> None:
         self.requested = False

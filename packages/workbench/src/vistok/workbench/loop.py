@@ -1,0 +1,100 @@
+"""The loop that every training shares: seeds, rates, progress, metrics, checkpoints and stops around each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from pydantic import Field
+from torch import Tensor
+from tqdm import tqdm
+
+from vistok.workbench.config import Config
+from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step
+
+
+class TrainConfig(Config):
+    """One optimisation."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
+    accumulation: int = Field(1, ge=1)  # micro-batches a step
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
+    final_learning_rate: float = Field(0.0, ge=0)
+    clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: no average of the weights
+    mixed_precision: Literal["no", "bf16"] = "no"
+    checkpoint_every: int = Field(1000, ge=1)
+    log_every: int = Field(50, ge=1)
+
+
+@dataclass
+class Step:
+    """One step of training.
+
+    Attributes:
+        index: Its number, from 0.
+        rate: Its learning rate.
+        draws: A generator of this step's and process's own.
+        log: What the loop's body measured, scalars by name; means over the processes are written when due.
+    """
+
+    index: int
+    rate: float
+    draws: torch.Generator
+    log: dict[str, Tensor] = field(default_factory=dict)
+
+
+def training_steps(
+    stage: str,
+    settings: TrainConfig,
+    state: TrainState,
+    metrics: MetricsLog,
+    accelerator: Accelerator,
+    *,
+    start: int,
+    seed: int,
+) -> Iterator[Step]:
+    """Yield the steps from ``start`` on; around each one do what any training must.
+
+    Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
+    when due, and answer Ctrl-C or SIGTERM on any process (all processes then stop after the same step).
+
+    Raises:
+        Interrupted: A stop was asked for; the checkpoint of the finished step is written.
+    """
+    metrics.rewind(stage, start)
+    bar = tqdm(
+        range(start, settings.steps), initial=start, total=settings.steps, desc=f"train {stage}", unit="step",
+        disable=not accelerator.is_main_process,
+    )  # fmt: skip
+    with StopSignal() as stop:
+        for index in bar:
+            rate = scheduled_rate(
+                index, settings.steps, peak=settings.learning_rate, final=settings.final_learning_rate,
+                warmup_steps=settings.warmup_steps, decay_start=settings.decay_start,
+            )  # fmt: skip
+            step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
+            yield step
+            done = index + 1
+            if done % settings.log_every == 0 or done == settings.steps:
+                values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
+                metrics.write(stage, done, {**values, "learning_rate": rate})
+                bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
+            stop.requested = _on_any_process(stop.requested, accelerator)
+            state.after_step(done, settings.steps, stop)
+
+
+def _on_any_process(flag: bool, accelerator: Accelerator) -> bool:
+    if accelerator.num_processes == 1:
+        return flag
+    asked: Tensor = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum")
+    return bool(asked > 0)
