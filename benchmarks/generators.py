@@ -1,15 +1,15 @@
-"""Sampling speed of the generators, all ratios measured in one run.
+"""Sampling speed of the generators: each ratio compares runs of one process that follow each other.
 
-    python benchmarks/generators.py                # the table below, about four minutes on two cores
+    python benchmarks/generators.py                # all parts, about six minutes on one core
     python benchmarks/generators.py --part cache   # one part: cache, masked, compile, precision or memory
 
-Every figure is the median of several runs; a ratio compares runs that follow each other.
+Times are CPU seconds of this process, the best of the runs. On one thread (the default) and a quiet machine that is
+the wall time, and on a busy machine it does not count the waiting.
 """
 
 import argparse
 import platform
 import resource
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,13 +21,13 @@ from vistok import generators as g
 CLASSES = 10
 
 
-def seconds(call: Callable[[], object], repeats: int = 3) -> float:
+def seconds(call: Callable[[], object], repeats: int = 2) -> float:
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 def row(*cells: object) -> None:
@@ -55,7 +55,6 @@ def cache() -> None:
     header("256 tokens, no guidance", "batch", "cached s", "uncached s", "ratio", "images/s cached")
     for width, depth, batch in ((768, 12, 1), (256, 4, 16)):
         sample = partial(far(width, depth).sample, labels(batch))
-        sample()
         cached, uncached = seconds(sample), seconds(partial(sample, use_cache=False), 1)
         row(f"FAR {depth} x {width}", batch, cached, uncached, uncached / cached, batch / cached)
 
@@ -134,10 +133,13 @@ PARTS = {"cache": cache, "masked": masked, "compile": compiled, "precision": pre
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=sorted(PARTS), action="append")
-    chosen = parser.parse_args().part or list(PARTS)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    chosen = arguments.part or list(PARTS)
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"# Generators: speed of sampling\n\nMachine: {machine}. Command: `python benchmarks/generators.py`.")
+    print(f"# Generators: speed of sampling\n\nMachine: {machine}.")
     for name in chosen:
         PARTS[name]()
 

@@ -65,13 +65,13 @@ def far_run(draw, streams: int, steps: int = 500) -> float:
 
 
 @torch.no_grad()
-def masked_run(steps: int = 1500) -> float:
+def masked_run(steps: int = 3000) -> float:
     """Mean over all numbers of hidden tokens: by the chain rule over random orders that is the entropy a token."""
     torch.manual_seed(0)
     options = g.MaskedAROptions(schedule="linear", label_smoothing=0.0)
     model = g.MaskedAR(g.IdTokens((VALUES,)), (SIDE, SIDE), CLASSES, width=64, depth=3, num_heads=4, options=options)
     with torch.enable_grad():
-        train(model, markov_texture, steps)
+        train(model, markov_texture, steps, lr=3e-3)
     rng = torch.Generator().manual_seed(1)
     tokens, labels = markov_texture(LENGTH * 500, rng)
     hidden = torch.arange(len(tokens)) % LENGTH + 1
