@@ -89,6 +89,7 @@ def _processor() -> str:
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a whole file or leave the old one: no reader ever sees half of it."""
     partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
     payload = data.encode() if isinstance(data, str) else data
     try:
         with partial.open("wb") as file:

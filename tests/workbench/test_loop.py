@@ -1,0 +1,75 @@
+"""The shared loop: the same numbers killed or not, logs when due, checkpoints before a stop."""
+
+import os
+import signal
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from vistok.workbench.loop import TrainConfig, training_steps
+from vistok.workbench.tracking import MetricsLog, read_metrics
+from vistok.workbench.training import Interrupted, TrainState
+
+SETTINGS = TrainConfig(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, checkpoint_every=4, log_every=3)
+
+
+def train(folder, *, resume=False, body=lambda step: None):
+    torch.manual_seed(0)
+    weight = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(weight.parameters())
+    state = TrainState(folder / "checkpoints", {"model": weight, "optimizer": optimizer}, every=4, writes=True)
+    start = state.resume() if resume else 0
+    log = MetricsLog(folder / "metrics.jsonl")
+    for step in training_steps("toy", SETTINGS, state, log, Accelerator(cpu=True), start=start, seed=7):
+        optimizer.param_groups[0]["lr"] = step.rate
+        loss = (weight(torch.randn(4, 2, generator=step.draws)) - torch.randn(4, 1)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step.log["loss"] = loss.detach()
+        body(step)
+    return weight.weight.detach(), read_metrics(log.path)
+
+
+def test_logs_come_when_due_and_at_the_end_with_the_rate(tmp_path):
+    _, lines = train(tmp_path)
+    assert [line["step"] for line in lines] == [3, 6, 9, 10]
+    assert {line["learning_rate"] for line in lines} == {0.1}
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, 8])
+def test_broken_off_and_resumed_equals_uninterrupted(tmp_path, at):
+    expected = train(tmp_path / "whole")
+
+    def fail(step):
+        if step.index == at:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(tmp_path / "cut", body=fail)
+    weight, lines = train(tmp_path / "cut", resume=True)
+    assert torch.equal(weight, expected[0])
+    assert lines == expected[1]
+
+
+def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path):
+    expected = train(tmp_path / "whole")
+
+    def interrupt(step):
+        if step.index == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped after step 6 of 10"):
+        train(tmp_path / "cut", body=interrupt)
+    assert (tmp_path / "cut" / "checkpoints" / "step-000000006.pt").exists()
+    weight, lines = train(tmp_path / "cut", resume=True)
+    assert torch.equal(weight, expected[0])
+    assert lines == expected[1]
+
+
+def test_a_finished_training_runs_no_step_when_resumed(tmp_path):
+    expected = train(tmp_path)
+    again = train(tmp_path, resume=True, body=lambda step: pytest.fail("ran again"))
+    assert torch.equal(again[0], expected[0])
+    assert again[1] == expected[1]
