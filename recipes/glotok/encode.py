@@ -14,6 +14,7 @@ from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.data import Images
 from vistok.workbench.run import write_atomically
+from vistok.workbench.training import best_device
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TokenCache:
 
 def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
     """Write the cache of the training images."""
-    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
+    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     train, _ = config.data.load()
     variants = [
         encode_images(tokenizer, train, flip=flip)
@@ -68,7 +69,7 @@ def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
     semantic, visual = (torch.stack([tokens[book] for tokens in variants]).int() for book in (0, 1))
     with torch.no_grad():
         semantic_codes, visual_codes = (
-            quantizer.indices_to_codes(torch.arange(quantizer.codebook_size)[None]).squeeze(0).T
+            quantizer.indices_to_codes(torch.arange(quantizer.codebook_size)[None].to(tokenizer.device))[0].T.cpu()
             for quantizer in (tokenizer.quantizer.semantic, tokenizer.quantizer.visual)
         )
     moments = [code_moments(visual_codes, visual), code_moments(semantic_codes, semantic)]
@@ -96,7 +97,7 @@ def encode_images(tokenizer: GloTok, images: Images, *, flip: bool = False, batc
     for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
         batch = images.batch(chunk)
         parts.append(tokenizer.encode(batch.flip(-1) if flip else batch))
-    return Tokens(*(torch.cat(tokens) for tokens in zip(*parts, strict=True)))
+    return Tokens(*(torch.cat(tokens).cpu() for tokens in zip(*parts, strict=True)))
 
 
 def code_moments(codes: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,7 @@ from vistok.workbench.metrics import (
 from vistok.workbench.recognition import Recognizer, fit_recognizer
 from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import best_device
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
     train, validation = config.data.load()
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
     stored = load_reconstructions(paths)
-    backbone = FeatureBackbone(config.evaluate.backbone)
+    backbone = FeatureBackbone(config.evaluate.backbone).to(best_device())
     held_out = pooled_features(backbone, stored["originals"], image_size=config.evaluate.image_size)
 
     figures: dict[str, Any] = {

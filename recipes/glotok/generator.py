@@ -74,7 +74,8 @@ def generate(
         )
         return tokenizer.decode(from_streams(streams, config))
     guidance = Guidance(settings.guidance, settings.guidance_schedule)
-    latents = cache.unscale(model.sample(labels, num_steps=settings.num_steps, guidance=guidance, generator=draws))
+    latents = model.sample(labels, num_steps=settings.num_steps, guidance=guidance, generator=draws)
+    latents = cache.unscale(latents.cpu())
     return tokenizer.decode(tokenizer.snap(latents)) if config.generator.snap else tokenizer.decode_latents(latents)
 
 

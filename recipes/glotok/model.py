@@ -90,10 +90,15 @@ class GloTok(
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; inputs are brought there and outputs stay there."""
+        return self.post_quantization.weight.device
+
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The continuous features Z_sem, Z_vis ``(B, d, h, w)`` before quantization."""
         self._check_images(images)
-        z = self.encoder(to_channels_last(images))
+        z = self.encoder(to_channels_last(images.to(self.device)))
         return self.semantic_adapter(z), self.visual_adapter(z)
 
     @torch.no_grad()
@@ -104,7 +109,7 @@ class GloTok(
 
     def codes(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """The codes q_sem, q_vis ``(B, d, h, w)`` of tokens."""
-        return self.quantizer.indices_to_codes(tokens.semantic, tokens.visual)
+        return self.quantizer.indices_to_codes(tokens.semantic.to(self.device), tokens.visual.to(self.device))
 
     @torch.no_grad()
     def latents(self, tokens: Tokens) -> Tensor:
@@ -115,7 +120,7 @@ class GloTok(
     @torch.no_grad()
     def snap(self, latents: Tensor) -> Tokens:
         """The tokens nearest to (generated) latents ``(B, 2 d, h, w)``."""
-        visual, semantic = latents.chunk(2, dim=1)
+        visual, semantic = latents.to(self.device).chunk(2, dim=1)
         quantized = self.quantizer(semantic, visual)
         return Tokens(quantized[0].indices, quantized[1].indices)
 
@@ -141,7 +146,7 @@ class GloTok(
     @torch.no_grad()
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Unscaled latents to images without snapping them to codes; each half is only normalised."""
-        visual, semantic = latents.chunk(2, dim=1)
+        visual, semantic = latents.to(self.device).chunk(2, dim=1)
         return self.decode_codes(F.normalize(semantic, dim=1), F.normalize(visual, dim=1)).float().clamp(-1, 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
 from vistok.workbench.run import write_atomically
+from vistok.workbench.training import best_device
 
 RETENTION = (0.25, 0.5, 0.75, 1.0)
 RETENTION_IMAGES = 6
@@ -20,7 +21,7 @@ RETENTION_IMAGES = 6
 @torch.no_grad()
 def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size: int = 100) -> None:
     """Write originals, reconstructions and tokens of the validation images, and the study."""
-    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
+    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     _, validation = config.data.load()
     columns: dict[str, list[Tensor]] = {"originals": [], "reconstructions": [], "semantic": [], "visual": []}
     for chunk in tqdm(torch.arange(len(validation)).split(batch_size), desc="reconstruct", unit="batch"):
@@ -34,7 +35,7 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size:
     tensors["labels"] = validation.labels
     shown = torch.linspace(0, len(validation) - 1, min(RETENTION_IMAGES, len(validation))).long()
     tensors["retention"] = to_uint8(retention_study(tokenizer, validation.batch(shown), config.seed))
-    write_atomically(paths.reconstructions, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+    write_atomically(paths.reconstructions, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.metrics import cosine_moments, welch_bound
 from vistok.workbench.run import write_atomically
+from vistok.workbench.training import best_device
 
 logger = logging.getLogger(__name__)
 
@@ -80,14 +81,16 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
 
     Features keep their mean: centring would push the cosines towards zero, where few dimensions cannot follow.
     """
-    backbone = FeatureBackbone(config.backbone)
+    backbone = FeatureBackbone(config.backbone).to(best_device())
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
     vectors = []
     for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
         with torch.inference_mode():
-            features = backbone.patches(train.batch(chunk), image_size=config.image_size).permute(0, 3, 1, 2)
+            features = backbone.patches(
+                train.batch(chunk).to(backbone.mean.device), image_size=config.image_size
+            ).permute(0, 3, 1, 2)
             vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))
-    points = torch.cat(vectors).float()
+    points = torch.cat(vectors).float().cpu()
     if len(points) < count:
         raise ConfigError(
             f"teacher: {len(points)} feature vectors cannot give {count} centres; "

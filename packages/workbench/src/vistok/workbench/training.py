@@ -31,6 +31,11 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: Any) -> Any: ...  # noqa: D102
 
 
+def best_device() -> torch.device:
+    """The first CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def seed_step(seed: int, step: int, rank: int = 0) -> torch.Generator:
     """Seed torch's global generator for one step and return a generator for explicit draws.
 
