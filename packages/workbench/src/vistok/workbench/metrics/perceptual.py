@@ -64,10 +64,10 @@ def perceptual_distance(
         raise ValueError("images must hold at least one image, got none")
     distances = []
     for start in tqdm(range(0, len(images), batch_size), desc="perceptual distance", delay=1.0, leave=False):
-        pair = (side[start : start + batch_size] for side in (images, references))
+        pair = (side[start : start + batch_size].to(backbone.mean.device) for side in (images, references))
         ours, theirs = (backbone.stages(side, image_size=image_size, num_stages=num_stages) for side in pair)
         distances.append(_stage_mean(ours, theirs))
-    return torch.cat(distances)
+    return torch.cat(distances).cpu()
 
 
 def _stage_mean(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
