@@ -15,12 +15,15 @@ _BLOCK_ELEMENTS = 1 << 21
 
 
 class EntropyTerms(NamedTuple):
-    """Both entropies in nats, scalars on the graph."""
+    """Both entropies in nats, scalars on the graph.
+
+    Attributes:
+        sample: Mean entropy of a token's own distribution over codes: low when each token is sure.
+        codebook: Entropy of the mean distribution: high when all codes are in use.
+    """
 
     sample: Tensor
-    """Mean entropy of a token's own distribution over codes: low when each token is sure."""
     codebook: Tensor
-    """Entropy of the mean distribution: high when all codes are in use."""
 
 
 def plogp(probability: Tensor) -> Tensor:

@@ -18,7 +18,13 @@ _SCALE = (0.458, 0.448, 0.450)
 def lpips_heads(state_dict: Mapping[str, Tensor]) -> list[Tensor]:
     """Return the channel weights of the published linear heads, in stage order.
 
-    Takes a state dict with entries ``lin<stage>.model.1.weight`` of shape ``(1, C, 1, 1)``, as released.
+    Args:
+        state_dict: Holds entries ``lin<stage>.model.1.weight`` of shape ``(1, C, 1, 1)``, as released.
+
+    Example:
+        >>> import torch
+        >>> [head.shape for head in lpips_heads({"lin0.model.1.weight": torch.ones(1, 64, 1, 1)})]
+        [torch.Size([64])]
     """
     heads: list[Tensor] = []
     while (key := f"lin{len(heads)}.model.1.weight") in state_dict:

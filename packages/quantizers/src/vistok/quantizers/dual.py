@@ -11,7 +11,12 @@ from vistok.quantizers.vector import Learning, VectorQuantizer
 
 
 class DualQuantized(NamedTuple):
-    """One :class:`Quantized` a branch."""
+    """One :class:`Quantized` a branch.
+
+    Attributes:
+        semantic: Of the semantic branch.
+        visual: Of the visual branch.
+    """
 
     semantic: Quantized
     visual: Quantized

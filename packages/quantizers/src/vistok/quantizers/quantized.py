@@ -23,5 +23,13 @@ class Quantized(NamedTuple):
 
 
 def straight_through(z: Tensor, codes: Tensor) -> Tensor:
-    """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``."""
+    """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``.
+
+    Example:
+        >>> import torch
+        >>> z, codes = torch.zeros(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        >>> straight_through(z, codes).sum().backward()
+        >>> z.grad.tolist(), codes.grad
+        ([1.0, 1.0], None)
+    """
     return codes.detach() + (z - z.detach())
