@@ -7,38 +7,46 @@ from torch import Tensor, nn
 
 from vistok import generators as g
 
-VALUES, SIDE, FLIP, CLASSES = 4, 4, 0.25, 2
+SIDE, FLIP, CLASSES = 4, 0.25, 2
 LENGTH = SIDE * SIDE
-#: Entropy of one token given its neighbour: it follows with probability 1 - FLIP, else it is one of the other values.
-FOLLOW = -(1 - FLIP) * math.log(1 - FLIP) - FLIP * math.log(FLIP / (VALUES - 1))
 
 
-def markov_texture(batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def follow_entropy(values: int) -> float:
+    """Of a token given its neighbour: it follows with probability 1 - FLIP, else it is one of the other values."""
+    return -(1 - FLIP) * math.log(1 - FLIP) - FLIP * math.log(FLIP / (values - 1))
+
+
+def markov_texture(batch: int, rng: torch.Generator, values: int = 4) -> tuple[Tensor, Tensor]:
     """A comb of Markov chains: each token follows its left neighbour, the first of a row the one above.
 
     To follow is to be the neighbour's value plus the label. The first token is uniform, so every token is.
-    Tokens (B, 16, 1) and labels (B,); the entropy a token is (log VALUES + 15 FOLLOW) / 16.
+    Tokens (B, 16, 1) and labels (B,).
     """
     labels = torch.randint(CLASSES, (batch,), generator=rng)
-    jump = torch.randint(1, VALUES, (batch, SIDE, SIDE), generator=rng)
+    jump = torch.randint(1, values, (batch, SIDE, SIDE), generator=rng)
     jump *= torch.rand(batch, SIDE, SIDE, generator=rng) < FLIP
     jump += labels[:, None, None]
-    jump[:, 0, 0] = torch.randint(VALUES, (batch,), generator=rng)
+    jump[:, 0, 0] = torch.randint(values, (batch,), generator=rng)
     first = jump[:, :, 0].cumsum(1)
     rest = torch.cat([first[:, :, None], jump[:, :, 1:]], dim=2).cumsum(2)
-    return (rest % VALUES).flatten(1)[..., None], labels
+    return (rest % values).flatten(1)[..., None], labels
 
 
-def markov_entropy() -> float:
-    return (math.log(VALUES) + (LENGTH - 1) * FOLLOW) / LENGTH
+def binary_texture(batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    return markov_texture(batch, rng, 2)
+
+
+def markov_entropy(values: int = 4) -> float:
+    """A token, of the whole texture."""
+    return (math.log(values) + (LENGTH - 1) * follow_entropy(values)) / LENGTH
 
 
 def two_streams(batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """The texture and beside it a second stream that follows the first; entropy a token is the mean of both."""
     tokens, labels = markov_texture(batch, rng)
-    jump = torch.randint(1, VALUES, tokens.shape, generator=rng)
+    jump = torch.randint(1, 4, tokens.shape, generator=rng)
     jump *= torch.rand(tokens.shape, generator=rng) < FLIP
-    return torch.cat([tokens, (tokens + jump) % VALUES], dim=-1), labels
+    return torch.cat([tokens, (tokens + jump) % 4], dim=-1), labels
 
 
 def train(model: nn.Module, draw, steps: int, *, lr: float = 2e-3) -> None:
@@ -58,22 +66,22 @@ def train(model: nn.Module, draw, steps: int, *, lr: float = 2e-3) -> None:
 def far_run(draw, streams: int, steps: int = 500) -> float:
     torch.manual_seed(0)
     options = g.FAROptions(head_depth=streams - 1)
-    model = g.FAR((VALUES,) * streams, SIDE, CLASSES, width=64, depth=2, num_heads=4, options=options)
+    model = g.FAR((4,) * streams, SIDE, CLASSES, width=64, depth=2, num_heads=4, options=options)
     with torch.enable_grad():
         train(model, draw, steps)
     return model.loss(*draw(2000, torch.Generator().manual_seed(1))).item()
 
 
 @torch.no_grad()
-def masked_run(steps: int = 3000) -> float:
+def masked_run(steps: int = 1000) -> float:
     """Mean over all numbers of hidden tokens: by the chain rule over random orders that is the entropy a token."""
     torch.manual_seed(0)
     options = g.MaskedAROptions(schedule="linear", label_smoothing=0.0)
-    model = g.MaskedAR(g.IdTokens((VALUES,)), (SIDE, SIDE), CLASSES, width=64, depth=3, num_heads=4, options=options)
+    model = g.MaskedAR(g.IdTokens((2,)), (SIDE, SIDE), CLASSES, width=64, depth=3, num_heads=4, options=options)
     with torch.enable_grad():
-        train(model, markov_texture, steps, lr=3e-3)
+        train(model, binary_texture, steps, lr=3e-3)
     rng = torch.Generator().manual_seed(1)
-    tokens, labels = markov_texture(LENGTH * 500, rng)
+    tokens, labels = binary_texture(LENGTH * 500, rng)
     hidden = torch.arange(len(tokens)) % LENGTH + 1
     mask = torch.rand(len(tokens), LENGTH, generator=rng).argsort(-1).argsort(-1) < hidden[:, None]
     log_prob = model(tokens, mask[..., None], labels)[0].log_softmax(-1).gather(-1, tokens)[..., 0]

@@ -240,6 +240,12 @@ def one_generator_gives_one_result(g):
         assert model.training
 
 
+def weights_start_with_the_published_spread_at_the_published_width(g):
+    for width in (64, 1024):
+        model = g.MaskedAR(g.IdTokens((16,)), 4, 3, width=width, depth=1, num_heads=4)
+        assert abs(model.hidden.weight.std().item() / (0.02 * (1024 / width) ** 0.5) - 1) < 0.05
+
+
 def bits_and_groups_convert(g):
     tokens = g.BitTokens(6, 2)
     groups = torch.randint(8, (5, 2), generator=seeded())

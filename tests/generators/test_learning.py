@@ -11,12 +11,12 @@ from _support import learning_runs as runs
 def test_the_markov_texture_has_the_entropy_that_is_claimed():
     tokens, labels = runs.markov_texture(20_000, torch.Generator().manual_seed(0))
     image = tokens.reshape(-1, 4, 4)
-    left = (image[:, :, 1:] - image[:, :, :-1] - labels[:, None, None]) % runs.VALUES
+    left = (image[:, :, 1:] - image[:, :, :-1] - labels[:, None, None]) % 4
     share = torch.bincount(left.flatten(), minlength=4) / left.numel()
     torch.testing.assert_close(share, torch.tensor([0.75, 1 / 12, 1 / 12, 1 / 12]), atol=0.01, rtol=0)
-    above = (image[:, 1:, 0] - image[:, :-1, 0] - labels[:, None]) % runs.VALUES
+    above = (image[:, 1:, 0] - image[:, :-1, 0] - labels[:, None]) % 4
     assert abs((above == 0).float().mean().item() - 0.75) < 0.01
-    assert math.isclose(runs.markov_entropy(), (math.log(4) + 15 * runs.FOLLOW) / 16)
+    assert math.isclose(runs.markov_entropy(), (math.log(4) + 15 * runs.follow_entropy(4)) / 16)
 
 
 def test_the_least_flow_loss_is_the_variance_left_in_one_dimension():
@@ -35,7 +35,7 @@ def test_next_token_prediction_reaches_the_entropy(record_property):
 
 @pytest.mark.slow
 def test_far_with_two_streams_reaches_the_entropy(record_property):
-    entropy = (runs.markov_entropy() + runs.FOLLOW) / 2
+    entropy = (runs.markov_entropy() + runs.follow_entropy(4)) / 2
     loss = runs.far_run(runs.two_streams, 2)
     record_property("loss_over_entropy", loss / entropy)
     assert abs(loss / entropy - 1) < 0.03
@@ -44,8 +44,8 @@ def test_far_with_two_streams_reaches_the_entropy(record_property):
 @pytest.mark.slow
 def test_masked_ar_reaches_the_entropy(record_property):
     loss = runs.masked_run()
-    record_property("loss_over_entropy", loss / runs.markov_entropy())
-    assert abs(loss / runs.markov_entropy() - 1) < 0.03
+    record_property("loss_over_entropy", loss / runs.markov_entropy(2))
+    assert abs(loss / runs.markov_entropy(2) - 1) < 0.03
 
 
 @pytest.mark.slow

@@ -136,13 +136,15 @@ class MaskedAR(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
+        # 0.02 at the published width of 1024; a fixed 0.02 learns several times slower in narrow networks.
+        std = 0.64 * self.hidden.in_features**-0.5
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.trunc_normal_(module.weight, std=std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         if self.positions is not None:
-            nn.init.trunc_normal_(self.positions, std=0.02)
+            nn.init.trunc_normal_(self.positions, std=std)
 
     @property
     def null_label(self) -> int:
