@@ -110,6 +110,7 @@ class DiscriminatorConfig(Config):
 class TokenizerTrainConfig(TrainConfig):
     """The tokenizer's optimisation, and how its codebooks are kept alive."""
 
+    init_from: str | None = None  # a folder of save_pretrained to start from, as for fine-tuning on other images
     revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
     revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from vistok.losses import (
     residual_loss,
 )
 from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images, batch_indices
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import training_steps
@@ -60,7 +62,9 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
     )
     start = state.resume() if resume else 0
-    if start == 0:
+    if start == 0 and settings.init_from:
+        start_from(bare_model, settings.init_from)
+    elif start == 0:
         initialize_codebooks(bare_model.to(accelerator.device), train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
     model, discriminator, optimizer, d_optimizer = accelerator.prepare(
@@ -226,6 +230,19 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
         (model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True
     ):
         quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
+
+
+def start_from(model: GloTok, folder: str) -> None:
+    """Take all weights of a saved tokenizer of the same architecture, codebooks included; optimizers start anew."""
+    if not (Path(folder) / "config.json").is_file():
+        raise ConfigError(f"train.init_from: expected a folder written by save_pretrained, got {folder}")
+    saved = GloTok.from_pretrained(folder)
+    ours, theirs = model.settings.model_dump(), saved.settings.model_dump()
+    different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
+    if different:
+        raise ConfigError(f"train.init_from: {folder} has another architecture: {', '.join(different)}")
+    model.load_state_dict(saved.state_dict())
+    logger.info("all %d tensors start from %s", len(saved.state_dict()), folder)
 
 
 def revive_codebooks(

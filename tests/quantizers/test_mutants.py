@@ -102,7 +102,7 @@ MUTANTS = [
      fixed.residual_recovery_starts_at_zero_and_matches_its_formula),
     ("residual_recovery", "x = x + self._attend(self.norm_attention(x))", "x = x + self._attend(x)",
      fixed.residual_recovery_starts_at_zero_and_matches_its_formula),
-    ("residual_recovery", "+ self.positions", "", fixed.residual_recovery_starts_at_zero_and_matches_its_formula),
+    ("residual_recovery", "+ self._positions_of(quantized.shape[2:])", "", fixed.residual_recovery_starts_at_zero_and_matches_its_formula),
     ("dual", "DualQuantized(self.semantic(z_semantic), self.visual(z_visual))",
      "DualQuantized(self.semantic(z_visual), self.visual(z_semantic))",
      fixed.each_branch_of_the_dual_quantizer_has_its_codebook),

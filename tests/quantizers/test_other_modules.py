@@ -109,9 +109,17 @@ def test_stages_of_the_wrong_shape_are_refused():
         ResidualVectorQuantizer(9, 3, num_stages=2).stages_to_indices(torch.zeros(4, 3))
 
 
-def test_another_grid_is_refused_with_both_sizes():
-    with pytest.raises(ValueError, match=r"learned for a 4x4 grid, got shape \(1, 8, 4, 5\)"):
-        ResidualRecovery(8, (4, 4), width=16, heads=2)(torch.zeros(1, 8, 4, 5))
+def test_positions_are_interpolated_to_another_grid_and_flat_input_is_refused():
+    module = ResidualRecovery(8, (4, 4), width=16, heads=2)
+    torch.nn.init.normal_(module.project_out.weight)
+    assert module(torch.zeros(1, 8, 4, 5)).shape == (1, 8, 4, 5)
+    with torch.no_grad():
+        module.positions.copy_(torch.linspace(-1, 1, 16).expand(16, 16))  # the same at every position
+    residual = module(torch.zeros(1, 8, 6, 2)).flatten(2)
+    expected = module(torch.zeros(1, 8, 4, 4)).flatten(2)[..., :1]
+    torch.testing.assert_close(residual, expected.expand_as(residual), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"expected \(B, 8, h, w\), got \(1, 8, 16\)"):
+        module(torch.zeros(1, 8, 16))
 
 
 def test_only_the_last_layer_of_a_new_residual_module_gets_a_gradient():

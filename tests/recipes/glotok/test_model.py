@@ -97,5 +97,11 @@ def test_images_that_do_not_fit_are_refused(tokenizer, shape, message):
         tokenizer.encode(torch.zeros(shape))
 
 
+def test_another_resolution_needs_no_retraining(tokenizer):
+    images = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    assert tokenizer.encode(images).visual.shape == (1, 6, 8)
+    assert tokenizer.reconstruct(images).shape == images.shape
+
+
 def test_tokens_are_named():
     assert Tokens._fields == ("semantic", "visual")

@@ -17,6 +17,7 @@ from glotok.model import GloTok
 from glotok.teacher import load_teacher
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.tracking import read_metrics
@@ -143,6 +144,29 @@ def test_revived_rows_forget_their_moments(parts):
     assert moments["exp_avg_sq"][replaced].abs().max() == 0
     if (~replaced).any():
         assert moments["exp_avg_sq"][~replaced].abs().max() > 0
+
+
+def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run, tmp_path):
+    from dataclasses import replace
+
+    options, paths = tiny_run
+    config = resolve(options)
+    torch.manual_seed(5)
+    GloTok(config.tokenizer).save_pretrained(tmp_path / "saved")
+    (paths.folder / "config.yaml").unlink()
+    still = (f"train.init_from={tmp_path / 'saved'}", "train.learning_rate=1e-12", "train.revive_every=0")
+    train_tokenizer(replace(options, set=still))
+    before, after = (load_file(folder / "model.safetensors") for folder in (tmp_path / "saved", paths.tokenizer))
+    for name, value in before.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(after[name], value, rtol=0, atol=1e-6)
+
+    other = GloTok(config.tokenizer.model_copy(update={"code_dim": 4}))
+    other.save_pretrained(tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"another architecture: code_dim 4 \(here 8\)"):
+        stage.start_from(GloTok(config.tokenizer), str(tmp_path / "other"))
+    with pytest.raises(ConfigError, match="expected a folder written by save_pretrained"):
+        stage.start_from(GloTok(config.tokenizer), str(tmp_path / "nowhere"))
 
 
 def test_two_processes_with_half_the_batch_follow_one_with_the_whole(tiny_run, tmp_path):

@@ -22,13 +22,14 @@ class ResidualRecovery(nn.Module):
 
     Args:
         code_dim: Channels of a code.
-        grid: ``(height, width)`` of the code grid, fixed by the learned positions.
+        grid: ``(height, width)`` of the code grid that the positions are learned for; they are interpolated
+            (bicubic) to any other.
         width: Channels inside the block.
         heads: Attention heads; divides ``width``.
         mlp_ratio: Hidden channels of the MLP over ``width``.
 
     Shape:
-        - quantized: ``(B, code_dim, height, width)``, any float dtype.
+        - quantized: ``(B, code_dim, h, w)``, any float dtype.
         - residual: the same shape, dtype of the input.
 
     Range:
@@ -38,8 +39,8 @@ class ResidualRecovery(nn.Module):
         To the input and to all parameters. Right after construction only the last layer receives a gradient.
 
     Raises:
-        ValueError: sizes are not positive or ``heads`` does not divide ``width`` (at construction); the channels
-            or the grid differ from the arguments (at call).
+        ValueError: sizes are not positive or ``heads`` does not divide ``width`` (at construction); the input is not
+            four-dimensional or has other channels (at call).
         TypeError: the input is not floating point.
 
     Distributed:
@@ -77,16 +78,19 @@ class ResidualRecovery(nn.Module):
     def forward(self, quantized: Tensor) -> Tensor:
         """Return the predicted residual of ``quantized``."""
         check_features(quantized, 1, self.code_dim, "ResidualRecovery")
-        if tuple(quantized.shape[2:]) != self.grid:
-            raise ValueError(
-                f"ResidualRecovery: the positions were learned for a {self.grid[0]}x{self.grid[1]} grid, "
-                f"got shape {tuple(quantized.shape)}"
-            )
-        x = self.project_in(quantized.flatten(2).transpose(1, 2)) + self.positions
+        if quantized.ndim != 4:
+            raise ValueError(f"ResidualRecovery: expected (B, {self.code_dim}, h, w), got {tuple(quantized.shape)}")
+        x = self.project_in(quantized.flatten(2).transpose(1, 2)) + self._positions_of(quantized.shape[2:])
         x = x + self._attend(self.norm_attention(x))
         x = x + self.mlp(self.norm_mlp(x))
         residual: Tensor = self.project_out(self.norm_out(x))
         return residual.transpose(1, 2).reshape(quantized.shape).to(quantized.dtype)
+
+    def _positions_of(self, grid: torch.Size) -> Tensor:
+        if tuple(grid) == self.grid:
+            return self.positions
+        table = self.positions.t().unflatten(1, self.grid).unsqueeze(0)
+        return F.interpolate(table, size=tuple(grid), mode="bicubic", align_corners=False).flatten(2)[0].t()
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape

@@ -1,6 +1,6 @@
 """Time of one tokenizer training step: float32 against bfloat16, and the histogram loss against contrastive alignment.
 
-    python benchmarks/glotok.py [--config digits] [--repeats 7]
+    python benchmarks/glotok_step.py [--config digits] [--repeats 7]
 
 All rows run in one process, in turn, so that a busy machine slows them alike; medians are shown. The contrastive row
 runs the teacher network on the batch in every step, as local alignment does; the others are GloTok's step as it is.
