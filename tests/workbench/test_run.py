@@ -30,8 +30,18 @@ def test_an_existing_run_needs_resume_or_fresh(tmp_path):
 
 def test_a_run_is_not_resumed_with_other_settings(tmp_path):
     open_run(tmp_path, "a", Settings(), resume=False)
-    with pytest.raises(ConfigError, match="made with another configuration"):
+    with pytest.raises(ConfigError, match="made with another configuration, steps was 1, now 2"):
         open_run(tmp_path, "a", Settings(steps=2), resume=True)
+
+
+def test_a_setting_that_came_later_does_not_lock_an_old_run_out(tmp_path):
+    class Newer(Settings):
+        rate: float = 0.5
+
+    open_run(tmp_path, "a", Settings(), resume=False)
+    open_run(tmp_path, "a", Newer(), resume=True)
+    with pytest.raises(ConfigError, match=r"rate was 0\.5, now 0\.1"):
+        open_run(tmp_path, "a", Newer(rate=0.1), resume=True)
 
 
 def test_fresh_removes_only_runs(tmp_path):

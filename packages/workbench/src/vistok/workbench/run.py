@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from vistok.workbench.config import Config, ConfigError, save_config
+from vistok.workbench.config import Config, ConfigError, load_config, save_config
 
 _RECORDED = (
     *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-workbench", "vistok-recipes"),
@@ -44,16 +44,24 @@ def open_run(root: Path, name: str, config: Config, *, resume: bool, fresh: bool
     if saved.exists():
         if not resume:
             raise ConfigError(f"{folder}: this run exists; --resume continues it, --fresh starts it again from nothing")
-        pending = folder / "config.new.yaml"
-        save_config(config, pending)
-        same = pending.read_text() == saved.read_text()
-        if not same:
-            raise ConfigError(f"{folder}: made with another configuration (compare config.yaml with config.new.yaml)")
-        pending.unlink()
+        different = _differences(load_config(type(config), saved).model_dump(), config.model_dump())
+        if different:
+            raise ConfigError(f"{folder}: made with another configuration, {'; '.join(different)}")
         return folder
     save_config(config, saved)
     (folder / "environment.json").write_text(json.dumps(environment_record(), indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def _differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """The settings that differ, as ``key was X, now Y``."""
+    found = []
+    for key, value in asked.items():
+        if isinstance(value, dict) and isinstance(saved[key], dict):
+            found += _differences(saved[key], value, f"{prefix}{key}.")
+        elif value != saved[key]:
+            found.append(f"{prefix}{key} was {saved[key]}, now {value}")
+    return found
 
 
 def environment_record() -> dict[str, Any]:
