@@ -120,6 +120,13 @@ class TokenizerTrainConfig(TrainConfig):
         return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
 
 
+class GeneratorTrainConfig(TrainConfig):
+    """The generator's optimisation."""
+
+    weight_decay: float = Field(0.0, ge=0)  # of matrices
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+
+
 Kind = Literal["xar", "far", "masked"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -172,7 +179,7 @@ class GloTokConfig(Config):
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train: TokenizerTrainConfig
     generator: GeneratorConfig = GeneratorConfig()
-    train_generator: TrainConfig
+    train_generator: GeneratorTrainConfig
     sample: SampleConfig = SampleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 

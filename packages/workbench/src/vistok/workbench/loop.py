@@ -25,12 +25,10 @@ class TrainConfig(Config):
     accumulation: int = Field(1, ge=1)  # micro-batches a step
     learning_rate: float = Field(2e-4, gt=0)
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.0, ge=0)
     warmup_steps: int = Field(0, ge=0)
     decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
     final_learning_rate: float = Field(0.0, ge=0)
     clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
-    ema_decay: float = Field(0.0, ge=0, lt=1)  # 0: no average of the weights
     mixed_precision: Literal["no", "bf16"] = "no"
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
