@@ -18,7 +18,7 @@ from glotok.generator import Generator, build_generator, generator_loss
 from glotok.paths import RunPaths
 from vistok.workbench.data import batch_indices
 from vistok.workbench.finite import check_finite
-from vistok.workbench.loop import training_steps
+from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
@@ -51,7 +51,8 @@ def train_generator(config: GloTokConfig, paths: RunPaths, kind: Kind, *, resume
         set_learning_rate(optimizer, step.rate)
         loss = torch.zeros((), device=accelerator.device)
         optimizer.zero_grad(set_to_none=True)
-        batches = own_batches(len(cache), config, step.index, accelerator)
+        drawn = batch_indices(len(cache), settings.batch_size, step.index, config.seed)
+        batches = own_micro_batches(drawn, settings.accumulation, accelerator)
         for index, indices in enumerate(batches):
             with sync_on_last(accelerator, model, index, len(batches)):
                 term = model(cache, indices, step.draws, config)
@@ -87,17 +88,6 @@ class TrainingLoss(torch.nn.Module):
         tokens = cache.tokens(indices, flips)
         with mixed_precision(device, config.train_generator.mixed_precision):
             return generator_loss(self.generator, cache, tokens, cache.labels[indices].to(device), draws)
-
-
-def own_batches(count: int, config: GloTokConfig, step: int, accelerator: Accelerator) -> tuple[Tensor, ...]:
-    """This process's micro-batches of the step's global batch, as indices."""
-    settings = config.train_generator
-    parts = accelerator.num_processes * settings.accumulation
-    if settings.batch_size % parts:
-        raise ValueError(f"train_generator.batch_size: expected a multiple of {parts}, got {settings.batch_size}")
-    chunks = batch_indices(count, settings.batch_size, step, config.seed).chunk(parts)
-    first = accelerator.process_index * settings.accumulation
-    return chunks[first : first + settings.accumulation]
 
 
 def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images, batch_indices
 from vistok.workbench.finite import check_finite
-from vistok.workbench.loop import training_steps
+from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
@@ -196,20 +196,11 @@ def discriminator_step(
 
 def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerator: Accelerator) -> list[Tensor]:
     """This process's micro-batches of the step's global batch; flips are drawn for the whole batch, then divided."""
-    settings = config.train
-    indices = batch_indices(len(train), settings.batch_size, step, config.seed)
+    indices = batch_indices(len(train), config.train.batch_size, step, config.seed)
     flips = torch.rand(len(indices), generator=torch.Generator().manual_seed(config.seed * 7_919 + step)) < 0.5
-    parts = accelerator.num_processes * settings.accumulation
-    if settings.batch_size % parts:
-        raise ValueError(
-            f"train.batch_size: expected a multiple of {accelerator.num_processes} processes x {settings.accumulation} "
-            f"micro-batches, got {settings.batch_size}"
-        )
-    own = slice(
-        accelerator.process_index * settings.accumulation, (accelerator.process_index + 1) * settings.accumulation
-    )
     batches = []
-    for chunk, flip in zip(indices.chunk(parts)[own], flips.chunk(parts)[own], strict=True):
+    own = (own_micro_batches(drawn, config.train.accumulation, accelerator) for drawn in (indices, flips))
+    for chunk, flip in zip(*own, strict=True):
         images = train.batch(chunk)
         if config.data.horizontal_flip:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)

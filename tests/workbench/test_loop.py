@@ -2,12 +2,13 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
 
-from vistok.workbench.loop import TrainConfig, training_steps
+from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.tracking import MetricsLog, read_metrics
 from vistok.workbench.training import Interrupted, TrainState
 
@@ -73,3 +74,17 @@ def test_a_finished_training_runs_no_step_when_resumed(tmp_path):
     again = train(tmp_path, resume=True, body=lambda step: pytest.fail("ran again"))
     assert torch.equal(again[0], expected[0])
     assert again[1] == expected[1]
+
+
+@pytest.mark.parametrize(("processes", "accumulation"), [(1, 1), (2, 1), (1, 3), (2, 3)])
+def test_micro_batches_of_all_processes_are_the_global_batch_in_order(processes, accumulation):
+    batch = torch.arange(12)
+    ranks = [SimpleNamespace(num_processes=processes, process_index=rank) for rank in range(processes)]
+    parts = [part for rank in ranks for part in own_micro_batches(batch, accumulation, rank)]
+    assert len(parts) == processes * accumulation
+    assert torch.equal(torch.cat(parts), batch)
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match="expected a multiple of 2 processes x 3 micro-batches, got 8"):
+        own_micro_batches(torch.arange(8), 3, SimpleNamespace(num_processes=2, process_index=0))

@@ -91,6 +91,22 @@ def training_steps(
             state.after_step(done, settings.steps, stop)
 
 
+def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator) -> tuple[Tensor, ...]:
+    """This process's micro-batches of a step's global batch (indices, or anything drawn for each of its items).
+
+    Raises:
+        ValueError: The batch does not divide evenly.
+    """
+    parts = accelerator.num_processes * accumulation
+    if len(batch) % parts:
+        raise ValueError(
+            f"batch_size: expected a multiple of {accelerator.num_processes} processes x {accumulation} micro-batches, "
+            f"got {len(batch)}"
+        )
+    first = accelerator.process_index * accumulation
+    return batch.chunk(parts)[first : first + accumulation]
+
+
 def _on_any_process(flag: bool, accelerator: Accelerator) -> bool:
     if accelerator.num_processes == 1:
         return flag
