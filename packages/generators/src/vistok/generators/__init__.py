@@ -28,7 +28,7 @@ from .flow_matching import (
     velocity_to_noise,
     velocity_to_score,
 )
-from .guidance import Guidance, guide
+from .guidance import Guidance, IntervalGuidance, guide
 from .kv_cache import KVCache
 from .label_embedding import LabelEmbedding
 from .mask_schedules import mask_ratio, masked_counts
@@ -54,6 +54,7 @@ __all__ = [
     "FlowSample",
     "Guidance",
     "IdTokens",
+    "IntervalGuidance",
     "KVCache",
     "LabelEmbedding",
     "MaskedAR",

@@ -1,6 +1,7 @@
-"""The samplers of masked generators: most confident first, or in random order."""
+"""The samplers of masked generators: most confident first, in random order, or in raster order."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,8 @@ class MaskedSampling:
     ``"confidence"``: every step draws all hidden units and fixes those of highest
     :math:`\log p + \tau (1 - i/S)\,g`, ``g`` standard Gumbel and ``i`` the step from 1.
     ``"random"``: units are fixed in one random order a sample, whatever their probability.
+    ``"raster"``: units are fixed from the first position to the last, within a position from the first unit on. With
+    as many steps as units this is ancestral sampling from left to right.
 
     Source:
         confidence: MaskGIT (arXiv:2202.04200), Section 3.2; random: MAR (arXiv:2406.11838), Section 3.4.
@@ -41,14 +44,14 @@ class MaskedSampling:
         'cosine'
     """
 
-    order: Literal["confidence", "random"] = "confidence"
+    order: Literal["confidence", "random", "raster"] = "confidence"
     schedule: MaskSchedule = "cosine"
     temperature: float = 1.0
     noise: float = 4.5
 
     def __post_init__(self) -> None:
-        if self.order not in ("confidence", "random"):
-            raise ValueError(f"order must be 'confidence' or 'random', got {self.order!r}")
+        if self.order not in ("confidence", "random", "raster"):
+            raise ValueError(f"order must be 'confidence', 'random' or 'raster', got {self.order!r}")
         if not (self.noise >= 0 and self.temperature >= 0):
             raise ValueError(f"noise and temperature must be >= 0, got {self.noise} and {self.temperature}")
 
@@ -60,6 +63,7 @@ def sample_masked(
     guidance: Guidance,
     settings: MaskedSampling,
     generator: torch.Generator | None,
+    observe: Callable[[Tensor, Tensor], None] | None,
 ) -> Tensor:
     """Tokens (B, T, U)."""
     batch, device = len(labels), labels.device
@@ -67,7 +71,7 @@ def sample_masked(
     counts = masked_counts(units, num_steps, settings.schedule)
     tokens = torch.zeros(batch, model.length, model.num_units, dtype=torch.int64, device=device)
     mask = torch.ones_like(tokens, dtype=torch.bool)
-    order = uniform((batch, units), device, generator) if settings.order == "random" else None
+    order = _fixed_order(settings.order, batch, units, device, generator)
     hidden = units
     for step, left in enumerate(counts):
         progress = step / num_steps if guidance.clock == "step" else 1 - hidden / units
@@ -83,7 +87,20 @@ def sample_masked(
         lowest = score.argsort(dim=-1)[:, :left]
         mask = torch.zeros_like(score, dtype=torch.bool).scatter(1, lowest, True).view_as(tokens)
         hidden = left
+        if observe is not None:
+            observe(tokens.clone(), mask.clone())
     return tokens
+
+
+def _fixed_order(
+    order: str, batch: int, units: int, device: torch.device, generator: torch.Generator | None
+) -> Tensor | None:
+    """Scores (B, N) that fall in the order of fixing, or None where confidence decides."""
+    if order == "random":
+        return uniform((batch, units), device, generator)
+    if order == "raster":
+        return torch.arange(units, 0, -1, dtype=torch.float32, device=device).expand(batch, units)
+    return None
 
 
 def _draw(

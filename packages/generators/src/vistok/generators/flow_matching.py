@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._random import normal
+from ._random import normal, uniform
 
 
 class FlowSample(NamedTuple):
@@ -159,24 +159,41 @@ def score_to_velocity(score: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
 
 
 def logit_normal_times(
-    shape: Sequence[int], *, device: torch.device | None = None, generator: torch.Generator | None = None
+    shape: Sequence[int],
+    *,
+    uniform_prob: float = 0.0,
+    device: torch.device | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Training times :math:`t = \sigma(u),\; u \sim N(0, 1)`, float32.
+    r"""Training times :math:`t = \sigma(u),\; u \sim N(0, 1)`, float32; now and then a uniform one instead.
 
     Source:
-        Esser et al. 2024, arXiv:2403.03206, Eq. 19 with location 0 and scale 1; used by xAR.
+        Esser et al. 2024, arXiv:2403.03206, Eq. 19 with location 0 and scale 1; used by xAR. The uniform share:
+        FlowMo (arXiv:2503.11056), the published code, 0.1.
 
     Args:
         shape: Shape of the result.
+        uniform_prob: Probability, of each time on its own, that it is drawn from :math:`U(0, 1)`; 0 draws nothing more.
         device: Where it goes; the CPU by default.
         generator: Makes the draws.
 
     Range:
         ``(0, 1)``, symmetric about one half.
 
+    Raises:
+        ValueError: ``uniform_prob`` outside ``[0, 1]``.
+
     Example:
         >>> import torch
         >>> logit_normal_times((2, 4), generator=torch.Generator().manual_seed(0)).shape
         torch.Size([2, 4])
     """
-    return normal(shape, device or torch.device("cpu"), generator).sigmoid()
+    if not 0 <= uniform_prob <= 1:
+        raise ValueError(f"uniform_prob must lie in [0, 1], got {uniform_prob}")
+    device = device or torch.device("cpu")
+    times = normal(shape, device, generator).sigmoid()
+    if uniform_prob == 0:
+        return times
+    replaced = uniform(shape, device, generator) < uniform_prob
+    even = uniform(shape, device, generator).clamp_min(2**-25)  # half the step between draws: never 0
+    return torch.where(replaced, even, times)

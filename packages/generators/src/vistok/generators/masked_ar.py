@@ -1,5 +1,6 @@
 """Masked autoregression: several tokens a step, from a bidirectional transformer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -214,15 +215,19 @@ class MaskedAR(nn.Module):
         guidance: float | Guidance = 1.0,
         settings: MaskedSampling = _CONFIDENCE,
         generator: torch.Generator | None = None,
+        observe: Callable[[Tensor, Tensor], None] | None = None,
     ) -> Tensor:
         """Tokens of the given classes in ``num_steps`` steps, from 1 to the number of units.
 
         A bare ``guidance`` number grows linearly with the fraction of known units, from 1 to its value.
+        ``observe(tokens, mask)`` is called after every step with copies; the ids under the mask are that step's
+        draws, which the next step replaces.
         """
         was_training = self.training
         self.eval()
         try:
-            return sample_masked(self, labels, num_steps, as_guidance(guidance, "linear"), settings, generator)
+            scales = as_guidance(guidance, "linear")
+            return sample_masked(self, labels, num_steps, scales, settings, generator, observe)
         finally:
             self.train(was_training)
 
