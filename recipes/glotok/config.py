@@ -7,24 +7,13 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
-from vistok.workbench.config import Config, ConfigError, load_config
-from vistok.workbench.data import ImageSplits, load_images
+from vistok.workbench import recipe_config
+from vistok.workbench.config import Config
+from vistok.workbench.generator_training import GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
+from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig
 
 CONFIGS = Path(__file__).parent / "configs"
-
-
-class DataConfig(Config):
-    """Which images."""
-
-    source: str = "digits"  # "digits" (embedded), an image folder, Parquet, or the id of a hub data set
-    image_size: int = Field(32, ge=8)
-    horizontal_flip: bool = False
-    max_unreadable: int = Field(10, ge=0)
-
-    def load(self) -> ImageSplits:
-        """The training and the validation images."""
-        return load_images(self.source, image_size=self.image_size, max_unreadable=self.max_unreadable)
 
 
 class TeacherConfig(Config):
@@ -99,14 +88,6 @@ class LossConfig(Config):
     histogram_norm: Literal["l1", "l2"] = "l1"
 
 
-class DiscriminatorConfig(Config):
-    """PatchGAN."""
-
-    base_width: int = Field(64, ge=4)
-    num_layers: int = Field(3, ge=1)
-    norm: Literal["batch", "group", "none"] = "batch"
-
-
 class TokenizerTrainConfig(TrainConfig):
     """The tokenizer's optimisation, and how its codebooks are kept alive."""
 
@@ -118,13 +99,6 @@ class TokenizerTrainConfig(TrainConfig):
         """Whether unused codes are replaced after this step."""
         done = step + 1
         return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
-
-
-class GeneratorTrainConfig(TrainConfig):
-    """The generator's optimisation."""
-
-    weight_decay: float = Field(0.0, ge=0)  # of matrices
-    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
 
 
 Kind = Literal["xar", "far", "masked"]
@@ -158,11 +132,9 @@ class SampleConfig(Config):
     batch_size: int = Field(100, ge=1)
 
 
-class EvaluateConfig(Config):
+class EvaluateConfig(recipe_config.EvaluateConfig):
     """What is measured."""
 
-    backbone: str = "lite0"
-    image_size: int = Field(128, ge=32)
     uniformity_points: int = Field(1000, ge=50)
     uniformity_repeats: int = Field(1, ge=1)
 
@@ -198,17 +170,6 @@ class GloTokConfig(Config):
         return self
 
 
-def find_config(name: str) -> Path:
-    """The file of a shipped configuration by its name, or the file at that path."""
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
-        return path
-    shipped = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
-    if name not in shipped:
-        raise ConfigError(f"config {name!r}: expected a .yaml file or one of {', '.join(shipped)}")
-    return CONFIGS / f"{name}.yaml"
-
-
 def load(name: str, overrides: tuple[str, ...] = ()) -> GloTokConfig:
     """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
-    return load_config(GloTokConfig, find_config(name), overrides)
+    return recipe_config.load_recipe(GloTokConfig, CONFIGS, name, overrides)

@@ -50,12 +50,9 @@ def load_generator(config: GloTokConfig, paths: RunPaths, num_classes: int, kind
     return model.eval()
 
 
-def generator_loss(
-    model: Generator, cache: TokenCache, tokens: Tokens, labels: Tensor, draws: torch.Generator
-) -> Tensor:
-    """Training loss on a batch of cached tokens."""
-    inputs = cache.latents(tokens) if isinstance(model, XAR) else to_streams(tokens)
-    return model.loss(inputs.to(labels.device), labels, generator=draws)
+def generator_inputs(kind: Kind, cache: TokenCache, tokens: Tokens) -> Tensor:
+    """What a generator of this kind learns of cached tokens: scaled latents (xAR), or both streams of indices."""
+    return cache.latents(tokens) if kind == "xar" else to_streams(tokens)
 
 
 @torch.no_grad()

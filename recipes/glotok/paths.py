@@ -2,69 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from vistok.workbench import paths
 
-@dataclass(frozen=True)
-class RunPaths:
+
+class RunPaths(paths.RunPaths):
     """The files of one run, by stage."""
-
-    folder: Path
-
-    @property
-    def metrics(self) -> Path:
-        """All curves, one JSON line a measurement."""
-        return self.folder / "metrics.jsonl"
 
     @property
     def teacher(self) -> Path:
         """Centres and histogram of the teacher; its record is the .json beside it."""
         return self.folder / "teacher.safetensors"
-
-    @property
-    def tokenizer_checkpoints(self) -> Path:
-        """Training state of the tokenizer."""
-        return self.folder / "checkpoints" / "tokenizer"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The trained tokenizer, for ``GloTok.from_pretrained``."""
-        return self.folder / "tokenizer"
-
-    @property
-    def tokens(self) -> Path:
-        """Cached tokens of both splits."""
-        return self.folder / "tokens.safetensors"
-
-    def generator_checkpoints(self, kind: str) -> Path:
-        """Training state of one kind of generator."""
-        return self.folder / "checkpoints" / kind
-
-    def generator(self, kind: str) -> Path:
-        """The trained generator's weights; its record is the .json beside it."""
-        return self.folder / f"generator-{kind}.safetensors"
-
-    def samples(self, kind: str) -> Path:
-        """Generated images (uint8) and their labels."""
-        return self.folder / f"samples-{kind}.safetensors"
-
-    @property
-    def reconstructions(self) -> Path:
-        """Validation images (uint8) through the tokenizer."""
-        return self.folder / "reconstructions.safetensors"
-
-    @property
-    def evaluation(self) -> Path:
-        """All figures."""
-        return self.folder / "evaluation.json"
-
-    @property
-    def pictures(self) -> Path:
-        """Grids and plots as PNG."""
-        return self.folder / "pictures"
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.folder / "report.html"

@@ -17,11 +17,12 @@ from vistok.workbench.config import ConfigError
 KILLED = """
 import os, signal, sys, pathlib
 from glotok import cli
-from glotok import train_{stage} as stage
-from vistok.workbench import checkpoint
+from glotok import train_tokenizer
+from vistok.workbench import checkpoint, generator_training
 config, runs, where, step = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
+stage = {{"tokenizer": train_tokenizer, "generator": generator_training}}["{stage}"]
 check = stage.check_finite
 def in_step(terms, at, batch, folder):
     if at == step: die()

@@ -1,0 +1,131 @@
+"""Train a generator on cached tokens: everything but which generator, and what a batch of it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from pydantic import Field
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.finite import check_finite
+from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
+from vistok.workbench.paths import RunPaths
+from vistok.workbench.run import write_atomically
+from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+
+
+class GeneratorTrainConfig(TrainConfig):
+    """The generator's optimisation."""
+
+    weight_decay: float = Field(0.0, ge=0)  # of matrices
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+
+
+def train_generator(
+    model: nn.Module,
+    batch: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]],
+    count: int,
+    settings: GeneratorTrainConfig,
+    paths: RunPaths,
+    *,
+    stage: str,
+    seed: int,
+    resume: bool,
+    record: Mapping[str, Any],
+) -> None:
+    """Train with AdamW; write checkpoints, metrics, the weights (averaged where asked for) and their record.
+
+    Args:
+        model: What is trained, with ``loss(inputs, labels, generator=)``. Build it after ``torch.manual_seed``.
+        batch: Gives inputs and labels (on the CPU) of some images; every draw it makes comes from the generator that it
+            is given, before those of the loss.
+        count: How many images there are.
+        settings: The optimisation.
+        paths: The run. Its ``generator(stage)`` and ``generator_checkpoints(stage)`` are written.
+        stage: The kind of generator; the name of its curve and, in errors, of its loss.
+        seed: Decides the order of the images and, with the step, every draw.
+        resume: Continue from the newest checkpoint.
+        record: What the .json beside the weights says beyond the number of parameters, such as ``num_classes``.
+    """
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    bare = model.to(accelerator.device)
+    optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas)
+    average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None
+    objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
+    if average is not None:
+        objects["average"] = average
+    folder, writes = paths.generator_checkpoints(stage), accelerator.is_main_process
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
+    start = state.resume() if resume else 0
+    metrics = MetricsLog(paths.metrics, enabled=writes)
+    wrapped, optimizer = accelerator.prepare(_TrainingLoss(bare), optimizer)
+
+    for step in training_steps(stage, settings, state, metrics, accelerator, start=start, seed=seed):
+        set_learning_rate(optimizer, step.rate)
+        loss = torch.zeros((), device=accelerator.device)
+        optimizer.zero_grad(set_to_none=True)
+        drawn = batch_indices(count, settings.batch_size, step.index, seed)
+        own = own_micro_batches(drawn, settings.accumulation, accelerator)
+        for index, indices in enumerate(own):
+            inputs, labels = (side.to(accelerator.device) for side in batch(indices, step.draws))
+            with sync_on_last(accelerator, wrapped, index, len(own)):
+                with mixed_precision(accelerator.device, settings.mixed_precision):
+                    term = wrapped(inputs, labels, step.draws)
+                check_finite({stage: term}, step.index, {"indices": indices}, paths.folder)
+                accelerator.backward(term / len(own))
+            loss += term.detach() / len(own)
+        if settings.clip_norm:
+            accelerator.clip_grad_norm_(wrapped.parameters(), settings.clip_norm)
+        optimizer.step()
+        if average is not None:
+            average.update_parameters(bare)
+        step.log["loss"] = loss
+
+    if writes:
+        final: nn.Module = bare if average is None else average.module
+        _write_weights(final, paths.generator(stage), record)
+    accelerator.wait_for_everyone()
+
+
+def generator_record(paths: RunPaths, kind: str) -> dict[str, Any]:
+    """What was written beside the weights of a trained generator: ``num_classes``, ``parameters`` and what else."""
+    record: dict[str, Any] = json.loads(_record_file(paths.generator(kind)).read_text(encoding="utf-8"))
+    return record
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices only: not for biases, norms and other vectors."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+class _TrainingLoss(nn.Module):
+    """The generator's loss as a forward pass, so that a data-parallel wrapper sees it."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator: Any = generator
+
+    def forward(self, inputs: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        loss: Tensor = self.generator.loss(inputs, labels, generator=draws)
+        return loss
+
+
+def _write_weights(model: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
+    full = {**record, "parameters": sum(p.numel() for p in model.parameters())}
+    write_atomically(_record_file(path), json.dumps(full, indent=2) + "\n")
+    write_atomically(path, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+
+
+def _record_file(weights: Path) -> Path:
+    return weights.with_suffix(".json")
