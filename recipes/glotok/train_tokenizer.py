@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from vistok.losses import (
     perceptual_loss,
     residual_loss,
 )
+from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
-from vistok.workbench.data import Images, batch_indices
+from vistok.workbench.data import Images
 from vistok.workbench.finite import check_finite
-from vistok.workbench.loop import own_micro_batches, training_steps
+from vistok.workbench.loop import training_steps
+from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
@@ -53,6 +56,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         norm=config.discriminator.norm,
     )
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
+    d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
     optimizer: Any = torch.optim.Adam(bare_model.parameters(), betas=settings.betas)
     d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas)
 
@@ -74,7 +78,11 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
-        reals = load_micro_batches(train, config, step.index, accelerator)
+        batches = load_micro_batches(
+            train, settings.batch_size, step.index, accelerator,
+            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+        )  # fmt: skip
+        reals = [batch.images for batch in batches]
         adversary = bare_discriminator if step.index >= config.losses.discriminator_start else None
 
         step.log, fakes, features = generator_step(
@@ -82,8 +90,9 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         )
         if adversary is not None:
             step.log["discriminator"] = discriminator_step(
-                discriminator, d_optimizer, reals, fakes, accelerator, config, step.index, paths
-            )
+                discriminator, d_optimizer, reals, fakes, d_loss, accelerator,
+                precision=settings.mixed_precision, step=step.index, folder=paths.folder,
+            )  # fmt: skip
         if config.train.revives_after(step.index):
             step.log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step.index)
 
@@ -173,39 +182,6 @@ def generator_step(
     if adversary is not None:
         adversary.requires_grad_(True)
     return log, fakes, (torch.cat(semantic), torch.cat(visual))
-
-
-def discriminator_step(
-    discriminator: Any, optimizer: Any, reals: list[Tensor], fakes: list[Tensor],
-    accelerator: Accelerator, config: GloTokConfig, step: int, paths: RunPaths,
-) -> Tensor:  # fmt: skip
-    """One update of the discriminator: real and reconstructed images of a micro-batch in one pass."""
-    total = torch.zeros((), device=accelerator.device)
-    optimizer.zero_grad(set_to_none=True)
-    for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
-        with sync_on_last(accelerator, discriminator, index, len(reals)):
-            with mixed_precision(accelerator.device, config.train.mixed_precision):
-                real_logits, fake_logits = discriminator(torch.cat([real, fake])).chunk(2)
-            loss = discriminator_loss(real_logits.float(), fake_logits.float(), kind=config.losses.adversarial_kind)
-            check_finite({"discriminator": loss}, step, {"images": real, "reconstruction": fake}, paths.folder)
-            accelerator.backward(loss / len(reals))
-        total = total + loss.detach() / len(reals)
-    optimizer.step()
-    return total
-
-
-def load_micro_batches(train: Images, config: GloTokConfig, step: int, accelerator: Accelerator) -> list[Tensor]:
-    """This process's micro-batches of the step's global batch; flips are drawn for the whole batch, then divided."""
-    indices = batch_indices(len(train), config.train.batch_size, step, config.seed)
-    flips = torch.rand(len(indices), generator=torch.Generator().manual_seed(config.seed * 7_919 + step)) < 0.5
-    batches = []
-    own = (own_micro_batches(drawn, config.train.accumulation, accelerator) for drawn in (indices, flips))
-    for chunk, flip in zip(*own, strict=True):
-        images = train.batch(chunk)
-        if config.data.horizontal_flip:
-            images = torch.where(flip[:, None, None, None], images.flip(-1), images)
-        batches.append(images.to(accelerator.device))
-    return batches
 
 
 @torch.no_grad()

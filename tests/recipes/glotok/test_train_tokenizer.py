@@ -15,7 +15,8 @@ import glotok.train_tokenizer as stage
 from glotok.cli import resolve, train_tokenizer
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
-from vistok.losses import PatchGANDiscriminator
+from vistok.losses import PatchGANDiscriminator, discriminator_loss
+from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
@@ -46,9 +47,10 @@ def run_step(parts, micro_batches, learning_rate=1e-2):
     log, fakes, _ = stage.generator_step(
         model, optimizers[0], terms, discriminator, micro_batches, accelerator, config, 0, paths
     )
-    log["discriminator"] = stage.discriminator_step(
-        discriminator, optimizers[1], micro_batches, fakes, accelerator, config, 0, paths
-    )
+    log["discriminator"] = discriminator_step(
+        discriminator, optimizers[1], micro_batches, fakes, discriminator_loss, accelerator,
+        precision="no", step=0, folder=paths.folder,
+    )  # fmt: skip
     return model, discriminator, log
 
 

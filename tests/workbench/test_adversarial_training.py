@@ -1,0 +1,104 @@
+"""The discriminator's step: one pass for both sides, exact accumulation, nothing but the discriminator moves."""
+
+import copy
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from vistok.workbench.adversarial_training import discriminator_step
+from vistok.workbench.finite import NonFiniteLossError
+
+
+def images(seed):
+    return torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+REALS, FAKES = images(0), images(1)
+
+
+def make():
+    torch.manual_seed(2)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.GELU(), torch.nn.Conv2d(4, 1, 1))
+
+
+def hinge(real, fake):
+    return 0.5 * ((1 - real).relu().mean() + (1 + fake).relu().mean())
+
+
+def step(network, parts=1, loss=hinge, folder=None, precision="no", fakes=FAKES):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    return discriminator_step(
+        network, optimizer, REALS.chunk(parts), fakes.chunk(parts), loss, Accelerator(cpu=True),
+        precision=precision, step=7, folder=folder,
+    )  # fmt: skip
+
+
+def test_it_is_one_step_of_gradient_descent_on_the_loss():
+    ours, theirs = make(), make()
+    value = step(ours)
+    expected = hinge(theirs(REALS), theirs(FAKES))
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach())
+    assert not value.requires_grad
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b.detach() - 0.1 * b.grad)
+
+
+def test_real_logits_come_first():
+    seen = []
+
+    def loss(real, fake):
+        seen.append((real, fake))
+        return hinge(real, fake)
+
+    network = make()
+    before = copy.deepcopy(network)
+    step(network, loss=loss)
+    torch.testing.assert_close(seen[0][0], before(REALS))
+    torch.testing.assert_close(seen[0][1], before(FAKES))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_micro_batches_equal_the_whole_batch(parts):
+    whole, divided = make(), make()
+    torch.testing.assert_close(step(whole), step(divided, parts))
+    for a, b in zip(whole.parameters(), divided.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_gradients_of_before_do_not_count():
+    clean, dirty = make(), make()
+    dirty(REALS).sum().backward()
+    step(clean)
+    step(dirty)
+    assert all(torch.equal(a, b) for a, b in zip(clean.parameters(), dirty.parameters(), strict=True))
+
+
+def test_in_bf16_the_loss_still_sees_float32():
+    dtypes = []
+
+    def loss(real, fake):
+        dtypes.append((real.dtype, fake.dtype))
+        return hinge(real, fake)
+
+    network = make()
+    torch.testing.assert_close(step(network, loss=loss, precision="bf16"), step(make()), rtol=0.02, atol=0.02)
+    assert dtypes == [(torch.float32, torch.float32)]
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
+    network = make()
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(NonFiniteLossError, match="step 7: loss term discriminator is nan"):
+        step(network, folder=tmp_path, fakes=FAKES * float("nan"))
+    assert (tmp_path / "nonfinite-step-7.safetensors").exists()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_as_many_fakes_as_reals_are_asked_for():
+    with pytest.raises(ValueError, match="zip"):
+        discriminator_step(
+            make(), torch.optim.SGD(make().parameters()), [REALS], [FAKES, FAKES], hinge, Accelerator(cpu=True),
+            precision="no", step=0, folder=None,
+        )  # fmt: skip
