@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from _support.glotok_runs import TINY
-from glotok.cli import OUTPUTS
+from glotok.cli import STAGES
 from glotok.paths import RunPaths
 
 
@@ -25,7 +25,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     done = glotok("demo", "--config", TINY, "--runs", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
-    assert all(output(paths, "xar").exists() for output in OUTPUTS.values())
+    assert all(output(paths, "xar").exists() for _, output in STAGES.values())
     page = paths.report.read_text()
     for heading in (
         "Reconstructions",
