@@ -8,16 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glotok.config import KINDS, GloTokConfig, Kind
-from glotok.evaluate import load_evaluation
+from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
-from glotok.sample import load_samples
+from vistok.workbench.evaluation import load_evaluation
 from vistok.workbench.metrics import psnr
-from vistok.workbench.pictures import image_grid, pair_grid
-from vistok.workbench.plots import plot_curves, plot_histograms, plot_lines, plot_usage
-from vistok.workbench.report import Picture, Section, Table, Text, render_report
-from vistok.workbench.run import write_atomically
+from vistok.workbench.pictures import image_grid
+from vistok.workbench.plots import plot_histograms, plot_lines, plot_usage
+from vistok.workbench.report import Picture, Section, Table, Text
+from vistok.workbench.report_sections import (
+    data_line,
+    load_environment,
+    making_section,
+    reconstruction_section,
+    sample_section,
+    training_section,
+    write_page,
+)
+from vistok.workbench.sampling import load_samples
 from vistok.workbench.tracking import read_metrics
 
 TOKENIZER_PANELS = {
@@ -28,96 +36,50 @@ TOKENIZER_PANELS = {
     "adversarial": ["adversarial", "discriminator"],
     "codes revived": ["revived"],
 }
-KIND_NAMES: dict[Kind, str] = {"xar": "xAR", "far": "FAR", "masked": "masked AR"}
-SAMPLE_ROWS = 8
-LARGEST_CLASSES = 10
+KIND_NAMES: dict[str, str] = {"xar": "xAR", "far": "FAR", "masked": "masked AR"}
 
 
 def write_report(config: GloTokConfig, paths: RunPaths) -> None:
-    """Write ``report.html`` (nothing outside it is needed) and its pictures as files of their own."""
-    figures = load_evaluation(paths.evaluation)
+    """Write ``report.html`` and its pictures."""
+    figures = load_evaluation(paths)
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
-    environment = json.loads((paths.folder / "environment.json").read_text())
+    environment = load_environment(paths)
     teacher = json.loads(paths.teacher.with_suffix(".json").read_text())
-    records = read_metrics(paths.metrics)
 
-    sections = [reconstruction_section(stored, figures, config)]
-    for kind in KINDS:
+    grid = config.tokenizer.grid_size
+    caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."
+    sections = [reconstruction_section(stored["originals"], stored["reconstructions"], figures, caption=caption)]
+    for kind, name in KIND_NAMES.items():
         if f"samples {kind}" in figures:
-            sections.append(sample_section(load_samples(paths, kind), figures, train.class_names, kind))
+            samples = load_samples(paths.samples(kind))
+            sections.append(sample_section(samples, figures, train.class_names, kind=kind, name=name))
+    tokenizer = ("tokenizer", TOKENIZER_PANELS, "Tokenizer: unweighted terms of the loss.")
     sections += [
         semantic_section(figures, teacher),
         codebook_section(figures),
         retention_section(stored),
-        training_section(records),
-        making_section(config, environment),
+        training_section(read_metrics(paths.metrics), [tokenizer], KIND_NAMES),
+        making_section(environment, settings_rows(config)),
     ]
-    paths.pictures.mkdir(exist_ok=True)
-    for section in sections:
-        pictures = [block for block in section.blocks if isinstance(block, Picture)]
-        for index, picture in enumerate(pictures):
-            name = section.heading.lower().replace(":", "").replace(" ", "-") + (
-                f"-{index + 1}" if len(pictures) > 1 else ""
-            )
-            write_atomically(paths.pictures / f"{name}.png", picture.png)
-    counts = figures["images"]
-    subtitle = (
-        f"{train.name}: {counts['train']:,} training and {counts['validation']:,} validation images at "
-        f"{config.data.image_size} px; seed {config.seed}; {environment['processor']}"
-    )
-    write_atomically(paths.report, render_report(f"GloTok: {config.name}", sections, subtitle=subtitle))
-
-
-def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], config: GloTokConfig) -> Section:
-    """Originals over reconstructions, and the figures of the whole validation set."""
-    shown = torch.linspace(0, len(stored["originals"]) - 1, min(24, len(stored["originals"]))).long()
-    values = figures["reconstruction"]
-    table = Table(
-        ["measure", "value", "meaning"],
-        [
-            ["PSNR", values["psnr"], "dB, mean over images of 8-bit pixels"],
-            ["SSIM", values["ssim"], "mean over images"],
-            ["Lite0 perceptual distance", values["perceptual_distance"], "not LPIPS; lower is better"],
-            ["Lite0-FID", values["frechet_distance"], "reconstructions against their originals; not the Inception FID"],
-        ],
-        caption=f"All {figures['images']['validation']:,} validation images; features: {figures['features']}.",
-    )
-    grid = config.tokenizer.grid_size
-    caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."
-    picture = Picture(pair_grid(stored["originals"][shown], stored["reconstructions"][shown]), caption, pixelated=True)
-    return Section("Reconstructions", [picture, table])
-
-
-def sample_section(
-    samples: dict[str, Tensor], figures: dict[str, Any], class_names: tuple[str, ...], kind: Kind
-) -> Section:
-    """The first samples of each class, a column a class, and how well they are recognised."""
-    classes = min(len(class_names), LARGEST_CLASSES)
-    rows = min(SAMPLE_ROWS, *((samples["labels"] == c).sum().item() for c in range(classes)))
-    chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in range(classes)], dim=1).flatten()
-    picture = Picture(
-        image_grid(
-            samples["images"][chosen], columns=classes, column_labels=[name[:9] for name in class_names[:classes]]
+    write_page(
+        paths,
+        f"GloTok: {config.name}",
+        sections,
+        subtitle=data_line(
+            figures, train.name,
+            image_size=config.data.image_size, seed=config.seed, processor=environment["processor"],
         ),
-        "Generated images, unselected: the first of each class, a column a class.",
-        pixelated=True,
-    )
-    values, real = figures[f"samples {kind}"], figures["real images"]
-    lines: list[list[str | float]] = [
-        ["Lite0-FID of samples", values["frechet_distance"], f"{values['count']:.0f} samples against held-out images"],
-        ["Lite0-FID of training images", real["frechet_distance"], "as many real images: the floor"],
+    )  # fmt: skip
+
+
+def settings_rows(config: GloTokConfig) -> list[list[str]]:
+    """The settings that the page names itself."""
+    return [
+        ["tokenizer", f"{config.train.steps} steps of {config.train.batch_size} images"],
+        ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
+        ["sampling", f"{config.sample.num_steps} solver steps a cell, guidance {config.sample.guidance}"],
     ]
-    if "recognised" in values:
-        lines += [
-            [
-                "recognised as the class asked for",
-                f"{values['recognised']:.1%}",
-                "by a classifier of real training images",
-            ],
-            ["held-out real images recognised", f"{real['recognised']:.1%}", "the same classifier"],
-        ]
-    return Section(f"Samples: {KIND_NAMES[kind]}", [picture, Table(["measure", "value", "meaning"], lines)])
 
 
 def semantic_section(figures: dict[str, Any], teacher: dict[str, Any]) -> Section:
@@ -192,35 +154,4 @@ def retention_section(stored: dict[str, Tensor]) -> Section:
             Picture(grid, "Decoded with a part of the visual features, the others set to 0.", pixelated=True),
             Picture(curve, f"PSNR over these {len(study)} images."),
         ],
-    )
-
-
-def training_section(records: list[dict[str, Any]]) -> Section:
-    """Curves of both trainings."""
-    tokenizer = [record for record in records if record["stage"] == "tokenizer"]
-    blocks = [Picture(plot_curves(tokenizer, TOKENIZER_PANELS), "Tokenizer: unweighted terms of the loss.")]
-    for kind, name in KIND_NAMES.items():
-        curve = [record for record in records if record["stage"] == kind]
-        if curve:
-            blocks.append(Picture(plot_curves(curve, {name: ["loss"]}), f"{name}: training loss."))
-    return Section("Training", blocks)
-
-
-def making_section(config: GloTokConfig, environment: dict[str, Any]) -> Section:
-    """What is needed to make the run again."""
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    rows: list[list[str]] = [
-        ["command", environment["command"]],
-        [
-            "machine",
-            f"{environment['processor']}, {environment['cores']} cores, {environment['torch_threads']} threads",
-        ],
-        ["python", environment["python"]],
-        ["versions", versions],
-        ["tokenizer", f"{config.train.steps} steps of {config.train.batch_size} images"],
-        ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
-        ["sampling", f"{config.sample.num_steps} solver steps a cell, guidance {config.sample.guidance}"],
-    ]
-    return Section(
-        "How it was made", [Table(["what", "value"], rows), Text("config.yaml beside this page holds every setting.")]
     )

@@ -1,0 +1,152 @@
+"""The shared sections of a report show what they say, and the page and its pictures are written."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vistok.workbench.paths import RunPaths
+from vistok.workbench.report import Picture, Section, Table, Text
+from vistok.workbench.report_sections import (
+    data_line,
+    load_environment,
+    making_section,
+    reconstruction_section,
+    reconstruction_table,
+    sample_section,
+    training_section,
+    write_page,
+)
+from vistok.workbench.run import environment_record, open_run
+
+RECONSTRUCTION = {"psnr": 21.5, "ssim": 0.75, "perceptual_distance": 0.125, "frechet_distance": 3.5}
+FIGURES = {
+    "images": {"train": 1200, "validation": 34, "skipped": []},
+    "features": "lite0 at 32 px",
+    "reconstruction": RECONSTRUCTION,
+    "real images": {"count": 12.0, "frechet_distance": 1.5},
+    "samples xar": {"count": 12.0, "frechet_distance": 2.5},
+}
+
+
+def where_red_is(picture, shade):
+    """Rows and columns of the pixels of this red; labels are grey."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture.png)))
+    return np.nonzero((pixels == (shade, 0, 0)).all(-1))
+
+
+def red(shades):
+    """Images of 64 pixels a side, each of one red."""
+    images = torch.zeros(len(shades), 3, 64, 64, dtype=torch.uint8)
+    images[:, 0] = torch.as_tensor(shades, dtype=torch.uint8)[:, None, None]
+    return images
+
+
+def blocks(section, kind):
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def table_values(section):
+    (table,) = blocks(section, Table)
+    return {row[0]: row[1] for row in table.rows}
+
+
+def test_reconstructions_stand_under_their_originals():
+    section = reconstruction_section(red([60] * 30), red([160] * 30), FIGURES, caption="what they are")
+    (picture,) = blocks(section, Picture)
+    assert picture.caption == "what they are"
+    above, below = (where_red_is(picture, shade) for shade in (60, 160))
+    assert len(above[0]) == len(below[0]) == 24 * 64 * 64
+    assert np.array_equal(above[0] + 66, below[0])
+    assert np.array_equal(above[1], below[1])
+    assert list(table_values(section).values()) == [21.5, 0.75, 0.125, 3.5]
+
+
+def test_the_table_of_another_section_can_be_asked_for():
+    other = {**RECONSTRUCTION, "psnr": 30.0}
+    table = reconstruction_table({**FIGURES, "refined": other}, "refined")
+    assert table.rows[0][1] == 30.0
+    assert table.caption == "All 34 validation images; features: lite0 at 32 px."
+
+
+def test_samples_stand_in_the_column_of_their_class():
+    labels = torch.tensor([2, 0, 1, 1, 0, 2, 0])
+    section = sample_section(
+        {"images": red(40 * (labels + 1)), "labels": labels}, FIGURES, ("a", "b", "c"), kind="xar", name="xAR"
+    )
+    (picture,) = blocks(section, Picture)
+    for column, shade in enumerate((40, 80, 120)):
+        rows, columns = where_red_is(picture, shade)
+        assert len(rows) == 2 * 64 * 64  # two of each class, since class b has no more
+        assert columns.min() == 66 * column
+        assert columns.max() == 66 * column + 63
+    assert section.heading == "Samples: xAR"
+
+
+def test_recognition_is_shown_where_it_was_measured():
+    samples = {"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "labels": torch.arange(4) % 2}
+    plain = table_values(sample_section(samples, FIGURES, ("a", "b"), kind="xar", name="xAR"))
+    assert list(plain.values()) == [2.5, 1.5]
+    judged = {
+        "samples xar": {**FIGURES["samples xar"], "recognised": 0.5},
+        "real images": {**FIGURES["real images"], "recognised": 0.975},
+    }
+    values = table_values(sample_section(samples, {**FIGURES, **judged}, ("a", "b"), kind="xar", name="xAR"))
+    assert values["recognised as the class asked for"] == "50.0%"
+    assert values["held-out real images recognised"] == "97.5%"
+
+
+def test_only_trainings_that_ran_have_curves():
+    records = [
+        {"stage": stage, "step": step, name: 1.0 / step}
+        for stage, name in (("tokenizer", "reconstruction"), ("far", "loss"))
+        for step in (1, 2)
+    ]
+    trainings = [("tokenizer", {"reconstruction": ["reconstruction"]}, "Terms."), ("refiner", {"l1": ["l1"]}, "Other.")]
+    section = training_section(records, trainings, {"xar": "xAR", "far": "FAR"})
+    assert [picture.caption for picture in blocks(section, Picture)] == ["Terms.", "FAR: training loss."]
+
+
+def test_how_it_was_made_names_the_machine_and_the_recipes_settings():
+    environment = environment_record()
+    section = making_section(environment, [["tokenizer", "6 steps of 8 images"]])
+    values = table_values(section)
+    assert list(values) == ["command", "machine", "python", "versions", "tokenizer"]
+    assert values["machine"].endswith(f"{environment['cores']} cores, {environment['torch_threads']} threads")
+    assert f"torch {environment['versions']['torch']}" in values["versions"]
+    assert blocks(section, Text)
+
+
+def test_the_environment_is_the_one_the_run_recorded(tmp_path):
+    from vistok.workbench.config import Config
+
+    folder = open_run(tmp_path, "a", Config(), resume=False)
+    assert load_environment(RunPaths(folder)) == environment_record()
+
+
+def test_the_line_under_the_title():
+    line = data_line(FIGURES, "digits train", image_size=16, seed=3, processor="a processor")
+    assert line == "digits train: 1,200 training and 34 validation images at 16 px; seed 3; a processor"
+
+
+@pytest.fixture
+def png():
+    buffer = io.BytesIO()
+    Image.new("L", (2, 2)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def test_the_page_and_its_pictures_are_written(tmp_path, png):
+    one, two = (
+        Section("Samples: masked AR", [Picture(png, "p")]),
+        Section("Two", [Picture(png, "p"), Picture(png, "q")]),
+    )
+    paths = RunPaths(tmp_path)
+    for _ in range(2):  # a second report replaces the first
+        write_page(paths, "Title", [one, two, Section("None")], subtitle="line")
+    names = sorted(path.name for path in paths.pictures.iterdir())
+    assert names == ["samples-masked-ar.png", "two-1.png", "two-2.png"]
+    assert (paths.pictures / "two-2.png").read_bytes() == png
+    assert "<h1>Title</h1>" in paths.report.read_text()

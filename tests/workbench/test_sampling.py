@@ -1,0 +1,49 @@
+"""Samples: the classes in turn, each batch with its own draws, written whole."""
+
+import pytest
+import torch
+
+from vistok.workbench.sampling import load_samples, write_samples
+
+
+def noise(labels, draws):
+    return torch.rand(len(labels), 1, 4, 4, generator=draws) * 2 - 1
+
+
+def samples(path, generate=noise, count=10, *, batch_size=4, seed=0):
+    write_samples(path, generate, count, 3, batch_size=batch_size, seed=seed)
+    return load_samples(path)
+
+
+def test_classes_come_in_turn_and_each_image_is_of_its_label(tmp_path):
+    def shade(labels, draws):
+        return (labels.float() / 2 - 0.5)[:, None, None, None].expand(-1, 1, 4, 4)
+
+    drawn = samples(tmp_path / "s", shade)
+    assert drawn["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert drawn["images"].dtype == torch.uint8
+    expected = ((drawn["labels"] / 2 + 0.5) * 127.5).round().to(torch.uint8)
+    assert torch.equal(drawn["images"][:, 0, 0, 0], expected)
+
+
+def test_more_images_do_not_change_the_first_ones(tmp_path):
+    few, many = samples(tmp_path / "few", count=8), samples(tmp_path / "many", count=20)
+    assert torch.equal(few["images"], many["images"][:8])
+
+
+def test_batches_and_seeds_draw_differently_and_a_seed_twice_the_same(tmp_path):
+    first, again, other = (samples(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert torch.equal(first["images"], again["images"])
+    assert not torch.equal(first["images"], other["images"])
+    assert not torch.equal(first["images"][:4], first["images"][4:8])
+
+
+def test_a_failure_leaves_no_file(tmp_path):
+    def fail(labels, draws):
+        if len(labels) < 4:
+            raise RuntimeError("out of memory")
+        return noise(labels, draws)
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        samples(tmp_path / "s", fail)
+    assert list(tmp_path.iterdir()) == []
