@@ -1,0 +1,121 @@
+"""Semantic alignment at the encoder's end: the heads of both streams, and the frozen features they are to match."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from semtok.config import SemTokConfig
+from semtok.paths import RunPaths
+from vistok.losses import patch_alignment_loss
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import Images
+from vistok.workbench.micro_batches import MicroBatch
+from vistok.workbench.run import write_atomically
+
+logger = logging.getLogger(__name__)
+
+
+class Targets(NamedTuple):
+    """A frozen backbone's features of some images: ``patches (B, h, w, D)`` and ``pooled (B, D)``."""
+
+    patches: Tensor
+    pooled: Tensor
+
+
+class AlignmentHeads(nn.Module):
+    """Both streams to the backbone's features.
+
+    The image stream, brought to the backbone's grid, goes through a three-layer network patch by patch; the query
+    stream as a whole (its tokens in order) through another to the pooled feature.
+    """
+
+    def __init__(self, stream_width: int, num_tokens: int, bits: int, hidden_width: int, target_dim: int) -> None:
+        super().__init__()
+        self.patch_head = nn.Sequential(
+            nn.Linear(stream_width, hidden_width), nn.SiLU(),
+            nn.Linear(hidden_width, hidden_width), nn.SiLU(),
+            nn.Linear(hidden_width, target_dim),
+        )  # fmt: skip
+        self.query_head = nn.Sequential(
+            nn.Linear(num_tokens * bits, hidden_width), nn.SiLU(), nn.Linear(hidden_width, target_dim)
+        )
+
+    def forward(self, patches: Tensor, queries: Tensor, grid: tuple[int, int]) -> Targets:
+        """Predictions from ``patches (B, h, w, width)`` and ``queries (B, N, L)`` for a backbone's ``grid``."""
+        stream = patches.permute(0, 3, 1, 2)
+        if stream.shape[-2:] != grid:
+            smaller = grid[0] < stream.shape[-2]
+            stream = F.interpolate(stream, size=grid, mode="bilinear", antialias=smaller)
+        return Targets(self.patch_head(stream.permute(0, 2, 3, 1)), self.query_head(queries.flatten(1)))
+
+
+def alignment_loss(predicted: Targets, targets: Targets) -> Tensor:
+    """One minus the cosine, averaged over patches, plus the same of the pooled features."""
+    patches = patch_alignment_loss(predicted.patches, targets.patches, channel_dim=-1)
+    return patches + patch_alignment_loss(predicted.pooled, targets.pooled, channel_dim=-1)
+
+
+class TargetSource:
+    """Gives the targets of a micro-batch: from the cache of the run, or from the backbone itself."""
+
+    def __init__(self, config: SemTokConfig, paths: RunPaths, train: Images, accelerator: Accelerator) -> None:
+        settings = config.alignment
+        self.image_size, self.device = settings.image_size, accelerator.device
+        self.backbone = FeatureBackbone(settings.backbone).to(accelerator.device)
+        self.cache: dict[str, Tensor] | None = None
+        if settings.cache:
+            if accelerator.is_main_process:
+                write_cache(self.backbone, config, paths, train)
+            accelerator.wait_for_everyone()
+            self.cache = load_file(paths.alignment)
+
+    @property
+    def dim(self) -> int:
+        """Channels of the features."""
+        return self.backbone.dim
+
+    def __call__(self, batch: MicroBatch) -> Targets:
+        """The targets of the images of a micro-batch, flipped as they are."""
+        if self.cache is None:
+            return backbone_features(self.backbone, batch.images, self.image_size)
+        patches, pooled = (self.cache[name][batch.flips.long(), batch.indices] for name in ("patches", "pooled"))
+        return Targets(patches.float().to(self.device), pooled.float().to(self.device))
+
+
+@torch.no_grad()
+def backbone_features(backbone: FeatureBackbone, images: Tensor, image_size: int) -> Targets:
+    """Patch and pooled features of images in [-1, 1]."""
+    return Targets(*backbone.patches_and_pooled(images, image_size=image_size))
+
+
+def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths, train: Images) -> None:
+    """Features of all training images (and of the flipped ones, where they are flipped) in half precision, once."""
+    record = {**config.alignment.model_dump(mode="json"), "weights": backbone.fingerprint(), "images": len(train)}
+    record_file = paths.alignment.with_suffix(".json")
+    if paths.alignment.exists():
+        if json.loads(record_file.read_text(encoding="utf-8")) != record:
+            raise ConfigError(f"{paths.alignment}: made from other images or another backbone; --fresh starts again")
+        return
+    variants = [False, True] if config.data.horizontal_flip else [False]
+    columns: dict[str, list[Tensor]] = {"patches": [], "pooled": []}
+    for flip in variants:
+        parts = []
+        for chunk in tqdm(torch.arange(len(train)).split(50), desc="alignment features", unit="batch"):
+            images = train.batch(chunk).to(backbone.mean.device)
+            features = backbone_features(backbone, images.flip(-1) if flip else images, config.alignment.image_size)
+            parts.append([part.half().cpu() for part in features])
+        for name, column in zip(columns, zip(*parts, strict=True), strict=True):
+            columns[name].append(torch.cat(column))
+    tensors = {name: torch.stack(parts) for name, parts in columns.items()}
+    write_atomically(record_file, json.dumps(record, indent=2) + "\n")
+    write_atomically(paths.alignment, save(tensors))

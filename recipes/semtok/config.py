@@ -1,0 +1,216 @@
+"""The configuration of a SemTok run: one class a section, one YAML file a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+
+from vistok.workbench.config import Config
+from vistok.workbench.generator_training import GeneratorTrainConfig
+from vistok.workbench.loop import TrainConfig
+from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, load_recipe
+from vistok.workbench.recipe_config import EvaluateConfig as FeaturesConfig
+
+CONFIGS = Path(__file__).parent / "configs"
+
+RefinerInput = Literal["constant", "noise", "sample"]
+
+
+class TokenizerConfig(Config):
+    """The networks. Sizes in pixels; with a latent space (``space_channels``) patches are cut from its latents."""
+
+    image_channels: Literal[1, 3] = 3
+    image_size: int = Field(256, ge=8)  # of training; other sizes interpolate the learned positions
+    space_channels: int | None = Field(None, ge=1)  # channels of a latent space's latents; none: pixels
+    space_stride: int = Field(1, ge=1)  # pixels a latent spans along each side
+    patch_size: int = Field(8, ge=1)
+    num_tokens: int = Field(256, ge=1)
+    bits: int = Field(18, ge=2, le=62)  # of a token
+    encoder_width: int = Field(1024, ge=8)
+    encoder_depth: int = Field(12, ge=1)
+    encoder_heads: int = Field(16, ge=1)
+    decoder_width: int = Field(1536, ge=8)
+    decoder_depth: int = Field(24, ge=1)
+    decoder_heads: int = Field(24, ge=1)
+
+    @property
+    def channels(self) -> int:
+        """Channels of what the networks see."""
+        return self.space_channels or self.image_channels
+
+    @property
+    def working_size(self) -> int:
+        """Side of what the networks see, in its own pixels."""
+        return self.image_size // self.space_stride
+
+    @property
+    def stride(self) -> int:
+        """Pixels a patch spans along each side."""
+        return self.patch_size * self.space_stride
+
+    @property
+    def grid_size(self) -> int:
+        """Patches along each side at the training resolution."""
+        return self.image_size // self.stride
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> TokenizerConfig:
+        if self.image_size % self.stride:
+            raise ValueError(f"image_size: expected a multiple of the stride {self.stride}, got {self.image_size}")
+        for name, width, heads in (
+            ("encoder_width", self.encoder_width, self.encoder_heads),
+            ("decoder_width", self.decoder_width, self.decoder_heads),
+        ):
+            if width % (4 * heads):
+                raise ValueError(f"{name}: expected a multiple of 4 times {heads} heads, got {width}")
+        return self
+
+
+class AlignmentConfig(Config):
+    """What the encoder's two streams are aligned to."""
+
+    backbone: str = "lite0"
+    image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
+    hidden_width: int = Field(1024, ge=8)  # of the heads
+    queries: Literal["features", "codes"] = "features"  # the query stream before quantization, or after it
+    cache: bool = True  # compute the features once, before training; else at every step
+
+
+class LossConfig(Config):
+    """Stage I: the weights, and what each term leaves open."""
+
+    flow_weight: float = Field(1.0, ge=0)
+    uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
+    time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
+    condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
+    suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
+    perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
+    perceptual_stages: int = Field(3, ge=1)
+    perceptual_backbone: str = "lite0"
+    entropy_weight: float = Field(0.0025, ge=0)
+    entropy_temperature: float = Field(0.1, gt=0)
+    entropy_codebook_weight: float = Field(1.0, ge=0)
+    entropy_of: Literal["codes", "bits"] = "codes"  # joint codes over all positions, or each bit of each position
+    entropy_group_bits: int = Field(9, ge=1, le=24)  # of "codes"
+    alignment_weight: float = Field(0.5, ge=0)  # 0: no alignment, and no backbone
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> LossConfig:
+        if self.condition_dropout + self.suffix_dropout > 1:
+            raise ValueError(
+                "suffix_dropout: expected at most 1 together with condition_dropout, "
+                f"got {self.condition_dropout} + {self.suffix_dropout}"
+            )
+        return self
+
+
+class TokenizerTrainConfig(TrainConfig):
+    """Stage I's optimisation."""
+
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+
+
+class RefinerConfig(Config):
+    """Stage II: what the one-step network starts from, and its loss."""
+
+    input: RefinerInput = "constant"
+    sample_steps: int = Field(25, ge=1)  # of stage I, with input "sample"
+    reconstruction: Literal["l1", "l2"] = "l1"
+    reconstruction_weight: float = Field(1.0, ge=0)
+    perceptual_weight: float = Field(1.0, ge=0)
+    perceptual_stages: int = Field(3, ge=1)
+    perceptual_backbone: str = "lite0"
+    adversarial_weight: float = Field(0.1, ge=0)
+    adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
+    discriminator_start: int = Field(15_000, ge=0)
+
+
+class SamplerConfig(Config):
+    """Stage I's sampler: Euler on the grid ``(j / steps) ** power``, guided while low <= t <= high."""
+
+    num_steps: int = Field(25, ge=1)
+    power: float = Field(4.0, gt=0)
+    guidance: float = Field(1.5, ge=0)
+    guidance_low: float = Field(0.145, ge=0, le=1)
+    guidance_high: float = Field(0.505, ge=0, le=1)
+
+
+Kind = Literal["masked", "far", "xar"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class GeneratorConfig(Config):
+    """Sizes of the transformer over the tokens."""
+
+    width: int = Field(1280, ge=8)
+    depth: int = Field(36, ge=1)
+    num_heads: int = Field(20, ge=1)
+    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
+    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
+    dropout: float = Field(0.1, ge=0, lt=1)
+    label_dropout: float = Field(0.1, ge=0, le=1)
+    label_init_std: float = Field(0.02, gt=0)
+
+
+class SampleConfig(Config):
+    """How images are drawn."""
+
+    num_samples: int = Field(500, ge=1)
+    num_steps: int = Field(32, ge=1)  # masked AR; a step fixes several tokens
+    order: Literal["random", "confidence", "raster"] = "random"  # masked AR
+    temperature: float = Field(1.0, ge=0)
+    confidence_noise: float = Field(4.5, ge=0)  # with order "confidence"
+    guidance: float = Field(3.0, ge=1)  # masked AR; grows from 1 with the fraction of known tokens
+    far_guidance: float = Field(2.0, ge=1)
+    progress_steps: tuple[int, ...] = (1, 2, 4, 8, 16)  # numbers of steps compared in the report
+    progress_samples: int = Field(100, ge=1)
+    batch_size: int = Field(100, ge=1)
+
+
+class EvaluateConfig(FeaturesConfig):
+    """What is measured."""
+
+    stage_one_steps: tuple[int, ...] = (1, 5, 25)
+    noise_seeds: int = Field(4, ge=2)
+    noise_images: int = Field(64, ge=2)
+
+
+class SemTokConfig(Config):
+    """A whole run."""
+
+    name: str = "semtok"
+    seed: int = Field(0, ge=0)
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
+    losses: LossConfig = LossConfig()
+    train: TokenizerTrainConfig
+    sampler: SamplerConfig = SamplerConfig()
+    refiner: RefinerConfig = RefinerConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    train_refiner: TrainConfig
+    generator: GeneratorConfig = GeneratorConfig()
+    train_generator: GeneratorTrainConfig
+    sample: SampleConfig = SampleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> SemTokConfig:
+        if self.data.image_size != self.tokenizer.image_size:
+            raise ValueError(
+                f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
+                f"got {self.tokenizer.image_size}"
+            )
+        if self.tokenizer.bits % self.generator.num_groups:
+            raise ValueError(
+                f"generator.num_groups: expected a divisor of tokenizer.bits = {self.tokenizer.bits}, "
+                f"got {self.generator.num_groups}"
+            )
+        return self
+
+
+def load(name: str, overrides: tuple[str, ...] = ()) -> SemTokConfig:
+    """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
+    return load_recipe(SemTokConfig, CONFIGS, name, overrides)

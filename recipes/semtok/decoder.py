@@ -1,0 +1,57 @@
+"""The decoder of stage I: a velocity field over images, conditioned on the tokens and the time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from semtok.patches import PatchPositions, to_images, to_patches
+from vistok.generators import DoubleStreamBlock, Modulation, TimeEmbedding, modulate, rotary_table_1d
+
+
+class Decoder(nn.Module):
+    r"""Velocity :math:`v_\theta(x_t, c, t)` of the straight path from image (t = 0) to noise (t = 1).
+
+    ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
+    network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
+    """
+
+    def __init__(
+        self, channels: int, grid_size: int, patch_size: int, num_tokens: int, bits: int,
+        *, width: int, depth: int, num_heads: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.patch_size = patch_size
+        self.embed = nn.Linear(channels * patch_size**2, width)
+        self.positions = PatchPositions(grid_size, width, num_heads)
+        self.embed_codes = nn.Linear(bits, width)
+        self.code_positions = nn.Parameter(torch.randn(1, num_tokens, width))
+        self.unseen = nn.Parameter(0.02 * torch.randn(width))
+        self.register_buffer("table", rotary_table_1d(num_tokens, width // num_heads), persistent=False)
+        self.time = TimeEmbedding(width)
+        self.blocks = nn.ModuleList(DoubleStreamBlock(width, num_heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.modulation = Modulation(width, 2, zero_init=True)
+        self.out = nn.Linear(width, channels * patch_size**2)
+        self.reset_output()
+        self.table: Tensor
+
+    def reset_output(self) -> None:
+        """Make the output zero, whatever the input."""
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """See the class."""
+        grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
+        positions, table = self.positions(grid)
+        patches = self.embed(to_patches(x_t, self.patch_size)) + positions
+        tokens = self.embed_codes(codes * codes.shape[-1] ** 0.5)  # from +-1/sqrt(L) to +-1
+        if hidden is not None:
+            tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
+        tokens = tokens + self.code_positions
+        condition = self.time(t)
+        for block in self.blocks:
+            patches, tokens = block(patches, tokens, condition, first_rotary=table, second_rotary=self.table)
+        shift, scale = (part[:, None] for part in self.modulation(condition))
+        return to_images(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)

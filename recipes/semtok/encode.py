@@ -1,0 +1,62 @@
+"""Cache the tokens of a data set, so that a generator trains without the tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+from tqdm import tqdm
+
+from semtok.config import SemTokConfig
+from semtok.model import LatentSpace, SemTok
+from semtok.paths import RunPaths
+from vistok.workbench.data import Images
+from vistok.workbench.run import write_atomically
+from vistok.workbench.training import best_device
+
+
+@dataclass(frozen=True)
+class TokenCache:
+    """Tokens of a data set.
+
+    Attributes:
+        tokens: ``(V, M, N)`` int64, bit ``k`` of a token counts ``2 ** k``; V is 1, or 2 with flipped images.
+        labels: ``(M,)`` int64.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    def pick(self, indices: Tensor, flips: Tensor) -> Tensor:
+        """The tokens of some images; ``flips (n,)`` bool picks the flipped ones where they are cached."""
+        variant = flips.long() if self.tokens.shape[0] > 1 else torch.zeros_like(indices)
+        return self.tokens[variant, indices]
+
+
+def encode_data_set(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> None:
+    """Write the cache of the training images."""
+    tokenizer = SemTok.from_pretrained(paths.tokenizer, space=space).eval().to(best_device())
+    train, _ = config.data.load()
+    variants = [False, True] if config.data.horizontal_flip else [False]
+    tokens = torch.stack([encode_images(tokenizer, train, flip=flip) for flip in variants])
+    write_atomically(paths.tokens, save({"tokens": tokens, "labels": train.labels}))
+
+
+def load_tokens(paths: RunPaths) -> TokenCache:
+    """Read the cache."""
+    return TokenCache(**load_file(paths.tokens))
+
+
+@torch.no_grad()
+def encode_images(tokenizer: SemTok, images: Images, *, flip: bool = False, batch_size: int = 100) -> Tensor:
+    """Tokens ``(M, N)`` of a whole image set, in order."""
+    parts = []
+    for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
+        batch = images.batch(chunk)
+        parts.append(tokenizer.encode(batch.flip(-1) if flip else batch).cpu())
+    return torch.cat(parts)

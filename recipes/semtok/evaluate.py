@@ -1,0 +1,121 @@
+"""Every figure of a run: reconstruction by stage, noise, bits, probe, samples (their meaning: ``docs/metrics.md``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semtok.config import KINDS, SemTokConfig
+from semtok.encode import load_tokens
+from semtok.paths import RunPaths
+from semtok.reconstruct import load_reconstructions, stage_one
+from semtok.sample import load_progress
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.data import Images
+from vistok.workbench.evaluation import generation_figures, image_counts, reconstruction_figures, write_evaluation
+from vistok.workbench.linear_probe import linear_probe_accuracy
+from vistok.workbench.metrics import pooled_features, psnr
+from vistok.workbench.recognition import fit_recognizer
+from vistok.workbench.sampling import load_samples
+from vistok.workbench.training import best_device
+
+
+def evaluate_run(config: SemTokConfig, paths: RunPaths) -> None:
+    """Write ``evaluation.json`` and append its figures to the metrics."""
+    train, validation = config.data.load()
+    stored = load_reconstructions(paths)
+    size = config.evaluate.image_size
+    backbone = FeatureBackbone(config.evaluate.backbone).to(best_device())
+    held_out = pooled_features(backbone, stored["originals"], image_size=size)
+    samples: dict[str, dict[str, Tensor]] = {
+        kind: load_samples(paths.samples(kind)) for kind in KINDS if paths.samples(kind).exists()
+    }
+
+    figures: dict[str, Any] = {"images": image_counts(train, validation)}
+    figures["features"] = f"{config.evaluate.backbone} at {size} px, weights {backbone.fingerprint()}"
+    for name in reconstructions(config):
+        figures[name] = reconstruction_figures(backbone, stored["originals"], stored[name], held_out, image_size=size)
+    figures["noise"] = noise_figures(stored, config)
+    figures["bits"] = bit_figures(stored["tokens"], config.tokenizer.bits)
+    if len(train.class_names) > 1 and paths.tokens.exists():
+        figures["probe"] = probe_figures(stored, paths, config)
+    generation = generation_figures(
+        backbone, samples, train, validation, held_out,
+        real_count=config.sample.num_samples, seed=config.seed, image_size=size,
+    )  # fmt: skip
+    if paths.progress("masked").exists() and len(train.class_names) > 1:
+        figures["recognised by steps"] = figures_by_steps(paths, train, config)
+    logged = (*reconstructions(config), "noise", "probe", "recognised by steps", *generation)
+    write_evaluation(paths, figures | generation, logged)
+
+
+def reconstructions(config: SemTokConfig) -> list[str]:
+    """The names of all reconstructions of a run, the refined one last."""
+    return [*(stage_one(steps) for steps in config.evaluate.stage_one_steps), "refined"]
+
+
+def noise_figures(stored: dict[str, Tensor], config: SemTokConfig) -> dict[str, float]:
+    """How much stage I's samples of the same tokens differ between noises, beside how far they are from the originals.
+
+    ``deviation`` is that of a pixel over the noises (8-bit units, root of the mean variance); ``psnr_between`` compares
+    samples of two noises, ``psnr_other_image`` a sample with that of another image's tokens from the same noise.
+    """
+    seeds = stored["seeds"]
+    originals = stored["originals"][: len(seeds)]
+    pairs = [(i, j) for i in range(seeds.shape[1]) for j in range(i)]
+    others = seeds.roll(1, dims=0)
+    return {
+        "deviation": seeds.double().var(dim=1).mean().sqrt().item(),
+        "psnr_between": _mean_psnr([(seeds[:, i], seeds[:, j]) for i, j in pairs]),
+        "psnr_to_original": _mean_psnr([(seeds[:, i], originals) for i in range(seeds.shape[1])]),
+        "psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])]),
+    }
+
+
+def bit_figures(tokens: Tensor, bits: int) -> dict[str, Any]:
+    """The share of ones of each bit of each position over the validation images.
+
+    A bit is alive when it takes both values. ``entropy`` is the mean over all bits, in bits: 1 says that each is a fair
+    coin.
+    """
+    ones = (tokens[..., None] >> torch.arange(bits)) & 1  # (M, N, L)
+    share = ones.double().mean(dim=0)
+    entropy = (torch.special.entr(share) + torch.special.entr(1 - share)) / torch.tensor(2.0).log()
+    return {
+        "count": share.numel(),
+        "alive": ((share > 0) & (share < 1)).double().mean().item(),
+        "entropy": entropy.mean().item(),
+        "share_of_ones": share.flatten().tolist(),
+    }
+
+
+def probe_figures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConfig) -> dict[str, float]:
+    """Accuracy on the validation images of a linear classifier of the tokens' bits, fitted on the training images."""
+    cache = load_tokens(paths)
+    accuracy = linear_probe_accuracy(
+        to_signs(cache.tokens[0], config.tokenizer.bits), cache.labels,
+        to_signs(stored["tokens"], config.tokenizer.bits), stored["labels"], seed=config.seed,
+    )  # fmt: skip
+    chance = stored["labels"].bincount().max().item() / len(stored["labels"])
+    return {"accuracy": accuracy, "most_frequent_class": chance}
+
+
+def to_signs(tokens: Tensor, bits: int) -> Tensor:
+    """Tokens ``(M, N)`` as their bits ``(M, N L)``, -1 or 1."""
+    return (((tokens[..., None] >> torch.arange(bits)) & 1) * 2 - 1).float().flatten(1)
+
+
+def figures_by_steps(paths: RunPaths, train: Images, config: SemTokConfig) -> dict[str, float]:
+    """The share of samples recognised as their class, by the number of steps that generated them."""
+    stored = load_progress(paths, "masked")
+    recognizer = fit_recognizer(train)
+    return {
+        str(steps): recognizer.accuracy(images, stored["labels"])
+        for steps, images in zip(config.sample.progress_steps, stored["by_steps"], strict=True)
+    }
+
+
+def _mean_psnr(pairs: list[tuple[Tensor, Tensor]]) -> float:
+    return torch.stack([psnr(a.contiguous(), b.contiguous()).mean() for a, b in pairs]).mean().item()

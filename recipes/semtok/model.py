@@ -1,0 +1,195 @@
+"""SemTok: double-stream encoder, binary spherical quantizer, diffusion decoder (stage I), refiner (stage II)."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
+from semtok.decoder import Decoder
+from semtok.draws import Draws
+from semtok.encoder import Encoder
+from semtok.refiner import Refiner
+from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
+from vistok.quantizers import BinarySphericalQuantizer
+
+
+class LatentSpace(Protocol):
+    """An encode/decode pair, such as a pretrained VAE with its scaling, in whose latents a tokenizer can work."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Images in [-1, 1] to latents of about unit deviation."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to images."""
+
+
+class Training(NamedTuple):
+    """What stage I's losses need of one pass; images are those of the space that the networks work in."""
+
+    target: Tensor  # the clean input
+    x_t: Tensor
+    velocity: Tensor  # that the path has
+    predicted: Tensor  # that the decoder says
+    patches: Tensor  # the encoder's image stream (B, h, w, width)
+    features: Tensor  # its query stream (B, N, L), before quantization
+    quantized: Tensor  # after it (B, N, L), straight-through
+
+
+class SemTok(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="vistok",
+    coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},
+):
+    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64 of ``bits`` bits each.
+
+    Args:
+        settings: Sizes.
+        refiner: What the one-step refiner starts from; ``None`` has none, and images are sampled from stage I.
+        space: The latent space to work in, where ``settings.space_channels`` says so. It is not saved with the weights:
+            give it again as ``SemTok.from_pretrained(folder, space=space)``.
+    """
+
+    def __init__(
+        self, settings: TokenizerConfig, refiner: RefinerInput | None = None, space: LatentSpace | None = None
+    ) -> None:
+        super().__init__()
+        if (settings.space_channels is None) != (space is None):
+            expected = "none" if settings.space_channels is None else f"one of {settings.space_channels} channels"
+            raise ValueError(f"space: expected {expected} for these settings, got {'none' if space is None else 'one'}")
+        self.settings = settings
+        self._space = (space,)  # in a tuple, so that its weights are not this module's
+        sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.bits)
+        self.encoder = Encoder(
+            *sizes, width=settings.encoder_width, depth=settings.encoder_depth, num_heads=settings.encoder_heads
+        )
+        self.quantizer = BinarySphericalQuantizer(settings.bits, channel_dim=-1)
+        self.decoder = Decoder(
+            *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
+        )
+        self.refiner = (
+            None if refiner is None else Refiner(self.decoder, refiner, settings.channels, settings.working_size)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; inputs are brought there and outputs stay there."""
+        return self.decoder.unseen.device
+
+    @torch.no_grad()
+    def to_space(self, images: Tensor) -> Tensor:
+        """What the networks see of images: themselves, or their latents."""
+        self._check_images(images)
+        (space,) = self._space
+        images = images.to(self.device)
+        return images if space is None else space.encode(images)
+
+    def from_space(self, values: Tensor) -> Tensor:
+        """Inverse of :meth:`to_space`; gradients pass."""
+        (space,) = self._space
+        return values.float() if space is None else space.decode(values.float())
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Images to tokens."""
+        tokens: Tensor = self.quantizer(self.encoder(self.to_space(images)).features).indices
+        return tokens
+
+    @torch.no_grad()
+    def codes(self, tokens: Tensor) -> Tensor:
+        """The codes ``(B, N, L)`` of tokens, of length 1."""
+        return self.quantizer.indices_to_codes(tokens.to(self.device))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        tokens: Tensor,
+        settings: SamplerConfig = SamplerConfig(),  # noqa: B008
+        *,
+        hidden: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Stage I: images of tokens, from noise in ``settings.num_steps`` steps; clamped to [-1, 1].
+
+        ``hidden (B, N)`` bool marks tokens that are not known.
+        """
+        noise = self._noise(len(tokens), size, generator)
+        return self.from_space(self.solve(self.codes(tokens), settings, noise, hidden)).clamp(-1, 1)
+
+    @torch.no_grad()
+    def refine(
+        self,
+        tokens: Tensor,
+        settings: SamplerConfig = SamplerConfig(),  # noqa: B008
+        *,
+        hidden: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Stage II: images of tokens in one call (after stage I's sampler, with input "sample"); clamped to [-1, 1]."""
+        if self.refiner is None:
+            raise ValueError("refine: this tokenizer has no refiner; train-refiner makes one, sample() needs none")
+        codes, start = self.codes(tokens), self._noise(len(tokens), size, generator)
+        if self.refiner.kind == "sample":
+            start = self.solve(codes, settings, start, hidden)
+        return self.from_space(self.refiner(start, codes, _to(hidden, self.device))).clamp(-1, 1)
+
+    def decode(
+        self, tokens: Tensor, *, size: tuple[int, int] | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Tokens to images: :meth:`refine` where there is a refiner, else :meth:`sample`."""
+        decode = self.sample if self.refiner is None else self.refine
+        return decode(tokens, size=size, generator=generator)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images through their tokens."""
+        return self.decode(self.encode(images), size=(images.shape[-2], images.shape[-1]))
+
+    def solve(self, codes: Tensor, settings: SamplerConfig, noise: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Carry noise to (unclamped) values of the working space along the guided velocity of ``codes (B, N, L)``."""
+        hidden = _to(hidden, self.device)
+        everything = torch.ones(codes.shape[:2], dtype=torch.bool, device=self.device)
+        guidance = IntervalGuidance(settings.guidance, settings.guidance_low, settings.guidance_high)
+
+        def velocity(x: Tensor, time: float) -> Tensor:
+            t = torch.full((len(x),), time, device=x.device)
+            conditional: Tensor = self.decoder(x, codes, t, hidden).float()
+            scale = guidance.at(time)
+            if scale == 1:
+                return conditional
+            return guide(conditional, self.decoder(x, codes, t, everything).float(), scale)
+
+        return solve_ode(velocity, noise, power_times(settings.num_steps, power=settings.power))
+
+    def forward(self, images: Tensor, draws: Draws) -> Training:
+        """One training pass of stage I; see :class:`Training`."""
+        x = self.to_space(images)
+        encoded = self.encoder(x)
+        quantized = self.quantizer(encoded.features).quantized
+        path = flow_path(x, draws.noise, draws.t[:, None, None, None])
+        predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
+        return Training(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
+
+    def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
+        height, width = size or (self.settings.image_size, self.settings.image_size)
+        stride = self.settings.space_stride
+        shape = (batch, self.settings.channels, height // stride, width // stride)
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def _check_images(self, images: Tensor) -> None:
+        stride, channels = self.settings.stride, self.settings.image_channels
+        if images.ndim != 4 or images.shape[1] != channels:
+            raise ValueError(f"images: expected (B, {channels}, H, W), got {tuple(images.shape)}")
+        height, width = images.shape[-2:]
+        if height % stride or width % stride or not height or not width:
+            fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))
+            raise ValueError(
+                f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit"
+            )
+
+
+def _to(hidden: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if hidden is None else hidden.to(device)

@@ -1,0 +1,30 @@
+"""Where a run keeps what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vistok.workbench import paths
+
+
+class RunPaths(paths.RunPaths):
+    """The files of one run, by stage."""
+
+    @property
+    def alignment(self) -> Path:
+        """Cached features of the frozen backbone; their record is the .json beside it."""
+        return self.folder / "alignment.safetensors"
+
+    @property
+    def refiner_checkpoints(self) -> Path:
+        """Training state of stage II."""
+        return self.folder / "checkpoints" / "refiner"
+
+    @property
+    def refined(self) -> Path:
+        """The tokenizer with its one-step refiner, for ``SemTok.from_pretrained``."""
+        return self.folder / "refined"
+
+    def progress(self, kind: str) -> Path:
+        """Samples by the number of decoding steps, and images while they are being generated."""
+        return self.folder / f"progress-{kind}.safetensors"

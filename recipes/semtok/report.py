@@ -1,0 +1,221 @@
+"""The run's page: pictures first, then figures, then how the run was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semtok.config import SemTokConfig
+from semtok.evaluate import reconstructions
+from semtok.paths import RunPaths
+from semtok.reconstruct import PREFIX, load_reconstructions
+from semtok.sample import PROGRESS, load_progress
+from vistok.workbench.evaluation import load_evaluation
+from vistok.workbench.metrics import psnr
+from vistok.workbench.pictures import image_grid
+from vistok.workbench.plots import plot_lines
+from vistok.workbench.report import Picture, Section, Table, Text
+from vistok.workbench.report_sections import (
+    data_line,
+    load_environment,
+    making_section,
+    sample_section,
+    training_section,
+    write_page,
+)
+from vistok.workbench.sampling import load_samples
+from vistok.workbench.tracking import read_metrics
+
+TOKENIZER_PANELS = {
+    "flow matching": ["flow"],
+    "perceptual, one-step estimate": ["perceptual"],
+    "entropy": ["entropy"],
+    "alignment": ["alignment"],
+}
+REFINER_PANELS = {
+    "reconstruction": ["reconstruction"],
+    "perceptual": ["perceptual"],
+    "adversarial": ["adversarial", "discriminator"],
+}
+KIND_NAMES: dict[str, str] = {"masked": "masked AR", "far": "FAR"}
+SHOWN = 12
+SHOWN_SEEDS = 6
+STEP_SAMPLES = 10
+
+
+def write_report(config: SemTokConfig, paths: RunPaths) -> None:
+    """Write ``report.html`` and its pictures."""
+    figures = load_evaluation(paths)
+    stored = load_reconstructions(paths)
+    train, _ = config.data.load()
+    environment = load_environment(paths)
+
+    sections = [reconstruction_section(stored, figures, config)]
+    for kind, name in KIND_NAMES.items():
+        if f"samples {kind}" in figures:
+            samples = load_samples(paths.samples(kind))
+            sections.append(sample_section(samples, figures, train.class_names, kind=kind, name=name))
+    if paths.progress("masked").exists():
+        sections.append(steps_section(load_progress(paths, "masked"), figures, config))
+    sections += [prefix_section(stored), noise_section(stored, figures), tokens_section(figures, config)]
+    trainings = [
+        ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
+        ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
+    ]
+    sections.append(training_section(read_metrics(paths.metrics), trainings, KIND_NAMES))
+    sections.append(making_section(environment, making_rows(config)))
+    subtitle = data_line(
+        figures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
+    )
+    write_page(paths, f"SemTok: {config.name}", sections, subtitle=subtitle)
+
+
+def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], config: SemTokConfig) -> Section:
+    """Originals over stage I by its number of steps and stage II, and the figures of each."""
+    names = reconstructions(config)
+    labels = ["stage II, 1 call" if name == "refined" else name for name in names]
+    shown = torch.linspace(0, len(stored["originals"]) - 1, min(SHOWN, len(stored["originals"]))).long()
+    rows = torch.cat([stored[name][shown] for name in ("originals", *names)])
+    sizes = config.tokenizer
+    caption = (
+        f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
+        f"({sizes.num_tokens * sizes.bits} bits an image), and stage II's reconstruction in one network call."
+    )
+    table = Table(
+        ["reconstruction", "PSNR, dB", "SSIM", "Lite0 perceptual distance", "Lite0-FID"],
+        [
+            [label, *(figures[name][key] for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
+            for name, label in zip(names, labels, strict=True)
+        ],
+        caption=(
+            f"Means over all {figures['images']['validation']:,} validation images; features: {figures['features']}. "
+            "Not LPIPS, and not the Inception FID; lower is better for both."
+        ),
+    )
+    picture = Picture(image_grid(rows, columns=len(shown), row_labels=["original", *labels]), caption, pixelated=True)
+    return Section("Reconstructions", [picture, table])
+
+
+def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: SemTokConfig) -> Section:
+    """Samples by the number of decoding steps, and images while they are generated (Figs. 2 and 5 of the paper)."""
+    steps = config.sample.progress_steps
+    columns = min(STEP_SAMPLES, stored["by_steps"].shape[1])
+    by_steps = image_grid(
+        stored["by_steps"][:, :columns].flatten(0, 1), columns=columns,
+        row_labels=[f"{count} steps" if count > 1 else "1 step" for count in steps],
+    )  # fmt: skip
+    blocks: list[Picture | Table | Text] = [
+        Picture(
+            by_steps,
+            f"The same classes, generated in more and more steps, order {config.sample.order}.",
+            pixelated=True,
+        )
+    ]
+    if "recognised by steps" in figures:
+        shares = figures["recognised by steps"]
+        caption = f"{stored['by_steps'].shape[1]} samples each."
+        lines = [[count, f"{share:.0%}"] for count, share in shares.items()]
+        blocks.append(Table(["steps", "recognised as the class asked for"], lines, caption=caption))
+    for order in ("raster", "random"):
+        rows: Tensor = stored[order]
+        grid = image_grid(
+            rows.flatten(0, 1), columns=rows.shape[1], column_labels=[f"{share:.0%}" for share in PROGRESS]
+        )
+        blocks.append(
+            Picture(grid, f"Generated in {order} order: stage I's picture of the tokens known so far.", pixelated=True)
+        )
+    return Section("Generation, step by step", blocks)
+
+
+def prefix_section(stored: dict[str, Tensor]) -> Section:
+    """Reconstructions from the first tokens only."""
+    study = stored["prefix"]
+    shown = torch.linspace(0, len(stored["originals"]) - 1, len(study)).long()
+    originals = stored["originals"][shown]
+    rows, labels = [], []
+    for index, image in enumerate(originals):
+        for stage, label in ((0, "stage I"), (1, "stage II")):
+            rows.append(torch.cat([study[index, stage], image[None]]))
+            labels.append(label)
+    columns = [f"{share:.0%}" for share in PREFIX]
+    grid = image_grid(
+        torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"]
+    )
+    series = {
+        name: [psnr(study[:, stage, part].contiguous(), originals).mean().item() for part in range(len(PREFIX))]
+        for stage, name in ((0, "stage I"), (1, "stage II"))
+    }
+    curve = plot_lines([100 * share for share in PREFIX], series, x_label="tokens known, %", y_label="PSNR, dB")
+    return Section(
+        "Parts of the tokens",
+        [
+            Picture(grid, "Decoded from the first part of the tokens, the others hidden.", pixelated=True),
+            Picture(curve, f"PSNR over these {len(study)} images."),
+        ],
+    )
+
+
+def noise_section(stored: dict[str, Tensor], figures: dict[str, Any]) -> Section:
+    """Stage I from several noises for the same tokens."""
+    seeds = stored["seeds"][:SHOWN_SEEDS]
+    rows = torch.cat([stored["originals"][: len(seeds), None], seeds], dim=1)
+    labels = ["original", *(f"noise {number + 1}" for number in range(seeds.shape[1]))]
+    values = figures["noise"]
+    table = Table(
+        ["stage I, same tokens", "value", "meaning"],
+        [
+            ["deviation of a pixel", values["deviation"], "between noises, of 255"],
+            ["PSNR between noises", values["psnr_between"], "dB: what the tokens leave open"],
+            ["PSNR to the original", values["psnr_to_original"], "dB"],
+            ["PSNR to another image's sample", values["psnr_other_image"], "dB, the same noise: what the tokens fix"],
+        ],
+    )
+    picture = Picture(
+        image_grid(rows.flatten(0, 1), columns=rows.shape[1], column_labels=labels),
+        "Samples of stage I from the same tokens and different noise.",
+        pixelated=True,
+    )
+    return Section("Noise and content", [picture, table])
+
+
+def tokens_section(figures: dict[str, Any], config: SemTokConfig) -> Section:
+    """How bits are used, and what a linear probe reads from them."""
+    bits = figures["bits"]
+    rows: list[list[str | float]] = [
+        ["bits alive", f"{bits['alive']:.1%}", f"of {bits['count']:,}: both values occur on the validation images"],
+        ["mean entropy of a bit", bits["entropy"], "in bits; 1 is a fair coin"],
+    ]
+    if "probe" in figures:
+        probe = figures["probe"]
+        rows.append(["linear probe of the tokens", f"{probe['accuracy']:.1%}", "of the validation images' classes"])
+        rows.append(["most frequent class", f"{probe['most_frequent_class']:.1%}", "what guessing reaches"])
+    balance = sorted(bits["share_of_ones"])
+    curve = plot_lines(
+        list(range(1, len(balance) + 1)), {"bits, sorted": balance}, x_label="bit", y_label="share of ones"
+    )
+    aligned = config.losses.alignment_weight
+    text = Text(
+        f"The encoder's two streams are aligned to {config.alignment.backbone} with weight {aligned}."
+        if aligned
+        else "Trained without semantic alignment."
+    )
+    return Section(
+        "Tokens", [Table(["measure", "value", "meaning"], rows), Picture(curve, "Balance of all bits."), text]
+    )
+
+
+def making_rows(config: SemTokConfig) -> list[list[str]]:
+    """What the recipe adds to the record of how a run was made."""
+    return [
+        ["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"],
+        ["stage II", f"{config.train_refiner.steps} steps of {config.train_refiner.batch_size} images"],
+        ["refiner's input", config.refiner.input],
+        ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
+        ["stage I's sampler", f"guidance {config.sampler.guidance}, grid power {config.sampler.power}"],
+        [
+            "generation",
+            f"{config.sample.num_steps} steps, order {config.sample.order}, guidance {config.sample.guidance}",
+        ],
+    ]

@@ -1,0 +1,158 @@
+"""Stage II: the one-step refiner, with encoder and quantizer frozen. Read it top to bottom."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
+
+from semtok.config import RefinerConfig, SemTokConfig
+from semtok.draws import draw
+from semtok.model import LatentSpace, SemTok
+from semtok.paths import RunPaths
+from semtok.refiner import Refiner
+from vistok.losses import (
+    PatchGANDiscriminator,
+    discriminator_loss,
+    generator_loss,
+    perceptual_loss,
+    reconstruction_loss,
+)
+from vistok.workbench.adversarial_training import discriminator_step
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.finite import check_finite
+from vistok.workbench.loop import own_micro_batches, training_steps
+from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+
+STAGE = "refiner"
+
+
+def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
+    """Train from ``paths.tokenizer`` and the training images; write checkpoints, metrics and ``paths.refined``."""
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+    )
+    train = config.data.load().train
+    settings, losses = config.train_refiner, config.refiner
+
+    torch.manual_seed(config.seed)
+    tokenizer = with_refiner(SemTok.from_pretrained(paths.tokenizer, space=space), config, space)
+    tokenizer.requires_grad_(False).to(accelerator.device)
+    bare: Any = tokenizer.refiner
+    bare.requires_grad_(True)
+    bare_discriminator = PatchGANDiscriminator(
+        config.tokenizer.image_channels,
+        config.discriminator.base_width,
+        config.discriminator.num_layers,
+        norm=config.discriminator.norm,
+    )
+    terms = LossTerms(losses).to(accelerator.device)
+    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
+    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
+    d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas, fused=True)
+
+    objects: dict[str, Any] = {"model": bare, "discriminator": bare_discriminator}
+    objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
+    state = TrainState(
+        paths.refiner_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
+    )
+    start = state.resume() if resume else 0
+    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
+    model, discriminator, optimizer, d_optimizer = accelerator.prepare(bare, bare_discriminator, optimizer, d_optimizer)
+
+    for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
+        set_learning_rate(optimizer, step.rate)
+        set_learning_rate(d_optimizer, step.rate)
+        adversary = bare_discriminator if step.index >= losses.discriminator_start else None
+        if adversary is not None:
+            adversary.requires_grad_(False)  # here it only judges; its own step is below
+        optimizer.zero_grad(set_to_none=True)
+        batches = load_micro_batches(
+            train, settings.batch_size, step.index, accelerator,
+            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+        )  # fmt: skip
+        places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
+        fakes = []
+        for index, (batch, own) in enumerate(zip(batches, places, strict=True)):
+            with mixed_precision(accelerator.device, settings.mixed_precision):
+                given = inputs(tokenizer, batch.images, own, step.index, config)
+            with sync_on_last(accelerator, model, index, len(batches)):
+                with mixed_precision(accelerator.device, settings.mixed_precision):
+                    reconstruction = tokenizer.from_space(model(*given))
+                values = terms(batch.images, reconstruction, adversary)
+                tensors = {"images": batch.images, "reconstruction": reconstruction}
+                check_finite(values, step.index, tensors, paths.folder)
+                accelerator.backward(terms.total(values) / len(batches))
+            for name, value in values.items():
+                step.log[name] = step.log.get(name, 0.0) + value.detach() / len(batches)
+            fakes.append(reconstruction.detach())
+        if settings.clip_norm:
+            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        if adversary is not None:
+            adversary.requires_grad_(True)
+            step.log["discriminator"] = discriminator_step(
+                discriminator, d_optimizer, [batch.images for batch in batches], fakes, d_loss, accelerator,
+                precision=settings.mixed_precision, step=step.index, folder=paths.folder,
+            )  # fmt: skip
+
+    if accelerator.is_main_process:
+        tokenizer.save_pretrained(paths.refined)
+    accelerator.wait_for_everyone()
+
+
+def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | None) -> SemTok:
+    """The tokenizer of stage I with a refiner that starts from its decoder."""
+    tokenizer = SemTok(stage_one.settings, refiner=config.refiner.input, space=space)
+    tokenizer.encoder.load_state_dict(stage_one.encoder.state_dict())
+    tokenizer.decoder.load_state_dict(stage_one.decoder.state_dict())
+    tokenizer.refiner = Refiner(
+        tokenizer.decoder, config.refiner.input, config.tokenizer.channels, config.tokenizer.working_size
+    )
+    return tokenizer
+
+
+@torch.no_grad()
+def inputs(
+    tokenizer: SemTok, images: Tensor, places: Tensor, step: int, config: SemTokConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the refiner is given: where it starts, the codes, and which tokens are hidden (never all, as in stage I)."""
+    codes = tokenizer.codes(tokenizer.encode(images))
+    losses = config.losses.model_copy(update={"condition_dropout": 0.0})
+    draws = draw(places, step, config.seed, config.tokenizer, losses).to(tokenizer.device)
+    start = draws.noise
+    if config.refiner.input == "sample":
+        sampler = config.sampler.model_copy(update={"num_steps": config.refiner.sample_steps})
+        start = tokenizer.solve(codes, sampler, start, draws.hidden)
+    return start, codes, draws.hidden
+
+
+class LossTerms(nn.Module):
+    """Stage II's terms by name, unweighted."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+
+    def forward(self, images: Tensor, reconstruction: Tensor, adversary: nn.Module | None) -> dict[str, Tensor]:
+        """Each term as a scalar."""
+        config = self.config
+        terms = {"reconstruction": reconstruction_loss(reconstruction, images, kind=config.reconstruction)}
+        if self.backbone is not None:
+            with torch.no_grad():
+                target = self.backbone.stages(images, num_stages=config.perceptual_stages)
+            features = self.backbone.stages(reconstruction, num_stages=config.perceptual_stages)
+            terms["perceptual"] = perceptual_loss(features, target)
+        if adversary is not None:
+            terms["adversarial"] = generator_loss(adversary(reconstruction), kind=config.adversarial_kind)
+        return terms
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()

@@ -1,0 +1,154 @@
+"""Stage I: encoder, quantizer and diffusion decoder together, with semantic alignment. Read it top to bottom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.config import LossConfig, SemTokConfig
+from semtok.draws import Draws, draw
+from semtok.model import LatentSpace, SemTok, Training
+from semtok.paths import RunPaths
+from vistok.generators import velocity_to_data
+from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss, perceptual_loss
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.finite import check_finite
+from vistok.workbench.loop import own_micro_batches, training_steps
+from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+
+STAGE = "tokenizer"
+
+
+def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
+    """Train on the training images; write checkpoints, metrics and ``paths.tokenizer``."""
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+    )
+    train = config.data.load().train
+    settings, losses = config.train, config.losses
+    targets = TargetSource(config, paths, train, accelerator) if losses.alignment_weight else None
+
+    torch.manual_seed(config.seed)
+    bare = StageOne(config, SemTok(config.tokenizer, space=space), targets.dim if targets else None)
+    terms = LossTerms(losses, bare.tokenizer).to(accelerator.device)
+    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
+    average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None
+
+    objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
+    if average is not None:
+        objects["average"] = average
+    state = TrainState(
+        paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
+    )
+    start = state.resume() if resume else 0
+    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
+    model, optimizer = accelerator.prepare(bare, optimizer)
+
+    for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
+        set_learning_rate(optimizer, step.rate)
+        optimizer.zero_grad(set_to_none=True)
+        micro_batches = load_micro_batches(
+            train, settings.batch_size, step.index, accelerator,
+            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+        )  # fmt: skip
+        places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
+        for index, (batch, own) in enumerate(zip(micro_batches, places, strict=True)):
+            draws = draw(own, step.index, config.seed, config.tokenizer, losses).to(accelerator.device)
+            wanted = targets(batch) if targets else None
+            with sync_on_last(accelerator, model, index, len(micro_batches)):
+                with mixed_precision(accelerator.device, settings.mixed_precision):
+                    out, predicted = model(batch.images, draws, wanted)
+                values = terms(batch.images, draws, out)
+                if wanted is not None:
+                    values["alignment"] = alignment_loss(predicted, wanted)
+                check_finite(values, step.index, {"images": batch.images}, paths.folder)
+                accelerator.backward(terms.total(values) / len(micro_batches))
+            for name, value in values.items():
+                step.log[name] = step.log.get(name, 0.0) + value.detach() / len(micro_batches)
+        if settings.clip_norm:
+            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        optimizer.step()
+        if average is not None:
+            average.update_parameters(bare)
+
+    if accelerator.is_main_process:
+        final: Any = bare if average is None else average.module
+        final.tokenizer.save_pretrained(paths.tokenizer)
+    accelerator.wait_for_everyone()
+
+
+class StageOne(nn.Module):
+    """The tokenizer with its alignment heads: one forward pass, so that a data-parallel wrapper sees all of it."""
+
+    def __init__(self, config: SemTokConfig, tokenizer: SemTok, target_dim: int | None) -> None:
+        super().__init__()
+        sizes, alignment = config.tokenizer, config.alignment
+        self.after_quantization = alignment.queries == "codes"
+        self.tokenizer = tokenizer
+        self.heads = (
+            AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.bits, alignment.hidden_width, target_dim)
+            if target_dim
+            else None
+        )
+
+    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[Training, Targets | None]:
+        """The tokenizer's pass, and the heads' predictions where there are targets."""
+        out = self.tokenizer(images, draws)
+        if self.heads is None or targets is None:
+            return out, None
+        queries = out.quantized if self.after_quantization else self.tokenizer.quantizer.to_code_space(out.features)
+        return out, self.heads(out.patches, queries, targets.patches.shape[1:3])
+
+
+class LossTerms(nn.Module):
+    """Stage I's terms by name, unweighted."""
+
+    def __init__(self, config: LossConfig, tokenizer: SemTok) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+        self._tokenizer = (tokenizer,)  # not a submodule: only its latent space is asked
+
+    def forward(self, images: Tensor, draws: Draws, out: Training) -> dict[str, Tensor]:
+        """Each term as a scalar."""
+        config = self.config
+        predicted = out.predicted.float()
+        terms = {"flow": F.mse_loss(predicted, out.velocity), "entropy": self._entropy(out.features)}
+        if self.backbone is not None:
+            estimate = velocity_to_data(predicted, out.x_t, draws.t[:, None, None, None])
+            with torch.no_grad():
+                target = self.backbone.stages(images, num_stages=config.perceptual_stages)
+            pixels = self._tokenizer[0].from_space(estimate)
+            terms["perceptual"] = perceptual_loss(
+                self.backbone.stages(pixels, num_stages=config.perceptual_stages), target
+            )
+        return terms
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()
+
+    def _entropy(self, features: Tensor) -> Tensor:
+        """Mean over tokens, in nats: of joint codes, or of each bit at each position on its own."""
+        config = self.config
+        if config.entropy_of == "codes":
+            return binary_spherical_entropy_loss(
+                features, temperature=config.entropy_temperature, codebook_weight=config.entropy_codebook_weight,
+                group_bits=config.entropy_group_bits, channel_dim=-1, across_ranks=True,
+            )  # fmt: skip
+        num_tokens, bits = features.shape[1:]
+        directions = F.normalize(features.float(), dim=-1).flatten(1)
+        # The spherical probabilities sigma(4 u / (tau sqrt L)) are the lookup-free ones at temperature tau sqrt(L).
+        total = lookup_free_entropy_loss(
+            directions, temperature=config.entropy_temperature * bits**0.5,
+            codebook_weight=config.entropy_codebook_weight, group_bits=1, channel_dim=-1, across_ranks=True,
+        )  # fmt: skip
+        return total / num_tokens
