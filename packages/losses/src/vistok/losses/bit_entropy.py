@@ -37,6 +37,14 @@ def _binary_entropy(logits: Tensor) -> Tensor:
     return F.softplus(-distance) + distance * torch.sigmoid(-distance)
 
 
+def _entropy_of_means(tokens: Tensor, across_ranks: bool) -> Tensor:
+    """Sum over bits of the entropy of each one's mean probability: all groups of one bit at once."""
+    ones = torch.stack([torch.sigmoid(-tokens), torch.sigmoid(tokens)]).sum(dim=1)
+    if across_ranks:
+        ones = sum_across_ranks(ones)
+    return -plogp(ones / ones.sum(dim=0).detach()).sum()
+
+
 def bit_entropy_terms(
     logits: Tensor, *, group_bits: int | None = None, channel_dim: int = 1, across_ranks: bool = False
 ) -> EntropyTerms:
@@ -50,6 +58,8 @@ def bit_entropy_terms(
     with autocast_off(logits):
         tokens = as_tokens(widen(logits), channel_dim)
         sample = _binary_entropy(tokens).sum() / tokens.shape[0]
+        if group_bits == 1:
+            return EntropyTerms(sample, _entropy_of_means(tokens, across_ranks))
         codebook = torch.zeros_like(sample)
         for group in tokens.split(_groups(tokens.shape[1], group_bits), dim=1):
             left = group.shape[1] // 2

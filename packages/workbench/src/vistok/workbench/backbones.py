@@ -106,21 +106,23 @@ class FeatureBackbone(nn.Module):
 
     def patches(self, images: Tensor, *, image_size: int | None = None) -> Tensor:
         """The last feature map as ``(B, h, w, D)``, without class or register tokens."""
-        with torch.autocast(images.device.type, enabled=False):
-            inputs = self._normalized(images, image_size)
-            features: Tensor = self.network.forward_features(inputs)
-        if features.ndim == 4:
-            return features.permute(0, 2, 3, 1)
-        height, width = self.network.patch_embed.dynamic_feat_size(inputs.shape[-2:])
-        tokens: Tensor = features[:, self.network.num_prefix_tokens :].unflatten(1, (height, width))
-        return tokens
+        return self.patches_and_pooled(images, image_size=image_size)[0]
 
     def pooled(self, images: Tensor, *, image_size: int | None = None) -> Tensor:
         """One vector an image, ``(B, D)``: what the network's own classifier would read."""
+        return self.patches_and_pooled(images, image_size=image_size)[1]
+
+    def patches_and_pooled(self, images: Tensor, *, image_size: int | None = None) -> tuple[Tensor, Tensor]:
+        """Both :meth:`patches` and :meth:`pooled` from one pass."""
         with torch.autocast(images.device.type, enabled=False):
-            features = self.network.forward_features(self._normalized(images, image_size))
+            inputs = self._normalized(images, image_size)
+            features: Tensor = self.network.forward_features(inputs)
             pooled: Tensor = self.network.forward_head(features, pre_logits=True)
-        return pooled
+        if features.ndim == 4:
+            return features.permute(0, 2, 3, 1), pooled
+        height, width = self.network.patch_embed.dynamic_feat_size(inputs.shape[-2:])
+        tokens: Tensor = features[:, self.network.num_prefix_tokens :].unflatten(1, (height, width))
+        return tokens, pooled
 
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the weights in use, to be stated beside every number."""
