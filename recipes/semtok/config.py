@@ -149,6 +149,7 @@ class GeneratorConfig(Config):
     num_heads: int = Field(20, ge=1)
     num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
     head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
+    label_smoothing: float = Field(0.0, ge=0, lt=1)  # masked AR; with order "random" it would be sampled as noise
     dropout: float = Field(0.1, ge=0, lt=1)
     label_dropout: float = Field(0.1, ge=0, le=1)
     label_init_std: float = Field(0.02, gt=0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from semtok.config import KINDS, SemTokConfig
 from semtok.encode import load_tokens
 from semtok.paths import RunPaths
-from semtok.reconstruct import load_reconstructions, stage_one
+from semtok.reconstruct import load_reconstructions, spread, stage_one
 from semtok.sample import load_progress
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import Images
@@ -63,7 +63,7 @@ def noise_figures(stored: dict[str, Tensor], config: SemTokConfig) -> dict[str, 
     samples of two noises, ``psnr_other_image`` a sample with that of another image's tokens from the same noise.
     """
     seeds = stored["seeds"]
-    originals = stored["originals"][: len(seeds)]
+    originals = stored["originals"][spread(len(stored["originals"]), len(seeds))]
     pairs = [(i, j) for i in range(seeds.shape[1]) for j in range(i)]
     others = seeds.roll(1, dims=0)
     return {

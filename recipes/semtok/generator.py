@@ -28,7 +28,7 @@ def build_generator(config: SemTokConfig, num_classes: int, kind: Kind) -> Gener
     tokens = BitTokens(sizes.bits, settings.num_groups)
     model: Generator
     if kind == "masked":
-        masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout)
+        masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout, label_smoothing=settings.label_smoothing)
         model = MaskedAR(
             tokens, sizes.num_tokens, num_classes, width=width, depth=depth, num_heads=heads, options=masked
         )

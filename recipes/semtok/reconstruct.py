@@ -42,10 +42,16 @@ def reconstruct_validation(
             columns[stage_one(count)].append(to_uint8(tokenizer.sample(tokens, sampler, generator=noise)))
     tensors = {name: torch.cat(parts) for name, parts in columns.items()}
     tensors["labels"] = validation.labels
-    tensors["seeds"] = to_uint8(noise_study(tokenizer, tensors["tokens"][: config.evaluate.noise_images], config))
-    shown = torch.linspace(0, len(validation) - 1, min(PREFIX_IMAGES, len(validation))).long()
+    shown = spread(len(validation), config.evaluate.noise_images)
+    tensors["seeds"] = to_uint8(noise_study(tokenizer, tensors["tokens"][shown], config))
+    shown = spread(len(validation), PREFIX_IMAGES)
     tensors["prefix"] = to_uint8(prefix_study(tokenizer, tensors["tokens"][shown], config))
     write_atomically(paths.reconstructions, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def spread(count: int, wanted: int) -> Tensor:
+    """At most so many indices, evenly over all: data sets are often sorted by class."""
+    return torch.linspace(0, count - 1, min(wanted, count)).long()
 
 
 def stage_one(steps: int) -> str:

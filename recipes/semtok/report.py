@@ -10,7 +10,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.evaluate import reconstructions
 from semtok.paths import RunPaths
-from semtok.reconstruct import PREFIX, load_reconstructions
+from semtok.reconstruct import PREFIX, load_reconstructions, spread
 from semtok.sample import PROGRESS, load_progress
 from vistok.workbench.evaluation import load_evaluation
 from vistok.workbench.metrics import psnr
@@ -76,7 +76,7 @@ def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], c
     """Originals over stage I by its number of steps and stage II, and the figures of each."""
     names = reconstructions(config)
     labels = ["stage II, 1 call" if name == "refined" else name for name in names]
-    shown = torch.linspace(0, len(stored["originals"]) - 1, min(SHOWN, len(stored["originals"]))).long()
+    shown = spread(len(stored["originals"]), SHOWN)
     rows = torch.cat([stored[name][shown] for name in ("originals", *names)])
     sizes = config.tokenizer
     caption = (
@@ -126,13 +126,13 @@ def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: Se
         blocks.append(
             Picture(grid, f"Generated in {order} order: stage I's picture of the tokens known so far.", pixelated=True)
         )
-    return Section("Generation, step by step", blocks)
+    return Section("Generation step by step", blocks)
 
 
 def prefix_section(stored: dict[str, Tensor]) -> Section:
     """Reconstructions from the first tokens only."""
     study = stored["prefix"]
-    shown = torch.linspace(0, len(stored["originals"]) - 1, len(study)).long()
+    shown = spread(len(stored["originals"]), len(study))
     originals = stored["originals"][shown]
     rows, labels = [], []
     for index, image in enumerate(originals):
@@ -159,8 +159,10 @@ def prefix_section(stored: dict[str, Tensor]) -> Section:
 
 def noise_section(stored: dict[str, Tensor], figures: dict[str, Any]) -> Section:
     """Stage I from several noises for the same tokens."""
-    seeds = stored["seeds"][:SHOWN_SEEDS]
-    rows = torch.cat([stored["originals"][: len(seeds), None], seeds], dim=1)
+    originals = stored["originals"][spread(len(stored["originals"]), len(stored["seeds"]))]
+    shown = spread(len(originals), SHOWN_SEEDS)
+    seeds = stored["seeds"][shown]
+    rows = torch.cat([originals[shown, None], seeds], dim=1)
     labels = ["original", *(f"noise {number + 1}" for number in range(seeds.shape[1]))]
     values = figures["noise"]
     table = Table(

@@ -29,7 +29,7 @@ def sample_images(config: SemTokConfig, paths: RunPaths, kind: Kind, space: Late
 
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
         tokens = generate(model, labels.to(tokenizer.device), config, draws)
-        return tokenizer.decode(tokens, generator=draws)
+        return tokenizer.refine(tokens, config.sampler, generator=draws)
 
     settings = config.sample
     write_samples(
@@ -52,7 +52,7 @@ def samples_by_steps(model: Generator, tokenizer: SemTok, num_classes: int, conf
         draws = torch.Generator().manual_seed(config.seed)
         settings = config.sample.model_copy(update={"num_steps": steps})
         tokens = generate(model, labels.to(tokenizer.device), config, draws, settings=settings)
-        rows.append(to_uint8(tokenizer.decode(tokens, generator=draws)).cpu())
+        rows.append(to_uint8(tokenizer.refine(tokens, config.sampler, generator=draws)).cpu())
     return {"by_steps": torch.stack(rows), "labels": labels}
 
 

@@ -12,6 +12,7 @@ _PANEL_WIDTH = 4.2
 _PANEL_HEIGHT = 2.8
 _DPI = 110
 _SMOOTHING_POINTS = 200
+_FEW_POINTS = 30
 
 
 def plot_curves(
@@ -108,7 +109,7 @@ def plot_usage(counts: Mapping[str, Tensor]) -> bytes:
 def plot_lines(
     x: Sequence[float], series: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, title: str = ""
 ) -> bytes:
-    """Several measured series over the same few points, with markers.
+    """Several measured series over the same points, with markers where the points are few.
 
     Raises:
         ValueError: There is no series, or one has another length than ``x``.
@@ -119,7 +120,7 @@ def plot_lines(
     for name, values in series.items():
         if len(values) != len(x):
             raise ValueError(f"series {name!r} must hold {len(x)} values, got {len(values)}")
-        axis.plot(x, values, marker="o", label=name)
+        axis.plot(x, values, marker="o" if len(x) <= _FEW_POINTS else None, label=name)
     axis.set_title(title)
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
