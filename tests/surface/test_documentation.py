@@ -1,5 +1,6 @@
 """Every page keeps its word: the blocks run, the commands exist, the links lead somewhere."""
 
+import importlib
 import re
 import shlex
 import traceback
@@ -10,9 +11,8 @@ import torch
 import tyro
 from PIL import Image
 
-from glotok.cli import COMMANDS, Options, resolve
 from surface.documents import Block, anchors, blocks, links, pages
-from surface.repository import ROOT, text_files
+from surface.repository import RECIPES, ROOT, text_files
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
 MAX_NOT_RUN = 8
@@ -82,32 +82,55 @@ def commands() -> list[tuple[str, list[str]]]:
     return found
 
 
-def glotok_arguments(words: list[str]) -> list[str] | None:
-    """What follows ``glotok`` or ``-m glotok`` on a command line."""
+def arguments_of(program: str, words: list[str]) -> list[str] | None:
+    """What follows ``<program>`` or ``-m <program>`` on a command line that calls it."""
+    if words[0] in {"cd", "cp"}:
+        return None
     for index, word in enumerate(words):
-        if Path(word).name == "glotok":
+        if Path(word).name == program:
             return words[index + 1 :]
     return None
 
 
-def test_every_glotok_command_in_the_pages_is_one():
-    wrong = []
-    for line, words in commands():
-        arguments = glotok_arguments(words)
-        if arguments is None or "--help" in arguments or words[0] in {"cd", "cp"}:
-            continue
-        if not arguments or arguments[0] not in COMMANDS:
-            wrong.append(line)
-            continue
-        try:
-            options = tyro.cli(
-                Options, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-            )
-            if not options.config.endswith((".yaml", ".yml")):
-                resolve(options)
-        except (SystemExit, ValueError) as error:
-            wrong.append(f"{line}: {error}")
-    assert wrong == []
+def mistake(program: str, arguments: list[str]) -> str | None:
+    """What a recipe's own command line says against these arguments, or None."""
+    cli = importlib.import_module(f"{program}.cli")
+    if "--help" in arguments:
+        return None
+    if not arguments or arguments[0] not in cli.COMMANDS:
+        return f"expected one of {', '.join(cli.COMMANDS)}"
+    try:
+        options = tyro.cli(
+            cli.Options, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+        )
+        if not options.config.endswith((".yaml", ".yml")):
+            cli.resolve(options)
+    except (SystemExit, ValueError) as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_command_of_a_recipe_in_the_pages_is_one(recipe):
+    called = [(line, arguments_of(recipe, words)) for line, words in commands()]
+    found = [(line, arguments) for line, arguments in called if arguments is not None]
+    assert found
+    assert [f"{line}: {wrong}" for line, arguments in found if (wrong := mistake(recipe, arguments))] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_page_of_a_recipe_names_every_command(recipe):
+    page = (ROOT / "recipes" / recipe / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(rf"^(?:`|\| `)?{recipe} ([a-z][a-z-]+)", page, re.MULTILINE))
+    assert set(importlib.import_module(f"{recipe}.cli").COMMANDS) <= named
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_wrong_command_of_a_recipe_would_be_found(recipe):
+    assert mistake(recipe, ["demo", "--set", "train.steps=2"]) is None
+    assert "expected one of demo" in str(mistake(recipe, ["dmeo"]))
+    assert "train.stpes" in str(mistake(recipe, ["demo", "--set", "train.stpes=2"]))
+    assert mistake(recipe, ["demo", "--no-such-option", "1"])
 
 
 def test_every_make_target_in_the_pages_exists():
