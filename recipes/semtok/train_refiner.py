@@ -35,7 +35,9 @@ STAGE = "refiner"
 def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
     """Train from ``paths.tokenizer`` and the training images; write checkpoints, metrics and ``paths.refined``."""
     accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+        cpu=not torch.cuda.is_available(),
+        # What the last block does to the tokens reaches no loss.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)],
     )
     train = config.data.load().train
     settings, losses = config.train_refiner, config.refiner

@@ -30,7 +30,9 @@ STAGE = "tokenizer"
 def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
     """Train on the training images; write checkpoints, metrics and ``paths.tokenizer``."""
     accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+        cpu=not torch.cuda.is_available(),
+        # What the last block does to the tokens reaches no loss.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)],
     )
     train = config.data.load().train
     settings, losses = config.train, config.losses
