@@ -1,10 +1,16 @@
 """The shape of the tree: one implicit namespace, typed packages, files and functions of a readable size."""
 
 import ast
+import sys
 
 import pytest
 
 from surface.repository import PACKAGES, RECIPES, ROOT, files, source_folder, sources
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
@@ -25,6 +31,23 @@ def test_packages_are_marked_as_typed(package):
 def test_a_package_has_readme_changelog_and_metadata(package):
     folder = ROOT / "packages" / package
     assert [name for name in ("README.md", "CHANGELOG.md", "pyproject.toml") if not (folder / name).is_file()] == []
+
+
+def test_the_recipes_are_the_two_that_the_readme_names():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert RECIPES == ("glotok", "semtok")
+    assert [recipe for recipe in RECIPES if f"recipes/{recipe}/README.md" not in text] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_has_a_page_configurations_a_command_and_its_types_checked(recipe):
+    folder = source_folder(recipe)
+    assert (folder / "README.md").is_file()
+    assert (folder / "configs" / "digits.yaml").is_file()
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["scripts"][recipe] == f"{recipe}.cli:main"
+    assert f"recipes/{recipe}" in settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert f"recipes/{recipe}" in settings["tool"]["mypy"]["files"]
 
 
 @pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])

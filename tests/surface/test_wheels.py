@@ -62,11 +62,12 @@ def test_a_wheel_holds_the_whole_package_and_only_it(package, built):
     assert f"vistok/{package}/py.typed" in files
 
 
-def test_the_wheel_of_the_recipes_holds_their_configurations(built):
+def test_the_wheel_of_the_recipes_holds_the_scripts_and_configurations_of_each(built):
     files = contents(built("vistok-recipes"))
     for recipe in RECIPES:
-        expected = {f"{recipe}/configs/{path.name}" for path in (source_folder(recipe) / "configs").glob("*.yaml")}
-        assert expected <= files
+        folder = source_folder(recipe)
+        found = [*folder.glob("*.py"), *(folder / "configs").glob("*.yaml")]
+        assert {f"{recipe}/{path.relative_to(folder).as_posix()}" for path in found} <= files
     assert {name.split("/")[0] for name in files if ".dist-info/" not in name} == set(RECIPES)
 
 
