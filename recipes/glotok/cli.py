@@ -24,12 +24,7 @@ class Options(RunOptions):
 
 def resolve(options: Options) -> GloTokConfig:
     """The configuration that the options ask for."""
-    overrides = [*options.overrides()]
-    if options.data not in (None, "digits"):
-        overrides.append("tokenizer.image_channels=3")
-    if options.image_size is not None:
-        overrides.append(f"tokenizer.image_size={options.image_size}")
-    return load(options.config, (*overrides, *options.set))
+    return load(options.config, options.overrides())
 
 
 def open_stage(

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config
-from vistok.workbench.generator_training import GeneratorTrainConfig
+from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig
 
@@ -105,17 +105,10 @@ Kind = Literal["xar", "far", "masked"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class GeneratorConfig(Config):
-    """Sizes of the transformer, shared by the kinds: xAR on latents, FAR and masked AR on tokens."""
+class GeneratorConfig(GeneratorSizes):
+    """The kinds share their sizes: xAR on latents, FAR and masked AR on tokens."""
 
-    width: int = Field(768, ge=8)
-    depth: int = Field(16, ge=2)
-    num_heads: int = Field(12, ge=1)
     cell_size: int = Field(8, ge=1)  # xAR: tokens along each side of a cell
-    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
-    dropout: float = Field(0.1, ge=0, lt=1)
-    label_dropout: float = Field(0.1, ge=0, le=1)
-    label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
     snap: bool = True  # xAR: replace each sampled half by its nearest code before the residual modules and the decoder
 
 

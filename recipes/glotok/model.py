@@ -11,6 +11,7 @@ from glotok.adapter import Adapter
 from glotok.autoencoder import Decoder, Encoder, to_channels_last
 from glotok.config import TokenizerConfig
 from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
+from vistok.workbench.data import check_images
 
 
 class Tokens(NamedTuple):
@@ -97,7 +98,7 @@ class GloTok(
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The continuous features Z_sem, Z_vis ``(B, d, h, w)`` before quantization."""
-        self._check_images(images)
+        check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)
         z = self.encoder(to_channels_last(images.to(self.device)))
         return self.semantic_adapter(z), self.visual_adapter(z)
 
@@ -163,18 +164,6 @@ class GloTok(
             _branch(self.quantizer.semantic.to_code_space(z_semantic), semantic, self.semantic_recovery),
             _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery),
         )
-
-    def _check_images(self, images: Tensor) -> None:
-        stride = self.settings.stride
-        channels = self.settings.image_channels
-        if images.ndim != 4 or images.shape[1] != channels:
-            raise ValueError(f"images: expected (B, {channels}, H, W), got {tuple(images.shape)}")
-        height, width = images.shape[-2:]
-        if height % stride or width % stride or not height or not width:
-            fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))
-            raise ValueError(
-                f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit"
-            )
 
 
 def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None) -> Branch:

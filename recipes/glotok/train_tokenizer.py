@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from glotok.config import GloTokConfig, LossConfig
@@ -32,7 +32,7 @@ from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import training_steps
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ STAGE = "tokenizer"
 
 def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> None:
     """Train from ``paths.teacher`` and the training images; write checkpoints, metrics and ``paths.tokenizer``."""
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
-    )
+    accelerator = open_accelerator()
     train = config.data.load().train
     settings = config.train
 

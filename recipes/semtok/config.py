@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from vistok.workbench.config import Config
-from vistok.workbench.generator_training import GeneratorTrainConfig
+from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, load_recipe
 from vistok.workbench.recipe_config import EvaluateConfig as FeaturesConfig
@@ -141,18 +141,11 @@ Kind = Literal["masked", "far", "xar"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class GeneratorConfig(Config):
-    """Sizes of the transformer over the tokens."""
+class GeneratorConfig(GeneratorSizes):
+    """The transformer over the tokens."""
 
-    width: int = Field(1280, ge=8)
-    depth: int = Field(36, ge=1)
-    num_heads: int = Field(20, ge=1)
     num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
-    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
     label_smoothing: float = Field(0.0, ge=0, lt=1)  # masked AR; with order "random" it would be sampled as noise
-    dropout: float = Field(0.1, ge=0, lt=1)
-    label_dropout: float = Field(0.1, ge=0, le=1)
-    label_init_std: float = Field(0.02, gt=0)
 
 
 class SampleConfig(Config):

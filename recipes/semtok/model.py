@@ -13,6 +13,7 @@ from semtok.encoder import Encoder
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
+from vistok.workbench.data import check_images
 
 
 class LatentSpace(Protocol):
@@ -81,7 +82,7 @@ class SemTok(
     @torch.no_grad()
     def to_space(self, images: Tensor) -> Tensor:
         """What the networks see of images: themselves, or their latents."""
-        self._check_images(images)
+        check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)
         (space,) = self._space
         images = images.to(self.device)
         return images if space is None else space.encode(images)
@@ -178,17 +179,6 @@ class SemTok(
         stride = self.settings.space_stride
         shape = (batch, self.settings.channels, height // stride, width // stride)
         return torch.randn(shape, generator=generator).to(self.device)
-
-    def _check_images(self, images: Tensor) -> None:
-        stride, channels = self.settings.stride, self.settings.image_channels
-        if images.ndim != 4 or images.shape[1] != channels:
-            raise ValueError(f"images: expected (B, {channels}, H, W), got {tuple(images.shape)}")
-        height, width = images.shape[-2:]
-        if height % stride or width % stride or not height or not width:
-            fit = (max(stride, round(height / stride) * stride), max(stride, round(width / stride) * stride))
-            raise ValueError(
-                f"images: expected sides divisible by {stride}, got {height}x{width}; {fit[0]}x{fit[1]} would fit"
-            )
 
 
 def _to(hidden: Tensor | None, device: torch.device) -> Tensor | None:

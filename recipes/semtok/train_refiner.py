@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
@@ -27,18 +26,15 @@ from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
 
 STAGE = "refiner"
 
 
 def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
     """Train from ``paths.tokenizer`` and the training images; write checkpoints, metrics and ``paths.refined``."""
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(),
-        # What the last block does to the tokens reaches no loss.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)],
-    )
+    # What the last block does to the tokens reaches no loss.
+    accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train_refiner, config.refiner
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -22,18 +21,15 @@ from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
 
 STAGE = "tokenizer"
 
 
 def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
     """Train on the training images; write checkpoints, metrics and ``paths.tokenizer``."""
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(),
-        # What the last block does to the tokens reaches no loss.
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)],
-    )
+    # What the last block does to the tokens reaches no loss.
+    accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train, config.losses
     targets = TargetSource(config, paths, train, accelerator) if losses.alignment_weight else None

@@ -39,7 +39,11 @@ def toy_stages(folder, calls):
 def test_options_become_overrides_without_those_that_were_not_given():
     assert RunOptions().overrides() == ()
     options = RunOptions(name="mine", seed=0, data="photos", image_size=64, set=("steps=3",))
-    assert options.overrides() == ("name=mine", "seed=0", "data.source=photos", "data.image_size=64")
+    assert options.overrides() == (
+        "name=mine", "seed=0", "data.source=photos", "tokenizer.image_channels=3",
+        "data.image_size=64", "tokenizer.image_size=64", "steps=3",
+    )  # fmt: skip
+    assert RunOptions(data="digits").overrides() == ("data.source=digits",)
 
 
 def test_a_recipes_options_are_parsed_after_the_shared_ones():

@@ -51,14 +51,23 @@ class RunOptions:
     """Remove the run's folder first."""
 
     def overrides(self) -> tuple[str, ...]:
-        """What the options other than ``set`` change in a configuration, for :func:`load_config`.
+        """What the options change in a recipe's configuration, for :func:`load_config`; ``set`` has the last word.
+
+        Data other than the embedded digits are in colour.
 
         Example:
-            >>> RunOptions(name="mine", seed=3).overrides()
-            ('name=mine', 'seed=3')
+            >>> RunOptions(name="mine", image_size=64, set=("train.steps=9",)).overrides()
+            ('name=mine', 'data.image_size=64', 'tokenizer.image_size=64', 'train.steps=9')
         """
-        named = {"name": self.name, "seed": self.seed, "data.source": self.data, "data.image_size": self.image_size}
-        return tuple(f"{key}={value}" for key, value in named.items() if value is not None)
+        named = {
+            "name": self.name,
+            "seed": self.seed,
+            "data.source": self.data,
+            "tokenizer.image_channels": None if self.data in (None, "digits") else 3,
+            "data.image_size": self.image_size,
+            "tokenizer.image_size": self.image_size,
+        }
+        return (*(f"{key}={value}" for key, value in named.items() if value is not None), *self.set)
 
 
 def open_stage(

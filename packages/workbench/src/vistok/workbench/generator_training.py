@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
@@ -21,6 +22,18 @@ from vistok.workbench.paths import RunPaths
 from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+
+
+class GeneratorSizes(Config):
+    """Sizes that the transformers of all kinds of generators have; a recipe adds its own in a subclass."""
+
+    width: int = Field(768, ge=8)
+    depth: int = Field(16, ge=1)
+    num_heads: int = Field(12, ge=1)
+    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
+    dropout: float = Field(0.1, ge=0, lt=1)
+    label_dropout: float = Field(0.1, ge=0, le=1)
+    label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
 
 
 class GeneratorTrainConfig(TrainConfig):

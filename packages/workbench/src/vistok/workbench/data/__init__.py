@@ -1,6 +1,7 @@
 """Images for training and evaluation: load any image data set, split it, and address its batches by step."""
 
 from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
 from vistok.workbench.data.loading import ImageSplits, load_images
 from vistok.workbench.data.pixels import from_uint8, to_uint8
@@ -12,6 +13,7 @@ __all__ = [
     "Images",
     "LazyImageSet",
     "batch_indices",
+    "check_images",
     "decode_image",
     "from_uint8",
     "load_images",
