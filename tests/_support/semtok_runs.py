@@ -1,0 +1,55 @@
+"""What the recipe's tests share: the smallest configuration, networks whose outputs are not zero, copies with a bug."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from semtok.config import SemTokConfig, load
+from semtok.model import SemTok
+
+TINY = str(Path(__file__).parent / "tiny_semtok.yaml")
+
+
+def tiny(*overrides: str) -> SemTokConfig:
+    """The smallest configuration, with changes."""
+    return load(TINY, overrides)
+
+
+def lively(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Give every parameter that starts at zero (gates, outputs) random values: an untrained network then answers."""
+    draws = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter.data, std=0.2, generator=draws)
+    return module
+
+
+def tiny_tokenizer(refiner=None, space=None, model=SemTok, **changes) -> SemTok:
+    """A lively untrained tokenizer of the smallest sizes; ``model`` is the class, for copies with a bug."""
+    torch.manual_seed(0)
+    settings = tiny().tokenizer.model_copy(update=changes)
+    return lively(model(settings, refiner=refiner, space=space)).eval()
+
+
+def pictures(count: int = 3, size: int = 16, channels: int = 1, seed: int = 0) -> torch.Tensor:
+    """Random images in [-1, 1]."""
+    return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """A seeded source of draws."""
+    return torch.Generator().manual_seed(seed)
+
+
+def mutant(name: str, old: str, new: str) -> ModuleType:
+    """A second copy of one module in which ``old``, found exactly once, reads ``new``; what it imports is as ever."""
+    original = importlib.import_module(name)
+    source = Path(original.__file__).read_text()
+    if source.count(old) != 1:
+        raise ValueError(f"{name} holds {source.count(old)} times: {old}")
+    copy = ModuleType(name)
+    copy.__file__ = original.__file__
+    exec(compile(source.replace(old, new), original.__file__, "exec", dont_inherit=True), copy.__dict__)
+    return copy

@@ -1,0 +1,46 @@
+"""A prepared tiny run (features cached, or stage I trained and tokens cached too), copied for each test that trains."""
+
+import logging
+import shutil
+
+import pytest
+
+from _support.semtok_runs import TINY
+from semtok.cli import Options, encode, train_refiner, train_tokenizer
+from semtok.paths import RunPaths
+
+
+@pytest.fixture(scope="session")
+def stage_one(tmp_path_factory):
+    """The folder of a run after stage I and encode; never written to by a test."""
+    logging.getLogger("vistok").setLevel(logging.WARNING)
+    options = Options(config=TINY, runs=tmp_path_factory.mktemp("stage_one"))
+    train_tokenizer(options)
+    encode(options)
+    return options.runs / "tiny"
+
+
+@pytest.fixture(scope="session")
+def stage_two(stage_one, tmp_path_factory):
+    """The folder of a run after stage II; never written to by a test."""
+    options = Options(config=TINY, runs=tmp_path_factory.mktemp("stage_two"))
+    shutil.copytree(stage_one, options.runs / "tiny")
+    train_refiner(options)
+    return options.runs / "tiny"
+
+
+@pytest.fixture
+def tiny_run(stage_one, tmp_path):
+    """Options and paths of a run of which only the cached features are there; its configuration is not fixed yet."""
+    (tmp_path / "tiny").mkdir()
+    for name in ("alignment.safetensors", "alignment.json"):
+        shutil.copy(stage_one / name, tmp_path / "tiny" / name)
+    return Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")
+
+
+@pytest.fixture
+def trained_run(stage_one, tmp_path):
+    """Options and paths of a copy of the run after stage I; its configuration may be changed."""
+    shutil.copytree(stage_one, tmp_path / "tiny")
+    (tmp_path / "tiny" / "config.yaml").unlink()
+    return Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")

@@ -1,0 +1,97 @@
+"""Every shipped configuration goes through the real parser and its networks build on the meta device."""
+
+import re
+
+import pytest
+import torch
+
+from _support.semtok_runs import tiny
+from semtok.cli import Options, resolve
+from semtok.config import CONFIGS, load
+from semtok.generator import build_generator
+from semtok.model import SemTok
+from vistok.workbench.config import ConfigError
+
+SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+# Millions of parameters that a comparison of the paper's rivals states: tokenizer without refiner, generator.
+REPORTED = {"imagenet256": (2350, 746), "imagenet256_xxl": (2350, 1200)}
+
+
+def millions(*modules: torch.nn.Module) -> float:
+    return sum(parameter.numel() for module in modules for parameter in module.parameters()) / 1e6
+
+
+def test_the_demo_the_drawings_and_both_sizes_are_here():
+    assert set(SHIPPED) >= {"digits", "emoji64", *REPORTED}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_parses_and_builds_and_is_as_large_as_reported(name):
+    config = load(name)
+    with torch.device("meta"):
+        tokenizer = SemTok(config.tokenizer, refiner=config.refiner.input)
+        generators = {kind: build_generator(config, 1000, kind) for kind in ("masked", "far")}
+    assert tokenizer.refiner.kind == config.refiner.input
+    assert generators["masked"].length == config.tokenizer.num_tokens
+    if name in REPORTED:
+        assert config.tokenizer.num_tokens == 256
+        parts = (tokenizer.encoder, tokenizer.decoder, tokenizer.quantizer)
+        assert millions(*parts) == pytest.approx(REPORTED[name][0], rel=0.06)
+        assert millions(generators["masked"]) == pytest.approx(REPORTED[name][1], rel=0.06)
+
+
+@pytest.mark.parametrize("name", sorted(REPORTED))
+def test_every_setting_says_where_it_is_from(name):
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
+    settings = [line for line in lines if re.match(r"\s*\w+:\s*[^\s#]", line)]
+    assert len(settings) > 60
+    assert [line for line in settings if not re.search(r"#.*\[(paper|secondary|ours)\]", line)] == []
+
+
+@pytest.mark.parametrize("name", sorted(REPORTED))
+def test_nothing_of_the_published_setting_is_left_to_a_default(name):
+    """What a file does not say would carry no mark."""
+    import yaml
+
+    written = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    for section in ("tokenizer", "alignment", "losses", "sampler", "refiner", "generator"):
+        assert set(written[section]) == set(type(getattr(load(name), section)).model_fields), section
+
+
+def test_a_misspelt_key_names_the_nearest_valid_one():
+    with pytest.raises(ConfigError, match=r"unknown key losses\.flow_wieght; the nearest valid name is flow_weight"):
+        load("digits", ("losses.flow_wieght=1",))
+
+
+def test_an_unknown_configuration_lists_the_shipped_ones():
+    with pytest.raises(ConfigError, match="one of digits, emoji64"):
+        load("digit")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.image_size=24", "expected data.image_size = 24, got 16"),
+        ("tokenizer.patch_size=5", "expected a multiple of the stride 5, got 16"),
+        ("tokenizer.encoder_width=20", "encoder_width: expected a multiple of 4 times 2 heads, got 20"),
+        ("tokenizer.decoder_width=12", "decoder_width: expected a multiple of 4 times 2 heads, got 12"),
+        ("tokenizer.bits=63", "tokenizer.bits"),
+        ("generator.num_groups=4", "expected a divisor of tokenizer.bits = 6, got 4"),
+        ("losses.suffix_dropout=0.95", "expected at most 1 together with condition_dropout, got 0.1 [+] 0.95"),
+        ("losses.time_shift=0", "losses.time_shift"),
+        ("refiner.input=zeros", "refiner.input"),
+        ("train.ema_decay=1", "train.ema_decay"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_in_one_line(override, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        tiny(override)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_data_is_colour_unless_told_otherwise():
+    assert resolve(Options(data="photos")).tokenizer.image_channels == 3
+    assert resolve(Options()).tokenizer.image_channels == 1
+    assert resolve(Options(data="photos", set=("tokenizer.image_channels=1",))).tokenizer.image_channels == 1
+    config = resolve(Options(image_size=64, seed=3, name="mine"))
+    assert (config.data.image_size, config.tokenizer.image_size, config.seed, config.name) == (64, 64, 3, "mine")

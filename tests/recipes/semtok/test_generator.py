@@ -1,0 +1,108 @@
+"""Tokens as groups of bits, and what the generators make of them."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.semtok_runs import generator, tiny, tiny_tokenizer
+from semtok import sample
+from semtok.encode import TokenCache, encode_images
+from semtok.generator import build_generator, from_groups, generate, to_groups
+from vistok.generators import BitTokens
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import load_images
+
+
+@given(st.data())
+def test_groups_are_those_of_the_signs_and_turn_back(data):
+    bits_a_group, num_groups = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 3))
+    bits = bits_a_group * num_groups
+    if bits < 2:
+        bits, num_groups = 2, 1
+    config = tiny(f"tokenizer.bits={bits}", f"generator.num_groups={num_groups}")
+    tokens = torch.tensor(data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=6))).view(1, -1)
+    groups = to_groups(tokens, config)
+    signs = ((tokens[..., None] >> torch.arange(bits)) & 1) * 2 - 1
+    assert torch.equal(groups, BitTokens(bits, num_groups).to_groups(signs))
+    assert torch.equal(from_groups(groups, config), tokens)
+
+
+def test_the_bits_that_a_generator_sees_are_the_codes_that_the_decoder_sees():
+    config, tokenizer = tiny(), tiny_tokenizer()
+    tokens = torch.randint(64, (2, 4), generator=generator())
+    bits = BitTokens(6, 2).to_bits(to_groups(tokens, config))
+    torch.testing.assert_close(tokenizer.codes(tokens) * 6**0.5, bits)
+
+
+@pytest.mark.parametrize("kind", ["masked", "far"])
+def test_each_kind_generates_tokens_of_the_right_shape_from_a_seed(kind):
+    config = tiny()
+    torch.manual_seed(0)
+    model = build_generator(config, 10, kind).eval()
+    one, same, other = (generate(model, torch.arange(5), config, generator(seed)) for seed in (1, 1, 2))
+    assert one.shape == (5, 4)
+    assert bool(((one >= 0) & (one < 64)).all())
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("order", ["raster", "random", "confidence"])
+@pytest.mark.parametrize("steps", [1, 3, 100])
+def test_masked_generation_in_any_order_and_number_of_steps(order, steps):
+    config = tiny(f"sample.order={order}", f"sample.num_steps={steps}")
+    torch.manual_seed(0)
+    model = build_generator(config, 10, "masked").eval()
+    seen = []
+    tokens = generate(model, torch.arange(3), config, generator(), observe=lambda groups, mask: seen.append(mask))
+    assert tokens.shape == (3, 4)
+    assert len(seen) == min(steps, 8)
+    assert not seen[-1].any()
+    if order == "raster":
+        assert all(torch.equal(mask.flatten(1), mask.flatten(1).long().cummax(1).values.bool()) for mask in seen)
+
+
+def test_xar_is_refused_and_the_reason_is_given():
+    with pytest.raises(ConfigError, match=r"generator xar: expected masked or far; xAR generates cells of a grid"):
+        build_generator(tiny(), 10, "xar")
+
+
+def test_the_studies_of_generation_have_the_documented_shapes():
+    config = tiny("sample.progress_samples=6")
+    torch.manual_seed(0)
+    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant")
+    study = sample.samples_by_steps(model, tokenizer, 10, config)
+    assert study["by_steps"].shape == (2, 6, 1, 16, 16)
+    assert study["labels"].tolist() == [0, 1, 2, 3, 4, 5]
+    for order in ("raster", "random"):
+        pictures = sample.progress(model, tokenizer, 10, config, order)
+        assert pictures.shape == (4, len(sample.PROGRESS), 1, 16, 16)
+        assert pictures.dtype == torch.uint8
+
+
+def test_a_generation_in_progress_ends_at_the_sample_of_its_tokens():
+    """The last picture of a row is what stage I makes of all tokens, from the noise that every picture starts from."""
+    from vistok.workbench.data.pixels import to_uint8
+
+    config = tiny()
+    torch.manual_seed(0)
+    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant")
+    settings = config.sample.model_copy(update={"order": "raster", "num_steps": 4})
+    tokens = generate(model, torch.arange(4), config, generator(config.seed), settings=settings)
+    last = tokenizer.sample(tokens, config.sampler, generator=generator(config.seed))
+    assert torch.equal(sample.progress(model, tokenizer, 10, config, "raster")[:, -1], to_uint8(last))
+
+
+def test_cached_tokens_are_in_order_whatever_the_batch_size_and_flip():
+    images = load_images("digits", image_size=16).validation
+    tokenizer = tiny_tokenizer()
+    small, large = (encode_images(tokenizer, images, batch_size=size) for size in (70, 250))
+    assert torch.equal(small, large)
+    flipped = encode_images(tokenizer, images, flip=True)
+    assert torch.equal(flipped[:5], tokenizer.encode(images.batch(range(5)).flip(-1)))
+    cache = TokenCache(torch.stack([small, flipped]), images.labels)
+    picked = cache.pick(torch.tensor([3, 3]), torch.tensor([False, True]))
+    assert torch.equal(picked, torch.stack([small[3], flipped[3]]))
+    alone = TokenCache(small[None], images.labels)
+    assert torch.equal(alone.pick(torch.tensor([3]), torch.tensor([True]))[0], small[3])
+    assert len(cache) == 500
