@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from semtok.config import Kind, SemTokConfig, load
+from semtok.config import Kind, SemTokConfig, check_kind, load
 from semtok.paths import RunPaths
 from vistok.workbench import command_line
 from vistok.workbench.command_line import RunOptions, run_command_line, run_stages
@@ -32,6 +32,7 @@ def open_stage(
 ) -> tuple[SemTokConfig, RunPaths]:
     """Resolve the configuration and open the run; ``needs`` are the stages that must have run before."""
     config = resolve(options)
+    check_kind(config, options.generator)
     paths = RunPaths(options.runs / config.name)
     command_line.open_stage(
         "semtok", options, config, paths.folder,

@@ -7,13 +7,15 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
-from vistok.workbench.config import Config
+from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, load_recipe
 from vistok.workbench.recipe_config import EvaluateConfig as FeaturesConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+
+MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
 
@@ -116,7 +118,6 @@ class RefinerConfig(Config):
     """Stage II: what the one-step network starts from, and its loss."""
 
     input: RefinerInput = "constant"
-    sample_steps: int = Field(25, ge=1)  # of stage I, with input "sample"
     reconstruction: Literal["l1", "l2"] = "l1"
     reconstruction_weight: float = Field(1.0, ge=0)
     perceptual_weight: float = Field(1.0, ge=0)
@@ -135,6 +136,14 @@ class SamplerConfig(Config):
     guidance: float = Field(1.5, ge=0)
     guidance_low: float = Field(0.145, ge=0, le=1)
     guidance_high: float = Field(0.505, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _interval_is_one(self) -> SamplerConfig:
+        if self.guidance_low > self.guidance_high:
+            raise ValueError(
+                f"guidance_low: expected at most guidance_high = {self.guidance_high}, got {self.guidance_low}"
+            )
+        return self
 
 
 Kind = Literal["masked", "far", "xar"]
@@ -202,7 +211,26 @@ class SemTokConfig(Config):
                 f"generator.num_groups: expected a divisor of tokenizer.bits = {self.tokenizer.bits}, "
                 f"got {self.generator.num_groups}"
             )
+        if self.tokenizer.bits // self.generator.num_groups > MOST_GROUP_BITS:
+            raise ValueError(
+                f"generator.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
+                f"got {self.tokenizer.bits} bits in {self.generator.num_groups}"
+            )
+        if self.generator.width % (4 * self.generator.num_heads):
+            raise ValueError(
+                f"generator.width: expected a multiple of 4 times {self.generator.num_heads} heads, "
+                f"got {self.generator.width}"
+            )
         return self
+
+
+def check_kind(config: SemTokConfig, kind: Kind) -> None:
+    """Raise :class:`ConfigError` for a kind of generator that SemTok's tokens are nothing for."""
+    if kind == "xar":
+        raise ConfigError(
+            "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents, "
+            f"and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.bits} bits are a sequence"
+        )
 
 
 def load(name: str, overrides: tuple[str, ...] = ()) -> SemTokConfig:

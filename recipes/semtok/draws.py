@@ -28,7 +28,7 @@ def draw(places: Tensor, step: int, seed: int, sizes: TokenizerConfig, losses: L
     """The draws of the images at these places of a step's global batch, each from a generator of its own."""
     times, noises, hidden = [], [], []
     for place in places.tolist():
-        own = torch.Generator().manual_seed((seed * 1_000_003 + step) * 65_537 + place)
+        own = torch.Generator().manual_seed(((seed * 1_000_003 + step) * 65_537 + place) % 2**63)
         times.append(logit_normal_times((1,), uniform_prob=losses.uniform_times, generator=own))
         noises.append(torch.randn(sizes.channels, sizes.working_size, sizes.working_size, generator=own))
         hidden.append(hidden_tokens(sizes.num_tokens, (losses.condition_dropout, losses.suffix_dropout), own))
@@ -47,7 +47,7 @@ def hidden_tokens(num_tokens: int, shares: Sequence[float], draws: torch.Generat
     if coin < everything:
         first = 0
     elif coin < everything + suffix:
-        first = int(place * num_tokens)
+        first = 1 + int(place * (num_tokens - 1))
     else:
         first = num_tokens
     return torch.arange(num_tokens) >= first

@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from semtok.config import Kind, SampleConfig, SemTokConfig
+from semtok.config import Kind, SampleConfig, SemTokConfig, check_kind
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
-from vistok.workbench.config import ConfigError
 
 Generator = FAR | MaskedAR
 
@@ -26,21 +25,17 @@ def build_generator(config: SemTokConfig, num_classes: int, kind: Kind) -> Gener
     width, depth, heads = settings.width, settings.depth, settings.num_heads
     drop, dropout = settings.label_dropout, settings.dropout
     tokens = BitTokens(sizes.bits, settings.num_groups)
+    check_kind(config, kind)
     model: Generator
     if kind == "masked":
         masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout, label_smoothing=settings.label_smoothing)
         model = MaskedAR(
             tokens, sizes.num_tokens, num_classes, width=width, depth=depth, num_heads=heads, options=masked
         )
-    elif kind == "far":
+    else:
         far = FAROptions(label_drop_prob=drop, dropout=dropout, head_depth=settings.head_depth)
         row = (1, sizes.num_tokens)
         model = FAR(tokens.unit_sizes, row, num_classes, width=width, depth=depth, num_heads=heads, options=far)
-    else:
-        raise ConfigError(
-            f"generator {kind}: expected masked or far; xAR generates cells of a grid of continuous latents, "
-            f"and SemTok's {sizes.num_tokens} tokens of {sizes.bits} bits are a sequence"
-        )
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model
 

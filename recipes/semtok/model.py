@@ -42,25 +42,33 @@ class SemTok(
     nn.Module,
     PyTorchModelHubMixin,
     library_name="vistok",
-    coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},
+    coders={
+        TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values)),
+        SamplerConfig: (lambda c: c.model_dump(mode="json"), lambda values: SamplerConfig(**values)),
+    },
 ):
     """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64 of ``bits`` bits each.
 
     Args:
         settings: Sizes.
         refiner: What the one-step refiner starts from; ``None`` has none, and images are sampled from stage I.
+        sampler: How stage I samples unless told otherwise.
         space: The latent space to work in, where ``settings.space_channels`` says so. It is not saved with the weights:
             give it again as ``SemTok.from_pretrained(folder, space=space)``.
     """
 
     def __init__(
-        self, settings: TokenizerConfig, refiner: RefinerInput | None = None, space: LatentSpace | None = None
+        self,
+        settings: TokenizerConfig,
+        refiner: RefinerInput | None = None,
+        sampler: SamplerConfig = SamplerConfig(),  # noqa: B008
+        space: LatentSpace | None = None,
     ) -> None:
         super().__init__()
         if (settings.space_channels is None) != (space is None):
             expected = "none" if settings.space_channels is None else f"one of {settings.space_channels} channels"
             raise ValueError(f"space: expected {expected} for these settings, got {'none' if space is None else 'one'}")
-        self.settings = settings
+        self.settings, self.sampler = settings, sampler
         self._space = (space,)  # in a tuple, so that its weights are not this module's
         sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.bits)
         self.encoder = Encoder(
@@ -101,30 +109,32 @@ class SemTok(
     @torch.no_grad()
     def codes(self, tokens: Tensor) -> Tensor:
         """The codes ``(B, N, L)`` of tokens, of length 1."""
+        if tokens.ndim != 2 or tokens.shape[1] != self.settings.num_tokens:
+            raise ValueError(f"tokens: expected (B, {self.settings.num_tokens}), got {tuple(tokens.shape)}")
         return self.quantizer.indices_to_codes(tokens.to(self.device))
 
     @torch.no_grad()
     def sample(
         self,
         tokens: Tensor,
-        settings: SamplerConfig = SamplerConfig(),  # noqa: B008
+        sampler: SamplerConfig | None = None,
         *,
         hidden: Tensor | None = None,
         size: tuple[int, int] | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Stage I: images of tokens, from noise in ``settings.num_steps`` steps; clamped to [-1, 1].
+        """Stage I: images of tokens, from noise in the steps of ``sampler``; clamped to [-1, 1].
 
         ``hidden (B, N)`` bool marks tokens that are not known.
         """
         noise = self._noise(len(tokens), size, generator)
-        return self.from_space(self.solve(self.codes(tokens), settings, noise, hidden)).clamp(-1, 1)
+        return self.from_space(self.solve(self.codes(tokens), noise, sampler, hidden)).clamp(-1, 1)
 
     @torch.no_grad()
     def refine(
         self,
         tokens: Tensor,
-        settings: SamplerConfig = SamplerConfig(),  # noqa: B008
+        sampler: SamplerConfig | None = None,
         *,
         hidden: Tensor | None = None,
         size: tuple[int, int] | None = None,
@@ -135,7 +145,7 @@ class SemTok(
             raise ValueError("refine: this tokenizer has no refiner; train-refiner makes one, sample() needs none")
         codes, start = self.codes(tokens), self._noise(len(tokens), size, generator)
         if self.refiner.kind == "sample":
-            start = self.solve(codes, settings, start, hidden)
+            start = self.solve(codes, start, sampler, hidden)
         return self.from_space(self.refiner(start, codes, _to(hidden, self.device))).clamp(-1, 1)
 
     def decode(
@@ -149,8 +159,11 @@ class SemTok(
         """Images through their tokens."""
         return self.decode(self.encode(images), size=(images.shape[-2], images.shape[-1]))
 
-    def solve(self, codes: Tensor, settings: SamplerConfig, noise: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def solve(
+        self, codes: Tensor, noise: Tensor, sampler: SamplerConfig | None = None, hidden: Tensor | None = None
+    ) -> Tensor:
         """Carry noise to (unclamped) values of the working space along the guided velocity of ``codes (B, N, L)``."""
+        settings = sampler or self.sampler
         hidden = _to(hidden, self.device)
         everything = torch.ones(codes.shape[:2], dtype=torch.bool, device=self.device)
         guidance = IntervalGuidance(settings.guidance, settings.guidance_low, settings.guidance_high)
@@ -176,6 +189,8 @@ class SemTok(
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)
+        if height % self.settings.stride or width % self.settings.stride:
+            raise ValueError(f"size: expected sides divisible by {self.settings.stride}, got {height}x{width}")
         stride = self.settings.space_stride
         shape = (batch, self.settings.channels, height // stride, width // stride)
         return torch.randn(shape, generator=generator).to(self.device)

@@ -35,7 +35,7 @@ def reconstruct_validation(
         columns["originals"].append(to_uint8(images))
         columns["tokens"].append(tokens)
         noise = torch.Generator().manual_seed(config.seed * 1_009 + number)
-        columns["refined"].append(to_uint8(tokenizer.refine(tokens, config.sampler, generator=noise)))
+        columns["refined"].append(to_uint8(tokenizer.refine(tokens, generator=noise)))
         for count in steps:
             sampler = config.sampler.model_copy(update={"num_steps": count})
             noise = torch.Generator().manual_seed(config.seed * 1_009 + number)
@@ -63,7 +63,7 @@ def stage_one(steps: int) -> str:
 def noise_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Tensor:
     """Stage I from several noises for the same tokens: ``(n, noise_seeds, C, H, W)``."""
     rows = [
-        tokenizer.sample(tokens, config.sampler, generator=torch.Generator().manual_seed(config.seed * 7_919 + seed))
+        tokenizer.sample(tokens, generator=torch.Generator().manual_seed(config.seed * 7_919 + seed))
         for seed in range(config.evaluate.noise_seeds)
     ]
     return torch.stack(rows, dim=1)
@@ -77,7 +77,7 @@ def prefix_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Ten
         hidden = (torch.arange(tokens.shape[1]) >= round(share * tokens.shape[1])).expand(len(tokens), -1)
         for row, decode in zip(stages, (tokenizer.sample, tokenizer.refine), strict=True):
             noise = torch.Generator().manual_seed(config.seed)
-            row.append(decode(tokens, config.sampler, hidden=hidden, generator=noise))
+            row.append(decode(tokens, hidden=hidden, generator=noise))
     return torch.stack([torch.stack(row, dim=1) for row in stages], dim=1)
 
 

@@ -29,7 +29,7 @@ def sample_images(config: SemTokConfig, paths: RunPaths, kind: Kind, space: Late
 
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
         tokens = generate(model, labels.to(tokenizer.device), config, draws)
-        return tokenizer.refine(tokens, config.sampler, generator=draws)
+        return tokenizer.refine(tokens, generator=draws)
 
     settings = config.sample
     write_samples(
@@ -52,7 +52,7 @@ def samples_by_steps(model: Generator, tokenizer: SemTok, num_classes: int, conf
         draws = torch.Generator().manual_seed(config.seed)
         settings = config.sample.model_copy(update={"num_steps": steps})
         tokens = generate(model, labels.to(tokenizer.device), config, draws, settings=settings)
-        rows.append(to_uint8(tokenizer.refine(tokens, config.sampler, generator=draws)).cpu())
+        rows.append(to_uint8(tokenizer.refine(tokens, generator=draws)).cpu())
     return {"by_steps": torch.stack(rows), "labels": labels}
 
 
@@ -72,9 +72,9 @@ def progress(model: Generator, tokenizer: SemTok, num_classes: int, config: SemT
     )
     columns = []
     for share in PROGRESS:
-        groups, mask = states[max(0, round(share * len(states)) - 1)]
+        groups, mask = next(state for state in states if (~state[1]).all(dim=-1).double().mean() >= share)
         noise = torch.Generator().manual_seed(config.seed)
-        image = tokenizer.sample(from_groups(groups, config), config.sampler, hidden=mask.any(dim=-1), generator=noise)
+        image = tokenizer.sample(from_groups(groups, config), hidden=mask.any(dim=-1), generator=noise)
         columns.append(to_uint8(image).cpu())
     return torch.stack(columns, dim=1)
 

@@ -106,7 +106,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
 def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | None) -> SemTok:
     """The tokenizer of stage I with a refiner that starts from its decoder."""
-    tokenizer = SemTok(stage_one.settings, refiner=config.refiner.input, space=space)
+    tokenizer = SemTok(stage_one.settings, config.refiner.input, config.sampler, space)
     tokenizer.encoder.load_state_dict(stage_one.encoder.state_dict())
     tokenizer.decoder.load_state_dict(stage_one.decoder.state_dict())
     tokenizer.refiner = Refiner(
@@ -125,8 +125,7 @@ def inputs(
     draws = draw(places, step, config.seed, config.tokenizer, losses).to(tokenizer.device)
     start = draws.noise
     if config.refiner.input == "sample":
-        sampler = config.sampler.model_copy(update={"num_steps": config.refiner.sample_steps})
-        start = tokenizer.solve(codes, sampler, start, draws.hidden)
+        start = tokenizer.solve(codes, start, hidden=draws.hidden)
     return start, codes, draws.hidden
 
 

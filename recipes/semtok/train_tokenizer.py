@@ -35,8 +35,9 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     targets = TargetSource(config, paths, train, accelerator) if losses.alignment_weight else None
 
     torch.manual_seed(config.seed)
-    bare = StageOne(config, SemTok(config.tokenizer, space=space), targets.dim if targets else None)
-    terms = LossTerms(losses, bare.tokenizer).to(accelerator.device)
+    tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=space)
+    bare = StageOne(config, tokenizer, targets.dim if targets else None).to(accelerator.device)
+    terms = LossTerms(losses, tokenizer).to(accelerator.device)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
     average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None
 
