@@ -67,6 +67,12 @@ class TokenizerConfig(Config):
         ):
             if width % (4 * heads):
                 raise ValueError(f"{name}: expected a multiple of 4 times {heads} heads, got {width}")
+        if self.channels * self.patch_size**2 > self.decoder_width:
+            # A velocity holds the noise of every value of a patch: through fewer channels it does not pass.
+            raise ValueError(
+                f"patch_size: expected patches of at most decoder_width = {self.decoder_width} values, "
+                f"got {self.patch_size} x {self.patch_size} x {self.channels}"
+            )
         return self
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
@@ -24,7 +25,7 @@ from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
-from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.micro_batches import MicroBatch, load_micro_batches
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
 
@@ -67,33 +68,14 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
         adversary = bare_discriminator if step.index >= losses.discriminator_start else None
-        if adversary is not None:
-            adversary.requires_grad_(False)  # here it only judges; its own step is below
-        optimizer.zero_grad(set_to_none=True)
         batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
         )  # fmt: skip
-        places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
-        fakes = []
-        for index, (batch, own) in enumerate(zip(batches, places, strict=True)):
-            with mixed_precision(accelerator.device, settings.mixed_precision):
-                given = inputs(tokenizer, batch.images, own, step.index, config)
-            with sync_on_last(accelerator, model, index, len(batches)):
-                with mixed_precision(accelerator.device, settings.mixed_precision):
-                    reconstruction = tokenizer.from_space(model(*given))
-                values = terms(batch.images, reconstruction, adversary)
-                tensors = {"images": batch.images, "reconstruction": reconstruction}
-                check_finite(values, step.index, tensors, paths.folder)
-                accelerator.backward(terms.total(values) / len(batches))
-            for name, value in values.items():
-                step.log[name] = step.log.get(name, 0.0) + value.detach() / len(batches)
-            fakes.append(reconstruction.detach())
-        if settings.clip_norm:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        optimizer.step()
+        step.log, fakes = refiner_step(
+            model, optimizer, tokenizer, terms, adversary, batches, accelerator, config, step.index, paths
+        )
         if adversary is not None:
-            adversary.requires_grad_(True)
             step.log["discriminator"] = discriminator_step(
                 discriminator, d_optimizer, [batch.images for batch in batches], fakes, d_loss, accelerator,
                 precision=settings.mixed_precision, step=step.index, folder=paths.folder,
@@ -102,6 +84,41 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     if accelerator.is_main_process:
         tokenizer.save_pretrained(paths.refined)
     accelerator.wait_for_everyone()
+
+
+def refiner_step(
+    model: Any, optimizer: Any, tokenizer: SemTok, terms: LossTerms, adversary: nn.Module | None,
+    batches: list[MicroBatch], accelerator: Accelerator, config: SemTokConfig, step: int, paths: RunPaths,
+) -> tuple[dict[str, Tensor], list[Tensor]]:  # fmt: skip
+    """One update of the refiner over all micro-batches; the discriminator takes part frozen.
+
+    Returns:
+        The terms (means over the micro-batches) and the detached reconstructions.
+    """
+    settings = config.train_refiner
+    places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
+    log: dict[str, Tensor] = {}
+    fakes = []
+    if adversary is not None:
+        adversary.requires_grad_(False)
+    optimizer.zero_grad(set_to_none=True)
+    for index, (batch, own) in enumerate(zip(batches, places, strict=True)):
+        given = inputs(tokenizer, batch.images, own, step, config)
+        with sync_on_last(accelerator, model, index, len(batches)):
+            with mixed_precision(accelerator.device, settings.mixed_precision):
+                reconstruction = tokenizer.from_space(model(*given))
+            values = terms(batch.images, reconstruction, adversary)
+            check_finite(values, step, {"images": batch.images, "reconstruction": reconstruction}, paths.folder)
+            accelerator.backward(terms.total(values) / len(batches))
+        for name, value in values.items():
+            log[name] = log.get(name, 0.0) + value.detach() / len(batches)
+        fakes.append(reconstruction.detach())
+    if settings.clip_norm:
+        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    optimizer.step()
+    if adversary is not None:
+        adversary.requires_grad_(True)
+    return log, fakes
 
 
 def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | None) -> SemTok:
