@@ -25,6 +25,7 @@ from semtok.generator import build_generator, generate
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_tokenizer import LossTerms, StageOne
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.run import environment_record
@@ -189,7 +190,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--part", choices=PARTS, action="append")
     options = parser.parse_args()
-    config = load(options.config, tuple(options.set))
+    try:
+        config = load(options.config, tuple(options.set))
+    except ConfigError as error:
+        parser.exit(2, f"semtok_speed: {error}\n")
     machine = environment_record()
     print(f"{machine['processor']}, {machine['torch_threads']} threads, torch {machine['versions']['torch']}")
     print(f"configuration {' '.join((options.config, *options.set))}, median of {options.repeats}")
