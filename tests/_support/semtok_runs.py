@@ -30,7 +30,7 @@ def tiny_tokenizer(refiner=None, space=None, model=SemTok, **changes) -> SemTok:
     """A lively untrained tokenizer of the smallest sizes; ``model`` is the class, for copies with a bug."""
     torch.manual_seed(0)
     settings = tiny().tokenizer.model_copy(update=changes)
-    return lively(model(settings, refiner=refiner, space=space)).eval()
+    return lively(model(settings, refiner, tiny().sampler, space)).eval()
 
 
 def pictures(count: int = 3, size: int = 16, channels: int = 1, seed: int = 0) -> torch.Tensor:
@@ -53,3 +53,26 @@ def mutant(name: str, old: str, new: str) -> ModuleType:
     copy.__file__ = original.__file__
     exec(compile(source.replace(old, new), original.__file__, "exec", dont_inherit=True), copy.__dict__)
     return copy
+
+
+def gradients_of_every_step(monkeypatch) -> list[list[torch.Tensor | None]]:
+    """A list that every step of Adam adds its parameters' gradients to; unlike the weights they know their scale."""
+    seen, advance = [], torch.optim.Adam.step
+
+    def watched(self, *given, **named):
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        seen.append([None if p.grad is None else p.grad.clone() for p in parameters])
+        return advance(self, *given, **named)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    return seen
+
+
+def assert_gradients_agree(whole, parts) -> None:
+    """Up to float32 rounding, on the scale of the largest gradient; and they are not all zero."""
+    scale = max(gradient.abs().max().item() for gradient in whole if gradient is not None)
+    assert scale > 0
+    for one, other in zip(whole, parts, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5 * scale)

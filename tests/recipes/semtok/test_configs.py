@@ -78,6 +78,8 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("tokenizer.bits=63", "tokenizer.bits"),
         ("generator.num_groups=4", "expected a divisor of tokenizer.bits = 6, got 4"),
         ("losses.suffix_dropout=0.95", "expected at most 1 together with condition_dropout, got 0.1 [+] 0.95"),
+        ("generator.width=20", "generator.width: expected a multiple of 4 times 2 heads, got 20"),
+        ("sampler.guidance_low=0.6", "guidance_low: expected at most guidance_high = 0.505, got 0.6"),
         ("losses.time_shift=0", "losses.time_shift"),
         ("refiner.input=zeros", "refiner.input"),
         ("train.ema_decay=1", "train.ema_decay"),
@@ -87,6 +89,12 @@ def test_settings_that_do_not_fit_are_refused_in_one_line(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         tiny(override)
     assert "\n" not in str(caught.value)
+
+
+def test_groups_of_more_bits_than_a_softmax_can_have_are_refused():
+    with pytest.raises(ConfigError, match="expected groups of at most 20 bits, got 42 bits in 2"):
+        tiny("tokenizer.bits=42")
+    assert tiny("tokenizer.bits=40").tokenizer.bits == 40
 
 
 def test_other_data_is_colour_unless_told_otherwise():

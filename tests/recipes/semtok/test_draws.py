@@ -67,6 +67,11 @@ def test_the_shift_moves_times_and_nothing_else():
     assert torch.equal(plain.hidden, shifted.hidden)
 
 
+def test_any_seed_will_do():
+    one, two = (draw(torch.arange(2), 0, seed, SIZES, LOSSES).t for seed in (2**40, 2**62 + 1))
+    assert not torch.equal(one, two)
+
+
 def test_a_latent_space_draws_noise_of_its_own_shape():
     sizes = SIZES.model_copy(update={"space_channels": 4, "space_stride": 2})
     assert draw(torch.arange(2), 0, 0, sizes, LOSSES).noise.shape == (2, 4, 8, 8)

@@ -89,8 +89,26 @@ def test_a_generation_in_progress_ends_at_the_sample_of_its_tokens():
     model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant")
     settings = config.sample.model_copy(update={"order": "raster", "num_steps": 4})
     tokens = generate(model, torch.arange(4), config, generator(config.seed), settings=settings)
-    last = tokenizer.sample(tokens, config.sampler, generator=generator(config.seed))
+    last = tokenizer.sample(tokens, generator=generator(config.seed))
     assert torch.equal(sample.progress(model, tokenizer, 10, config, "raster")[:, -1], to_uint8(last))
+
+
+@pytest.mark.parametrize("order", ["raster", "random"])
+def test_a_picture_in_progress_hides_no_more_than_it_says(order, monkeypatch):
+    """Of each picture at least the share of tokens that its column states is known, and the columns differ."""
+    config = tiny("tokenizer.num_tokens=16")
+    torch.manual_seed(0)
+    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant", num_tokens=16)
+    known = []
+    draw = tokenizer.sample
+    monkeypatch.setattr(
+        tokenizer, "sample", lambda tokens, hidden, **rest: (known.append((~hidden).double().mean().item()),
+                                                             draw(tokens, hidden=hidden, **rest))[1]
+    )  # fmt: skip
+    sample.progress(model, tokenizer, 10, config, order)
+    for share, found in zip(sample.PROGRESS, known, strict=True):
+        assert share <= found <= min(1.0, share + 0.2)
+    assert known == sorted(set(known))
 
 
 def test_cached_tokens_are_in_order_whatever_the_batch_size_and_flip():

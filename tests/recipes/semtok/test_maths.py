@@ -45,6 +45,7 @@ MUTANTS = [
     (checks.check_hidden_tokens_are_not_seen, DECODER, "where(hidden[", "where(~hidden["),
     (checks.check_hidden_tokens_are_not_seen, DECODER, "if hidden is not None", "if False"),
     (checks.check_hidden_part_is_a_suffix, DRAWS, ">= first", "< first"),
+    (checks.check_hidden_part_is_a_suffix, DRAWS, "1 + int(place * (num_tokens - 1))", "int(place * num_tokens)"),
     (checks.check_hidden_part_is_a_suffix, DRAWS, "coin < everything + suffix", "coin < suffix"),
     (checks.check_times_shift_towards_the_noise, DRAWS, "shift * t / (1 +", "t / (shift -"),
     (checks.check_refiners_first_image, REFINER, "else start - out", "else start + out"),

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _support.semtok_runs import generator, lively, pictures, tiny_tokenizer
+from _support.semtok_runs import generator, lively, pictures, tiny, tiny_tokenizer
 from semtok.config import SamplerConfig, TokenizerConfig
 from semtok.draws import Draws
 from semtok.model import SemTok
@@ -160,7 +160,7 @@ def test_more_steps_come_closer_to_the_flows_end(tokenizer, tokens):
     with torch.no_grad():
         for steps in (2, 8, 32, 96):
             settings = SamplerConfig(num_steps=steps, power=1.0, guidance=1.0)
-            ends.append(tokenizer.solve(codes, settings, noise))
+            ends.append(tokenizer.solve(codes, noise, settings))
     distances = [(end - ends[-1]).norm().item() for end in ends[:-1]]
     assert all(later < earlier for earlier, later in pairwise(distances))
 
@@ -213,7 +213,29 @@ def test_images_that_do_not_fit_are_refused(tokenizer, shape, message):
         tokenizer.encode(torch.zeros(shape))
 
 
-def test_every_public_figure_of_a_half_precision_pass_is_finite(tokenizer, tokens):
+@pytest.mark.parametrize("stage", ["sample", "refine", "decode"])
+def test_tokens_and_sizes_that_do_not_fit_are_refused(tokenizer, tokens, stage):
+    with pytest.raises(ValueError, match=r"tokens: expected \(B, 4\), got \(3, 3\)"):
+        getattr(tokenizer, stage)(tokens[:, :3])
+    with pytest.raises(ValueError, match="size: expected sides divisible by 4, got 16x18"):
+        getattr(tokenizer, stage)(tokens, size=(16, 18))
+
+
+@pytest.mark.parametrize("refiner", [None, "sample"])
+def test_the_sampler_lies_with_the_weights(refiner, tokens, tmp_path):
+    """What is not said at the call is as it was said at the start, after loading too; the call has the last word."""
+    torch.manual_seed(0)
+    model = lively(SemTok(tiny().tokenizer, refiner, SamplerConfig(num_steps=2, guidance=1.0))).eval()
+    model.save_pretrained(tmp_path)
+    loaded = SemTok.from_pretrained(tmp_path).eval()
+    assert loaded.sampler == model.sampler
+    assert len(calls_of(loaded.decoder, lambda: loaded.decode(tokens))[1]) == 2
+    assert (
+        len(calls_of(loaded.decoder, lambda: loaded.sample(tokens, FEW.model_copy(update={"guidance": 1.0})))[1]) == 4
+    )
+
+
+def test_images_of_a_half_precision_pass_are_float32_and_finite(tokenizer, tokens):
     with torch.autocast("cpu", torch.bfloat16):
         for images in (tokenizer.sample(tokens, FEW), tokenizer.refine(tokens)):
             assert images.dtype == torch.float32

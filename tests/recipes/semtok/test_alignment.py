@@ -1,0 +1,143 @@
+"""What the encoder is aligned to: computed once or at every step, the same; flipped like the image; never stale."""
+
+import json
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from _support.semtok_runs import pictures, tiny, tiny_tokenizer
+from semtok import alignment, train_tokenizer
+from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.draws import draw
+from semtok.model import SemTok
+from semtok.paths import RunPaths
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import ImageSet, load_images
+from vistok.workbench.micro_batches import load_micro_batches
+
+
+@pytest.fixture(scope="module")
+def few():
+    """Twelve digits."""
+    digits = load_images("digits", image_size=16).train
+    return ImageSet(digits.images[:12], digits.labels[:12], digits.class_names, "twelve")
+
+
+def sources(few, folder, *overrides):
+    """Targets from the cache and from the backbone."""
+    return [
+        TargetSource(tiny(f"alignment.cache={cache}", *overrides), RunPaths(folder), few, Accelerator(cpu=True))
+        for cache in ("true", "false")
+    ]
+
+
+def test_cached_targets_are_those_of_the_backbone_for_flipped_images_too(few, tmp_path):
+    cached, live = sources(few, tmp_path, "data.horizontal_flip=true", "alignment.image_size=64")
+    for step in range(3):
+        (batch,) = load_micro_batches(few, 6, step, Accelerator(cpu=True), seed=0, horizontal_flip=True)
+        assert batch.flips.any()
+        for ours, theirs in zip(cached(batch), live(batch), strict=True):
+            assert ours.shape == theirs.shape
+            assert ours.dtype == torch.float32
+            torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-3)
+    other = batch._replace(flips=~batch.flips)
+    assert (cached(other).patches - live(batch).patches).abs().max() > 0.05
+
+
+def test_the_cache_is_in_half_precision_and_has_a_record(few, tmp_path):
+    source, _ = sources(few, tmp_path)
+    stored = load_file(RunPaths(tmp_path).alignment)
+    assert {name: (value.dtype, tuple(value.shape)) for name, value in stored.items()} == {
+        "patches": (torch.float16, (1, 12, 1, 1, source.dim)),
+        "pooled": (torch.float16, (1, 12, source.dim)),
+    }
+    record = json.loads(RunPaths(tmp_path).alignment.with_suffix(".json").read_text())
+    assert (record["images"], record["backbone"], record["weights"]) == (12, "lite0", source.backbone.fingerprint())
+
+
+def test_the_cache_is_made_once(few, tmp_path, monkeypatch):
+    first, _ = sources(few, tmp_path)
+    monkeypatch.setattr(alignment, "backbone_features", lambda *_: pytest.fail("computed again"))
+    again, _ = sources(few, tmp_path)
+    assert all(torch.equal(first.cache[name], again.cache[name]) for name in first.cache)
+
+
+def test_a_stale_cache_is_refused(few, tmp_path):
+    sources(few, tmp_path)
+    with pytest.raises(ConfigError, match="made from other images or another backbone; --fresh"):
+        sources(few, tmp_path, "alignment.image_size=64")
+    fewer = ImageSet(few.images[:10], few.labels[:10], few.class_names, "ten")
+    with pytest.raises(ConfigError, match="made from other images"):
+        sources(fewer, tmp_path)
+
+
+def test_no_backbone_is_built_for_what_has_no_weight(tiny_run, monkeypatch):
+    built = []
+    construct = FeatureBackbone.__init__
+
+    def counted(self, name="lite0", **options):
+        built.append(name)
+        construct(self, name, **options)
+
+    monkeypatch.setattr(FeatureBackbone, "__init__", counted)
+    _, paths = tiny_run
+    plain = ("losses.alignment_weight=0", "train.steps=2")
+    train_tokenizer.train_tokenizer(tiny(*plain, "losses.perceptual_weight=0"), paths, resume=False)
+    assert built == []
+    train_tokenizer.train_tokenizer(tiny(*plain), paths, resume=False)
+    assert built == ["lite0"]
+    assert '"alignment"' not in paths.metrics.read_text()
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 2), (4, 4), (7, 3)])
+def test_the_heads_answer_on_any_grid(grid):
+    heads = AlignmentHeads(16, 4, 6, 8, 20)
+    patches = torch.randn(2, 4, 4, 16)
+    out = heads(patches, torch.randn(2, 4, 6), grid)
+    assert out.patches.shape == (2, *grid, 20)
+    assert out.pooled.shape == (2, 20)
+    if grid == (4, 4):
+        torch.testing.assert_close(out.patches, heads.patch_head(patches))
+
+
+def test_a_uniform_stream_stays_uniform_on_another_grid():
+    heads = AlignmentHeads(16, 4, 6, 8, 20)
+    row = torch.randn(1, 1, 1, 16)
+    out = heads(row.expand(1, 4, 4, 16), torch.randn(1, 4, 6), (2, 3))
+    torch.testing.assert_close(out.patches, heads.patch_head(row).expand(1, 2, 3, 20))
+
+
+@pytest.mark.parametrize("queries", ["features", "codes"])
+def test_alignment_reaches_the_encoder_and_both_heads_but_not_the_decoder(queries):
+    config = tiny(f"alignment.queries={queries}")
+    torch.manual_seed(0)
+    model = train_tokenizer.StageOne(config, tiny_tokenizer(), 5)
+    targets = Targets(torch.randn(3, 2, 2, 5), torch.randn(3, 5))
+    out, predicted = model(pictures(), draw(torch.arange(3), 0, 0, config.tokenizer, config.losses), targets)
+    alignment_loss(predicted, targets).backward()
+    moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    assert {name.split(".")[0] for name in moved} == {"tokenizer", "heads"}
+    assert not any(name.startswith("tokenizer.decoder") for name in moved)
+    assert {"tokenizer.encoder.queries", "tokenizer.encoder.to_bits.weight", "tokenizer.encoder.embed.weight"} <= moved
+    assert {"heads.patch_head.0.weight", "heads.query_head.0.weight"} <= moved
+    given = out.quantized if queries == "codes" else torch.nn.functional.normalize(out.features, dim=-1)
+    torch.testing.assert_close(predicted.pooled, model.heads.query_head(given.flatten(1)))
+
+
+def test_the_flow_term_trains_the_encoder_through_the_bits():
+    config = tiny("losses.perceptual_weight=0")
+    tokenizer = tiny_tokenizer()
+    draws = draw(torch.arange(3), 0, 0, config.tokenizer, config.losses)._replace(
+        hidden=torch.zeros(3, 4, dtype=torch.bool)
+    )
+    terms = train_tokenizer.LossTerms(config.losses, tokenizer)
+    terms(pictures(), draws, tokenizer(pictures(), draws))["flow"].backward()
+    for parameter in (tokenizer.encoder.queries, tokenizer.encoder.to_bits.weight, tokenizer.decoder.out.weight):
+        assert parameter.grad.abs().max() > 0
+    hidden = SemTok.zero_grad(tokenizer) or draws._replace(hidden=torch.ones(3, 4, dtype=torch.bool))
+    terms(pictures(), hidden, tokenizer(pictures(), hidden))["flow"].backward()
+    assert tokenizer.encoder.to_bits.weight.grad is None or tokenizer.encoder.to_bits.weight.grad.abs().max() == 0
+    assert tokenizer.decoder.unseen.grad.abs().max() > 0

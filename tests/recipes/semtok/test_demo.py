@@ -1,0 +1,93 @@
+"""The whole chain in one command, on the smallest settings; and what the command line says when something is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from _support.semtok_runs import TINY
+from semtok.cli import STAGES
+from semtok.paths import RunPaths
+
+
+def semtok(*arguments, timeout=280):
+    return subprocess.run(
+        [sys.executable, "-m", "semtok", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_path):
+    """From stage II on; ``--resume`` on its output is the rest of the chain."""
+    shutil.copytree(stage_two, tmp_path / "tiny")
+    done = semtok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "[1/8] train-tokenizer: done earlier" in done.stderr
+    paths = RunPaths(tmp_path / "tiny")
+    assert all(output(paths, "masked").exists() for _, output in STAGES.values())
+    page = paths.report.read_text()
+    for heading in (
+        "Reconstructions",
+        "Samples: masked AR",
+        "Generation step by step",
+        "Parts of the tokens",
+        "Noise and content",
+        "Tokens",
+        "Training",
+    ):
+        assert f"{heading}</h2>" in page
+    assert "http" not in page
+    assert 'src="data:image/png' in page
+    figures = json.loads(paths.evaluation.read_text())
+    for name in ("stage I, 1 step", "stage I, 3 steps", "refined"):
+        assert 0 < figures[name]["psnr"] < 60
+    assert 0 <= figures["samples masked"]["recognised"] <= 1
+    assert figures["bits"]["count"] == 24
+    assert 0 <= figures["probe"]["accuracy"] <= 1
+    assert figures["probe"]["most_frequent_class"] == pytest.approx(0.1)
+    assert set(figures["recognised by steps"]) == {"1", "3"}
+    assert {"deviation", "psnr_between", "psnr_to_original", "psnr_other_image"} <= set(figures["noise"])
+    again = semtok("demo", "--config", TINY, "--runs", tmp_path)
+    assert again.returncode == 0
+    assert "finished earlier" in again.stderr
+    paths.report.unlink()
+    assert "--resume continues it" in semtok("demo", "--config", TINY, "--runs", tmp_path).stderr
+    resumed = semtok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
+    assert "[7/8] evaluate: done earlier" in resumed.stderr
+    assert paths.report.read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train-refiner", "--config", TINY], "model.safetensors is missing; run semtok train-tokenizer first"),
+        (
+            ["train-tokenizer", "--set", "losses.flow=1"],
+            "unknown key losses.flow; the nearest valid name is flow_weight",
+        ),
+        (["train-tokenizer", "--config", "digit"], "one of digits, emoji64"),
+        (["encode", "--config", TINY, "--set", "tokenizer.bits=1"], "tokenizer.bits"),
+    ],
+)
+def test_a_mistake_gives_one_line_and_exit_code_2(tmp_path, arguments, message):
+    assert_one_line(semtok(*arguments, "--runs", tmp_path), message)
+
+
+@pytest.mark.parametrize("command", ["demo", "train-generator"])
+def test_xar_is_refused_in_one_line_before_anything_trains(tmp_path, command):
+    done = semtok(command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
+    assert not (tmp_path / "tiny").exists()
+    assert_one_line(done, "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents")
+
+
+def assert_one_line(done, message):
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("semtok: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,140 @@
+"""Stage I as a whole: terms, averages, precision, division of the batch among micro-batches and processes."""
+
+import math
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import semtok.train_tokenizer as stage
+from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
+from semtok.cli import train_refiner, train_tokenizer
+from vistok.workbench.config import ConfigError
+from vistok.workbench.finite import NonFiniteLossError
+from vistok.workbench.tracking import read_metrics
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def assert_equal_weights(ours, theirs, **tolerance):
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        if value.is_floating_point():
+            text = lambda message, name=name: f"{name}: {message}"  # noqa: E731
+            torch.testing.assert_close(theirs[name], value, **tolerance, msg=text)
+
+
+def test_it_logs_every_term_and_leaves_a_tokenizer(tiny_run):
+    options, paths = tiny_run
+    train_tokenizer(options)
+    lines = read_metrics(paths.metrics)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert all({"flow", "entropy", "perceptual", "alignment", "learning_rate"} <= set(line) for line in lines)
+    # The decoder starts at zero, so the first flow term is the mean square of noise minus image.
+    assert 1.2 < lines[0]["flow"] < 2.5
+    assert not any(name.startswith("refiner") for name in weights(paths.tokenizer))
+
+
+def test_micro_batches_add_up_to_the_whole_batch(tiny_run, monkeypatch):
+    """Without the entropy of the batch, which knows no parts."""
+    _, paths = tiny_run
+    seen, logs = gradients_of_every_step(monkeypatch), []
+    for accumulation in (1, 4):
+        changes = ("losses.entropy_weight=0", "train.steps=1", f"train.accumulation={accumulation}")
+        stage.train_tokenizer(tiny(*changes), paths, resume=False)
+        logs.append(read_metrics(paths.metrics)[-1])
+    whole, parts = seen
+    assert_gradients_agree(whole, parts)
+    one, four = logs
+    for name in ("flow", "perceptual", "alignment"):
+        assert four[name] == pytest.approx(one[name], rel=1e-4)
+
+
+def test_the_saved_weights_are_the_average(tiny_run, monkeypatch):
+    """With decay 1/2 over the weights after each step, the first of which starts the average."""
+    _, paths = tiny_run
+    after = []
+    advance = torch.optim.Adam.step
+
+    def watched(self, *given, **named):
+        result = advance(self, *given, **named)
+        after.append([p.detach().clone() for group in self.param_groups for p in group["params"]])
+        return result
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    stage.train_tokenizer(tiny("train.ema_decay=0.5", "train.steps=3", "train.learning_rate=0.01"), paths, resume=False)
+    assert len(after) == 3
+    expected = [0.5 * (0.5 * a + 0.5 * b) + 0.5 * c for a, b, c in zip(*after, strict=True)]
+    names = [name for name, _ in stage.SemTok(tiny().tokenizer).named_parameters()]
+    saved = weights(paths.tokenizer)
+    for name, value in zip(names, expected, strict=False):
+        torch.testing.assert_close(saved[name], value, msg=lambda text, name=name: f"{name}: {text}")
+    assert any((saved[name] - value).abs().max() > 1e-4 for name, value in zip(names, after[-1], strict=False))
+
+
+def test_half_precision_trains_and_keeps_float32_weights(tiny_run):
+    _, paths = tiny_run
+    stage.train_tokenizer(tiny("train.mixed_precision=bf16", "train.steps=3"), paths, resume=False)
+    assert all(math.isfinite(line[name]) for line in read_metrics(paths.metrics) for name in ("flow", "alignment"))
+    assert all(value.dtype == torch.float32 for value in weights(paths.tokenizer).values())
+
+
+def test_entropy_of_bits_and_codes_as_queries_train(tiny_run):
+    _, paths = tiny_run
+    changes = ("losses.entropy_of=bits", "alignment.queries=codes", "alignment.cache=false", "train.steps=2")
+    stage.train_tokenizer(tiny(*changes), paths, resume=False)
+    assert len(read_metrics(paths.metrics)) == 2
+
+
+def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
+    options, paths = tiny_run
+    monkeypatch.setattr(stage, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
+    with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
+        train_tokenizer(options)
+    assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
+
+
+def test_starting_over_on_checkpoints_needs_resume(tiny_run):
+    options, _ = tiny_run
+    options = replace(options, set=("train.steps=2",))
+    train_tokenizer(options)
+    with pytest.raises(ConfigError, match="holds checkpoints; --resume continues"):
+        train_tokenizer(options)
+
+
+@pytest.mark.parametrize("command", ["train-tokenizer", "train-refiner"])
+def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, request, tmp_path):
+    """The same terms at every step, the same weights at the end, to float32 rounding; the discriminator included."""
+    options, paths = request.getfixturevalue("tiny_run" if command == "train-tokenizer" else "trained_run")
+    changes = ("train.learning_rate=1e-4", "train_refiner.learning_rate=1e-4", "refiner.discriminator_start=1")
+    one = replace(options, set=(*changes, "train.steps=3", "train_refiner.steps=3"))
+    two = replace(one, runs=tmp_path / "two")
+    shutil.copytree(paths.folder, two.runs / "tiny")
+    {"train-tokenizer": train_tokenizer, "train-refiner": train_refiner}[command](one)
+    launch = [
+        sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--num_machines", "1",
+        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "semtok", command,
+        "--config", two.config, "--runs", str(two.runs), *(x for value in two.set for x in ("--set", value)),
+    ]  # fmt: skip
+    done = subprocess.run(launch, check=False, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    name = command.removeprefix("train-")
+    first, second = (
+        [line for line in read_metrics(folder / "metrics.jsonl") if line["stage"] == name]
+        for folder in (paths.folder, two.runs / "tiny")
+    )
+    assert len(first) == len(second) == 3
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for term in a.keys() - {"stage"}:
+            assert b[term] == pytest.approx(a[term], rel=2e-3, abs=1e-5), (term, a["step"])
+    kept = {"tokenizer": "tokenizer", "refiner": "refined"}[name]
+    assert_equal_weights(
+        weights(paths.folder / kept), weights(two.runs / "tiny" / kept), rtol=0, atol=2e-4
+    )  # fmt: skip
