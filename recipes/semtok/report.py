@@ -121,7 +121,7 @@ def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: Se
     for order in ("raster", "random"):
         rows: Tensor = stored[order]
         grid = image_grid(
-            rows.flatten(0, 1), columns=rows.shape[1], column_labels=[f"{share:.0%}" for share in PROGRESS]
+            rows.flatten(0, 1), columns=rows.shape[1], column_labels=[f"{100 * share:g}%" for share in PROGRESS]
         )
         blocks.append(
             Picture(grid, f"Generated in {order} order: stage I's picture of the tokens known so far.", pixelated=True)
@@ -139,7 +139,7 @@ def prefix_section(stored: dict[str, Tensor]) -> Section:
         for stage, label in ((0, "stage I"), (1, "stage II")):
             rows.append(torch.cat([study[index, stage], image[None]]))
             labels.append(label)
-    columns = [f"{share:.0%}" for share in PREFIX]
+    columns = [f"{100 * share:g}%" for share in PREFIX]
     grid = image_grid(
         torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"]
     )

@@ -13,7 +13,8 @@ def entropies(rank, x):
     x = x.chunk(2)[rank].clone().requires_grad_()
     book = normal(1, 6, 4).requires_grad_()
     vector = losses.VectorEntropyLoss(temperature=0.5, across_ranks=True)(x, book)
-    bits = losses.LookupFreeEntropyLoss(temperature=2.0, group_bits=3, across_ranks=True)(x)
+    options = {"temperature": 2.0, "across_ranks": True}
+    bits = sum(losses.LookupFreeEntropyLoss(group_bits=size, **options)(x) for size in (1, 3))
     (vector + bits).backward()
     return vector.detach(), bits.detach(), x.grad, book.grad
 
@@ -47,7 +48,7 @@ def test_entropies_of_two_ranks_are_those_of_the_joint_batch():
     joint = x.clone().requires_grad_()
     book = normal(1, 6, 4).requires_grad_()
     vector = losses.VectorEntropyLoss(temperature=0.5)(joint, book)
-    bits = losses.LookupFreeEntropyLoss(temperature=2.0, group_bits=3)(joint)
+    bits = sum(losses.LookupFreeEntropyLoss(temperature=2.0, group_bits=size)(joint) for size in (1, 3))
     (vector + bits).backward()
     for index, whole in enumerate((vector, bits)):
         assert abs((ranks[0][index] + ranks[1][index]) / 2 - whole) < 1e-5

@@ -133,6 +133,7 @@ MUTANTS = [
     ("bit_entropy", "F.softplus(-distance) + distance", "F.softplus(distance) + distance", entropy.bits_by_hand),
     ("bit_entropy", "temperature * v.shape[channel_dim] ** 0.5", "temperature",
      entropy.sphere_terms_are_those_of_all_corners),
+    ("bit_entropy", "plogp(ones / ones.sum(dim=0).detach())", "plogp(ones)", entropy.groups_add_up),
     ("bit_entropy", "codebook = codebook - plogp", "codebook = -plogp", entropy.groups_add_up),
 ]
 # fmt: on
