@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from _support.semtok_runs import tiny
+from _support.semtok_runs import TINY, tiny
 from semtok.cli import Options, resolve
 from semtok.config import CONFIGS, load
 from semtok.generator import build_generator
@@ -75,6 +75,7 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("tokenizer.patch_size=5", "expected a multiple of the stride 5, got 16"),
         ("tokenizer.encoder_width=20", "encoder_width: expected a multiple of 4 times 2 heads, got 20"),
         ("tokenizer.decoder_width=12", "decoder_width: expected a multiple of 4 times 2 heads, got 12"),
+        ("tokenizer.image_channels=3", "expected patches of at most decoder_width = 16 values, got 4 x 4 x 3"),
         ("tokenizer.bits=63", "tokenizer.bits"),
         ("generator.num_groups=4", "expected a divisor of tokenizer.bits = 6, got 4"),
         ("losses.suffix_dropout=0.95", "expected at most 1 together with condition_dropout, got 0.1 [+] 0.95"),
@@ -98,7 +99,7 @@ def test_groups_of_more_bits_than_a_softmax_can_have_are_refused():
 
 
 def test_other_data_is_colour_unless_told_otherwise():
-    assert resolve(Options(data="photos")).tokenizer.image_channels == 3
+    assert resolve(Options(config=TINY, data="photos", set=("tokenizer.patch_size=2",))).tokenizer.image_channels == 3
     assert resolve(Options()).tokenizer.image_channels == 1
     assert resolve(Options(data="photos", set=("tokenizer.image_channels=1",))).tokenizer.image_channels == 1
     config = resolve(Options(image_size=64, seed=3, name="mine"))

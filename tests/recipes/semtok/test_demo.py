@@ -1,15 +1,18 @@
 """The whole chain in one command, on the smallest settings; and what the command line says when something is wrong."""
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from _support.semtok_runs import TINY
-from semtok.cli import STAGES
+from semtok.cli import STAGES, Options, demo, main
 from semtok.paths import RunPaths
+from vistok.workbench.config import ConfigError
 
 
 def semtok(*arguments, timeout=280):
@@ -22,7 +25,7 @@ def semtok(*arguments, timeout=280):
     )
 
 
-def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_path):
+def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_path, caplog):
     """From stage II on; ``--resume`` on its output is the rest of the chain."""
     shutil.copytree(stage_two, tmp_path / "tiny")
     done = semtok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
@@ -52,13 +55,15 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
     assert figures["probe"]["most_frequent_class"] == pytest.approx(0.1)
     assert set(figures["recognised by steps"]) == {"1", "3"}
     assert {"deviation", "psnr_between", "psnr_to_original", "psnr_other_image"} <= set(figures["noise"])
-    again = semtok("demo", "--config", TINY, "--runs", tmp_path)
-    assert again.returncode == 0
-    assert "finished earlier" in again.stderr
-    paths.report.unlink()
-    assert "--resume continues it" in semtok("demo", "--config", TINY, "--runs", tmp_path).stderr
-    resumed = semtok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
-    assert "[7/8] evaluate: done earlier" in resumed.stderr
+    options = Options(config=TINY, runs=tmp_path)
+    with caplog.at_level(logging.INFO, logger="vistok"):
+        demo(options)
+        assert "finished earlier" in caplog.text
+        paths.report.unlink()
+        with pytest.raises(ConfigError, match="--resume continues it"):
+            demo(options)
+        demo(replace(options, resume=True))
+    assert "[7/8] evaluate: done earlier" in caplog.text
     assert paths.report.read_text() == page
 
 
@@ -74,20 +79,23 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         (["encode", "--config", TINY, "--set", "tokenizer.bits=1"], "tokenizer.bits"),
     ],
 )
-def test_a_mistake_gives_one_line_and_exit_code_2(tmp_path, arguments, message):
-    assert_one_line(semtok(*arguments, "--runs", tmp_path), message)
+def test_a_mistake_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, caplog, arguments, message):
+    monkeypatch.setattr(sys, "argv", ["semtok", *arguments, "--runs", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("semtok: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "\n" not in lines[0]
 
 
 @pytest.mark.parametrize("command", ["demo", "train-generator"])
 def test_xar_is_refused_in_one_line_before_anything_trains(tmp_path, command):
     done = semtok(command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
     assert not (tmp_path / "tiny").exists()
-    assert_one_line(done, "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents")
-
-
-def assert_one_line(done, message):
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("semtok: ")]
     assert len(lines) == 1
-    assert message in lines[0]
+    assert "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents" in lines[0]
     assert "Traceback" not in done.stderr

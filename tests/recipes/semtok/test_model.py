@@ -49,7 +49,7 @@ def test_encode_and_decode_have_the_documented_shapes(tokenizer):
 @settings(max_examples=10)
 @given(num_tokens=st.integers(1, 9), bits=st.integers(2, 62), channels=st.sampled_from([1, 3]), batch=st.integers(1, 3))
 def test_any_number_of_tokens_bits_and_channels(num_tokens, bits, channels, batch):
-    model = tiny_tokenizer("constant", num_tokens=num_tokens, bits=bits, image_channels=channels)
+    model = tiny_tokenizer("constant", num_tokens=num_tokens, bits=bits, image_channels=channels, patch_size=2)
     images = pictures(batch, channels=channels)
     tokens = model.encode(images)
     assert tokens.shape == (batch, num_tokens)

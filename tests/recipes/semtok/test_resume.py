@@ -51,7 +51,7 @@ def assert_same(paths, reference, stage, kept):
     assert of_stage(paths.folder, stage) == of_stage(reference, stage) != []
 
 
-@pytest.mark.parametrize(("where", "step"), [("step", 0), ("step", 3), ("write", 4)])
+@pytest.mark.parametrize(("where", "step"), [("step", 3), ("write", 4)])
 def test_a_killed_tokenizer_run_resumes_to_the_same_bits_and_so_does_stage_two_after_it(
     tiny_run, stage_one, stage_two, where, step
 ):
