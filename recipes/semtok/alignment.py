@@ -100,7 +100,11 @@ def backbone_features(backbone: FeatureBackbone, images: Tensor, image_size: int
 
 def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths, train: Images) -> None:
     """Features of all training images (and of the flipped ones, where they are flipped) in half precision, once."""
-    record = {**config.alignment.model_dump(mode="json"), "weights": backbone.fingerprint(), "images": len(train)}
+    record = {
+        "data": config.data.source, "images": len(train), "horizontal_flip": config.data.horizontal_flip,
+        "backbone": config.alignment.backbone, "image_size": config.alignment.image_size,
+        "weights": backbone.fingerprint(),
+    }  # fmt: skip
     record_file = paths.alignment.with_suffix(".json")
     if paths.alignment.exists():
         if json.loads(record_file.read_text(encoding="utf-8")) != record:

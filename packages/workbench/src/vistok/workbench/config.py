@@ -89,7 +89,9 @@ def _explain(model: type[Config], error: Any) -> str:
         return f"unknown key {key}; the nearest valid name is {near[0]}" if near else f"unknown key {key}"
     if error["type"] == "missing":
         return f"{key} is missing"
-    return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}, got {error['input']!r}"
+    message = f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    # What a check of a whole section found is in its message; the section itself would hide it.
+    return message if isinstance(error["input"], dict | Config) else f"{message}, got {error['input']!r}"
 
 
 def _section(model: type[Config], location: Sequence[str]) -> type[Config]:
