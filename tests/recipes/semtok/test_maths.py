@@ -63,7 +63,11 @@ def test_it_is_what_its_definition_says(check):
     check(*map(importlib.import_module, CHECKS[check]))
 
 
-@pytest.mark.parametrize(("check", "module", "old", "new"), MUTANTS, ids=lambda value: getattr(value, "__name__", str(value))[:40])
+def short(value):
+    return getattr(value, "__name__", str(value))[:40]
+
+
+@pytest.mark.parametrize(("check", "module", "old", "new"), MUTANTS, ids=short)
 def test_a_planted_bug_is_caught(check, module, old, new):
     changed = mutant(module, old, new)
     modules = [changed if name == module else importlib.import_module(name) for name in CHECKS[check]]
