@@ -1,6 +1,5 @@
 """A prepared tiny run (features cached, or stage I trained and tokens cached too), copied for each test that trains."""
 
-import logging
 import shutil
 
 import pytest
@@ -13,7 +12,6 @@ from semtok.paths import RunPaths
 @pytest.fixture(scope="session")
 def stage_one(tmp_path_factory):
     """The folder of a run after stage I and encode; never written to by a test."""
-    logging.getLogger("vistok").setLevel(logging.WARNING)
     options = Options(config=TINY, runs=tmp_path_factory.mktemp("stage_one"))
     train_tokenizer(options)
     encode(options)
