@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import NamedTuple
 
 import torch
@@ -21,8 +20,6 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.micro_batches import MicroBatch
 from vistok.workbench.run import write_atomically
-
-logger = logging.getLogger(__name__)
 
 
 class Targets(NamedTuple):

@@ -80,8 +80,7 @@ def bit_figures(tokens: Tensor, bits: int) -> dict[str, Any]:
     A bit is alive when it takes both values. ``entropy`` is the mean over all bits, in bits: 1 says that each is a fair
     coin.
     """
-    ones = (tokens[..., None] >> torch.arange(bits)) & 1  # (M, N, L)
-    share = ones.double().mean(dim=0)
+    share = to_bits(tokens, bits).double().mean(dim=0)
     entropy = (torch.special.entr(share) + torch.special.entr(1 - share)) / torch.tensor(2.0).log()
     return {
         "count": share.numel(),
@@ -102,9 +101,14 @@ def probe_figures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConf
     return {"accuracy": accuracy, "most_frequent_class": chance}
 
 
+def to_bits(tokens: Tensor, bits: int) -> Tensor:
+    """Tokens ``(M, N)`` as their bits ``(M, N, L)``, 0 or 1."""
+    return (tokens[..., None] >> torch.arange(bits)) & 1
+
+
 def to_signs(tokens: Tensor, bits: int) -> Tensor:
-    """Tokens ``(M, N)`` as their bits ``(M, N L)``, -1 or 1."""
-    return (((tokens[..., None] >> torch.arange(bits)) & 1) * 2 - 1).float().flatten(1)
+    """Tokens ``(M, N)`` as the signs of all their bits ``(M, N L)``, -1 or 1."""
+    return (to_bits(tokens, bits) * 2 - 1).float().flatten(1)
 
 
 def figures_by_steps(paths: RunPaths, train: Images, config: SemTokConfig) -> dict[str, float]:

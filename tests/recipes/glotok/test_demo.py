@@ -1,24 +1,16 @@
 """The whole chain in one command, on the smallest settings; and what the command line says when something is wrong."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
 from _support.glotok_runs import TINY
+from _support.recipe_processes import run_command
 from glotok.cli import STAGES
 from glotok.paths import RunPaths
 
-
-def glotok(*arguments, timeout=240):
-    return subprocess.run(
-        [sys.executable, "-m", "glotok", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+glotok = partial(run_command, "glotok", timeout=240)
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):

@@ -3,26 +3,19 @@
 import json
 import logging
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
 from semtok.cli import STAGES, Options, demo, main
 from semtok.paths import RunPaths
 from vistok.workbench.config import ConfigError
 
-
-def semtok(*arguments, timeout=280):
-    return subprocess.run(
-        [sys.executable, "-m", "semtok", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+semtok = partial(run_command, "semtok", timeout=280)
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_path, caplog):

@@ -1,49 +1,14 @@
 """Killed and resumed equals uninterrupted, to the bit, in every stage; the same seed twice gives the same metrics."""
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
+from _support.recipe_processes import killed, of_stage
 from _support.semtok_runs import TINY
 from semtok.cli import Options, train_generator, train_refiner, train_tokenizer
 from semtok.paths import RunPaths
-
-# Runs a stage in a process of its own and kills it (SIGKILL) at a step: in the middle of the step, or when half of the
-# checkpoint after it is written.
-KILLED = """
-import os, signal, sys, pathlib
-from semtok import cli, train_refiner, train_tokenizer
-from vistok.workbench import checkpoint, generator_training
-config, runs, where, step = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-stage = {{"tokenizer": train_tokenizer, "refiner": train_refiner, "generator": generator_training}}["{stage}"]
-check = stage.check_finite
-def in_step(terms, at, batch, folder):
-    if at == step: die()
-    check(terms, at, batch, folder)
-def half_written(state, file):
-    if checkpoint.step_of(pathlib.Path(file.name.replace(".partial", "").replace(".step", "step"))) == step:
-        file.write(b"PK half of a checkpoint"); file.flush(); die()
-    save(state, file)
-save = checkpoint.torch.save
-if where == "step": stage.check_finite = in_step
-else: checkpoint.torch.save = half_written
-cli.train_{stage}(cli.Options(config=config, runs=runs))
-"""
-
-
-def killed(stage, options, where, step):
-    command = [sys.executable, "-c", KILLED.format(stage=stage), options.config, str(options.runs), where, str(step)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == -9, done.stderr
-
-
-def of_stage(folder, stage):
-    return [line for line in (folder / "metrics.jsonl").read_text().splitlines() if f'"stage": "{stage}"' in line]
 
 
 def assert_same(paths, reference, stage, kept):
@@ -56,7 +21,7 @@ def test_a_killed_tokenizer_run_resumes_to_the_same_bits_and_so_does_stage_two_a
     tiny_run, stage_one, stage_two, where, step
 ):
     options, paths = tiny_run
-    killed("tokenizer", options, where, step)
+    killed("semtok", "tokenizer", options, where, step)
     train_tokenizer(replace(options, resume=True))
     assert_same(paths, stage_one, "tokenizer", "tokenizer/model.safetensors")
     if (where, step) == ("step", 3):
@@ -68,7 +33,7 @@ def test_a_killed_tokenizer_run_resumes_to_the_same_bits_and_so_does_stage_two_a
 def test_a_killed_refiner_run_resumes_to_the_same_bits(trained_run, stage_two, where, step):
     """Step 5 has the discriminator, and its state, behind it."""
     options, paths = trained_run
-    killed("refiner", options, where, step)
+    killed("semtok", "refiner", options, where, step)
     train_refiner(replace(options, resume=True))
     assert_same(paths, stage_two, "refiner", "refined/model.safetensors")
 
@@ -79,7 +44,7 @@ def test_a_killed_generator_run_resumes_to_the_same_bits(trained_run, tmp_path, 
     reference = Options(config=TINY, runs=tmp_path / "reference")
     shutil.copytree(paths.folder, reference.runs / "tiny")
     train_generator(reference)
-    killed("generator", options, where, step)
+    killed("semtok", "generator", options, where, step)
     train_generator(replace(options, resume=True))
     assert_same(paths, reference.runs / "tiny", "masked", "generator-masked.safetensors")
 
