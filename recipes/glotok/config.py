@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -163,6 +164,6 @@ class GloTokConfig(Config):
         return self
 
 
-def load(name: str, overrides: tuple[str, ...] = ()) -> GloTokConfig:
-    """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
-    return recipe_config.load_recipe(GloTokConfig, CONFIGS, name, overrides)
+def load(name: str, overrides: Sequence[str] = (), *, values: Mapping[str, Any] | None = None) -> GloTokConfig:
+    """Read a shipped configuration or a file; the rest as in :func:`vistok.workbench.config.load_config`."""
+    return recipe_config.load_recipe(GloTokConfig, CONFIGS, name, overrides, values=values)

@@ -24,7 +24,7 @@ class Options(RunOptions):
 
 def resolve(options: Options) -> SemTokConfig:
     """The configuration that the options ask for."""
-    return load(options.config, options.overrides())
+    return load(options.config, options.set, values=options.overrides())
 
 
 def open_stage(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -239,6 +240,6 @@ def check_kind(config: SemTokConfig, kind: Kind) -> None:
         )
 
 
-def load(name: str, overrides: tuple[str, ...] = ()) -> SemTokConfig:
-    """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
-    return load_recipe(SemTokConfig, CONFIGS, name, overrides)
+def load(name: str, overrides: Sequence[str] = (), *, values: Mapping[str, Any] | None = None) -> SemTokConfig:
+    """Read a shipped configuration or a file; the rest as in :func:`vistok.workbench.config.load_config`."""
+    return load_recipe(SemTokConfig, CONFIGS, name, overrides, values=values)

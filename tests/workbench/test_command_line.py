@@ -9,7 +9,8 @@ import pytest
 import tyro
 
 from vistok.workbench.command_line import RunOptions, open_stage, run_command_line, run_stages
-from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.config import Config, ConfigError, load_config, save_config
+from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.training import Interrupted
 
 
@@ -36,14 +37,42 @@ def toy_stages(folder, calls):
     return {name: (stage(name), folder / name) for name in ("train", "report")}
 
 
-def test_options_become_overrides_without_those_that_were_not_given():
-    assert RunOptions().overrides() == ()
+def test_options_become_values_without_those_that_were_not_given():
+    assert RunOptions().overrides() == {}
     options = RunOptions(name="mine", seed=0, data="photos", image_size=64, set=("steps=3",))
-    assert options.overrides() == (
-        "name=mine", "seed=0", "data.source=photos", "tokenizer.image_channels=3",
-        "data.image_size=64", "tokenizer.image_size=64", "steps=3",
-    )  # fmt: skip
-    assert RunOptions(data="digits").overrides() == ("data.source=digits",)
+    assert options.overrides() == {
+        "name": "mine", "seed": 0, "data.source": "photos", "tokenizer.image_channels": 3,
+        "data.image_size": 64, "tokenizer.image_size": 64,
+    }  # fmt: skip
+    assert RunOptions(data="digits").overrides() == {"data.source": "digits"}
+
+
+class Named(Config):
+    name: str = "unnamed"
+    seed: int = 0
+    data: DataConfig = DataConfig()
+
+
+AWKWARD = ["p #1", "2024", "yes", "~", "1e5", "null", "[a]", "{a: b}", "2024-01-01", "a: b", "'", "&x", "!x", " p "]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_an_option_by_name_is_what_was_typed(text, tmp_path):
+    """And stays that through the run's own configuration file."""
+    (tmp_path / "c.yaml").write_text("name: shipped\n")
+    options = tyro.cli(Options, args=["--data", text, "--name", text, "--seed", "7"])
+    values = {key: value for key, value in options.overrides().items() if not key.startswith("tokenizer.")}
+    config = load_config(Named, tmp_path / "c.yaml", values=values)
+    assert (config.data.source, config.name, config.seed) == (text, text, 7)
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(Named, tmp_path / "saved.yaml") == config
+
+
+def test_set_has_the_last_word_and_is_yaml(tmp_path):
+    (tmp_path / "c.yaml").write_text("seed: 1\n")
+    options = Options(name="mine", seed=2, set=("name=other", "data={image_size: 64}"))
+    config = load_config(Named, tmp_path / "c.yaml", options.set, values=options.overrides())
+    assert config == Named(name="other", seed=2, data=DataConfig(image_size=64))
 
 
 def test_a_recipes_options_are_parsed_after_the_shared_ones():

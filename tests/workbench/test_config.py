@@ -59,6 +59,17 @@ def test_overrides_win_and_later_ones_win_over_earlier_ones(tmp_path):
     assert (config.train.steps, config.name, config.train.betas) == (7, "other", (0.5, 0.6))
 
 
+def test_values_come_before_overrides_and_are_taken_as_they_are(tmp_path):
+    path = write(tmp_path, "train: {steps: 5}")
+    config = load_config(Outer, path, ("train.steps=7",), values={"name": "yes", "train.steps": 6, "extra.steps": 8})
+    assert config == Outer(name="yes", train=Inner(steps=7), extra=Inner(steps=8))
+
+
+def test_a_section_that_two_keys_share_is_set_for_one(tmp_path):
+    config = load_config(Outer, write(tmp_path, "train: &t {steps: 5}\nextra: *t"), ("train.steps=6",))
+    assert (config.train.steps, config.extra.steps) == (6, 5)
+
+
 @pytest.mark.parametrize("override", ["train.steps", "=3", "name.x=1"])
 def test_a_malformed_override_is_named(tmp_path, override):
     with pytest.raises(ConfigError, match=f"override '{override}'"):

@@ -50,14 +50,15 @@ class RunOptions:
     fresh: bool = False
     """Remove the run's folder first."""
 
-    def overrides(self) -> tuple[str, ...]:
-        """What the options change in a recipe's configuration, for :func:`load_config`; ``set`` has the last word.
+    def overrides(self) -> dict[str, Any]:
+        """What the options by name change in a recipe's configuration: dotted keys and plain values.
 
-        Data other than the embedded digits are in colour.
+        They are the ``values`` of :func:`vistok.workbench.config.load_config`, and ``set`` its ``overrides``, which
+        have the last word. Data other than the embedded digits are in colour.
 
         Example:
-            >>> RunOptions(name="mine", image_size=64, set=("train.steps=9",)).overrides()
-            ('name=mine', 'data.image_size=64', 'tokenizer.image_size=64', 'train.steps=9')
+            >>> RunOptions(name="2024", image_size=64, set=("train.steps=9",)).overrides()
+            {'name': '2024', 'data.image_size': 64, 'tokenizer.image_size': 64}
         """
         named = {
             "name": self.name,
@@ -67,7 +68,7 @@ class RunOptions:
             "data.image_size": self.image_size,
             "tokenizer.image_size": self.image_size,
         }
-        return (*(f"{key}={value}" for key, value in named.items() if value is not None), *self.set)
+        return {key: value for key, value in named.items() if value is not None}
 
 
 def open_stage(

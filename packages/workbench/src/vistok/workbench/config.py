@@ -24,13 +24,20 @@ class Config(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def load_config(model: type[ConfigT], path: str | Path, overrides: Sequence[str] = ()) -> ConfigT:
-    """Read a YAML file, apply overrides, validate.
+def load_config(
+    model: type[ConfigT],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+) -> ConfigT:
+    """Read a YAML file, set values, apply overrides, validate.
 
     Args:
         model: The configuration class to build.
         path: A YAML file holding a mapping. Numbers may be written as YAML 1.1 strings, as in ``1e-4``.
         overrides: ``dotted.key=value`` strings, later ones win; the value is read as YAML.
+        values: Dotted keys with what they are set to before the overrides, taken as it is: a string stays a string.
 
     Returns:
         The validated configuration.
@@ -40,16 +47,18 @@ def load_config(model: type[ConfigT], path: str | Path, overrides: Sequence[str]
             has the wrong type or range.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(tree).__name__}")
+    for key, value in (values or {}).items():
+        _set(tree, key, value, source=key)
     for override in overrides:
-        _apply_override(values, override)
-    return parse_config(model, values, source=str(path))
+        _apply_override(tree, override)
+    return parse_config(model, tree, source=str(path))
 
 
 def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str) -> ConfigT:
@@ -67,17 +76,23 @@ def save_config(config: Config, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
+def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"override {override!r}: expected key=value, as in train.steps=100")
-    *parents, last = key.strip().split(".")
-    node: Any = values
+    _set(tree, key.strip(), yaml.safe_load(text), source=f"override {override!r}")
+
+
+def _set(tree: dict[str, Any], key: str, value: Any, *, source: str) -> None:
+    """Set a dotted key. Sections on the way are copied: two keys of a file may share one (``a: &x {}``, ``b: *x``)."""
+    *parents, last = key.split(".")
     for parent in parents:
-        node = node.setdefault(parent, {}) if isinstance(node, dict) else node
-        if not isinstance(node, dict):
-            raise ConfigError(f"override {override!r}: {parent} is a value, not a section")
-    node[last] = yaml.safe_load(text)
+        section = tree.get(parent, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"{source}: {parent} is a value, not a section")
+        tree[parent] = dict(section)
+        tree = tree[parent]
+    tree[last] = value
 
 
 def _explain(model: type[Config], error: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -54,6 +55,13 @@ def find_config(name: str, folder: Path) -> Path:
     return folder / f"{name}.yaml"
 
 
-def load_recipe(model: type[ConfigT], folder: Path, name: str, overrides: tuple[str, ...] = ()) -> ConfigT:
-    """Read a shipped configuration or a file; errors as in :func:`vistok.workbench.config.load_config`."""
-    return load_config(model, find_config(name, folder), overrides)
+def load_recipe(
+    model: type[ConfigT],
+    folder: Path,
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+) -> ConfigT:
+    """Read a shipped configuration or a file; the rest as in :func:`vistok.workbench.config.load_config`."""
+    return load_config(model, find_config(name, folder), overrides, values=values)
