@@ -13,7 +13,7 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.data import Images
-from vistok.workbench.run import write_atomically
+from vistok.workbench.files import write_atomically
 from vistok.workbench.training import best_device
 
 

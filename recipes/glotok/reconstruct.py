@@ -11,7 +11,7 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.run import write_atomically
+from vistok.workbench.files import write_atomically
 from vistok.workbench.training import best_device
 
 RETENTION = (0.25, 0.5, 0.75, 1.0)

@@ -23,8 +23,8 @@ from vistok.losses import relation_histogram
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.files import write_atomically
 from vistok.workbench.metrics import cosine_moments, welch_bound
-from vistok.workbench.run import write_atomically
 from vistok.workbench.training import best_device
 
 logger = logging.getLogger(__name__)

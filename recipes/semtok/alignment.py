@@ -18,8 +18,8 @@ from vistok.losses import patch_alignment_loss
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.files import write_atomically
 from vistok.workbench.micro_batches import MicroBatch
-from vistok.workbench.run import write_atomically
 
 
 class Targets(NamedTuple):

@@ -13,7 +13,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.data import Images
-from vistok.workbench.run import write_atomically
+from vistok.workbench.files import write_atomically
 from vistok.workbench.training import best_device
 
 

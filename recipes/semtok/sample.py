@@ -12,8 +12,8 @@ from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.generators import MaskedAR
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.files import write_atomically
 from vistok.workbench.generator_training import generator_record
-from vistok.workbench.run import write_atomically
 from vistok.workbench.sampling import write_samples
 from vistok.workbench.training import best_device
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run import open_run, write_atomically
+from vistok.workbench.run import open_run
 
 
 class Settings(Config):
@@ -49,17 +49,3 @@ def test_fresh_removes_only_runs(tmp_path):
     with pytest.raises(ConfigError, match="not a run"):
         open_run(tmp_path, "photos", Settings(), resume=False, fresh=True)
     assert (tmp_path / "photos").exists()
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "figures.json"
-    write_atomically(path, "old")
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("vistok.workbench.run.os.replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]

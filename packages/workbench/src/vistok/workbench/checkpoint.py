@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from vistok.workbench.files import NoSpaceError, written_aside
 
 logger = logging.getLogger(__name__)
 
@@ -41,17 +43,12 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
     for stale in folder.glob(".step-*.partial"):
         stale.unlink(missing_ok=True)
     path = checkpoint_path(folder, step)
-    partial = folder / f".{path.name}.partial"
     try:
-        with partial.open("wb") as file:
+        with written_aside(path, size=_size(state)) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _flush_folder(folder)
+    except NoSpaceError as error:
+        raise CheckpointError(f"{error}; earlier checkpoints are intact") from error
     except (OSError, RuntimeError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise CheckpointError(f"{path}: could not be written ({error}); earlier checkpoints are intact") from error
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink(missing_ok=True)
@@ -91,12 +88,9 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable (where the platform lets a folder be opened)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _size(state: Any) -> int:
+    """How many bytes the tensors of a state take, at the least."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(_size(part) for part in parts)

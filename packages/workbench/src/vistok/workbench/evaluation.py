@@ -13,10 +13,10 @@ from torch import Tensor
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import from_uint8
+from vistok.workbench.files import write_atomically
 from vistok.workbench.metrics import frechet_distance, perceptual_distance, pooled_features, psnr, ssim
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.recognition import Recognizer, fit_recognizer
-from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
 
 logger = logging.getLogger(__name__)

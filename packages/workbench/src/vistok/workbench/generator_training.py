@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.files import write_atomically
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.paths import RunPaths
-from vistok.workbench.run import write_atomically
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 

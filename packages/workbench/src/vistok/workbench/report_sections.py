@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.workbench.files import write_atomically
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.pictures import image_grid, pair_grid
 from vistok.workbench.plots import plot_curves
 from vistok.workbench.report import Picture, Section, Table, Text, render_report
-from vistok.workbench.run import write_atomically
 
 _PAIRS = 24
 _SAMPLE_ROWS = 8

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from vistok.workbench.config import Config, ConfigError, load_config, save_config
+from vistok.workbench.files import write_atomically as write_atomically
 
 _RECORDED = (
     *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-workbench", "vistok-recipes"),
@@ -92,18 +93,3 @@ def _processor() -> str:
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
-
-
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a whole file or leave the old one: no reader ever sees half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    payload = data.encode() if isinstance(data, str) else data
-    try:
-        with partial.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

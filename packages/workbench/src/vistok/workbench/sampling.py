@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.run import write_atomically
+from vistok.workbench.files import write_atomically
 
 
 def write_samples(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.run import write_atomically
+from vistok.workbench.files import write_atomically
 
 
 class MetricsLog:

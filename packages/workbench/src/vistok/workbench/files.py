@@ -1,0 +1,104 @@
+"""Files that a crash, a kill or a full disk cannot spoil: written aside, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # some network file systems
+
+
+class NoSpaceError(OSError):
+    """A file did not fit; the message names it, the device and the space needed. What was there before is kept."""
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a whole file or leave the old one: no reader ever sees half of it.
+
+    Raises:
+        NoSpaceError: The device is full; the old file, if there was one, is untouched.
+    """
+    payload = data.encode() if isinstance(data, str) else data
+    with written_aside(path, size=len(payload)) as file:
+        file.write(payload)
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, *, size: int | None = None) -> Iterator[IO[bytes]]:
+    """Open a file beside ``path``, and put it in its place once the block has ended well.
+
+    It is flushed to the disk before it is renamed, and the folder after that; its mode is the ordinary one under the
+    process's umask. A block that raises leaves nothing behind.
+
+    Args:
+        path: The file; folders are made.
+        size: How many bytes will be written, where known, for the error of a full disk.
+
+    Raises:
+        NoSpaceError: The device, a quota or a limit has no room for the file.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _FULL or isinstance(error, NoSpaceError):
+            raise
+        raise no_space(path, size, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def no_space(path: Path, size: int | None, error: OSError) -> NoSpaceError:
+    """The error of a file of ``size`` bytes that did not fit, in one line."""
+    needed = "more" if size is None else f"{size:,} bytes"
+    kept = "; the file that was there is untouched" if path.exists() else ""
+    if error.errno == errno.EFBIG:
+        text = f"{path}: larger than a file may be here, needed {needed}{kept}"
+    else:
+        folder = next(place for place in (path.parent, *path.parent.parents, Path()) if place.exists())
+        free = shutil.disk_usage(folder).free
+        text = f"{path}: no space left on {_device(folder)}, needed {needed}, {free:,} bytes are free{kept}"
+    return NoSpaceError(error.errno, text)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename itself durable, where the platform lets a folder be flushed."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _device(folder: Path) -> str:
+    """The mounted device that a folder lies on, with where it is mounted."""
+    place = folder.resolve()
+    while not os.path.ismount(place) and place != place.parent:
+        place = place.parent
+    with contextlib.suppress(OSError):
+        for line in reversed(Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines()):
+            device, mounted, *_ = line.split()
+            if mounted == str(place):
+                return f"{device} ({place})"
+    return str(place)

@@ -1,0 +1,82 @@
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from vistok.workbench.files import NoSpaceError, write_atomically, written_aside
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "figures.json"
+    write_atomically(path, "old")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vistok.workbench.files.os.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_written_file_has_the_mode_that_the_umask_allows(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "a" / "figures.json", "{}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "figures.json").stat().st_mode & 0o777 == mode
+
+
+def test_a_full_disk_names_the_device_and_the_size_and_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "figures.json"
+    write_atomically(path, "old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vistok.workbench.files.os.fsync", full)
+    with pytest.raises(NoSpaceError) as caught:
+        write_atomically(path, "x" * 12_345)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: no space left on /")
+    assert "needed 12,345 bytes" in message
+    assert message.endswith("the file that was there is untouched")
+    assert "\n" not in message
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_a_file_over_the_limit_of_the_process_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "large.bin"
+    path.write_bytes(b"old")
+    code = f"""
+import pathlib
+from vistok.workbench.files import NoSpaceError, write_atomically
+try:
+    write_atomically(pathlib.Path({str(path)!r}), bytes(100_000))
+except NoSpaceError as error:
+    print(error)
+"""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # noqa: E731
+    done = subprocess.run([sys.executable, "-c", code], preexec_fn=limit, capture_output=True, text=True, check=True)
+    expected = f"{path}: larger than a file may be here, needed 100,000 bytes; the file that was there is untouched"
+    assert done.stdout.strip() == expected
+    assert path.read_bytes() == b"old"
+
+
+def test_other_errors_of_a_block_pass_and_leave_nothing(tmp_path):
+    def write() -> None:
+        with written_aside(tmp_path / "x") as file:
+            file.write(b"half")
+            raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(PermissionError):
+        write()
+    assert list(tmp_path.iterdir()) == []
