@@ -11,8 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 from tqdm import tqdm
@@ -25,7 +23,9 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.files import write_atomically
 from vistok.workbench.metrics import cosine_moments, welch_bound
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
+from vistok.workbench.weights import WeightsError, read_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,10 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
     """Compute the teacher's token set and histogram and save them with a record of how they were made."""
     count = config.tokenizer.semantic_codebook_size
     if config.teacher.source == "checkpoint":
-        centres = read_token_set(Path(str(config.teacher.checkpoint)), str(config.teacher.key))
+        try:
+            centres = read_token_set(Path(str(config.teacher.checkpoint)), str(config.teacher.key))
+        except WeightsError as error:
+            raise ConfigError(f"teacher.checkpoint and teacher.key: {error}") from error
     else:
         train, _ = config.data.load()
         centres = cluster_features(train, config.teacher, count, config.seed)
@@ -58,13 +61,13 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
             rms, floor, count, config.tokenizer.code_dim,
         )  # fmt: skip
     histogram = teacher_histogram(centres, config.losses)
-    save_file({"centres": centres.contiguous(), "histogram": histogram}, paths.teacher)
     write_atomically(paths.teacher.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    save_tensors(paths.teacher, {"centres": centres, "histogram": histogram})
 
 
 def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
     """The teacher's histogram ``(bins,)`` under the bins, width and normalisation of ``losses``."""
-    saved = load_file(paths.teacher)
+    saved = load_tensors(paths.teacher, "centres", "histogram")
     histogram = saved["histogram"]
     return histogram if histogram.shape[0] == losses.histogram_bins else teacher_histogram(saved["centres"], losses)
 
@@ -102,23 +105,9 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
 
 
 def read_token_set(path: Path, key: str) -> Tensor:
-    """A 2-D tensor of a ``.safetensors`` or ``.pt`` file by its key, such as a pretrained semantic codebook."""
-    if not path.is_file():
-        raise ConfigError(f"teacher.checkpoint: no file {path}")
-    if path.suffix == ".safetensors":
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            tensor = file.get_tensor(key) if key in names else None
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        names = list(state)
-        tensor = state.get(key)
-    if tensor is None:
-        raise ConfigError(
-            f"teacher.key: {path.name} has no {key!r}; it has {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
-        )
-    if not isinstance(tensor, Tensor) or tensor.ndim != 2:
-        raise ConfigError(
-            f"teacher.key: expected {key!r} to be a 2-D tensor, got {getattr(tensor, 'shape', type(tensor).__name__)}"
-        )
+    """A 2-D tensor of a checkpoint by its (dotted) key, such as a pretrained semantic codebook, in float32."""
+    tensor = read_tensor(path, key)
+    if tensor.ndim != 2 or not tensor.is_floating_point():
+        got = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise WeightsError(f"{path}: expected {key} to be a 2-D tensor of floating point, got {got}")
     return tensor.float()

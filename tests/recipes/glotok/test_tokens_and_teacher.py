@@ -1,5 +1,6 @@
 """Cached tokens scale and flip exactly; the teacher's token set comes from features or from a checkpoint's key."""
 
+import argparse
 import logging
 import math
 
@@ -20,6 +21,7 @@ from glotok.teacher import load_teacher, make_teacher, read_token_set
 from vistok.losses import relation_histogram
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
+from vistok.workbench.weights import WeightsError
 
 
 def cache(seed, flips=1, count=5, grid=3, sizes=(7, 11)):
@@ -88,9 +90,9 @@ def test_a_pretrained_codebook_serves_as_teacher(tmp_path, suffix):
         {"quantize.embedding": codebook, "bias": torch.zeros(3)}, path
     )
     assert torch.equal(read_token_set(path, "quantize.embedding"), codebook)
-    with pytest.raises(ConfigError, match="has no 'embedding'; it has "):
+    with pytest.raises(WeightsError, match=r"codebook\.\w+: no 'embedding'; it has quantize\.embedding"):
         read_token_set(path, "embedding")
-    with pytest.raises(ConfigError, match="expected 'bias' to be a 2-D tensor"):
+    with pytest.raises(WeightsError, match=r"codebook\.\w+: expected bias to be a 2-D tensor"):
         read_token_set(path, "bias")
     settings = (f"teacher.checkpoint={path}", "teacher.source=checkpoint", "teacher.key=quantize.embedding")
     config = resolve(Options(set=settings))
@@ -102,8 +104,20 @@ def test_a_pretrained_codebook_serves_as_teacher(tmp_path, suffix):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"no file .*nowhere\.pt"):
-        read_token_set(tmp_path / "nowhere.pt", "x")
+    missing = tmp_path / "nowhere.pt"
+    settings = (f"teacher.checkpoint={missing}", "teacher.source=checkpoint", "teacher.key=x")
+    with pytest.raises(ConfigError, match=r"teacher\.checkpoint and teacher\.key: .*nowhere\.pt: no such file"):
+        make_teacher(resolve(Options(set=settings)), RunPaths(tmp_path))
+
+
+def test_the_file_of_a_training_script_serves_as_teacher_as_it_is(tmp_path):
+    """LlamaGen's and FQGAN's files: weights one level down, beside the script's arguments and the optimizer's state."""
+    codebook = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
+    state = {"quantize_sem.embedding.weight": codebook}
+    args = argparse.Namespace(lr=1e-4, image_size=256, betas=[0.9, 0.95])
+    torch.save({"model": state, "optimizer": {"state": {}}, "steps": 3, "args": args}, tmp_path / "theirs.pt")
+    for key in ("model.quantize_sem.embedding.weight", "quantize_sem.embedding.weight"):
+        assert torch.equal(read_token_set(tmp_path / "theirs.pt", key), codebook)
 
 
 def test_an_unreachable_teacher_is_warned_about(tmp_path, caplog):

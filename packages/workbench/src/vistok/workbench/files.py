@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # some network file systems
+
+
+class DamagedFileError(ValueError):
+    """A file is cut off, changed or not what it should be; the message begins with its path."""
 
 
 class NoSpaceError(OSError):
@@ -30,6 +35,25 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     payload = data.encode() if isinstance(data, str) else data
     with written_aside(path, size=len(payload)) as file:
         file.write(payload)
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has at least the given keys.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DamagedFileError: It is no JSON, no object, or lacks a key; the message names the file.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path}: damaged or no JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise DamagedFileError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    missing = [key for key in keys if key not in values]
+    if missing:
+        raise DamagedFileError(f"{path}: has no {', '.join(missing)}")
+    return values
 
 
 @contextlib.contextmanager

@@ -1,0 +1,123 @@
+"""Tensors in safetensors files that carry a checksum: damage is told, never loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vistok.workbench.files import DamagedFileError, written_aside
+
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+# The digest covers the whole file with zeros in the digest's own place, which is always the same one.
+_BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
+_DIGEST_AT = 8 + len(_BEFORE_DIGEST)
+_ZEROS = b"0" * 64
+_CHUNK = 1 << 20
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors of any layout and device as safetensors, atomically, with a checksum in the file's metadata.
+
+    Args:
+        path: The file.
+        tensors: What it holds.
+        metadata: Further entries of the file's metadata.
+
+    Raises:
+        TypeError: Something is not a dense tensor of a dtype that files can hold.
+        NoSpaceError: The device is full; the file that was there is untouched.
+    """
+    order = sorted(tensors, key=lambda name: (-_itemsize(name, tensors[name]), name))
+    header, end = _header(order, tensors, metadata or {})
+    with written_aside(path, size=len(header) + end) as file:
+        digest = hashlib.sha256(header)
+        file.write(header)
+        for name in order:
+            data = tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            file.write(data)
+            digest.update(data)
+        file.seek(_DIGEST_AT)
+        file.write(digest.hexdigest().encode())
+
+
+def load_tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """Read what :func:`save_tensors` or anybody else wrote; a checksum is checked where the file carries one.
+
+    Args:
+        path: The file.
+        names: The entries to read; all of them if none is named.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DamagedFileError: The file is cut off or changed, or lacks one of ``names``; the message names the file.
+    """
+    _verify(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            held = list(file.keys())
+            missing = [name for name in names if name not in held]
+            if missing:
+                raise DamagedFileError(f"{path}: has no {', '.join(missing)}; it has {', '.join(held) or 'nothing'}")
+            return {name: file.get_tensor(name) for name in names or held}
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(f"{path}: damaged or no safetensors file ({_first_line(error)})") from error
+
+
+def tensor_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file. Raises as :func:`load_tensors` does."""
+    _verify(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(f"{path}: damaged or no safetensors file ({_first_line(error)})") from error
+
+
+def _verify(path: Path) -> None:
+    """Compare the file with its checksum, if it carries one."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    with path.open("rb") as file:
+        start = file.read(_DIGEST_AT + len(_ZEROS))
+        if start[8:_DIGEST_AT] != _BEFORE_DIGEST:
+            return
+        digest = hashlib.sha256(start[:_DIGEST_AT] + _ZEROS)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if digest.hexdigest().encode() != start[_DIGEST_AT:]:
+        raise DamagedFileError(f"{path}: damaged, its content does not match its checksum")
+
+
+def _header(order: Sequence[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[bytes, int]:
+    """The length and the JSON in front of the data, with zeros for the digest; and the size of the data."""
+    further = {key: value for key, value in metadata.items() if key != "sha256"}
+    entries: dict[str, Any] = {"__metadata__": {"sha256": _ZEROS.decode(), **further}}
+    end = 0
+    for name in order:
+        tensor = tensors[name]
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        entries[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, end
+
+
+def _itemsize(name: str, tensor: Any) -> int:
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.dtype not in _DTYPES:
+        got = f"{tensor.layout}, {tensor.dtype}" if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name}: expected a dense tensor of a real dtype, got {got}")
+    return tensor.element_size()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,119 @@
+import json
+import os
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vistok.workbench.files import DamagedFileError, NoSpaceError
+from vistok.workbench.tensor_files import load_tensors, save_tensors, tensor_metadata
+
+REAL = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
+DTYPES = [getattr(torch, name) for name in REAL.split(" ")]
+
+
+def tensors():
+    return {
+        "images": torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).reshape(2, 3, 4, 5),
+        "weight": torch.randn(7, 3, generator=torch.Generator().manual_seed(0)),
+        "labels": torch.arange(2),
+    }
+
+
+def test_every_dtype_and_shape_comes_back_and_the_library_reads_the_file(tmp_path):
+    path = tmp_path / "all.safetensors"
+    held = {str(dtype): torch.arange(6).reshape(2, 3).to(dtype) for dtype in DTYPES}
+    held |= {"scalar": torch.tensor(1.5), "empty": torch.empty(0, 3), "öß": torch.ones(1)}
+    save_tensors(path, held, {"kind": "x"})
+    for loaded in (load_tensors(path), load_file(path)):
+        assert loaded.keys() == held.keys()
+        for name, tensor in held.items():
+            assert loaded[name].dtype == tensor.dtype
+            assert loaded[name].shape == tensor.shape
+            assert torch.equal(loaded[name], tensor)
+    assert tensor_metadata(path)["kind"] == "x"
+
+
+def test_tensors_in_any_layout_are_written(tmp_path):
+    channels_last = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    save_tensors(
+        tmp_path / "a.safetensors", {"x": channels_last, "t": torch.eye(3, 2).T, "p": torch.nn.Parameter(torch.ones(2))}
+    )
+    loaded = load_tensors(tmp_path / "a.safetensors")
+    assert torch.equal(loaded["x"], channels_last)
+    assert torch.equal(loaded["t"], torch.eye(2, 3))
+
+
+def test_no_bit_flip_anywhere_loads_other_values(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, tensors())
+    whole = path.read_bytes()
+    silent = 0
+    for place in range(0, 8 * len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            loaded = load_tensors(path)
+        except DamagedFileError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017
+            continue
+        silent += 1
+        assert loaded.keys() == tensors().keys()
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors().items())
+    assert silent < 100  # only where the mark of the checksum itself is hit, and then nothing else is
+
+
+@pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_told_by_its_name(tmp_path, part):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, tensors())
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(DamagedFileError, match=r"a\.safetensors: damaged") as caught:
+        load_tensors(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_others_have_no_checksum_and_load(tmp_path):
+    save_file(tensors(), tmp_path / "theirs.safetensors", metadata={"format": "pt"})
+    loaded = load_tensors(tmp_path / "theirs.safetensors")
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors().items())
+
+
+def test_named_entries_are_asked_for_and_the_missing_one_is_told(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, tensors())
+    assert list(load_tensors(path, "labels")) == ["labels"]
+    with pytest.raises(DamagedFileError, match=r"a\.safetensors: has no codes; it has images, labels, weight"):
+        load_tensors(path, "labels", "codes")
+    with pytest.raises(FileNotFoundError, match=r"b\.safetensors: no such file"):
+        load_tensors(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("value", [[1.0], torch.eye(2).to_sparse(), torch.zeros(2, dtype=torch.complex64)])
+def test_what_files_cannot_hold_is_refused_by_its_name(tmp_path, value):
+    with pytest.raises(TypeError, match=r"x: expected a dense tensor of a real dtype, got"):
+        save_tensors(tmp_path / "a.safetensors", {"x": value})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_tensors_make_equal_files_with_an_ordinary_mode(tmp_path):
+    for name in ("a", "b"):
+        save_tensors(tmp_path / name, tensors(), {"note": json.dumps([1])})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_disk_that_fills_up_keeps_the_old_tensors(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, tensors())
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vistok.workbench.files.os.fsync", full)
+    with pytest.raises(NoSpaceError, match=r"needed [\d,]{5,} bytes, .* bytes are free; the file that was there"):
+        save_tensors(path, {"x": torch.zeros(1000)})
+    assert torch.equal(load_tensors(path)["weight"], tensors()["weight"])
