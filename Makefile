@@ -1,6 +1,8 @@
 # make demo, make demo-semtok: train, reconstruct, generate and report on the embedded digits.   make test: lint, types, all tests.
 PYTHON ?= python3
-BIN := .venv/bin
+# An environment for each Python: .venv, and .venv-python3.13 for `make test PYTHON=python3.13` (a path will do, too).
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt pyproject.toml $(wildcard packages/*/pyproject.toml)
 
@@ -12,30 +14,32 @@ help:
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make install      make .venv with everything in it"
+	@echo "PYTHON=python3.13 behind any of them uses that Python, in .venv-python3.13; 3.11 or newer"
 
-install: .venv/installed
-.venv/installed: $(INPUTS)
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+install: $(VENV)/installed
+$(VENV)/installed: $(INPUTS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("vistok needs Python 3.11 or newer, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-dev.txt
 	touch $@
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/glotok demo
 
-demo-semtok: .venv/installed
+demo-semtok: $(VENV)/installed
 	$(BIN)/semtok demo
 
 test: lint types unit
-lint: .venv/installed
+lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-types: .venv/installed
+types: $(VENV)/installed
 	$(BIN)/mypy
-unit: .venv/installed
+unit: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
-slow: .venv/installed
+slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
-nightly: .venv/installed
+nightly: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --hypothesis-profile nightly
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

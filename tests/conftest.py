@@ -1,7 +1,16 @@
-"""Hypothesis profiles: `ci` by default; `--hypothesis-profile nightly` for the long random run."""
+"""Hypothesis profiles: `ci` by default, `--hypothesis-profile nightly` for the long random run. And torchvision."""
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def torchvision_imports():
+    """For tests that import torchvision, or what does: with a torch that it was not built for, too."""
+    from vistok.workbench._torchvision_schemas import declare_missing_operators
+
+    declare_missing_operators()

@@ -1,7 +1,5 @@
 """LPIPS against the reference package, on the same random weights."""
 
-import sys
-
 import pytest
 import torch
 
@@ -11,23 +9,14 @@ from vistok.losses import LPIPS, VGG16Features, lpips_distance, lpips_heads
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference(torchvision_imports):
     """The package's network with random weights; nothing is downloaded."""
-    # A CPU-only torch beside another build of torchvision lacks the schema of two compiled operators.
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        try:
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        except RuntimeError:
-            continue
     lpips = pytest.importorskip("lpips")
     torch.manual_seed(0)
     network = lpips.LPIPS(net="vgg", pretrained=False, pnet_rand=True, verbose=False).eval()
     for parameter in network.lins.parameters():
         parameter.data.uniform_(0, 1)
-    yield network
-    assert "lpips" in sys.modules
-    del library
+    return network
 
 
 def ours_from(reference):

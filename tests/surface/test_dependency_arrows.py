@@ -3,16 +3,12 @@
 import ast
 import re
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
 
 from surface.repository import COMPONENTS, PACKAGES, RECIPES, ROOT, Source, import_name, imports, is_under, sources
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 
 def strays(package: str, forbidden: list[str]) -> list[str]:

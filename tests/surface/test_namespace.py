@@ -1,16 +1,11 @@
 """The shape of the tree: one implicit namespace, typed packages, files and functions of a readable size."""
 
 import ast
-import sys
+import tomllib
 
 import pytest
 
 from surface.repository import PACKAGES, RECIPES, ROOT, files, source_folder, sources
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60

@@ -16,10 +16,7 @@ def lite0():
 
 
 @pytest.fixture(scope="module")
-def timm():
-    from vistok.workbench._torchvision_schemas import declare_missing_operators
-
-    declare_missing_operators()
+def timm(torchvision_imports):
     return pytest.importorskip("timm")
 
 

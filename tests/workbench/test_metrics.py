@@ -11,7 +11,6 @@ import vistok.workbench.metrics as metrics
 from _support import metric_checks as checks
 from _support.mutants import mutated
 from _support.strategies import normal, seeds, tensors
-from vistok.workbench._torchvision_schemas import declare_missing_operators
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import ImageSet
 
@@ -114,8 +113,7 @@ def test_pixel_metrics_are_symmetric_bounded_and_perfect_for_equal_images(x, y):
 
 
 @pytest.mark.slow  # its import alone takes seconds; the check above it is as strict
-def test_ssim_agrees_with_torchmetrics_where_the_window_fits():
-    declare_missing_operators()
+def test_ssim_agrees_with_torchmetrics_where_the_window_fits(torchvision_imports):
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     x, y = checks.pictures(0, 3, 3, 24, 20), checks.pictures(1, 3, 3, 24, 20)
