@@ -79,6 +79,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            random_crop=config.data.random_crop,
         )  # fmt: skip
         reals = [batch.images for batch in batches]
         adversary = bare_discriminator if step.index >= config.losses.discriminator_start else None

@@ -71,6 +71,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            random_crop=config.data.random_crop,
         )  # fmt: skip
         step.log, fakes = refiner_step(
             model, optimizer, tokenizer, terms, adversary, batches, accelerator, config, step.index, paths

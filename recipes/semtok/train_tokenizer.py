@@ -57,6 +57,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         micro_batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            random_crop=config.data.random_crop,
         )  # fmt: skip
         places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
         for index, (batch, own) in enumerate(zip(micro_batches, places, strict=True)):

@@ -9,20 +9,39 @@ from typing import Any, Literal
 from pydantic import Field
 
 from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
-from vistok.workbench.data import ImageSplits, load_images
+from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
+from vistok.workbench.data.resize import LARGEST_MAX_PIXELS, MAX_PIXELS
 
 
 class DataConfig(Config):
     """Which images."""
 
-    source: str = "digits"  # "digits" (embedded), an image folder, Parquet, or the id of a hub data set
+    source: str = "digits"  # "digits" (embedded), an image folder, Parquet or tar files, or a hub data set (org/name)
     image_size: int = Field(32, ge=8)
+    image_column: str | None = None  # which column holds the images; by default it is found
+    label_column: str | None = None  # which one holds the labels, "none" for no labels; by default it is found
+    validation_fraction: float = Field(0.1, gt=0, lt=1)  # held out where the source has no split of its own
     horizontal_flip: bool = False
+    random_crop: bool = False  # train on random parts of images that are larger than image_size, not on their centre
     max_unreadable: int = Field(10, ge=0)
+    max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
 
     def load(self) -> ImageSplits:
         """The training and the validation images."""
-        return load_images(self.source, image_size=self.image_size, max_unreadable=self.max_unreadable)
+        return load_images(
+            self.source,
+            image_size=self.image_size,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            validation_fraction=self.validation_fraction,
+            random_crop=self.random_crop,
+            max_unreadable=self.max_unreadable,
+            max_pixels=self.max_pixels,
+        )
+
+    def describe(self) -> SourceDescription:
+        """What the source holds, without decoding its images."""
+        return describe_source(self.source, image_column=self.image_column, label_column=self.label_column)
 
 
 class DiscriminatorConfig(Config):

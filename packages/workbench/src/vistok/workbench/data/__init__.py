@@ -3,7 +3,7 @@
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
-from vistok.workbench.data.loading import ImageSplits, load_images
+from vistok.workbench.data.loading import ImageSplits, SourceDescription, describe_source, load_images
 from vistok.workbench.data.pixels import from_uint8, to_uint8
 from vistok.workbench.data.resize import decode_image, resize_and_crop
 
@@ -12,9 +12,11 @@ __all__ = [
     "ImageSplits",
     "Images",
     "LazyImageSet",
+    "SourceDescription",
     "batch_indices",
     "check_images",
     "decode_image",
+    "describe_source",
     "from_uint8",
     "load_images",
     "resize_and_crop",

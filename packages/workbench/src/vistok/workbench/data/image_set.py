@@ -1,5 +1,6 @@
 """Data sets of equally sized images: in memory, or decoded when asked for, behind the same few members."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import from_uint8
+from vistok.workbench.data.resize import random_crop
+
+logger = logging.getLogger(__name__)
 
 _DECODING_THREADS = 4
 
@@ -43,8 +47,12 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``."""
+    def batch(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
+        """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``.
+
+        ``crops (B, 3)`` in ``[0, 1)`` cut a part of each image in place of its centre, as
+        :func:`vistok.workbench.data.resize.random_crop` says, where the set was loaded for it.
+        """
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class ImageSet:
         class_names: One name a class.
         name: What reports call the data set.
         skipped: Names of the images that could not be read and are not in ``images``.
+        uncropped: More of each image, ``(C, H', W')`` uint8, for random crops; ``None`` where there is no more.
 
     Shape:
         - ``batch(indices)``: ``(B, C, H, W)``, float32.
@@ -79,6 +88,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     name: str
     skipped: tuple[str, ...] = ()
+    uncropped: tuple[Tensor, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -102,9 +112,13 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Images ``(B, C, H, W)`` of these indices, float32 in ``[-1, 1]``."""
-        return from_uint8(self.images[torch.as_tensor(indices, dtype=torch.int64)])
+    def batch(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
+        """As :meth:`Images.batch`."""
+        wanted = torch.as_tensor(indices, dtype=torch.int64)
+        if crops is None or self.uncropped is None:
+            return from_uint8(self.images[wanted])
+        pairs = zip(wanted.tolist(), crops.tolist(), strict=True)
+        return from_uint8(torch.stack([random_crop(self.uncropped[i], self.image_size, draw) for i, draw in pairs]))
 
 
 class LazyImageSet:
@@ -121,6 +135,7 @@ class LazyImageSet:
         name: What reports call the data set.
         image_size: Pixels a side.
         max_unreadable: Unreadable images accepted before an error.
+        decode_uncropped: As ``decode``, but more of the image ``(3, H', W')``, for random crops; ``None`` without.
 
     Shape:
         - ``batch(indices)``: ``(B, 3, H, W)``, float32.
@@ -159,9 +174,11 @@ class LazyImageSet:
         name: str,
         image_size: int,
         max_unreadable: int,
+        decode_uncropped: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.labels, self.class_names, self.name, self.image_size = labels, class_names, name, image_size
-        self._decode, self._item_name, self._max_unreadable = decode, item_name, max_unreadable
+        self._item_name, self._max_unreadable = item_name, max_unreadable
+        self._decode, self._decode_uncropped = decode, decode_uncropped
         self._unreadable: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -172,37 +189,53 @@ class LazyImageSet:
         """Names of the unreadable images met so far."""
         return tuple(self._unreadable[index] for index in sorted(self._unreadable))
 
-    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Images ``(B, 3, H, W)`` of these indices, float32 in ``[-1, 1]``."""
+    def batch(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
+        """As :meth:`Images.batch`."""
         wanted = torch.as_tensor(indices, dtype=torch.int64).tolist()
+        uncropped = self._decode_uncropped if crops is not None else None
         with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            return from_uint8(torch.stack(list(pool.map(self._next_readable, wanted))))
+            pixels = list(pool.map(lambda index: self._next_readable(index, uncropped or self._decode), wanted))
+        if uncropped is not None and crops is not None:
+            pixels = [
+                random_crop(image, self.image_size, draw) for image, draw in zip(pixels, crops.tolist(), strict=True)
+            ]
+        return from_uint8(torch.stack(pixels))
 
     def in_memory(self) -> ImageSet:
         """All readable images, decoded now and kept."""
-        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            decoded = pool.map(self._pixels, range(len(self)))
-            progress = tqdm(decoded, total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
-            readable = [(index, pixels) for index, pixels in enumerate(progress) if pixels is not None]
+        images = self._all_pixels(self._decode)
+        uncropped = None if self._decode_uncropped is None else self._all_pixels(self._decode_uncropped)
+        readable = [index for index in range(len(self)) if index not in self._unreadable]
         if not readable:
             raise ValueError(f"data set {self.name!r} has no readable image")
-        labels = self.labels[[index for index, _ in readable]]
-        images = torch.stack([pixels for _, pixels in readable])
-        return ImageSet(images, labels, self.class_names, self.name, self.skipped)
+        return ImageSet(
+            torch.stack([images[index] for index in readable]),
+            self.labels[readable],
+            self.class_names,
+            self.name,
+            self.skipped,
+            None if uncropped is None else tuple(uncropped[index] for index in readable),
+        )
 
-    def _next_readable(self, index: int) -> Tensor:
+    def _all_pixels(self, decode: Callable[[int], Tensor]) -> dict[int, Tensor]:
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+            decoded = pool.map(lambda index: self._pixels(index, decode), range(len(self)))
+            progress = tqdm(decoded, total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
+            return {index: pixels for index, pixels in enumerate(progress) if pixels is not None}
+
+    def _next_readable(self, index: int, decode: Callable[[int], Tensor]) -> Tensor:
         for candidate in range(index, index + len(self)):
-            pixels = self._pixels(candidate % len(self))
+            pixels = self._pixels(candidate % len(self), decode)
             if pixels is not None:
                 return pixels
         raise ValueError(f"data set {self.name!r} has no readable image")
 
-    def _pixels(self, index: int) -> Tensor | None:
+    def _pixels(self, index: int, decode: Callable[[int], Tensor]) -> Tensor | None:
         """Pixels of one image, or ``None`` for an unreadable one as long as those are within the limit."""
         if index in self._unreadable:
             return None
         try:
-            return self._decode(index)
+            return decode(index)
         except ValueError as error:
             self._unreadable[index] = f"{self._item_name(index)} ({error})"
         if len(self._unreadable) > self._max_unreadable:
@@ -210,4 +243,5 @@ class LazyImageSet:
                 f"data set {self.name!r}: more than max_unreadable={self._max_unreadable} images could not be read, "
                 f"first: {'; '.join(self.skipped[:3])}"
             )
+        logger.warning("data set %s, left out: %s", self.name, self._unreadable[index])
         return None

@@ -1,17 +1,22 @@
 """One call from a name, a folder, Parquet files or a hub id to training and validation images."""
 
+import functools
 import hashlib
-from collections.abc import Sequence
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from vistok.workbench.data._sources import Table, open_tables
+from vistok.workbench.data._labels import Labels
+from vistok.workbench.data._sources import Table, open_tables, signature
 from vistok.workbench.data.digits import load_digits
 from vistok.workbench.data.image_set import Images, LazyImageSet
-from vistok.workbench.data.resize import decode_image
+from vistok.workbench.data.resize import MAX_PIXELS, decode_for_crops, decode_image, image_shape, room_for_crops
+
+logger = logging.getLogger(__name__)
+
+# Headers that are read to tell the usual size of a source's images.
+_NUM_SIZES_READ = 64
 
 
 class ImageSplits(NamedTuple):
@@ -21,6 +26,39 @@ class ImageSplits(NamedTuple):
     validation: Images
 
 
+class SourceDescription(NamedTuple):
+    """What a source holds, told without decoding its images.
+
+    Attributes:
+        channels: 1 for grey images, 3 for colour: those that :func:`load_images` gives.
+        num_images: Images to train on; with those that are held out where the source has no split of its own.
+        num_classes: Classes of the labels, 1 where there are none.
+        image_size: Median over images of the shorter side, in pixels.
+    """
+
+    channels: int
+    num_images: int
+    num_classes: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class _Request:
+    """All arguments of one call, the key of what is kept."""
+
+    source: str
+    image_size: int
+    split_seed: int
+    validation_fraction: float
+    max_unreadable: int
+    max_pixels: int
+    image_column: str | None
+    label_column: str | None
+    random_crop: bool
+    memory_limit: int
+    cache_dir: str | None
+
+
 def load_images(
     source: str | Path | None = None,
     *,
@@ -28,6 +66,10 @@ def load_images(
     split_seed: int = 0,
     validation_fraction: float = 0.1,
     max_unreadable: int = 20,
+    max_pixels: int = MAX_PIXELS,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    random_crop: bool = False,
     memory_limit: int = 2 << 30,
     cache_dir: str | Path | None = None,
 ) -> ImageSplits:
@@ -35,21 +77,31 @@ def load_images(
 
     A source with a validation split (or, failing that, a test split) keeps it. Without one, each image goes to a side
     by the hash of ``split_seed`` and its content (of its path below the folder, for image folders): adding images never
-    moves another, and equal files in a table stay on one side.
+    moves another, and equal files in a table stay on one side. Where chance leaves a side empty, it gets the images
+    next to the border: two different images are enough for a split.
+
+    What the last call gave is kept for the next one with the same arguments, as long as no file of the source changes.
 
     Args:
         source: ``None`` or ``"digits"`` for the embedded digits (grey); else an image folder (a folder a class), a
-            Parquet file or a folder of them (``train-*``, ``validation-*``), or the id of a data set on the hub.
+            Parquet file or a tar archive (WebDataset) or a folder of them (``train-*``, ``validation-*``), or the id
+            ``org/name`` of a data set on the hub.
         image_size: Pixels a side; see :func:`resize_and_crop` for how images get there.
         split_seed: Decides the split where the source has none.
         validation_fraction: Expected share of validation images in such a split, between 0 and 1.
         max_unreadable: Images that may be skipped as unreadable, in each split, before an error.
+        max_pixels: Larger images are unreadable.
+        image_column: Which column of a table holds the images; ``None`` to find it.
+        label_column: Which one holds the labels, ``"none"`` for no labels; ``None`` to find it (the log says what was
+            taken): the one with a usual name, a single one of classes, or a single one of whole numbers.
+        random_crop: Keep what :meth:`Images.batch` needs for random crops of training images that are larger than
+            ``image_size``.
         memory_limit: Bytes of pixels up to which a split is held in memory; beyond, it is decoded on demand.
         cache_dir: Where the data-set library keeps its tables; ``None`` for its own default.
 
     Raises:
         ValueError: In one line: the source cannot be read or holds no images, a size or fraction is out of range, a
-            label has no class, or too many images are unreadable.
+            column is missing, an image has no label or one that is no class, or too many images are unreadable.
 
     Example:
         >>> digits = load_images()
@@ -60,74 +112,133 @@ def load_images(
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     if not 0.0 < validation_fraction < 1.0:
         raise ValueError(f"validation_fraction must lie between 0 and 1, got {validation_fraction}")
+    name = "digits" if source is None else str(source)
+    request = _Request(
+        name, image_size, split_seed, validation_fraction, max_unreadable, max_pixels,
+        image_column, label_column, random_crop, memory_limit, None if cache_dir is None else str(cache_dir),
+    )  # fmt: skip
+    return _load(request, Path.cwd(), None if name == "digits" else signature(name))
+
+
+def describe_source(
+    source: str | Path | None = None,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> SourceDescription:
+    """What a source holds, from its tables and the headers of some of its images.
+
+    Args:
+        source: As in :func:`load_images`, like the others.
+        image_column: Which column of a table holds the images.
+        label_column: Which one holds the labels.
+        cache_dir: Where the data-set library keeps its tables.
+
+    Raises:
+        ValueError: In one line, as :func:`load_images`, or none of the images looked at can be read.
+
+    Example:
+        >>> describe_source("digits")
+        SourceDescription(channels=1, num_images=4500, num_classes=10, image_size=32)
+    """
     if source is None or str(source) == "digits":
-        digits = load_digits(image_size=image_size, split_seed=split_seed)
-        return ImageSplits(digits.train, digits.validation)
-    name = Path(str(source)).name
-    train, validation = open_tables(str(source), cache_dir=None if cache_dir is None else str(cache_dir))
+        digits = load_images().train
+        return SourceDescription(1, len(digits), len(digits.class_names), 32)
+    name, cache = str(source), None if cache_dir is None else str(cache_dir)
+    train, *others = _open(name, image_column, label_column, cache, Path.cwd(), signature(name))
+    labels = Labels(train, *(table for table in others if table is not None))
+    sides = []
+    for row in range(0, len(train.rows), max(1, len(train.rows) // _NUM_SIZES_READ)):
+        try:
+            sides.append(min(image_shape(train.source(row))))
+        except ValueError:
+            continue
+    if not sides:
+        raise ValueError(f"data {str(source)!r} has no readable image")
+    return SourceDescription(3, len(train.rows), len(labels.class_names), sorted(sides)[len(sides) // 2])
+
+
+@functools.lru_cache(maxsize=1)
+def _open(
+    source: str,
+    image_column: str | None,
+    label_column: str | None,
+    cache_dir: str | None,
+    folder: Path,
+    state: tuple[int, int, int],
+) -> tuple[Table, Table | None]:
+    return open_tables(source, image_column=image_column, label_column=label_column, cache_dir=cache_dir)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -> ImageSplits:
+    """What is asked for; ``folder`` and ``state`` tell calls apart between which the source changed."""
+    if state is None:
+        return _load_digits(request)
+    train, validation = _open(
+        request.source, request.image_column, request.label_column, request.cache_dir, folder, state
+    )
     train_rows = list(range(len(train.rows)))
     if validation is None:
         validation = train
-        train_rows, validation_rows = _hash_split(train, train_rows, split_seed, validation_fraction)
+        train_rows, validation_rows = _hash_split(train, request.split_seed, request.validation_fraction)
     else:
         validation_rows = list(range(len(validation.rows)))
     if not train_rows or not validation_rows:
         counts = f"{len(train_rows)} training and {len(validation_rows)} validation images"
-        raise ValueError(f"data {str(source)!r} gives {counts}; both sides need at least one")
-    classes = _class_names(train, validation)
-    sides: list[Images] = []
-    for table, rows, side in ((train, train_rows, "train"), (validation, validation_rows, "validation")):
-        images = _image_set(table, rows, classes, f"{name} {side}", image_size, max_unreadable)
-        sides.append(images.in_memory() if 3 * image_size**2 * len(rows) <= memory_limit else images)
-    return ImageSplits(*sides)
+        raise ValueError(f"data {request.source!r} gives {counts}; both sides need at least one")
+    labels = Labels(train, validation)
+    return ImageSplits(
+        _image_set(request, train, train_rows, labels, "train"),
+        _image_set(replace(request, random_crop=False), validation, validation_rows, labels, "validation"),
+    )
 
 
-def _hash_split(table: Table, rows: list[int], seed: int, fraction: float) -> tuple[list[int], list[int]]:
+def _load_digits(request: _Request) -> ImageSplits:
+    train, validation = load_digits(image_size=request.image_size, split_seed=request.split_seed)
+    more = min(room_for_crops(request.image_size), 32)
+    if request.random_crop and more > request.image_size:
+        larger = load_digits(image_size=more, split_seed=request.split_seed).train
+        train = replace(train, uncropped=tuple(larger.images))
+    return ImageSplits(train, validation)
+
+
+def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], list[int]]:
+    """Rows below ``fraction`` of the hashes' range are held out; at least those of one image are, and not all."""
+    digests = [hashlib.sha256(f"{seed}:".encode() + table.split_key(row)).digest() for row in range(len(table.rows))]
+    places = [int.from_bytes(digest[:8], "big") for digest in digests]
+    border = fraction * 2**64
+    if len(set(places)) > 1:
+        border = min(max(border, min(places) + 1), max(places))
     sides: tuple[list[int], list[int]] = ([], [])
-    for row in rows:
-        digest = hashlib.sha256(f"{seed}:".encode() + table.split_key(row)).digest()
-        held_out = int.from_bytes(digest[:8], "big") < fraction * 2**64
-        sides[held_out].append(row)
+    for row, place in enumerate(places):
+        sides[place < border].append(row)
     return sides
 
 
-def _class_names(*tables: Table) -> tuple[str, ...]:
-    """Declared class names, or the distinct labels of all splits in order; one class where there are no labels."""
-    if any(table.label_column is None for table in tables):
-        return ("all",)
-    declared = tables[0].declared_classes
-    if declared is not None:
-        return declared
-    values = {value for table in tables for value in table.rows[table.label_column]}
-    return tuple(str(value) for value in sorted(values, key=lambda value: (str(type(value)), value)))
-
-
-def _labels(table: Table, rows: Sequence[int], classes: tuple[str, ...]) -> Tensor:
-    if classes == ("all",) or table.label_column is None:
-        return torch.zeros(len(rows), dtype=torch.int64)
-    column: list[Any] = list(table.rows[table.label_column])
-    if table.declared_classes is not None:
-        labels = torch.tensor([-1 if column[row] is None else column[row] for row in rows], dtype=torch.int64)
-    else:
-        numbers = {name: number for number, name in enumerate(classes)}
-        labels = torch.tensor([numbers.get(str(column[row]), -1) for row in rows], dtype=torch.int64)
-    if bool((labels < 0).any()) or int(labels.max()) >= len(classes):
-        row = rows[int(((labels < 0) | (labels >= len(classes))).int().argmax())]
-        raise ValueError(
-            f"image {table.item_name(row)} has the label {column[row]!r}, which is no class of the data set"
-        )
-    return labels
-
-
-def _image_set(
-    table: Table, rows: Sequence[int], classes: tuple[str, ...], name: str, image_size: int, max_unreadable: int
-) -> LazyImageSet:
-    return LazyImageSet(
-        lambda index: decode_image(table.source(rows[index]), image_size),
+def _image_set(request: _Request, table: Table, rows: list[int], labels: Labels, side: str) -> Images:
+    size, max_pixels = request.image_size, request.max_pixels
+    images = LazyImageSet(
+        lambda index: decode_image(table.source(rows[index]), size, max_pixels=max_pixels),
         lambda index: table.item_name(rows[index]),
-        labels=_labels(table, rows, classes),
-        class_names=classes,
-        name=name,
-        image_size=image_size,
-        max_unreadable=max_unreadable,
+        labels=labels.of(table, rows),
+        class_names=labels.class_names,
+        name=f"{Path(request.source).name} {side}",
+        image_size=size,
+        max_unreadable=request.max_unreadable,
+        decode_uncropped=(
+            (lambda index: decode_for_crops(table.source(rows[index]), size, max_pixels=max_pixels))
+            if request.random_crop
+            else None
+        ),
     )
+    kept = size**2 + 2 * room_for_crops(size) ** 2 if request.random_crop else size**2
+    if 3 * kept * len(rows) > request.memory_limit:
+        return images
+    loaded = images.in_memory()
+    if loaded.uncropped is not None and all(tuple(more.shape[1:]) == (size, size) for more in loaded.uncropped):
+        logger.warning(
+            "data set %s: no image is larger than %d pixels, so random crops show all of it", loaded.name, size
+        )
+    return loaded
