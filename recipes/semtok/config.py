@@ -214,7 +214,7 @@ class SemTokConfig(Config):
                 f"got {self.tokenizer.image_size}"
             )
         if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
-            raise ValueError("alignment.cache: expected false with data.random_crop (it holds features of whole images)")
+            raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
         if self.tokenizer.bits % self.generator.num_groups:
             raise ValueError(
                 f"generator.num_groups: expected a divisor of tokenizer.bits = {self.tokenizer.bits}, "
