@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vistok.workbench.data import to_uint8
 from vistok.workbench.sampling import load_samples, write_samples
 
 
@@ -36,6 +37,14 @@ def test_batches_and_seeds_draw_differently_and_a_seed_twice_the_same(tmp_path):
     assert torch.equal(first["images"], again["images"])
     assert not torch.equal(first["images"], other["images"])
     assert not torch.equal(first["images"][:4], first["images"][4:8])
+
+
+def test_images_that_are_channels_last_in_memory_are_kept(tmp_path):
+    colour = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    last = samples(
+        tmp_path / "s", lambda labels, _: colour[: len(labels)].to(memory_format=torch.channels_last), 3, batch_size=3
+    )
+    assert torch.equal(last["images"], to_uint8(colour))
 
 
 def test_a_failure_leaves_no_file(tmp_path):

@@ -49,7 +49,8 @@ def write_samples(
     for index, chunk in enumerate(tqdm(labels.split(batch_size), desc=f"sample {name}".rstrip(), unit="batch")):
         draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
         images.append(to_uint8(generate(chunk, draws)).cpu())
-    write_atomically(path, save({"images": torch.cat(images), "labels": labels}))
+    # A convolution may answer channels-last, and only dense tensors can be saved.
+    write_atomically(path, save({"images": torch.cat(images).contiguous(), "labels": labels}))
 
 
 def load_samples(path: Path) -> dict[str, Tensor]:
