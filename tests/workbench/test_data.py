@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from _support.image_files import numbers, png, write_folder, write_parquet
 from vistok.workbench.data import (
     ImageSet,
     LazyImageSet,
@@ -22,40 +23,8 @@ from vistok.workbench.data import (
 )
 
 
-def png(colour, size=(8, 8), mode="RGB"):
-    buffer = io.BytesIO()
-    Image.new(mode, size, colour).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def write_folder(root, count=30):
-    """Two classes of flat images whose red channel is their number."""
-    for number in range(count):
-        folder = root / ("odd" if number % 2 else "even")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:03}.png").write_bytes(png((number, 0, 0)))
-    return root
-
-
-def write_parquet(path, rows, label=True):
-    import datasets
-
-    columns = {"image": [{"bytes": content, "path": None} for content, _ in rows]}
-    if label:
-        columns["label"] = [name for _, name in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image(decode=False))
-    table.to_parquet(str(path))
-    return path
-
-
 def load(source, tmp_path, **options):
     return load_images(source, cache_dir=tmp_path / "cache", image_size=8, **options)
-
-
-def numbers(images):
-    """The red channel of every image: what write_folder numbered them with."""
-    return [int(value) for value in to_uint8(images.batch(range(len(images))))[:, 0, 0, 0]]
 
 
 # the order of batches

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 def image_counts(train: Images, validation: Images) -> dict[str, Any]:
-    """How many images there are, and the names of those that could not be read."""
-    return {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)}
+    """How many images there are, and the names of those of both splits that could not be read."""
+    return {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
 
 
 def reconstruction_figures(

@@ -183,4 +183,4 @@ def _reason(error: BaseException) -> str:
     """The first line of what went wrong at the bottom of it, not too long."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

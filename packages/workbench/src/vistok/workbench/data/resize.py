@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 #: Pillow warns of larger images, and refuses those of twice as many pixels.
@@ -96,16 +96,14 @@ def random_crop(pixels: Tensor, image_size: int, draw: Sequence[float]) -> Tenso
     height, width = pixels.shape[1:]
     shorter = min(height, width)
     side = image_size + int(draw[0] * (shorter - image_size + 1))
-    top, left = (
-        int(part * (round(length * side / shorter) - image_size + 1)) * shorter / side
-        for part, length in zip(draw[1:], (height, width), strict=True)
-    )
-    window = image_size * shorter / side
+    rows, columns = (round(length * side / shorter) for length in (height, width))
+    top, left = (int(part * (length - image_size + 1)) for part, length in zip(draw[1:], (rows, columns), strict=True))
     if side == shorter:  # nothing to resize
-        return pixels[:, int(top) : int(top) + image_size, int(left) : int(left) + image_size]
-    left, top = min(left, width - window), min(top, height - window)
+        return pixels[:, top : top + image_size, left : left + image_size]
+    across, down = width / columns, height / rows
+    right, bottom = min(width, (left + image_size) * across), min(height, (top + image_size) * down)
     image = Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy())
-    box = (left, top, left + window, top + window)
+    box = (left * across, top * down, right, bottom)
     return _to_tensor(image.resize((image_size, image_size), Image.Resampling.BICUBIC, box=box))
 
 
@@ -137,6 +135,8 @@ def _open(source: bytes | str | Path, max_pixels: int) -> Image.Image:
 
 def _unreadable(error: Exception) -> ValueError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # its own text names an object in memory
+        reason = "the file is no image of a known format"
     return ValueError(f"unreadable image: {reason}")
 
 
