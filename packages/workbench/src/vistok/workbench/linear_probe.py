@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
+
 STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5)
 _HELD_OUT = 5  # one sample in this many of a class chooses the strength
 _MAX_ITERATIONS = 1000
@@ -46,8 +48,8 @@ def linear_probe_accuracy(
         every time.
 
     Raises:
-        ValueError: Features and labels differ in length, a part is empty, widths differ, a feature is not finite,
-            training has one class only, or no class twice.
+        ValueError: Features and labels differ in length, a part is empty, widths differ, or a feature is not finite.
+        NotMeasurableError: Training has one class only, or no class twice.
         TypeError: Labels are not integers.
 
     Example:
@@ -63,7 +65,9 @@ def linear_probe_accuracy(
         raise ValueError(f"both parts must have one width, got {x.shape[1]} and {measured.shape[1]}")
     counts = np.unique(y, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
-        raise ValueError(f"train labels must have 2 classes and one of them twice, got counts {counts.tolist()}")
+        raise NotMeasurableError(
+            f"train labels must have 2 classes and one of them twice, got counts {counts.tolist()}"
+        )
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
 
 _COMPONENTS = 50
 _MARGIN_COST = 5.0
@@ -61,7 +62,8 @@ def fit_recognizer(train_set: Images, *, max_images: int = 5000) -> Recognizer:
         max_images: At most this many, drawn at random, are used (the time grows with the square).
 
     Raises:
-        ValueError: Fewer than two classes, or ``max_images`` below 2.
+        ValueError: ``max_images`` is below 2.
+        NotMeasurableError: Fewer than two classes.
     """
     from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
@@ -74,7 +76,9 @@ def fit_recognizer(train_set: Images, *, max_images: int = 5000) -> Recognizer:
         indices = batch_indices(len(indices), max_images, step=0, seed=0)
     labels = train_set.labels[indices]
     if len(labels.unique()) < 2:
-        raise ValueError(f"data set {train_set.name!r} must have at least 2 classes, got {len(labels.unique())}")
+        raise NotMeasurableError(
+            f"data set {train_set.name!r} must have at least 2 classes, got {len(labels.unique())}"
+        )
     images = train_set.batch(indices)
     pixels = _flat_pixels(images)
     components = min(_COMPONENTS, *pixels.shape)

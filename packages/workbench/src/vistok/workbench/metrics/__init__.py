@@ -9,6 +9,14 @@ from vistok.workbench.metrics.cosine import (
 )
 from vistok.workbench.metrics.features import pooled_features
 from vistok.workbench.metrics.frechet import FeatureStatistics, frechet_distance
+from vistok.workbench.metrics.neighbours import (
+    DensityCoverage,
+    PrecisionRecall,
+    density_coverage,
+    precision_recall,
+    relative_diversity,
+)
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
 from vistok.workbench.metrics.perceptual import perceptual_distance
 from vistok.workbench.metrics.psnr import psnr
 from vistok.workbench.metrics.ssim import ssim
@@ -22,10 +30,14 @@ from vistok.workbench.metrics.uniformity import (
 
 __all__ = [
     "CosineMoments",
+    "DensityCoverage",
     "DensityUniformity",
     "FeatureStatistics",
+    "NotMeasurableError",
+    "PrecisionRecall",
     "cosine_histogram",
     "cosine_moments",
+    "density_coverage",
     "density_uniformity",
     "evenness",
     "frechet_distance",
@@ -33,7 +45,9 @@ __all__ = [
     "one_position_per_image",
     "perceptual_distance",
     "pooled_features",
+    "precision_recall",
     "psnr",
+    "relative_diversity",
     "ssim",
     "wang_isola_uniformity",
     "welch_bound",

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
+
 
 class CosineMoments(NamedTuple):
     """Mean and root mean square of the cosines of all pairs of different vectors."""
@@ -27,7 +29,8 @@ def cosine_moments(vectors: Tensor) -> CosineMoments:
         Both in ``[-1, 1]``, ``rms >= |mean|``, and ``rms`` at least :func:`welch_bound`.
 
     Raises:
-        ValueError: Not ``(n, d)`` with ``n >= 2``, not finite, or a zero vector.
+        ValueError: Not ``(n, d)``, or not finite.
+        NotMeasurableError: Fewer than 2 vectors, or a zero vector.
 
     Example:
         >>> cosine_moments(torch.eye(2))
@@ -81,7 +84,8 @@ def cosine_histogram(vectors: Tensor, *, bins: int = 40, block_size: int = 1024)
         None: counting has none.
 
     Raises:
-        ValueError: Not ``(n, d)`` with ``n >= 2``, not finite, a zero vector, or ``bins`` or ``block_size`` below 1.
+        ValueError: Not ``(n, d)``, not finite, or ``bins`` or ``block_size`` below 1.
+        NotMeasurableError: Fewer than 2 vectors, or a zero vector.
 
     Example:
         >>> cosine_histogram(torch.eye(3), bins=2).tolist()
@@ -130,11 +134,15 @@ def histogram_distance(first: Tensor, second: Tensor) -> float:
 
 def unit_rows(vectors: Tensor) -> Tensor:
     """Directions in float64, after the checks that all measures of direction make."""
-    if vectors.ndim != 2 or len(vectors) < 2:
+    if vectors.ndim != 2:
         raise ValueError(f"vectors must be (n, d) with n >= 2, got {tuple(vectors.shape)}")
+    if len(vectors) < 2:
+        raise NotMeasurableError(f"vectors must be (n, d) with n >= 2, got {tuple(vectors.shape)}")
     vectors = vectors.detach().cpu().double()
     norms = vectors.norm(dim=1, keepdim=True)
-    if not bool(torch.isfinite(norms).all()) or bool((norms == 0).any()):
-        raise ValueError("vectors must be finite and none may be zero: a zero vector has no direction")
+    if not bool(torch.isfinite(norms).all()):
+        raise ValueError("vectors must be finite")
+    if bool((norms == 0).any()):
+        raise NotMeasurableError("none of the vectors may be zero: a zero vector has no direction")
     units: Tensor = vectors / norms
     return units

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
+
 
 class FeatureStatistics:
     r"""Mean and covariance of a stream of features, in float64, merged batch by batch.
@@ -21,7 +23,8 @@ class FeatureStatistics:
         - mean: ``(D,)``; covariance: ``(D, D)``; both float64.
 
     Raises:
-        ValueError: Features are not ``(N, D)`` or not finite; the covariance of fewer than 2 vectors.
+        ValueError: Features are not ``(N, D)`` or not finite.
+        NotMeasurableError: The covariance of fewer than 2 vectors.
 
     Distributed:
         No collectives. Gather every rank's statistics and :meth:`merge` them in any order.
@@ -42,7 +45,7 @@ class FeatureStatistics:
     def covariance(self) -> Tensor:
         """Unbiased sample covariance."""
         if self.count < 2:
-            raise ValueError(f"a covariance needs at least 2 feature vectors, got {self.count}")
+            raise NotMeasurableError(f"a covariance needs at least 2 feature vectors, got {self.count}")
         return self._scatter / (self.count - 1)
 
     def update(self, features: Tensor) -> None:
@@ -95,7 +98,8 @@ def frechet_distance(first: Tensor | FeatureStatistics, second: Tensor | Feature
         both sides, or rotating them, changes nothing.
 
     Raises:
-        ValueError: Fewer than 2 vectors on a side, not ``(N, D)``, different ``D``, or not finite.
+        ValueError: Not ``(N, D)``, different ``D``, or not finite.
+        NotMeasurableError: Fewer than 2 vectors on a side.
 
     Example:
         >>> ones = torch.tensor([[0.0], [2.0]])
@@ -116,8 +120,10 @@ def _mean_and_factor(side: Tensor | FeatureStatistics, name: str) -> tuple[Tenso
     if isinstance(side, FeatureStatistics):
         eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
         return side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T
-    if side.ndim != 2 or len(side) < 2:
-        raise ValueError(f"{name} must be at least 2 feature vectors (N, D), got {tuple(side.shape)}")
+    if side.ndim != 2:
+        raise ValueError(f"{name} must be feature vectors (N, D), got {tuple(side.shape)}")
+    if len(side) < 2:
+        raise NotMeasurableError(f"{name} must hold at least 2 feature vectors, got {len(side)}")
     vectors = _finite_double(side)
     mean = vectors.mean(dim=0)
     factor = (vectors - mean) / (len(vectors) - 1) ** 0.5

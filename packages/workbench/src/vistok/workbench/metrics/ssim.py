@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
 from vistok.workbench.metrics.psnr import pixel_pair
 
 _WINDOW = 11
@@ -40,7 +41,8 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
         None: rounding has none.
 
     Raises:
-        ValueError: Shapes differ, are not ``(B, C, H, W)``, or are smaller than the window.
+        ValueError: Shapes differ or are not ``(B, C, H, W)``.
+        NotMeasurableError: Images are smaller than the window.
 
     Example:
         >>> images = torch.linspace(-1, 1, 256).view(1, 1, 16, 16)
@@ -49,7 +51,7 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
     """
     x, y = pixel_pair(images, references)
     if min(x.shape[-2:]) < _WINDOW:
-        raise ValueError(f"images must be at least {_WINDOW} pixels a side for SSIM, got {tuple(x.shape[-2:])}")
+        raise NotMeasurableError(f"images must be at least {_WINDOW} pixels a side for SSIM, got {tuple(x.shape[-2:])}")
     rows, columns = (_window_matrix(size) for size in x.shape[-2:])
 
     def local_mean(values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.metrics.cosine import unit_rows
+from vistok.workbench.metrics.not_measurable import NotMeasurableError
 
 _PERPLEXITY = 30
 
@@ -88,14 +89,19 @@ def density_uniformity(vectors: Tensor, *, seed: int = 42) -> DensityUniformity:
         As :func:`evenness`. The same vectors and seed give the same numbers.
 
     Raises:
-        ValueError: Not ``(n, d)``, 30 vectors or fewer, not finite, or all vectors equal.
+        ValueError: Not ``(n, d)``, or not finite.
+        NotMeasurableError: 30 vectors or fewer, or all vectors equal.
     """
-    if vectors.ndim != 2 or len(vectors) <= _PERPLEXITY:
-        raise ValueError(f"vectors must be (n, d) with n > {_PERPLEXITY}, got {tuple(vectors.shape)}")
+    if vectors.ndim != 2:
+        raise ValueError(f"vectors must be (n, d), got {tuple(vectors.shape)}")
+    if len(vectors) <= _PERPLEXITY:
+        raise NotMeasurableError(f"vectors must be (n, d) with n > {_PERPLEXITY} for t-SNE, got {len(vectors)}")
     values = vectors.detach().cpu().double()
     deviations = values.std(dim=0, correction=0)
-    if not bool(torch.isfinite(values).all()) or not bool((deviations > 0).any()):
-        raise ValueError("vectors must be finite and not all equal")
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError("vectors must be finite")
+    if not bool((deviations > 0).any()):
+        raise NotMeasurableError("vectors must be not all equal for t-SNE, got equal ones")
     values = (values - values.mean(dim=0))[:, deviations > 0] / deviations[deviations > 0]
     from scipy.stats import gaussian_kde
     from sklearn.manifold import TSNE
@@ -127,8 +133,8 @@ def wang_isola_uniformity(vectors: Tensor, *, temperature: float = 2.0, block_si
         None: this is a measurement.
 
     Raises:
-        ValueError: Not ``(n, d)`` with ``n >= 2``, not finite, a zero vector, or ``temperature`` or ``block_size`` not
-            positive.
+        ValueError: Not ``(n, d)``, not finite, or ``temperature`` or ``block_size`` not positive.
+        NotMeasurableError: Fewer than 2 vectors, or a zero vector.
 
     Example:
         >>> wang_isola_uniformity(torch.tensor([[1.0, 0.0], [-2.0, 0.0]]))
