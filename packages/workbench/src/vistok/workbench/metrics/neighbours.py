@@ -170,14 +170,15 @@ def relative_diversity(
         if labels.shape != side.shape[:1]:
             raise ValueError(f"{name} labels must be ({len(side)},), got {tuple(labels.shape)}")
     real_labels, sample_labels = real_labels.to(x.device), sample_labels.to(y.device)
-    spreads = []
+    of_real, of_samples, classes = 0.0, 0.0, 0
     for label in real_labels.unique():
         sides = x[real_labels == label], y[sample_labels == label]
         if min(map(len, sides)) >= 2:
-            spreads.append([_mean_distance(side, block_size) for side in sides])
-    if not spreads:
+            of_real += _mean_distance(sides[0], block_size)
+            of_samples += _mean_distance(sides[1], block_size)
+            classes += 1
+    if not classes:
         raise NotMeasurableError("diversity needs a class with at least 2 real images and 2 samples, got none")
-    of_real, of_samples = (sum(column) for column in zip(*spreads, strict=True))
     if of_real == 0:
         raise NotMeasurableError("diversity needs real images that differ within a class, got equal ones")
     return of_samples / of_real
