@@ -51,7 +51,7 @@ def teacher(options: Options) -> None:
 def train_tokenizer(options: Options) -> None:
     """Train the tokenizer (needs the teacher).
 
-    Several processes: accelerate launch --cpu --num_processes 2 -m glotok train-tokenizer ...
+    Several processes: torchrun --nproc_per_node 2 -m glotok train-tokenizer ...
     """
     from glotok.train_tokenizer import train_tokenizer
 

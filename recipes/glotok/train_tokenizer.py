@@ -31,8 +31,9 @@ from vistok.workbench.data import Images
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import training_steps
 from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +190,10 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
     positions = config.tokenizer.grid_size**2
     largest = max(config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size)
     count = min(len(train), max(accelerator.num_processes, 16 * largest // positions))
+    if count < accelerator.num_processes:
+        raise ConfigError(f"data: expected at least {accelerator.num_processes} images, one a process, got {count}")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[:count]
-    own = order.chunk(accelerator.num_processes)[accelerator.process_index]
+    own = order.tensor_split(accelerator.num_processes)[accelerator.process_index]
     pairs = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
     for quantizer, features in zip(
         (model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True

@@ -45,7 +45,7 @@ def open_stage(
 def train_tokenizer(options: Options) -> None:
     """Stage I: train encoder, quantizer and diffusion decoder.
 
-    Several processes: accelerate launch --cpu --num_processes 2 -m semtok train-tokenizer ...
+    Several processes: torchrun --nproc_per_node 2 -m semtok train-tokenizer ...
     """
     from semtok.train_tokenizer import train_tokenizer
 

@@ -26,8 +26,9 @@ from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.micro_batches import MicroBatch, load_micro_batches
+from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, open_accelerator, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
 STAGE = "refiner"
 

@@ -3,8 +3,8 @@
 import copy
 import json
 import math
-import subprocess
-import sys
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 import glotok.train_tokenizer as stage
+from _support.recipe_processes import assert_same_training, documented_line, run_line
 from glotok.cli import resolve, train_tokenizer
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
@@ -98,8 +99,6 @@ def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
 
 def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
     """Without the perceptual term no backbone is built at all; with it, exactly the perceptual one is."""
-    from dataclasses import replace
-
     built = []
     construct = FeatureBackbone.__init__
     monkeypatch.setattr(
@@ -149,8 +148,6 @@ def test_revived_rows_forget_their_moments(parts):
 
 
 def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run, tmp_path):
-    from dataclasses import replace
-
     options, paths = tiny_run
     config = resolve(options)
     torch.manual_seed(5)
@@ -171,41 +168,22 @@ def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run
         stage.start_from(GloTok(config.tokenizer), str(tmp_path / "nowhere"))
 
 
-def test_two_processes_with_half_the_batch_follow_one_with_the_whole(tiny_run, tmp_path):
-    """The discriminator included: the same terms at every step, the same weights at the end, to float32 rounding."""
-    import shutil
-    from dataclasses import replace
-
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whole(count, tiny_run, tmp_path):
+    """By the documented line, from a data-dependent start to the discriminator: the same terms and the same weights."""
     options, paths = tiny_run
-    shutil.copytree(paths.folder, tmp_path / "two" / "tiny")
-    one = replace(options, set=("train.learning_rate=1e-4", "train.revive_every=0"))
-    two = replace(one, runs=tmp_path / "two")
+    one = replace(options, set=("train.learning_rate=1e-4",))
     (paths.folder / "config.yaml").unlink()
-    (tmp_path / "two" / "tiny" / "config.yaml").unlink()
+    several = replace(one, runs=tmp_path / "several")
+    shutil.copytree(paths.folder, several.runs / "tiny")
     train_tokenizer(one)
-    command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--num_machines", "1",
-        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-        "-m", "glotok", "train-tokenizer",
-        "--config", two.config, "--runs", str(two.runs), *(x for value in two.set for x in ("--set", value)),
-    ]  # fmt: skip
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    line = documented_line("glotok", "train-tokenizer").replace("--nproc_per_node 2", f"--nproc_per_node {count}")
+    settings = [word for value in several.set for word in ("--set", value)]
+    done = run_line(line, "--config", several.config, "--runs", several.runs, *settings, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
-    first, second = (read_metrics(folder / "metrics.jsonl") for folder in (paths.folder, two.runs / "tiny"))
-    assert len(first) == len(second) == 6
-    for a, b in zip(first, second, strict=True):
-        assert a.keys() == b.keys()
-        for name in a:
-            if isinstance(a[name], float):
-                assert b[name] == pytest.approx(a[name], rel=2e-3, abs=1e-5), (name, a["step"])
-    ours, theirs = (
-        load_file(folder / "tokenizer" / "model.safetensors") for folder in (paths.folder, two.runs / "tiny")
-    )
-    for name, value in ours.items():
-        if value.is_floating_point():
-            torch.testing.assert_close(
-                theirs[name], value, rtol=0, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
-            )
+    assert done.stderr.count(f"training in {count} processes on ") == 1
+    assert "deprecated" not in done.stderr
+    assert_same_training(paths.folder, several.runs / "tiny", "tokenizer", "tokenizer", steps=6)
 
 
 def test_the_record_of_the_teacher_says_how_it_was_made(tiny_run):

@@ -2,8 +2,6 @@
 
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import semtok.train_tokenizer as stage
+from _support.recipe_processes import assert_same_training, documented_line, run_line
 from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
 from semtok.cli import train_refiner, train_tokenizer
 from vistok.workbench.config import ConfigError
@@ -117,24 +116,11 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, re
     two = replace(one, runs=tmp_path / "two")
     shutil.copytree(paths.folder, two.runs / "tiny")
     {"train-tokenizer": train_tokenizer, "train-refiner": train_refiner}[command](one)
-    launch = [
-        sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--num_machines", "1",
-        "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "semtok", command,
-        "--config", two.config, "--runs", str(two.runs), *(x for value in two.set for x in ("--set", value)),
-    ]  # fmt: skip
-    done = subprocess.run(launch, check=False, capture_output=True, text=True, timeout=280)
+    line = documented_line("semtok", "train-tokenizer").replace("train-tokenizer", command)
+    settings = [word for value in two.set for word in ("--set", value)]
+    done = run_line(line, "--config", two.config, "--runs", two.runs, *settings, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("training in 2 processes on ") == 1
     name = command.removeprefix("train-")
-    first, second = (
-        [line for line in read_metrics(folder / "metrics.jsonl") if line["stage"] == name]
-        for folder in (paths.folder, two.runs / "tiny")
-    )
-    assert len(first) == len(second) == 3
-    for a, b in zip(first, second, strict=True):
-        assert a.keys() == b.keys()
-        for term in a.keys() - {"stage"}:
-            assert b[term] == pytest.approx(a[term], rel=2e-3, abs=1e-5), (term, a["step"])
     kept = {"tokenizer": "tokenizer", "refiner": "refined"}[name]
-    assert_equal_weights(
-        weights(paths.folder / kept), weights(two.runs / "tiny" / kept), rtol=0, atol=2e-4
-    )  # fmt: skip
+    assert_same_training(paths.folder, two.runs / "tiny", name, kept, steps=3)

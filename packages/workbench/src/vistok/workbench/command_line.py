@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ import tyro
 from vistok.workbench.checkpoint import CheckpointError, list_checkpoints
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.finite import NonFiniteLossError
+from vistok.workbench.processes import close_processes, process_index, speaks_first
 from vistok.workbench.run import open_run
 from vistok.workbench.training import Interrupted
 
@@ -96,7 +96,7 @@ def open_stage(
         ConfigError: A file of ``needs`` is missing, there are checkpoints, or as
             :func:`vistok.workbench.run.open_run`.
     """
-    first = int(os.environ.get("RANK", "0")) == 0
+    first = process_index() == 0
     if first:
         open_run(options.runs, folder.relative_to(options.runs).as_posix(), config, resume=resume, fresh=options.fresh)
     for stage, output in (needs or {}).items():
@@ -131,17 +131,19 @@ def run_stages(options: _OptionsT, stages: Mapping[str, tuple[Callable[[_Options
 def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], None]]) -> None:
     """Parse the command line and run its command.
 
-    User errors end with one line and exit code 2, an interrupted run with 130.
+    User errors end with one line and exit code 2, an interrupted run with 130; of several processes one speaks.
 
     Args:
         program: The recipe's command, such as ``glotok``.
         description: One sentence for ``--help``.
         commands: Each takes one data class, whose fields are the command's options.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if process_index() == 0 else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
+    message, code = "", 0
     try:
         tyro.extras.subcommand_cli_from_dict(
             dict(commands),
@@ -150,11 +152,17 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
     except (ConfigError, CheckpointError, NonFiniteLossError, FileNotFoundError, ValueError) as error:
-        logger.error("%s: %s", program, error)
-        sys.exit(2)
+        message, code = str(error), 2
     except Interrupted as error:
-        logger.error("%s: %s", program, error)
-        sys.exit(130)
+        message, code = str(error), 130
     except KeyboardInterrupt:
-        logger.error("%s: interrupted; --resume continues from the newest checkpoint", program)
-        sys.exit(130)
+        message, code = "interrupted; --resume continues from the newest checkpoint", 130
+    except Exception:
+        if speaks_first():
+            raise
+        code = 1  # the end of another process ended this one, and that one has said why
+    if message and speaks_first():
+        logger.error("%s: %s", program, message)
+    close_processes()  # after the error: its traceback holds what is to be closed
+    if code:
+        sys.exit(code)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from vistok.workbench.files import write_atomically
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.paths import RunPaths
+from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
@@ -69,7 +69,7 @@ def train_generator(
         resume: Continue from the newest checkpoint.
         record: What the .json beside the weights says beyond the number of parameters, such as ``num_classes``.
     """
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = open_accelerator()
     bare = model.to(accelerator.device)
     optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas)
     average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None

@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
@@ -29,16 +29,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> Mapping[str, Any]: ...  # noqa: D102
     def load_state_dict(self, state_dict: Any) -> Any: ...  # noqa: D102
-
-
-def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
-    """The accelerator of a training: CUDA where there is one, else the CPU; buffers stay each process's own.
-
-    Args:
-        find_unused_parameters: For networks of which a forward pass leaves parameters out.
-    """
-    parallel = DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=find_unused_parameters)
-    return Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[parallel])
 
 
 def best_device() -> torch.device:

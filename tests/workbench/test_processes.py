@@ -1,0 +1,94 @@
+"""Several processes under a launcher: they meet, one speaks, they part; a process alone needs none of it."""
+
+import pytest
+
+from _support.recipe_processes import launched
+from vistok.workbench.processes import close_processes, open_accelerator, process_count, process_index, speaks_first
+
+PROGRAM = """
+import logging, sys
+from dataclasses import dataclass
+import torch, torch.distributed as dist
+from vistok.workbench.command_line import run_command_line
+from vistok.workbench.config import ConfigError
+from vistok.workbench.processes import open_accelerator
+
+@dataclass(frozen=True)
+class Options:
+    fails: str = "none"
+
+def work(options: Options) -> None:
+    if options.fails == "early":
+        raise ConfigError("batch_size: expected 2, got 3")
+    accelerator = open_accelerator()
+    total = accelerator.reduce(torch.ones(()), "sum").item()
+    network = accelerator.prepare(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2)))
+    network(torch.randn(2, 1, 4, 4)).sum().backward()
+    logging.getLogger("work").info("the sum is %d", total)
+    if options.fails == "one" and accelerator.process_index == 1:
+        raise ConfigError("only the second knows")
+    if options.fails == "one":
+        accelerator.reduce(torch.ones(()), "sum")  # what the others wait in while one fails
+    if options.fails == "all":
+        raise ConfigError("all know")
+
+try:
+    run_command_line("program", "", {"work": work, "rest": work})
+finally:
+    print("grouped at the end:", dist.is_initialized(), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("program") / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def run(program, fails):
+    done = launched(2, str(program), "work", "--fails", fails, timeout=100)
+    return done, [line for line in done.stderr.splitlines() if line.startswith("program: ")]
+
+
+def test_processes_meet_say_once_how_many_they_are_and_part(program):
+    done, errors = run(program, "none")
+    assert done.returncode == 0, done.stderr
+    assert errors == []
+    assert done.stderr.count("training in 2 processes on ") == 1
+    assert done.stderr.count("the sum is 2") == 1
+    assert done.stderr.count("grouped at the end: False") == 2
+    assert "deprecated" not in done.stderr
+    assert "destroy_process_group" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fails", "line"),
+    [
+        ("early", "program: batch_size: expected 2, got 3"),
+        ("all", "program: all know"),
+        ("one", "program: only the second knows"),
+    ],
+)
+def test_an_error_is_told_by_one_process_in_one_line(program, fails, line):
+    done, errors = run(program, fails)
+    assert done.returncode != 0
+    assert errors == [line]
+    assert "grouped at the end: True" not in done.stderr
+
+
+def test_a_process_alone_speaks_and_has_nothing_to_close(monkeypatch, caplog):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert (process_index(), process_count()) == (0, 1)
+    assert speaks_first()
+    with caplog.at_level("INFO"):
+        assert open_accelerator().num_processes == 1
+    assert "training in 1 process on " in caplog.text
+    close_processes()
+
+
+def test_where_no_store_answers_everyone_may_speak(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert speaks_first()
