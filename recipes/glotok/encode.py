@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -13,7 +12,7 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.data import Images
-from vistok.workbench.files import write_atomically
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 
@@ -77,17 +76,17 @@ def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
         "semantic": semantic,
         "visual": visual,
         "labels": train.labels,
-        "semantic_codes": semantic_codes.contiguous(),
-        "visual_codes": visual_codes.contiguous(),
+        "semantic_codes": semantic_codes,
+        "visual_codes": visual_codes,
         "mean": torch.cat([mean for mean, _ in moments])[:, None, None],
         "std": torch.cat([std for _, std in moments])[:, None, None],
     }
-    write_atomically(paths.tokens, save(tensors))
+    save_tensors(paths.tokens, tensors)
 
 
 def load_tokens(paths: RunPaths) -> TokenCache:
     """Read the cache."""
-    return TokenCache(**load_file(paths.tokens))
+    return TokenCache(**load_tensors(paths.tokens, *TokenCache.__dataclass_fields__))
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from glotok.config import GloTokConfig, Kind
@@ -11,6 +10,7 @@ from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.generators import FAR, XAR, FAROptions, Guidance, IdTokens, MaskedAR, MaskedAROptions, XAROptions
+from vistok.workbench.pretrained import load_module
 
 Generator = XAR | FAR | MaskedAR
 
@@ -46,7 +46,7 @@ def build_generator(config: GloTokConfig, num_classes: int, kind: Kind) -> Gener
 def load_generator(config: GloTokConfig, paths: RunPaths, num_classes: int, kind: Kind) -> Generator:
     """The trained generator of a run, in evaluation mode."""
     model = build_generator(config, num_classes, kind)
-    model.load_state_dict(load_file(paths.generator(kind)))
+    load_module(model, paths.generator(kind))
     return model.eval()
 
 

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from glotok.adapter import Adapter
@@ -12,6 +11,7 @@ from glotok.autoencoder import Decoder, Encoder, to_channels_last
 from glotok.config import TokenizerConfig
 from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
 from vistok.workbench.data import check_images
+from vistok.workbench.pretrained import Pretrained
 
 
 class Tokens(NamedTuple):
@@ -40,7 +40,7 @@ class Training(NamedTuple):
 
 class GloTok(
     nn.Module,
-    PyTorchModelHubMixin,
+    Pretrained,
     library_name="vistok",
     coders={TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values))},
 ):

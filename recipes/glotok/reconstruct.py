@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -11,7 +10,7 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.files import write_atomically
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 RETENTION = (0.25, 0.5, 0.75, 1.0)
@@ -35,7 +34,7 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size:
     tensors["labels"] = validation.labels
     shown = torch.linspace(0, len(validation) - 1, min(RETENTION_IMAGES, len(validation))).long()
     tensors["retention"] = to_uint8(retention_study(tokenizer, validation.batch(shown), config.seed))
-    write_atomically(paths.reconstructions, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+    save_tensors(paths.reconstructions, tensors)
 
 
 @torch.no_grad()
@@ -61,4 +60,4 @@ def retention_study(tokenizer: GloTok, images: Tensor, seed: int) -> Tensor:
 
 def load_reconstructions(paths: RunPaths) -> dict[str, Tensor]:
     """What :func:`reconstruct_validation` wrote."""
-    return load_file(paths.reconstructions)
+    return load_tensors(paths.reconstructions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
 from vistok.workbench.evaluation import load_evaluation
+from vistok.workbench.files import read_json
 from vistok.workbench.metrics import psnr
 from vistok.workbench.pictures import image_grid
 from vistok.workbench.plots import plot_histograms, plot_lines, plot_usage
@@ -45,7 +45,7 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
-    teacher = json.loads(paths.teacher.with_suffix(".json").read_text())
+    teacher = read_json(paths.teacher.with_suffix(".json"))
 
     grid = config.tokenizer.grid_size
     caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."

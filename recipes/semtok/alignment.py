@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -18,8 +17,9 @@ from vistok.losses import patch_alignment_loss
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.files import write_atomically
+from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.micro_batches import MicroBatch
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 
 
 class Targets(NamedTuple):
@@ -74,7 +74,7 @@ class TargetSource:
             if accelerator.is_main_process:
                 write_cache(self.backbone, config, paths, train)
             accelerator.wait_for_everyone()
-            self.cache = load_file(paths.alignment)
+            self.cache = load_tensors(paths.alignment, "patches", "pooled")
 
     @property
     def dim(self) -> int:
@@ -104,7 +104,7 @@ def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths
     }  # fmt: skip
     record_file = paths.alignment.with_suffix(".json")
     if paths.alignment.exists():
-        if json.loads(record_file.read_text(encoding="utf-8")) != record:
+        if read_json(record_file) != record:
             raise ConfigError(f"{paths.alignment}: made from other images or another backbone; --fresh starts again")
         return
     variants = [False, True] if config.data.horizontal_flip else [False]
@@ -119,4 +119,4 @@ def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths
             columns[name].append(torch.cat(column))
     tensors = {name: torch.stack(parts) for name, parts in columns.items()}
     write_atomically(record_file, json.dumps(record, indent=2) + "\n")
-    write_atomically(paths.alignment, save(tensors))
+    save_tensors(paths.alignment, tensors)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -13,7 +12,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.data import Images
-from vistok.workbench.files import write_atomically
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 
@@ -44,12 +43,12 @@ def encode_data_set(config: SemTokConfig, paths: RunPaths, space: LatentSpace | 
     train, _ = config.data.load()
     variants = [False, True] if config.data.horizontal_flip else [False]
     tokens = torch.stack([encode_images(tokenizer, train, flip=flip) for flip in variants])
-    write_atomically(paths.tokens, save({"tokens": tokens, "labels": train.labels}))
+    save_tensors(paths.tokens, {"tokens": tokens, "labels": train.labels})
 
 
 def load_tokens(paths: RunPaths) -> TokenCache:
     """Read the cache."""
-    return TokenCache(**load_file(paths.tokens))
+    return TokenCache(**load_tensors(paths.tokens, *TokenCache.__dataclass_fields__))
 
 
 @torch.no_grad()

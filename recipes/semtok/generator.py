@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from semtok.config import Kind, SampleConfig, SemTokConfig, check_kind
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
+from vistok.workbench.pretrained import load_module
 
 Generator = FAR | MaskedAR
 
@@ -43,7 +43,7 @@ def build_generator(config: SemTokConfig, num_classes: int, kind: Kind) -> Gener
 def load_generator(config: SemTokConfig, paths: RunPaths, num_classes: int, kind: Kind) -> Generator:
     """The trained generator of a run, in evaluation mode."""
     model = build_generator(config, num_classes, kind)
-    model.load_state_dict(load_file(paths.generator(kind)))
+    load_module(model, paths.generator(kind))
     return model.eval()
 
 

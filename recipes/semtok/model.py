@@ -3,7 +3,6 @@
 from typing import NamedTuple, Protocol
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
@@ -14,6 +13,7 @@ from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
 from vistok.workbench.data import check_images
+from vistok.workbench.pretrained import Pretrained
 
 
 class LatentSpace(Protocol):
@@ -40,7 +40,7 @@ class Training(NamedTuple):
 
 class SemTok(
     nn.Module,
-    PyTorchModelHubMixin,
+    Pretrained,
     library_name="vistok",
     coders={
         TokenizerConfig: (lambda c: c.model_dump(mode="json"), lambda values: TokenizerConfig(**values)),

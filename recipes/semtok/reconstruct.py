@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
@@ -11,7 +10,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.files import write_atomically
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 PREFIX = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens, from the first on
@@ -46,7 +45,7 @@ def reconstruct_validation(
     tensors["seeds"] = to_uint8(noise_study(tokenizer, tensors["tokens"][shown], config))
     shown = spread(len(validation), PREFIX_IMAGES)
     tensors["prefix"] = to_uint8(prefix_study(tokenizer, tensors["tokens"][shown], config))
-    write_atomically(paths.reconstructions, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+    save_tensors(paths.reconstructions, tensors)
 
 
 def spread(count: int, wanted: int) -> Tensor:
@@ -83,4 +82,4 @@ def prefix_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Ten
 
 def load_reconstructions(paths: RunPaths) -> dict[str, Tensor]:
     """What :func:`reconstruct_validation` wrote."""
-    return load_file(paths.reconstructions)
+    return load_tensors(paths.reconstructions)

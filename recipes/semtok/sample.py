@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from semtok.config import Kind, SemTokConfig
@@ -12,9 +11,9 @@ from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.generators import MaskedAR
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.files import write_atomically
 from vistok.workbench.generator_training import generator_record
 from vistok.workbench.sampling import write_samples
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 PROGRESS = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens that are known
@@ -40,7 +39,7 @@ def sample_images(config: SemTokConfig, paths: RunPaths, kind: Kind, space: Late
         tensors = samples_by_steps(model, tokenizer, num_classes, config)
         for order in ("raster", "random"):
             tensors[order] = progress(model, tokenizer, num_classes, config, order)
-        write_atomically(paths.progress(kind), save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+        save_tensors(paths.progress(kind), tensors)
 
 
 @torch.no_grad()
@@ -81,4 +80,4 @@ def progress(model: Generator, tokenizer: SemTok, num_classes: int, config: SemT
 
 def load_progress(paths: RunPaths, kind: Kind) -> dict[str, Tensor]:
     """What :func:`sample_images` wrote beside the samples of masked AR."""
-    return load_file(paths.progress(kind))
+    return load_tensors(paths.progress(kind))

@@ -24,6 +24,10 @@ def state(step: int) -> dict[str, object]:
     return {"weights": torch.full((1000,), float(step)), "step": step}
 
 
+def same(found: dict[str, object], expected: dict[str, object]) -> bool:
+    return found["step"] == expected["step"] and torch.equal(found["weights"], expected["weights"])
+
+
 def test_the_latest_is_chosen_by_step_not_by_age_or_size(tmp_path):
     save_checkpoint(tmp_path, 20, {**state(20), "padding": torch.zeros(100_000)}, keep=9)
     save_checkpoint(tmp_path, 100, state(100), keep=9)
@@ -103,4 +107,51 @@ def test_keeping_one_only_is_refused(tmp_path):
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     save_checkpoint(tmp_path, 1, state(1))
     torch.save({"x": Path}, checkpoint_path(tmp_path, 2))
+    assert load_latest_checkpoint(tmp_path)[0] == 1
+
+
+def test_no_bit_flip_in_a_checkpoint_loads_other_values(tmp_path):
+    save_checkpoint(tmp_path, 1, state(1))
+    path = save_checkpoint(tmp_path, 2, state(2))
+    whole = path.read_bytes()
+    for place in range(0, 8 * len(whole), 7 * len(whole) // 300):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        step, found = load_latest_checkpoint(tmp_path)
+        assert step == 1 or same(found, state(2))  # the latter where the mark of the checksum itself is hit
+
+
+def test_a_damaged_one_is_named_and_the_one_before_it_used(tmp_path, caplog):
+    save_checkpoint(tmp_path, 1, state(1))
+    path = save_checkpoint(tmp_path, 2, state(2))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert load_latest_checkpoint(tmp_path)[0] == 1
+    assert f"{path} cannot be read (damaged, its content does not match its checksum); trying" in caplog.text
+
+
+def test_checkpoints_without_a_checksum_load_and_ours_are_plain_files_of_torch(tmp_path):
+    torch.save(state(3), checkpoint_path(tmp_path, 3))
+    assert same(load_latest_checkpoint(tmp_path)[1], state(3))
+    assert same(torch.load(save_checkpoint(tmp_path, 4, state(4)), weights_only=True), state(4))
+
+
+@pytest.mark.parametrize("after", [0, 100, 3000])
+def test_a_disk_that_fills_up_while_writing_says_so(tmp_path, after):
+    """A limit on the size of files is as good as a full disk, and no test needs a disk for it."""
+    save_checkpoint(tmp_path, 1, state(1))
+    code = f"""
+import pathlib, resource, torch
+from vistok.workbench import checkpoint
+resource.setrlimit(resource.RLIMIT_FSIZE, ({after}, {after}))
+try:
+    checkpoint.save_checkpoint(pathlib.Path({str(tmp_path)!r}), 2, {{"x": torch.ones(10_000)}})
+except checkpoint.CheckpointError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "step-000000002.pt: larger than a file may be here, needed 40,000 bytes; earlier" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.pt"]
     assert load_latest_checkpoint(tmp_path)[0] == 1

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 import tyro
 
 from vistok.workbench.command_line import RunOptions, open_stage, run_command_line, run_stages
 from vistok.workbench.config import Config, ConfigError, load_config, save_config
+from vistok.workbench.files import write_atomically
 from vistok.workbench.recipe_config import DataConfig
+from vistok.workbench.tensor_files import save_tensors
 from vistok.workbench.training import Interrupted
 
 
@@ -102,6 +105,25 @@ def test_what_is_done_is_not_done_again(tmp_path, caplog):
     assert caplog.messages[-1] == (
         f"finished earlier; the report is {tmp_path / 'report'} (--fresh runs everything again)"
     )
+
+
+@pytest.mark.parametrize("name", ["tokens.safetensors", "figures.json"])
+def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path, caplog, name):
+    output = tmp_path / name
+
+    def make(_options):
+        if name.endswith("json"):
+            write_atomically(output, '{"psnr": 23}')
+        else:
+            save_tensors(output, {"x": torch.ones(3)})
+
+    make(None)
+    whole = output.read_bytes()
+    output.write_bytes(whole[:-4])
+    run_stages(Options(), {"encode": (make, output), "report": (lambda _: None, tmp_path / "report")})
+    assert output.read_bytes() == whole
+    assert f"{output}: damaged" in caplog.text
+    assert "done earlier" not in caplog.text
 
 
 def test_a_stage_that_fails_stops_those_after_it(tmp_path):

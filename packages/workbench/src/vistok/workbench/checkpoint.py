@@ -1,19 +1,28 @@
-"""Training checkpoints that a crash, a kill or a full disk cannot spoil: written aside, flushed, then renamed."""
+"""Training checkpoints that a crash, a kill, a full disk or a damaged one cannot spoil a run with.
+
+They are what ``torch.save`` writes, followed by a checksum that it passes over: written aside, flushed, renamed, and
+checked when loaded.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
-from vistok.workbench.files import NoSpaceError, written_aside
+from vistok.workbench.files import DamagedFileError, NoSpaceError, written_aside
 
 logger = logging.getLogger(__name__)
+
+_MARK = b"\nvistok-sha256:"
+_TRAILER = len(_MARK) + 64  # the mark and the digest of all before it
 
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
@@ -45,7 +54,12 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
     path = checkpoint_path(folder, step)
     try:
         with written_aside(path, size=_size(state)) as file:
-            torch.save(state, file)
+            digesting: Any = _Digesting(file)
+            try:
+                torch.save(state, digesting)
+            except RuntimeError as error:  # the archive's writer hides what went wrong below it
+                raise digesting.error or error from error
+            file.write(_MARK + digesting.digest.hexdigest().encode())
     except NoSpaceError as error:
         raise CheckpointError(f"{error}; earlier checkpoints are intact") from error
     except (OSError, RuntimeError) as error:
@@ -71,7 +85,8 @@ def step_of(path: Path) -> int:
 def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     """The newest readable checkpoint by step, as ``(step, state)``; ``None`` if the folder holds none at all.
 
-    An unreadable (for example truncated) file is reported by name and the one before it is used.
+    A file that is cut off, or whose content does not match its checksum, is reported by name and the one before it is
+    used. Files without a checksum load unchecked.
 
     Raises:
         CheckpointError: There are checkpoints, but none can be read.
@@ -79,13 +94,56 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     paths = list_checkpoints(folder)
     for path in reversed(paths):
         try:
-            return step_of(path), torch.load(path, map_location="cpu", weights_only=True)
+            return step_of(path), _load(path)
         except Exception as error:  # damaged bytes make the reader fail in ways that it does not enumerate
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             logger.warning("%s cannot be read (%s); trying the checkpoint before it", path, reason)
     if paths:
         raise CheckpointError(f"{folder}: none of its {len(paths)} checkpoints can be read")
     return None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        begin = max(file.seek(0, os.SEEK_END) - _TRAILER, 0)
+        file.seek(begin)
+        end = file.read()
+        place = end.rfind(_MARK)
+        if place >= 0 and _digest(file, begin + place) != end[place + len(_MARK) :]:
+            raise DamagedFileError("damaged, its content does not match its checksum")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise DamagedFileError(f"expected a dictionary, got {type(state).__name__}")
+    return state
+
+
+def _digest(file: IO[bytes], length: int) -> bytes:
+    """The digest of the first bytes of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while length > 0 and (chunk := file.read(min(length, 1 << 20))):
+        digest.update(chunk)
+        length -= len(chunk)
+    return digest.hexdigest().encode()
+
+
+class _Digesting:
+    """A file being written that keeps the digest of what went through it, and the error that stopped it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.name, self.digest = file, file.name, hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def _size(state: Any) -> int:

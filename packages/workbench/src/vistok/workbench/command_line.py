@@ -18,6 +18,7 @@ from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.processes import close_processes, process_index, speaks_first
 from vistok.workbench.run import open_run
+from vistok.workbench.tensor_files import is_whole
 from vistok.workbench.training import Interrupted
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def run_stages(options: _OptionsT, stages: Mapping[str, tuple[Callable[[_Options
     begin = time.monotonic()
     within = replace(options, fresh=False)
     for index, (name, (command, output)) in enumerate(stages.items(), 1):
-        if output.exists():
+        if is_whole(output):
             logger.info("[%d/%d] %s: done earlier", index, len(stages), name)
             continue
         logger.info("[%d/%d] %s", index, len(stages), name)

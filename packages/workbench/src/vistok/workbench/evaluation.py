@@ -13,7 +13,7 @@ from torch import Tensor
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import from_uint8
-from vistok.workbench.files import write_atomically
+from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.metrics import frechet_distance, perceptual_distance, pooled_features, psnr, ssim
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.recognition import Recognizer, fit_recognizer
@@ -132,5 +132,4 @@ def write_evaluation(paths: RunPaths, figures: Mapping[str, Any], sections: Iter
 
 def load_evaluation(paths: RunPaths) -> dict[str, Any]:
     """The figures of a run."""
-    figures: dict[str, Any] = json.loads(paths.evaluation.read_text(encoding="utf-8"))
-    return figures
+    return read_json(paths.evaluation)

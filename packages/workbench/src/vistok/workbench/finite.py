@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
+
+from vistok.workbench.tensor_files import save_tensors
 
 
 class NonFiniteLossError(RuntimeError):
@@ -23,7 +24,6 @@ def check_finite(terms: Mapping[str, Tensor], step: int, batch: Mapping[str, Ten
     if bool(stacked.isfinite().all()):
         return
     name, value = next((n, t.item()) for n, t in terms.items() if not t.isfinite())
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"nonfinite-step-{step}.safetensors"
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in batch.items()}, path)
+    save_tensors(path, batch)
     raise NonFiniteLossError(f"step {step}: loss term {name} is {value}; the batch is in {path}")

@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
-from vistok.workbench.files import write_atomically
+from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.processes import open_accelerator
+from vistok.workbench.tensor_files import save_tensors
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
@@ -111,8 +111,7 @@ def train_generator(
 
 def generator_record(paths: RunPaths, kind: str) -> dict[str, Any]:
     """What was written beside the weights of a trained generator: ``num_classes``, ``parameters`` and what else."""
-    record: dict[str, Any] = json.loads(_record_file(paths.generator(kind)).read_text(encoding="utf-8"))
-    return record
+    return read_json(_record_file(paths.generator(kind)), "num_classes", "parameters")
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -137,7 +136,7 @@ class _TrainingLoss(nn.Module):
 def _write_weights(model: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
     full = {**record, "parameters": sum(p.numel() for p in model.parameters())}
     write_atomically(_record_file(path), json.dumps(full, indent=2) + "\n")
-    write_atomically(path, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+    save_tensors(path, model.state_dict())
 
 
 def _record_file(weights: Path) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vistok.workbench.files import write_atomically
+from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.pictures import image_grid, pair_grid
 from vistok.workbench.plots import plot_curves
@@ -130,7 +129,7 @@ def making_section(environment: Mapping[str, Any], rows: Sequence[Sequence[str]]
 
 def load_environment(paths: RunPaths) -> dict[str, Any]:
     """The record of versions and machine that the run's folder holds."""
-    record: dict[str, Any] = json.loads(paths.environment.read_text(encoding="utf-8"))
+    record = read_json(paths.environment)
     return record
 
 

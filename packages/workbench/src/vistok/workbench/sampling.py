@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.files import write_atomically
+from vistok.workbench.tensor_files import load_tensors, save_tensors
 
 
 def write_samples(
@@ -49,10 +48,9 @@ def write_samples(
     for index, chunk in enumerate(tqdm(labels.split(batch_size), desc=f"sample {name}".rstrip(), unit="batch")):
         draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
         images.append(to_uint8(generate(chunk, draws)).cpu())
-    # A convolution may answer channels-last, and only dense tensors can be saved.
-    write_atomically(path, save({"images": torch.cat(images).contiguous(), "labels": labels}))
+    save_tensors(path, {"images": torch.cat(images), "labels": labels})
 
 
 def load_samples(path: Path) -> dict[str, Tensor]:
     """What :func:`write_samples` wrote: ``images (N, C, H, W)`` uint8 and ``labels (N,)`` int64."""
-    return load_file(path)
+    return load_tensors(path, "images", "labels")

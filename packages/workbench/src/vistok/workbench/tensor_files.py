@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vistok.workbench.files import DamagedFileError, written_aside
+from vistok.workbench.files import DamagedFileError, read_json, written_aside
+
+logger = logging.getLogger(__name__)
 
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -81,6 +84,24 @@ def tensor_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(f"{path}: damaged or no safetensors file ({_first_line(error)})") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and not cut off or changed, as far as its kind shows it; what is not is logged.
+
+    Safetensors are held against their checksum and their own header, JSON is parsed.
+    """
+    if not path.is_file():
+        return False
+    try:
+        if path.suffix == ".safetensors":
+            tensor_metadata(path)
+        elif path.suffix == ".json":
+            read_json(path)
+    except DamagedFileError as error:
+        logger.warning("%s", error)
+        return False
+    return True
 
 
 def _verify(path: Path) -> None:
