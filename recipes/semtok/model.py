@@ -1,6 +1,7 @@
 """SemTok: double-stream encoder, binary spherical quantizer, diffusion decoder (stage I), refiner (stage II)."""
 
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,20 @@ class SemTok(
         self.refiner = (
             None if refiner is None else Refiner(self.decoder, refiner, settings.channels, settings.working_size)
         )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        space: LatentSpace | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> "SemTok":
+        """The tokenizer of a folder or of a model on the hub, see :class:`vistok.workbench.pretrained.Pretrained`."""
+        hub: dict[str, Any] = {"revision": revision, "token": token, "local_files_only": local_files_only}
+        return super().from_pretrained(pretrained_model_name_or_path, given={"space": space}, **hub)
 
     @property
     def device(self) -> torch.device:

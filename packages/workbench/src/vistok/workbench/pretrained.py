@@ -35,7 +35,7 @@ class Pretrained(PyTorchModelHubMixin):
     _hub_mixin_config: Any
     _hub_mixin_init_parameters: dict[str, Any]
 
-    def save_pretrained(
+    def save_pretrained(  # type: ignore[override]  # what only uploading needs is given to push_to_hub
         self,
         save_directory: str | Path,
         *,
@@ -43,7 +43,6 @@ class Pretrained(PyTorchModelHubMixin):
         repo_id: str | None = None,
         push_to_hub: bool = False,
         model_card_kwargs: dict[str, Any] | None = None,
-        **push_to_hub_kwargs: Any,
     ) -> str | None:
         """Write ``model.safetensors``, ``config.json`` and a model card, each whole or not at all.
 
@@ -53,7 +52,6 @@ class Pretrained(PyTorchModelHubMixin):
             repo_id: With ``push_to_hub``, where to; the folder's name by default.
             push_to_hub: Upload it too.
             model_card_kwargs: For the model card.
-            push_to_hub_kwargs: For ``push_to_hub``.
 
         Raises:
             NoSpaceError: The device is full; what the folder held is untouched.
@@ -68,31 +66,31 @@ class Pretrained(PyTorchModelHubMixin):
             write_atomically(folder / "README.md", str(self.generate_model_card(**(model_card_kwargs or {}))))
         if not push_to_hub:
             return None
-        return self.push_to_hub(repo_id or folder.name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs)
+        return self.push_to_hub(repo_id or folder.name, model_card_kwargs=model_card_kwargs)
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls: type[_ModelT],
         pretrained_model_name_or_path: str | Path,
         *,
+        given: Mapping[str, Any] | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
-        **model_kwargs: Any,
     ) -> _ModelT:
         """Make the network of a folder (or of a model on the hub) and fill it; in evaluation mode.
 
         Args:
             pretrained_model_name_or_path: A folder, or ``organisation/name``. A ``Path``, what is no such name, or what
                 begins with a folder that exists is a path and never goes to the hub.
+            given: Arguments of the network in place of the saved ones.
             revision: Of the hub; so are the next four.
             token: For private models.
             cache_dir: Where downloads are kept.
             force_download: Download again.
             local_files_only: Take only what was downloaded before.
-            model_kwargs: Arguments of the network in place of the saved ones.
 
         Raises:
             FileNotFoundError: There is no such folder, or it lacks a file.
@@ -106,7 +104,7 @@ class Pretrained(PyTorchModelHubMixin):
             hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
             hub |= {"force_download": force_download, "local_files_only": local_files_only}
             config_file, weights = (_download(found, name, hub) for name in (CONFIG, WEIGHTS))
-        arguments = cls._arguments(config_file, weights, model_kwargs)
+        arguments = cls._arguments(config_file, weights, given or {})
         try:
             model: Any = cls(**arguments)
         except (TypeError, ValueError) as error:
