@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from glotok.autoencoder import Decoder, Downsample, Encoder, ResidualBlock, Upsa
 from glotok.config import TokenizerConfig
 from glotok.model import GloTok
 from vistok.quantizers import VectorQuantizer
+from vistok.workbench.weights import read_weights, tensor_problem
 
 FQGAN_DUAL = TokenizerConfig(semantic_codebook_size=16384, visual_codebook_size=16384, residual=False)
 """The published dual tokenizer at stride 16; ``multipliers=(1, 2, 2, 4)`` gives the one at stride 8."""
@@ -99,19 +101,19 @@ class SingleCodebookTokenizer(nn.Module):
 
 
 def load_llamagen_vq16(
-    state: Mapping[str, Tensor], model: SingleCodebookTokenizer | None = None
+    state: Mapping[str, Tensor] | str | Path, model: SingleCodebookTokenizer | None = None
 ) -> SingleCodebookTokenizer:
     """Load weights in the layout of LlamaGen's VQ tokenizers.
 
     Args:
-        state: The flat state dict: of a published file, its ``"model"`` entry.
+        state: The published file, or the flat state dict that it holds.
         model: The network to fill; VQ-16 if ``None``. VQ-8 is ``SingleCodebookTokenizer(multipliers=(1, 2, 2, 4))``.
 
     Returns:
         The model, in evaluation mode if it was made here.
 
     Raises:
-        ValueError: Anything that does not match, all of it listed; the model is unchanged then.
+        ValueError: Anything that does not match or is no finite tensor, all of it listed; the model is unchanged then.
 
     Example:
         >>> small = SingleCodebookTokenizer(16, multipliers=(1, 1), num_blocks=1, latent_channels=8)
@@ -133,18 +135,18 @@ def load_llamagen_vq16(
     return model
 
 
-def load_fqgan_dual(state: Mapping[str, Tensor], model: GloTok | None = None) -> GloTok:
+def load_fqgan_dual(state: Mapping[str, Tensor] | str | Path, model: GloTok | None = None) -> GloTok:
     """Load weights in the layout of FQGAN's dual tokenizer. Its decoder, too, sees [visual, semantic].
 
     Args:
-        state: The flat state dict: of a published file, its ``"model"`` entry.
+        state: The published file, or the flat state dict that it holds.
         model: The network to fill, without residual recovery; ``GloTok(FQGAN_DUAL)`` if ``None``.
 
     Returns:
         The model, in evaluation mode if it was made here.
 
     Raises:
-        ValueError: Anything that does not match, all of it listed; the model is unchanged then.
+        ValueError: Anything that does not match or is no finite tensor, all of it listed; the model is unchanged then.
     """
     model = GloTok(FQGAN_DUAL).eval() if model is None else model
     places = {
@@ -208,8 +210,9 @@ def _adapter_places(branch: str, short: str, adapter: Adapter) -> Iterator[tuple
     yield from _leaves(f"{ours}.to_code", f"quant_conv_{short}").items()
 
 
-def _load(model: nn.Module, state: Mapping[str, Tensor], places: Places, ignored: str) -> None:
+def _load(model: nn.Module, source: Mapping[str, Tensor] | str | Path, places: Places, ignored: str) -> None:
     """Fill ``model``, or list everything that does not match."""
+    state = read_weights(source) if isinstance(source, str | Path) else source
     known = {name for names in places.values() for name in names}
     problems = [
         f"{name}: no place in the model" for name in state if not (name in known or re.fullmatch(ignored, name))
@@ -227,7 +230,7 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], places: Places, ignored
         problems += [f"{name}: not in the checkpoint, for {ours}" for name in missing]
         if not missing:
             parts = [state[name] for name in places[ours]]
-            wrong = _shape_problems(places[ours], parts, ours, tensor)
+            wrong = _problems(places[ours], parts, ours, tensor)
             problems += wrong
             if not wrong:
                 filled[ours] = _converted(parts, ours, tensor)
@@ -235,6 +238,16 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], places: Places, ignored
     if problems:
         raise ValueError(f"checkpoint does not fit, {len(problems)} entries: " + "; ".join(problems))
     model.load_state_dict(filled)
+
+
+def _problems(names: tuple[str, ...], parts: list[Tensor], ours: str, target: Tensor) -> list[str]:
+    """What cannot fill ``ours``: not finite floating point, or of another shape."""
+    unfit = []
+    for name, part in zip(names, parts, strict=True):
+        problem = tensor_problem(part)
+        if problem or not part.is_floating_point():
+            unfit.append(f"{name}: {problem or f'expected floating point, got {part.dtype}'}")
+    return unfit or _shape_problems(names, parts, ours, target)
 
 
 def _shape_problems(names: tuple[str, ...], parts: list[Tensor], ours: str, target: Tensor) -> list[str]:

@@ -32,7 +32,7 @@ def xar_like(case):
 def test_xar_gives_the_velocity_of_the_published_network():
     case = golden("xar")
     model = xar_like(case)
-    g.load_published_xar(model, weights(case["shapes"]))
+    g.load_published_xar(model, weights(case["shapes"]), num_heads=case["num_heads"])
     x = formula("x", (2, 16, 16, 16), size=1.5)
     velocity = model(x, torch.tensor(case["t"]), torch.tensor(case["labels"]))
     torch.testing.assert_close(velocity.flatten()[:: case["every"]], torch.tensor(case["velocity"]), atol=1e-4, rtol=0)
@@ -43,7 +43,7 @@ def test_far_gives_the_logits_of_the_published_network(name, streams):
     case = golden(name)
     model = far_like(case, streams)
     load = g.load_published_far if streams == 2 else g.load_published_llamagen
-    load(model, weights(case["shapes"]))
+    load(model, weights(case["shapes"]), grid_size=case["grid"], num_heads=case["num_heads"])
     count = 2 * model.length * streams
     tokens = (torch.arange(count).reshape(2, model.length, streams) * 7) % case["codebook_size"]
     for logits, expected in zip(model(tokens, torch.tensor(case["labels"])), case["logits"], strict=True):
@@ -53,7 +53,7 @@ def test_far_gives_the_logits_of_the_published_network(name, streams):
 def test_caches_and_tables_of_the_authors_files_are_left_out():
     case = golden("xar")
     state = weights(case["shapes"]) | {"mask": torch.zeros(1), "encoder_blocks.0.attn.rope.freqs_cos": torch.zeros(1)}
-    g.load_published_xar(xar_like(case), state)
+    g.load_published_xar(xar_like(case), state, num_heads=case["num_heads"])
 
 
 def test_everything_that_does_not_match_is_named():
@@ -66,7 +66,98 @@ def test_everything_that_does_not_match_is_named():
     model = far_like(case, 2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(ValueError, match="4 entries") as caught:
-        g.load_published_far(model, state)
+        g.load_published_far(model, state, grid_size=case["grid"], num_heads=case["num_heads"])
     for name in ("blocks.1.proj.weight", "layers.9.ffn_norm.weight", "caption.weight", "norm.weight"):
         assert name in str(caught.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def load_far(state=None, options=None, heads=2, grid=4, **saved):
+    """The golden FAR's weights into a model that is built with other options."""
+    case = golden("far")
+    options = g.FAROptions(**{"prefix_rotation": "zero", "head_depth": case["head_depth"], **(options or {})})
+    sizes, width, depth = (case["codebook_size"],) * 2, case["width"], case["depth"]
+    model = g.FAR(sizes, grid, 10, width=width, depth=depth, num_heads=heads, options=options)
+    g.load_published_far(model, state or weights(case["shapes"]), **{"grid_size": 4, "num_heads": 2, **saved})
+
+
+def load_xar(state=None, options=None, heads=2, grid=16, cell=8, **saved):
+    case = golden("xar")
+    options = g.XAROptions(**{"gate": "gelu", "integer_time": True, **(options or {})})
+    model = g.XAR(16, grid, cell, 1000, width=case["width"], depth=case["depth"], num_heads=heads, options=options)
+    g.load_published_xar(model, state or weights(case["shapes"]), **{"num_heads": 2, **saved})
+
+
+@pytest.mark.parametrize(
+    ("load", "built", "message"),
+    [
+        (
+            load_far,
+            {"options": {"prefix_rotation": "identity"}},
+            "prefix_rotation: 'identity' in the model",
+        ),
+        (load_far, {"heads": 4}, "heads: 4 in the model, 2 in the saved network"),
+        (load_far, {"grid": (2, 8)}, r"grid: \(2, 8\) in the model, \(4, 4\) in the saved network"),
+        (load_far, {"grid": 3}, r"grid: \(3, 3\) in the model, \(4, 4\) in the saved network"),
+        (
+            load_far,
+            {"num_heads": None},
+            "num_heads: expected .*no published one has width 32",
+        ),
+        (load_xar, {"options": {"gate": "silu"}}, "gate: 'silu' in the model, 'gelu' in the saved network"),
+        (load_xar, {"options": {"integer_time": False}}, "integer_time: False in the model, True in the saved network"),
+        (
+            load_xar,
+            {"options": {"order": "interleaved"}},
+            "order of cells: 'interleaved' in the model",
+        ),
+        (load_xar, {"heads": 8}, "heads: 8 in the model, 2 in the saved network"),
+        (load_xar, {"grid": (8, 32)}, r"grid: \(8, 32\) in the model, \(16, 16\) in the saved network"),
+        (load_xar, {"cell": 4}, r"cell: \(4, 4\) in the model, \(8, 8\) in the saved network"),
+        (load_xar, {"cell": (4, 16)}, r"cell: \(4, 16\) in the model, \(8, 8\) in the saved network"),
+    ],
+)
+def test_a_model_that_would_compute_something_else_with_the_weights_is_refused(load, built, message):
+    load()
+    with pytest.raises(ValueError, match=f"checkpoint does not fit, 1 entries: {message}"):
+        load(**built)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.zeros(32, dtype=torch.int8), r"expected dense floating point of 16 to 64 bits, got torch\.int8"),
+        (torch.zeros(32, dtype=torch.complex64), r"got torch\.complex64"),
+        (torch.zeros(32).to_sparse(), r"got torch\.float32, torch\.sparse_coo"),
+        (torch.full((32,), float("inf")), "holds values that are not finite"),
+        ([0.0] * 32, "expected a tensor, got list"),
+        (None, "expected a tensor, got NoneType"),
+    ],
+)
+@pytest.mark.parametrize(("load", "name"), [(load_far, "norm.weight"), (load_xar, "z_proj.bias")])
+def test_what_is_no_tensor_of_weights_is_refused_in_one_line(load, name, value, message):
+    state = weights(golden("far" if load is load_far else "xar")["shapes"])
+    with pytest.raises(ValueError, match=f"1 entries: {name}: .*{message}") as caught:
+        load({**state, name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_training_file_is_answered_with_the_entry_to_give():
+    with pytest.raises(ValueError, match="model: a dictionary of 1 entries; give the one that holds the weights"):
+        load_far({"model": {"norm.weight": torch.ones(32)}, "args": 3})
+    with pytest.raises(TypeError, match="state: expected a dictionary of tensors by name, got list"):
+        load_far([1])
+
+
+def test_the_presets_have_the_heads_and_the_grid_of_the_published_networks():
+    with torch.device("meta"):
+        for model in (g.xar_base(), g.xar_large(), g.xar_huge()):
+            with pytest.raises(ValueError, match=f"does not fit, {len(model.state_dict())} entries"):
+                g.load_published_xar(model, {})
+        for model in (g.far_base(), g.far_large()):
+            with pytest.raises(ValueError, match=f"does not fit, {len(model.state_dict())} entries"):
+                g.load_published_far(model, {})
+        for build in (g.llamagen_b, g.llamagen_l, g.llamagen_xl, g.llamagen_xxl, g.llamagen_3b):
+            model = build()
+            with pytest.raises(ValueError, match=f"does not fit, {len(model.state_dict())} entries"):
+                g.load_published_llamagen(model, {})

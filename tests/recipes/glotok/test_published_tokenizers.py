@@ -1,5 +1,6 @@
 """Weights in the authors' layouts give the outputs that the authors' networks gave for them."""
 
+import argparse
 import json
 import math
 from functools import cache
@@ -244,3 +245,29 @@ def test_the_reconstruction_trains_all_of_the_single_codebook_network_but_its_co
     model(images()).square().mean().backward()
     still = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     assert still == {"quantizer.weight"}
+
+
+@pytest.mark.parametrize("name", ["llamagen", "fqgan"])
+def test_the_published_file_is_read_as_it_is(tmp_path, name):
+    build, load = CASES[name]
+    arguments = argparse.Namespace(codebook_size=24, image_size=256)
+    torch.save({"model": state_of(name), "args": arguments, "steps": 3, "optimizer": {}}, tmp_path / "theirs.pt")
+    ours, expected = load(tmp_path / "theirs.pt", build()), load(state_of(name), build())
+    assert all(torch.equal(tensor, expected.state_dict()[key]) for key, tensor in ours.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.zeros(16, dtype=torch.int8), r"expected floating point of 16 to 64 bits.*got torch\.int8"),
+        (torch.zeros(16, dtype=torch.int64), r"expected floating point, got torch\.int64"),
+        (torch.zeros(16, dtype=torch.complex64), r"got torch\.complex64"),
+        (torch.full((16,), float("nan")), "holds values that are not finite"),
+        ([0.0], "expected a tensor, got list"),
+    ],
+)
+@pytest.mark.parametrize("name", ["llamagen", "fqgan"])
+def test_what_is_no_tensor_of_weights_is_refused_in_one_line(name, value, message):
+    build, load = CASES[name]
+    with pytest.raises(ValueError, match=f"1 entries: post_quant_conv.bias: .*{message}"):
+        load({**state_of(name), "post_quant_conv.bias": value}, build())

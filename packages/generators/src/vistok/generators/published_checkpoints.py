@@ -1,6 +1,10 @@
-"""Weights in the layouts of the authors' code into the models here."""
+"""Weights in the layouts of the authors' code into the models here.
 
-from collections.abc import Mapping
+A model that is built otherwise than the published network would take its weights and compute something else: what no
+shape shows is stated here and refused.
+"""
+
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
@@ -65,19 +69,27 @@ _LLAMAGEN_RULES = (
 )
 _FAR_IGNORED = r"freqs_cis|causal_mask|.*\.kv_cache\.[kv]_cache"
 
+# The heads of the published networks, by width.
+_XAR_HEADS = {768: 12, 1024: 16, 1280: 16}
+_FAR_HEADS = {1024: 16, 1280: 20}
+_LLAMAGEN_HEADS = {768: 12, 1024: 16, 1280: 20, 1536: 24, 3200: 32}
 
-def load_published_xar(model: XAR, state: Mapping[str, Tensor]) -> None:
+
+def load_published_xar(model: XAR, state: Mapping[str, Tensor], *, num_heads: int | None = None) -> None:
     """Load weights in the layout of the authors' xAR network.
 
     Build the model with ``XAROptions(gate="gelu", integer_time=True)`` (the presets do): the published network gates
-    with GELU and truncates its time.
+    with GELU, truncates its time, and has blocks of 8 x 8 on a grid of 16 x 16 for cells.
 
     Args:
         model: An :class:`XAR` of the same size.
         state: The flat state dict: of a training checkpoint, its ``"model"`` or ``"model_ema"`` entry.
+        num_heads: Attention heads of the saved network; needed for widths that were not published.
 
     Raises:
-        ValueError: Anything that does not match, all of it listed.
+        ValueError: Anything that does not match, all of it listed: names, shapes, tensors that are not finite floating
+            point, and what shapes do not show (gate, time, heads, cells, grid). The model is unchanged then.
+        TypeError: ``state`` is no mapping.
 
     Example:
         >>> model = XAR(4, 8, 4, 10, width=32, depth=2, num_heads=2)
@@ -85,10 +97,20 @@ def load_published_xar(model: XAR, state: Mapping[str, Tensor]) -> None:
         Traceback (most recent call last):
         ValueError: checkpoint does not fit, ... pred.bias: shape (3,) for head.bias of shape (4,); ...
     """
-    load_renamed(model, state, _XAR_RULES, _XAR_IGNORED)
+    stated = {
+        "gate": (model.options.gate, "gelu"),
+        "integer_time": (model.options.integer_time, True),
+        "order of cells": (model.options.order, "block"),
+        "grid": (model.grid_size, (16, 16)),
+        "cell": (model.cell_size, (8, 8)),
+    }
+    problems = [*_otherwise(stated), *_other_heads(model, model.stem.out_features, num_heads, _XAR_HEADS)]
+    load_renamed(model, state, _XAR_RULES, _XAR_IGNORED, problems)
 
 
-def load_published_far(model: FAR, state: Mapping[str, Tensor]) -> None:
+def load_published_far(
+    model: FAR, state: Mapping[str, Tensor], *, grid_size: int = 16, num_heads: int | None = None
+) -> None:
     """Load weights in the layout of the authors' dual-code FAR network; stream 1 there is the first predicted one.
 
     Build the model with ``FAROptions(prefix_rotation="zero", ...)`` (the presets do).
@@ -96,19 +118,27 @@ def load_published_far(model: FAR, state: Mapping[str, Tensor]) -> None:
     Args:
         model: A :class:`FAR` with two streams of the same size.
         state: The flat state dict: of a training checkpoint, its ``"model"`` entry.
+        grid_size: Side of the saved network's token grid, which no tensor shows: 16 for files of 256 x 256 images, 24
+            for those of 384 x 384.
+        num_heads: Attention heads of the saved network; needed for widths that were not published.
 
     Raises:
-        ValueError: Anything that does not match, all of it listed.
+        ValueError: Anything that does not match, all of it listed: names, shapes, tensors that are not finite floating
+            point, and what shapes do not show (rotation of the class token, heads, grid). The model is unchanged then.
+        TypeError: ``state`` is no mapping.
 
     Example:
         >>> load_published_far(FAR((4, 4), 2, 3, width=8, depth=1, num_heads=1), {})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ValueError: checkpoint does not fit, ... norm.weight: not in the checkpoint; ...
     """
-    load_renamed(model, state, _FAR_RULES, _FAR_IGNORED)
+    problems = _far_problems(model, grid_size, num_heads, _FAR_HEADS)
+    load_renamed(model, state, _FAR_RULES, _FAR_IGNORED, problems)
 
 
-def load_published_llamagen(model: FAR, state: Mapping[str, Tensor]) -> None:
+def load_published_llamagen(
+    model: FAR, state: Mapping[str, Tensor], *, grid_size: int = 16, num_heads: int | None = None
+) -> None:
     """Load weights in the layout of the authors' class-conditional LlamaGen network.
 
     Build the model with one stream and ``FAROptions(prefix_rotation="zero", head_depth=0)`` (the presets do).
@@ -116,9 +146,14 @@ def load_published_llamagen(model: FAR, state: Mapping[str, Tensor]) -> None:
     Args:
         model: A :class:`FAR` with one stream of the same size.
         state: The flat state dict: of a training checkpoint, its ``"model"`` entry.
+        grid_size: Side of the saved network's token grid, which no tensor shows: 16 for files of 256 x 256 images, 24
+            for those of 384 x 384.
+        num_heads: Attention heads of the saved network; needed for widths that were not published.
 
     Raises:
-        ValueError: Anything that does not match, all of it listed.
+        ValueError: Anything that does not match, all of it listed: names, shapes, tensors that are not finite floating
+            point, and what shapes do not show (rotation of the class token, heads, grid). The model is unchanged then.
+        TypeError: ``state`` is no mapping.
 
     Example:
         >>> from vistok.generators import FAROptions
@@ -127,4 +162,28 @@ def load_published_llamagen(model: FAR, state: Mapping[str, Tensor]) -> None:
         Traceback (most recent call last):
         ValueError: checkpoint does not fit, ... cap_proj.fc1.weight: no place in the model; ...
     """
-    load_renamed(model, state, _LLAMAGEN_RULES, _FAR_IGNORED)
+    problems = _far_problems(model, grid_size, num_heads, _LLAMAGEN_HEADS)
+    load_renamed(model, state, _LLAMAGEN_RULES, _FAR_IGNORED, problems)
+
+
+def _far_problems(model: FAR, grid_size: int, num_heads: int | None, published: Mapping[int, int]) -> list[str]:
+    stated = {
+        "prefix_rotation": (model.options.prefix_rotation, "zero"),
+        "grid": (model.grid_size, (grid_size, grid_size)),
+    }
+    return [*_otherwise(stated), *_other_heads(model, model.labels.table.embedding_dim, num_heads, published)]
+
+
+def _otherwise(stated: Mapping[str, tuple[object, object]]) -> Iterator[str]:
+    """What the model has, against what the saved network has."""
+    for name, (ours, theirs) in stated.items():
+        if ours != theirs:
+            yield f"{name}: {ours!r} in the model, {theirs!r} in the saved network"
+
+
+def _other_heads(model: XAR | FAR, width: int, saved: int | None, published: Mapping[int, int]) -> Iterator[str]:
+    theirs = published.get(width) if saved is None else saved
+    if theirs is None:
+        yield f"num_heads: expected the heads of the saved network, since no published one has width {width}, got None"
+    elif model.num_heads != theirs:
+        yield f"heads: {model.num_heads} in the model, {theirs} in the saved network"

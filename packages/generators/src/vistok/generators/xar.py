@@ -109,6 +109,7 @@ class XAR(nn.Module):
         cell = (cell_size, cell_size) if isinstance(cell_size, int) else cell_size
         order = cell_permutation(self.grid_size, cell, order=options.order)
         self.in_channels = in_channels
+        self.cell_size = cell
         self.cell_tokens = cell[0] * cell[1]
         self.num_cells = len(order) // self.cell_tokens
         self.num_heads = num_heads
