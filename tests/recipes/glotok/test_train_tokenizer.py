@@ -119,6 +119,18 @@ def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
     assert built == ["lite0"]
 
 
+def test_random_crops_reach_training(tiny_run):
+    options, paths = tiny_run
+    firsts = []
+    for crop in (False, True):
+        config = resolve(replace(options, set=(f"data.random_crop={crop}", "train.steps=1")))
+        shutil.rmtree(paths.tokenizer_checkpoints, ignore_errors=True)
+        stage.train_tokenizer(config, paths, resume=False)
+        firsts.append(read_metrics(paths.metrics)[-1])
+    assert firsts[0]["step"] == firsts[1]["step"] == 1
+    assert firsts[0]["reconstruction"] != firsts[1]["reconstruction"]
+
+
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
     monkeypatch.setattr(stage, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)

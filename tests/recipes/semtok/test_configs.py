@@ -84,6 +84,7 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("losses.time_shift=0", "losses.time_shift"),
         ("refiner.input=zeros", "refiner.input"),
         ("train.ema_decay=1", "train.ema_decay"),
+        ("data.random_crop=true", r"alignment\.cache: expected false with data\.random_crop"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_line(override, message):

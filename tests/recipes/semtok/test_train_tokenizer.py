@@ -12,6 +12,7 @@ import semtok.train_tokenizer as stage
 from _support.recipe_processes import assert_same_training, documented_line, run_line
 from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
 from semtok.cli import train_refiner, train_tokenizer
+from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.tracking import read_metrics
@@ -53,6 +54,19 @@ def test_micro_batches_add_up_to_the_whole_batch(tiny_run, monkeypatch):
     one, four = logs
     for name in ("flow", "perceptual", "alignment"):
         assert four[name] == pytest.approx(one[name], rel=1e-4)
+
+
+def test_random_crops_reach_both_stages(trained_run):
+    _, paths = trained_run
+    firsts = []
+    for crop in (False, True):
+        changes = ("alignment.cache=false", "train.steps=1", "train_refiner.steps=1", f"data.random_crop={crop}")
+        stage.train_tokenizer(tiny(*changes), paths, resume=False)
+        firsts.append(read_metrics(paths.metrics)[-1]["flow"])
+        train_second_stage(tiny(*changes), paths, resume=False)
+        firsts.append(read_metrics(paths.metrics)[-1]["reconstruction"])
+    assert firsts[0] != firsts[2]
+    assert firsts[1] != firsts[3]
 
 
 def test_the_saved_weights_are_the_average(tiny_run, monkeypatch):

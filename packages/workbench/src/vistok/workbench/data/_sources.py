@@ -183,4 +183,5 @@ def _reason(error: BaseException) -> str:
     """The first line of what went wrong at the bottom of it, not too long."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -134,7 +134,8 @@ def _open(source: bytes | str | Path, max_pixels: int) -> Image.Image:
 
 
 def _unreadable(error: Exception) -> ValueError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    text = " ".join(str(error).split())[:200]
+    reason = "".join(c if c.isprintable() else "?" for c in text) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):  # its own text names an object in memory
         reason = "the file is no image of a known format"
     return ValueError(f"unreadable image: {reason}")
