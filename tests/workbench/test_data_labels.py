@@ -128,6 +128,19 @@ def test_a_column_of_nulls_is_no_label_and_says_so(load):
     assert "column 'label' holds no label: all images are of one class" in log
 
 
+@pytest.mark.parametrize("missing", [None, -1])
+def test_a_test_split_without_labels_is_not_used_and_the_log_says_so(tmp_path, caplog, missing):
+    classes = {"label": datasets.ClassLabel(names=["a", "b", "c"])}
+    write_table(tmp_path / "data" / "train.parquet", CONTENTS, {"label": GROUPS}, classes)
+    write_table(tmp_path / "data" / "test.parquet", CONTENTS[:3], {"label": [missing] * 3}, classes)
+    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", validation_fraction=0.3)
+    check_groups(splits, ("a", "b", "c"))
+    assert sorted(numbers(splits.train) + numbers(splits.validation)) == list(range(12))
+    assert "split test is not used, since none of its images has a label" in caplog.text
+    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", label_column="none")
+    assert (len(splits.train), len(splits.validation)) == (12, 3)
+
+
 def test_whole_numbers_written_as_fractions_are_classes(load):
     check_groups(load({"label": [float(group) for group in GROUPS]})[0])
 

@@ -31,10 +31,7 @@ class Labels:
     def __init__(self, *tables: Table) -> None:
         self.class_names: tuple[str, ...] = _ONE_CLASS
         self._columns: dict[str, list[Any]] = {}
-        unlabelled = [table for table in tables if table.label_column is None]
-        if unlabelled:
-            if len(unlabelled) < len(tables):
-                logger.warning("data: %s has no labels: all images are of one class", unlabelled[0].split)
+        if any(table.label_column is None for table in tables):
             return
         columns = {table.split: [_plain(value) for value in table.rows[table.label_column]] for table in tables}
         if all(value is None for column in columns.values() for value in column):

@@ -1,8 +1,10 @@
 """Open an image folder, Parquet files, tar archives or a hub data set as tables of undecoded images."""
 
+import contextlib
 import difflib
 import hashlib
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,14 +91,11 @@ def open_tables(
     except Exception as error:  # the library lets errors of every client and file format through
         kind = "is no file or folder here and could not be had from the hub" if path is None else "could not be read"
         raise ValueError(f"data {source!r:.200} {kind}: {_reason(error)}") from error
-    train_name = "train" if "train" in splits else next(iter(splits))
-    names = (train_name, *(name for name in _VALIDATION_NAMES if name in splits and name != train_name))
     root = path if path is not None and path.is_dir() else None
     try:
-        tables = [_table(datasets, splits[name], name, root, image_column, label_column) for name in names[:2]]
+        return _tables(datasets, splits, root, image_column, label_column)
     except Exception as error:  # a column that cannot be images, values that a damaged file makes unreadable
         raise ValueError(f"data {source!r:.200}: {_reason(error)}") from error
-    return tables[0], tables[1] if len(tables) > 1 else None
 
 
 def local_path(source: str) -> Path | None:
@@ -125,9 +124,13 @@ def signature(source: str) -> tuple[int, int, int]:
     path = local_path(source)
     if path is None:
         return (0, 0, 0)
-    files = [path, *path.rglob("*")] if path.is_dir() else [path]
-    states = [file.stat() for file in files if file.exists()]
-    return len(states), sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
+    count, size, newest = 1, path.stat().st_size, path.stat().st_mtime_ns
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):  # a link to nowhere, a file that is gone by now
+                state = os.stat(os.path.join(folder, name))
+                count, size, newest = count + 1, size + state.st_size, max(newest, state.st_mtime_ns)
+    return count, size, newest
 
 
 def _open_hub(datasets: Any, source: str, cache_dir: str | None) -> Any:
@@ -153,9 +156,12 @@ def _open_folder(datasets: Any, folder: Path, cache_dir: str | None) -> Any:
             files.setdefault(split, []).append(str(file))
         if files:
             return datasets.load_dataset(builder, data_files=files, cache_dir=cache_dir)
-    if not any(file.suffix.lower() in Image.registered_extensions() for file in folder.rglob("*")):
-        raise ValueError("the folder holds neither images nor .parquet nor .tar files")
-    return datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache_dir)
+    try:
+        return datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache_dir)
+    except Exception:
+        if any(file.suffix.lower() in Image.registered_extensions() for file in folder.rglob("*")):
+            raise
+        raise ValueError("the folder holds neither images nor .parquet nor .tar files") from None
 
 
 def _file_format(path: Path) -> str:
@@ -167,16 +173,38 @@ def _file_format(path: Path) -> str:
     return "parquet"
 
 
-def _table(
-    datasets: Any, rows: Any, split: str, root: Path | None, image_column: str | None, label_column: str | None
-) -> Table:
+def _tables(
+    datasets: Any, splits: Any, root: Path | None, image_column: str | None, label_column: str | None
+) -> tuple[Table, Table | None]:
+    train_name = "train" if "train" in splits else next(iter(splits))
+    rows = splits[train_name]
     image_column = find_image_column(datasets, rows.features, image_column)
     label_column, remark = find_label_column(datasets, rows, label_column, image_column)
-    logger.log(logging.INFO if label_column else logging.WARNING, "data, %s: %s", split, remark)
-    classes = rows.features[label_column] if label_column else None
+    logger.log(logging.INFO if label_column else logging.WARNING, "data: %s", remark)
+    train = _table(datasets, rows, train_name, root, image_column, label_column)
+    for name in _VALIDATION_NAMES:
+        if name in splits and name != train_name:
+            table = _table(datasets, splits[name], name, root, image_column, label_column)
+            if _has_labels(table) or not _has_labels(train):
+                return train, table
+            logger.warning("data: split %s is not used, since none of its images has a label", name)
+    return train, None
+
+
+def _table(
+    datasets: Any, rows: Any, split: str, root: Path | None, image_column: str, label_column: str | None
+) -> Table:
+    classes = rows.features.get(label_column)
     declared = tuple(classes.names) if isinstance(classes, datasets.ClassLabel) else None
     rows = rows.cast_column(image_column, datasets.Image(decode=False))
-    return Table(rows, image_column, label_column, declared, split, root)
+    return Table(rows, image_column, label_column if classes is not None else None, declared, split, root)
+
+
+def _has_labels(table: Table) -> bool:
+    if table.label_column is None:
+        return False
+    missing = (None, -1) if table.declared_classes is not None else (None,)
+    return any(value not in missing for value in table.rows[table.label_column])
 
 
 def _reason(error: BaseException) -> str:
