@@ -15,6 +15,7 @@ import tyro
 
 from vistok.workbench.checkpoint import CheckpointError, list_checkpoints
 from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.files import NoSpaceError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.processes import close_processes, process_index, speaks_first
 from vistok.workbench.run import open_run
@@ -152,7 +153,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
             description=description,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
-    except (ConfigError, CheckpointError, NonFiniteLossError, FileNotFoundError, ValueError) as error:
+    except (CheckpointError, NonFiniteLossError, FileNotFoundError, NoSpaceError, ValueError) as error:
         message, code = str(error), 2
     except Interrupted as error:
         message, code = str(error), 130

@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+_LONGEST = 480  # of what damaged names and values can make of a message
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FOLDER_FLUSH = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)  # some network file systems
 
 
 class DamagedFileError(ValueError):
-    """A file is cut off, changed or not what it should be; the message begins with its path."""
+    """A file is cut off, changed or not what it should be; the message begins with its path and is one short line."""
+
+    def __init__(self, message: str) -> None:
+        line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+        super().__init__(line if len(line) <= _LONGEST else line[: _LONGEST - 4] + " ...")
 
 
 class NoSpaceError(OSError):
@@ -72,24 +77,31 @@ def written_aside(path: Path, *, size: int | None = None) -> Iterator[IO[bytes]]
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        if error.errno not in _FULL or isinstance(error, NoSpaceError):
-            raise
-        raise no_space(path, size, error) from error
+        with full_is_told(path, size):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            flush_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def no_space(path: Path, size: int | None, error: OSError) -> NoSpaceError:
-    """The error of a file of ``size`` bytes that did not fit, in one line."""
+@contextlib.contextmanager
+def full_is_told(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turn the error of a device, a quota or a limit without room for ``size`` bytes into :class:`NoSpaceError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or isinstance(error, NoSpaceError):
+            raise
+        raise _no_space(path, size, error) from error
+
+
+def _no_space(path: Path, size: int | None, error: OSError) -> NoSpaceError:
     needed = "more" if size is None else f"{size:,} bytes"
     kept = "; the file that was there is untouched" if path.exists() else ""
     if error.errno == errno.EFBIG:

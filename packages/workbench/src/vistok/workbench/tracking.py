@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.files import write_atomically
+from vistok.workbench.files import full_is_told, write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog:
@@ -28,8 +31,9 @@ class MetricsLog:
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line."""
         if self.enabled:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
+            line = json.dumps({"stage": stage, "step": step, **values}) + "\n"
+            with full_is_told(self.path, len(line)), self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
 
     def rewind(self, stage: str, step: int) -> None:
         """Forget what ``stage`` wrote after ``step``; resuming writes those lines again."""
@@ -40,13 +44,17 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics file, in order; an empty list if there is none."""
+    """All whole lines of a metrics file, in order; an empty list if there is none. The others are named in the log."""
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue  # only a crash in the middle of a write leaves such a line, as the last one
+            line = json.loads(text or "null")
+        except (ValueError, RecursionError):
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("stage"), str) and isinstance(line.get("step"), int):
+            lines.append(line)
+        elif text:
+            logger.warning("%s: line %d is damaged and left out", path, number)  # a crash cuts off the last one
     return lines

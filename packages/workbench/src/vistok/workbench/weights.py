@@ -6,6 +6,7 @@ import argparse
 import difflib
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.workbench.files import DamagedFileError
 from vistok.workbench.tensor_files import load_tensors
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ _SHOWN = 5
 _DEEPEST = 20  # a dictionary can hold itself
 
 
-class WeightsError(ValueError):
+class WeightsError(DamagedFileError):
     """A checkpoint cannot be used; the message names the file and, where there is one, the entry."""
 
 
@@ -126,7 +128,8 @@ def _read(path: Path) -> Any:
     try:
         if start[8:] == b"{":
             return load_tensors(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+            warnings.simplefilter("ignore")  # torch warns of what damaged bytes look like
             return torch.load(path, map_location="cpu", weights_only=True, mmap=start[:2] == b"PK")
     except Exception as error:  # damaged or foreign bytes make the readers fail in ways that they do not enumerate
         raise WeightsError(_explained(path, error)) from error
