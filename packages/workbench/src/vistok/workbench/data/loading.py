@@ -76,9 +76,9 @@ def load_images(
     """Load a labelled or unlabelled image data set as square 8-bit images.
 
     A source with a validation split (or, failing that, a test split) keeps it, unless only its training images have
-    labels. Without one, each image goes to a side by the hash of ``split_seed`` and its content (of its path below the folder, for image folders): adding images never
-    moves another, and equal files in a table stay on one side. Where chance leaves a side empty, it gets the images
-    next to the border: two different images are enough for a split.
+    labels. Without one, each image goes to a side by the hash of ``split_seed`` and its content (of its path below the
+    folder, for image folders): adding images never moves another, and equal files in a table stay on one side. Where
+    chance leaves a side empty, it gets the images next to the border: two different images are enough for a split.
 
     What the last call gave is kept for the next one with the same arguments, as long as no file of the source changes.
 
