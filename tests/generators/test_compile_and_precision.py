@@ -61,6 +61,17 @@ def test_every_parameter_is_trained(model, data, settings):
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
+@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+def test_shapes_of_loss_and_samples_are_known_on_the_meta_device(model, data, settings):
+    empty = copy.deepcopy(model).to("meta")
+    with torch.device("meta"):
+        loss = empty.loss(data.to("meta"), LABELS.to("meta"), generator=torch.Generator("cpu"))
+        loss.backward()
+        out = empty.sample(LABELS.to("meta"), guidance=2.0, generator=torch.Generator("cpu"), **settings)
+    assert loss.is_meta
+    assert (loss.shape, out.shape) == ((), data.shape)
+
+
 def test_the_cache_takes_its_memory_once():
     cache = g.KVCache(2, 1, 8, 4, dtype=torch.float32, device=torch.device("cpu"))
     for start in range(8):

@@ -73,6 +73,26 @@ def test_equal_inputs_and_zeros_keep_value_and_gradient_finite(loss):
         assert torch.isfinite(x.grad).all()
 
 
+@every_loss
+def test_shapes_run_on_the_meta_device(loss):
+    x = torch.zeros(3, 4, device="meta", requires_grad=True)
+    got = loss(x)
+    got.backward()
+    assert got.is_meta
+    assert (got.shape, x.grad.shape) == ((), x.shape)
+
+
+def test_modules_of_losses_run_on_the_meta_device():
+    with torch.device("meta"):
+        image = torch.zeros(2, 3, 16, 16, requires_grad=True)
+        lpips = losses.LPIPS(losses.VGG16Features(), [torch.ones(c) for c in (64, 128, 256, 512, 512)])
+        relation = losses.HistogramRelationLoss(torch.zeros(300, 7))(torch.zeros(400, 4))
+        weight = losses.adaptive_weight(image.mean(), image.square().mean(), image)
+        for got in (lpips(image, image), relation, weight, losses.LeCamLoss()(image, image)):
+            assert got.is_meta
+            assert got.shape == ()
+
+
 @given(tensors((3, 4)), tensors((3, 4)))
 def test_ranges_hold(a, b):
     assert losses.codebook_commitment_loss(a, b) >= 0

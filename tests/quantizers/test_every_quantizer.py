@@ -209,9 +209,18 @@ def test_a_state_dict_restores_everything(name):
 
 
 @every
-def test_modules_build_on_the_meta_device(name):
+def test_modules_build_and_run_on_the_meta_device(name):
     with torch.device("meta"):
-        assert all(p.is_meta for p in build(name).parameters())
+        quantizer = build(name)
+        out = quantizer(torch.zeros(2, CHANNELS, 5))
+        assert out.quantized.is_meta
+        assert out.quantized.shape == quantizer.to_code_space(out.codes).shape == (2, CHANNELS, 5)
+        assert quantizer.indices_to_codes(out.indices).shape == (2, CHANNELS, 5)
+    if name in ("cosine", "ema"):
+        quantizer.update()
+        quantizer.initialize(torch.zeros(2, CHANNELS, 10, device="meta"), generator=torch.Generator())
+        with pytest.raises(ValueError, match="num_clusters=20"):
+            quantizer.initialize(torch.zeros(2, CHANNELS, 9, device="meta"), generator=torch.Generator())
 
 
 @every

@@ -86,7 +86,7 @@ def masked_counts(num_units: int, num_steps: int, schedule: MaskSchedule) -> lis
         raise ValueError(f"num_steps must lie in 1..{num_units} (the number of units), got {num_steps}")
     if schedule == "truncated_normal":
         raise ValueError("schedule 'truncated_normal' is for training; it never reaches 0")
-    ratios = mask_ratio(torch.arange(1, num_steps, dtype=torch.float64) / num_steps, schedule).tolist()
+    ratios = mask_ratio(torch.arange(1, num_steps, dtype=torch.float64, device="cpu") / num_steps, schedule).tolist()
     counts, left = [], num_units
     for step, ratio in enumerate(ratios, start=1):
         left = max(num_steps - step, min(left - 1, math.floor(num_units * ratio)))

@@ -23,7 +23,7 @@ def uniform_times(num_steps: int) -> Tensor:
         >>> uniform_times(4).tolist()
         [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    return torch.linspace(1, 0, _positive(num_steps) + 1, dtype=torch.float64)
+    return torch.linspace(1, 0, _positive(num_steps) + 1, dtype=torch.float64, device="cpu")
 
 
 def late_jump_times(num_steps: int, *, last: float = 0.04) -> Tensor:
@@ -40,7 +40,8 @@ def late_jump_times(num_steps: int, *, last: float = 0.04) -> Tensor:
         >>> late_jump_times(3, last=0.5).tolist()
         [1.0, 0.75, 0.5, 0.0]
     """
-    return torch.cat([torch.linspace(1, last, _positive(num_steps), dtype=torch.float64), torch.zeros(1).double()])
+    falling = torch.linspace(1, last, _positive(num_steps), dtype=torch.float64, device="cpu")
+    return torch.cat([falling, falling.new_zeros(1)])
 
 
 def power_times(num_steps: int, *, power: float = 4.0) -> Tensor:

@@ -1,11 +1,15 @@
 """The float32 island: every loss computes in float32 or wider, whatever autocast says outside."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 
-def autocast_off(tensor: Tensor) -> torch.autocast:
-    """Return a context that switches autocast off on the device of ``tensor``."""
+def autocast_off(tensor: Tensor) -> AbstractContextManager[object]:
+    """Return a context that switches autocast off on the device of ``tensor``; the meta device has none to switch."""
+    if tensor.is_meta:
+        return nullcontext()
     return torch.autocast(device_type=tensor.device.type, enabled=False)
 
 

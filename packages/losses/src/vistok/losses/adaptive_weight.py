@@ -68,7 +68,7 @@ def adaptive_weight(
             raise ValueError(f"{name} must be a scalar, got shape {tuple(loss.shape)}")
         (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
         size = torch.linalg.vector_norm(gradient.detach().float())
-        if on_non_finite == "raise" and not torch.isfinite(size):
+        if on_non_finite == "raise" and not size.is_meta and not torch.isfinite(size):
             raise FloatingPointError(f"the gradient of {name} at last_layer must be finite, got norm {size.item()}")
         sizes.append(size)
     weight = (sizes[0] / (sizes[1] + eps)).clamp(0.0, max_weight)

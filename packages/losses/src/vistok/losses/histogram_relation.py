@@ -69,7 +69,8 @@ def _teacher_histogram(teacher: Tensor, bins: int, norm: HistogramNorm) -> Tenso
     if tuple(teacher.shape) != (bins,):
         raise ValueError(f"teacher must be tokens (m, d) or a histogram ({bins},), got shape {tuple(teacher.shape)}")
     histogram = widen(teacher.detach())
-    if not bool(torch.isfinite(histogram).all() & (histogram >= 0).all() & (histogram.sum() > 0)):
+    valid = torch.isfinite(histogram).all() & (histogram >= 0).all() & (histogram.sum() > 0)
+    if not histogram.is_meta and not bool(valid):
         raise ValueError("teacher must be a histogram of finite values >= 0 with a positive sum")
     size: Tensor = torch.linalg.vector_norm(histogram, ord=1 if norm == "l1" else 2)
     return histogram / size

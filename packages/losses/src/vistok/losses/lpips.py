@@ -113,7 +113,7 @@ class LPIPS(nn.Module):
             raise ValueError(f"value_range must be ascending, got {value_range}")
         for index, head in enumerate(heads):
             check_features(f"heads[{index}]", head)
-            if not bool((torch.isfinite(head) & (head >= 0)).all()):
+            if not head.is_meta and not bool((torch.isfinite(head) & (head >= 0)).all()):
                 raise ValueError(f"heads[{index}] must be finite and >= 0")
         self.network = FrozenNetwork(network)
         self.heads = nn.ParameterList(nn.Parameter(head.detach().clone(), requires_grad=False) for head in heads)
@@ -132,7 +132,7 @@ class LPIPS(nn.Module):
         check_pair("reconstruction", reconstruction, "target", target)
         if target.ndim != 4 or target.shape[1] != 3:
             raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(target.shape)}")
-        if not torch.compiler.is_compiling():
+        if not (target.is_meta or torch.compiler.is_compiling()):
             self._check_range(target)
         with torch.no_grad():
             target_features = self._features(target)

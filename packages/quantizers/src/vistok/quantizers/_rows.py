@@ -31,6 +31,11 @@ def check_indices(indices: Tensor, owner: str, per_token: int = 1) -> None:
         )
 
 
+def finite_rows(rows: Tensor) -> Tensor:
+    """Return the rows of finite values; all of them on the meta device, where there are no values."""
+    return rows if rows.is_meta else rows[rows.isfinite().all(1)]
+
+
 def channels_last(z: Tensor, channel_dim: int) -> Tensor:
     """Move the channels to the last dimension."""
     return z.movedim(channel_dim, -1)

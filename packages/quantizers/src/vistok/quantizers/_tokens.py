@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._rows import channels_back, channels_last
 from vistok.quantizers.quantized import Quantized, straight_through
 
@@ -33,7 +34,7 @@ def quantize_tokens(
     ``(n, m)`` indices, ``lookup`` maps indices to ``(*, d)`` codes, ``estimate(features, codes)`` gives the
     features for the decoder. Rows that are not finite get index 0 and NaN.
     """
-    with torch.autocast(z.device.type, enabled=False):
+    with autocast_off(z):
         features = scale(channels_last(z, channel_dim))
         with torch.no_grad():
             rows = features.detach().reshape(-1, features.shape[-1])

@@ -2,10 +2,10 @@
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from vistok.quantizers._bits import bits_to_indices, check_groups, indices_to_bits
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers._unit import unit
@@ -70,7 +70,7 @@ class BinarySphericalQuantizer(nn.Module):
     def to_code_space(self, z: Tensor) -> Tensor:
         """Return ``u``, the direction of ``z``, in its layout and dtype."""
         check_features(z, self.channel_dim, self.bits, "BinarySphericalQuantizer")
-        with torch.autocast(z.device.type, enabled=False):
+        with autocast_off(z):
             return channels_back(_direction(channels_last(z, self.channel_dim)), self.channel_dim).to(z.dtype)
 
     def forward(self, z: Tensor) -> Quantized:

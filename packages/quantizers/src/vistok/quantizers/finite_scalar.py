@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.quantized import Quantized
@@ -81,7 +82,7 @@ class FiniteScalarQuantizer(nn.Module):
     def to_code_space(self, z: Tensor) -> Tensor:
         """Return the bounded features before rounding, scaled as the codes are, in the layout and dtype of ``z``."""
         check_features(z, self.channel_dim, len(self.levels), "FiniteScalarQuantizer")
-        with torch.autocast(z.device.type, enabled=False):
+        with autocast_off(z):
             x = channels_last(z, self.channel_dim).float()
             levels = x.new_tensor(self.levels)
             reach = (levels - 1) * 1.001 / 2

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from vistok.quantizers._collectives import rows_of_all_ranks, value_of_first_rank
+from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._rows import finite_rows
 from vistok.quantizers._unit import unit
 from vistok.quantizers.nearest import Metric, nearest_codes
 
@@ -55,9 +57,9 @@ def k_means(
         >>> k_means(rows, 2, generator=torch.Generator().manual_seed(0)).sort(0).values.flatten().tolist()
         [1.0, 11.0]
     """
-    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
+    with torch.no_grad(), autocast_off(rows):
         rows = rows.detach().float()
-        rows = rows_of_all_ranks(rows[rows.isfinite().all(1)])
+        rows = rows_of_all_ranks(finite_rows(rows))
         if metric == "cosine":
             rows = unit(rows)
         if rows.shape[0] < num_clusters:

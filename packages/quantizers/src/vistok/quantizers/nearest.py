@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._unit import unit
 
 Metric = Literal["cosine", "euclidean"]
@@ -72,7 +73,7 @@ def nearest_codes(
 
 def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_block: int) -> Tensor:
     """Search block after block of rows."""
-    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
+    with torch.no_grad(), autocast_off(rows):
         rows, codebook = rows.float(), codebook.float()
         if metric == "cosine":
             codebook = unit(codebook)

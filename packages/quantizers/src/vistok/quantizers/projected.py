@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
@@ -106,7 +107,7 @@ class ProjectedVectorQuantizer(nn.Module):
         return self._assign(rows.reshape(-1, self.code_dim)).view(rows.shape[:-1])
 
     def _projected(self, codes: Tensor) -> Tensor:
-        with torch.autocast(codes.device.type, enabled=False):
+        with autocast_off(codes):
             return F.linear(codes.float(), self.projection.float())
 
     def _assign(self, rows: Tensor) -> Tensor:

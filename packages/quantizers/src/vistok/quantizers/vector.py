@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.quantizers._collectives import rows_of_all_ranks, sum_over_ranks, value_of_first_rank
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
+from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, finite_rows
 from vistok.quantizers._tokens import Tokens, quantize_tokens
 from vistok.quantizers._unit import unit
 from vistok.quantizers.k_means import k_means
@@ -203,7 +204,7 @@ class VectorQuantizer(nn.Module):
         if after < 1:
             raise ValueError(f"VectorQuantizer.revive: after must be at least 1, got {after}")
         rows = channels_last(self.to_code_space(z), self.channel_dim).reshape(-1, self.code_dim).float()
-        rows = rows_of_all_ranks(rows[rows.isfinite().all(1)])
+        rows = rows_of_all_ranks(finite_rows(rows))
         oldest = self.steps_unused.sort(descending=True, stable=True).indices
         dead = oldest[self.steps_unused[oldest] >= after][: rows.shape[0]]
         if self.frozen:
@@ -218,7 +219,7 @@ class VectorQuantizer(nn.Module):
         return f"{self.codebook_size}, {self.code_dim}, metric={self.metric!r}, learning={self.learning!r}"
 
     def _scaled(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with autocast_off(x):
             return unit(x.float()) if self.metric == "cosine" else x.float()
 
     def _lookup(self, indices: Tensor) -> Tensor:
