@@ -23,7 +23,7 @@ MUTATIONS = st.lists(
         st.binary(min_size=1, max_size=8),
     ),
     min_size=1,
-    max_size=3,
+    max_size=2,
 )
 
 

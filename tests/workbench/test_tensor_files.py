@@ -48,20 +48,12 @@ def test_no_bit_flip_anywhere_loads_other_values(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, tensors())
     whole = path.read_bytes()
-    silent = 0
     for place in range(0, 8 * len(whole), 3):
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
-        try:
-            loaded = load_tensors(path)
-        except DamagedFileError as error:
-            assert str(error).startswith(f"{path}: ")  # noqa: PT017
-            continue
-        silent += 1
-        assert loaded.keys() == tensors().keys()
-        assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors().items())
-    assert silent < 100  # only where the mark of the checksum itself is hit, and then nothing else is
+        with pytest.raises(DamagedFileError, match=r"a\.safetensors: damaged"):
+            load_tensors(path)
 
 
 @pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.99])

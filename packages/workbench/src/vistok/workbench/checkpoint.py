@@ -22,6 +22,7 @@ from vistok.workbench.files import DamagedFileError, NoSpaceError, written_aside
 logger = logging.getLogger(__name__)
 
 _MARK = b"\nvistok-sha256:"
+_SIGNED = "vistok-sha256"  # an entry of the state that says that there is a checksum
 _TRAILER = len(_MARK) + 64  # the mark and the digest of all before it
 
 _NAME = re.compile(r"step-(\d{9})\.pt")
@@ -56,7 +57,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
         with written_aside(path, size=_size(state)) as file:
             digesting: Any = _Digesting(file)
             try:
-                torch.save(state, digesting)
+                torch.save({**state, _SIGNED: True}, digesting)
             except RuntimeError as error:  # the archive's writer hides what went wrong below it
                 raise digesting.error or error from error
             file.write(_MARK + digesting.digest.hexdigest().encode())
@@ -114,6 +115,8 @@ def _load(path: Path) -> dict[str, Any]:
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise DamagedFileError(f"expected a dictionary, got {type(state).__name__}")
+    if state.pop(_SIGNED, False) and place < 0:
+        raise DamagedFileError("damaged, the checksum at its end is gone")
     return state
 
 

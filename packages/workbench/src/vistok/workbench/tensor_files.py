@@ -22,7 +22,8 @@ _DTYPES = {
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 # The digest covers the whole file with zeros in the digest's own place, which is always the same one.
-_BEFORE_DIGEST = b'{"__metadata__":{"sha256":"'
+_KEY = "vistok-sha256"
+_BEFORE_DIGEST = f'{{"__metadata__":{{"{_KEY}":"'.encode()
 _DIGEST_AT = 8 + len(_BEFORE_DIGEST)
 _ZEROS = b"0" * 64
 _CHUNK = 1 << 20
@@ -110,19 +111,20 @@ def _verify(path: Path) -> None:
         raise FileNotFoundError(f"{path}: no such file")
     with path.open("rb") as file:
         start = file.read(_DIGEST_AT + len(_ZEROS))
-        if start[8:_DIGEST_AT] != _BEFORE_DIGEST:
+        if _KEY.encode() not in start + file.read(_CHUNK):  # it is there twice
             return
         digest = hashlib.sha256(start[:_DIGEST_AT] + _ZEROS)
+        file.seek(len(start))
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    if digest.hexdigest().encode() != start[_DIGEST_AT:]:
+    if start[8:_DIGEST_AT] != _BEFORE_DIGEST or digest.hexdigest().encode() != start[_DIGEST_AT:]:
         raise DamagedFileError(f"{path}: damaged, its content does not match its checksum")
 
 
 def _header(order: Sequence[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[bytes, int]:
     """The length and the JSON in front of the data, with zeros for the digest; and the size of the data."""
-    further = {key: value for key, value in metadata.items() if key != "sha256"}
-    entries: dict[str, Any] = {"__metadata__": {"sha256": _ZEROS.decode(), **further}}
+    signed = {_KEY: _ZEROS.decode(), "signed": _KEY}
+    entries: dict[str, Any] = {"__metadata__": {**signed, **{k: v for k, v in metadata.items() if k not in signed}}}
     end = 0
     for name in order:
         tensor = tensors[name]
