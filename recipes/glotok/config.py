@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from vistok.workbench import recipe_config
-from vistok.workbench.config import Config
+from vistok.workbench.config import Config, Seed
 from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig
@@ -137,7 +137,7 @@ class GloTokConfig(Config):
     """A whole run."""
 
     name: str = "demo"
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     data: DataConfig = DataConfig()
     teacher: TeacherConfig = TeacherConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
 from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, load_recipe
@@ -191,7 +191,7 @@ class SemTokConfig(Config):
     """A whole run."""
 
     name: str = "semtok"
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     alignment: AlignmentConfig = AlignmentConfig()

@@ -1,9 +1,13 @@
 """Configuration errors are one line with the key and the nearest valid name."""
 
+import os
+
 import pytest
 from pydantic import Field
 
-from vistok.workbench.config import Config, ConfigError, load_config, save_config
+from _support.fuzzing import check_told, succeeds_or_is_told
+from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config, save_config
+from vistok.workbench.training import seed_step
 
 
 class Inner(Config):
@@ -38,19 +42,100 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers(tmp_path):
         ("train: {steps: 1.5}", "train.steps: input should be a valid integer.*got 1.5"),
         ("train: {learning_rate: -1}", "train.learning_rate: input should be greater than 0, got -1"),
         ("- a\n- b", "expected a mapping of keys to values, got list"),
-        ("a: [", "not valid YAML"),
+        ("", "expected a mapping of keys to values, got nothing"),
+        ("a: [", r"not valid YAML \(line 1, column 5: "),
+        ("train: {steps: 1}\ntrain: {steps: 2}", "duplicate key 'train', first on line 1"),
+        ("train: {learning_rate: .inf}", "train.learning_rate: input should be a finite number, got inf"),
+        ("train: {learning_rate: .nan}", "train.learning_rate: input should be"),
+        ("train: {learning_rate: 1e999}", "train.learning_rate: input should be a finite number, got '1e999'"),
+        ("train: {betas: [0.9, .inf]}", r"train\.betas\.1: input should be a finite number, got inf"),
+        ("x" * 2000 + ": 1", "not valid YAML"),
+        ("? " + "x" * 1000 + "\n: 1", "unknown key xxx.* [.]{3} x*; the nearest valid name is extra"),
+        (
+            "train: {steps: '" + "x" * 100_000 + "'}",
+            "train.steps: input should be a valid integer.*, got 'x* [.]{3} x*'$",
+        ),
+        (
+            "train: {steps: [" + "1, " * 5000 + "]}",
+            r"train.steps: input should be a valid integer, got \[1, .* [.]{3} ",
+        ),
+        ('train: {steps: "a\\nb\\u0007"}', r"got 'a\\nb\\x07'"),
+        ('"a\\nb": 1', r"unknown key a\\nb"),
+        ('name: "\\ud800"', "line 1, column 7: half of a surrogate pair, which is no character"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_bad_file_gives_one_line_with_the_key(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(Outer, write(tmp_path, text))
-    assert "\n" not in str(caught.value)
-    assert "config.yaml" in str(caught.value)
+    check_told(caught.value, mentions="config.yaml: ")
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
-        load_config(Outer, tmp_path / "nowhere.yaml")
+def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes("name: a\n# Größe\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"config\.yaml: line 2: expected UTF-8, got the byte 0xf6$"):
+        load_config(Outer, path)
+    path.write_bytes("name: ä\n".encode("utf-8-sig"))
+    assert load_config(Outer, path).name == "ä"
+
+
+def special(folder, kind):
+    path = folder / "config.yaml"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "circle":
+        path.symlink_to(path)
+    elif kind == "large":
+        path.write_text("#" * (MOST_BYTES + 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("folder", "expected a file, got a folder"),
+        ("pipe", "expected a file, got a device or a pipe"),
+        ("device", "expected a file, got a device or a pipe"),
+        ("circle", "cannot be read"),
+        ("large", "expected at most 256 KiB for a configuration, got more"),
+        ("missing", r"cannot be read \(No such file or directory\)"),
+    ],
+)
+def test_what_is_no_file_of_a_configurations_size_is_told_at_once(tmp_path, kind, message):
+    path = special(tmp_path, kind)
+    with succeeds_or_is_told():
+        with pytest.raises(ConfigError, match=rf"config\.yaml: {message}"):
+            load_config(Outer, path)
+
+
+def test_a_long_path_keeps_its_end_in_messages(tmp_path):
+    path = tmp_path / ("a" * 200) / ("b" * 200) / "mine.yaml"
+    with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read") as caught:
+        load_config(Outer, path)
+    check_told(caught.value)
+    with pytest.raises(ConfigError, match=r"cannot be read \(embedded null byte\)"):
+        load_config(Outer, "\0.yaml")
+
+
+def test_any_message_becomes_one_short_line():
+    check_told(ConfigError("the key\n" + "x" * 10_000 + "\0 the end"), mentions="the key\\n")
+    assert str(ConfigError("as it is:  'a  b'")) == "as it is:  'a  b'"
+
+
+def test_the_largest_seed_can_be_mixed_with_step_and_process(tmp_path):
+    class Seeded(Config):
+        seed: Seed = 0
+
+    largest = load_config(Seeded, write(tmp_path, f"seed: {2**31 - 1}")).seed
+    seed_step(largest, 10**9, 4098)
+    for seed in (2**31, 2**63 - 1, -1):
+        with pytest.raises(ConfigError, match=r"seed: input should be (less|greater) than"):
+            load_config(Seeded, write(tmp_path, f"seed: {seed}"))
 
 
 def test_overrides_win_and_later_ones_win_over_earlier_ones(tmp_path):
@@ -74,6 +159,13 @@ def test_a_section_that_two_keys_share_is_set_for_one(tmp_path):
 def test_a_malformed_override_is_named(tmp_path, override):
     with pytest.raises(ConfigError, match=f"override '{override}'"):
         load_config(Outer, write(tmp_path, "name: x"), (override,))
+
+
+@pytest.mark.parametrize("value", ["[1", "{", "*a", "&a [*a]", "9" * 5000, "[" * 10_000, "!!int x", "\0", "1: 2: 3"])
+def test_an_override_that_is_no_yaml_is_named(tmp_path, value):
+    with pytest.raises(ConfigError, match=r"^override 'train\.steps=.*: not valid YAML \(line 1") as caught:
+        load_config(Outer, write(tmp_path, "name: x"), (f"train.steps={value}",))
+    check_told(caught.value)
 
 
 def test_a_saved_configuration_reads_back_equal(tmp_path):

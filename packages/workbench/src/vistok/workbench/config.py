@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import difflib
+import stat
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 import yaml
+
+from vistok.workbench.files import write_atomically
+from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
+
+MOST_BYTES = 256 * 1024  # of a configuration file
+
+#: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.seed_step`) it stays 64 bits.
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
 
 ConfigT = TypeVar("ConfigT", bound="Config")
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message is one line with the key, what was expected and what came."""
+    """A configuration that cannot be used; the message is one line with the key, what was expected and what came.
+
+    Whatever it was made from, the line is printable and shorter than 500 characters: what is too long loses its middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_shown(message, 490))
 
 
 class Config(pydantic.BaseModel):
-    """Base of every configuration section: frozen, and closed to unknown keys."""
+    """Base of every configuration section: frozen, closed to unknown keys, with finite numbers only."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 def load_config(
@@ -35,7 +50,8 @@ def load_config(
 
     Args:
         model: The configuration class to build.
-        path: A YAML file holding a mapping. Numbers may be written as YAML 1.1 strings, as in ``1e-4``.
+        path: A YAML file holding a mapping, read by :func:`vistok.workbench.strict_yaml.read_yaml`. Numbers may be
+            written as YAML 1.1 strings, as in ``1e-4``.
         overrides: ``dotted.key=value`` strings, later ones win; the value is read as YAML.
         values: Dotted keys with what they are set to before the overrides, taken as it is: a string stays a string.
 
@@ -43,22 +59,19 @@ def load_config(
         The validated configuration.
 
     Raises:
-        ConfigError: In one line: the file cannot be read, a key is unknown (with the nearest valid name), or a value
-            has the wrong type or range.
+        ConfigError: In one line: the file cannot be read, a key is unknown (with the nearest valid name) or given
+            twice, or a value has the wrong type or range.
     """
-    try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    source = _shown(str(path), 160)
+    tree = _parse(_read(Path(path), source), source)
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values, got {type(tree).__name__}")
+        got = "nothing" if tree is None else type(tree).__name__
+        raise ConfigError(f"{source}: expected a mapping of keys to values, got {got}")
     for key, value in (values or {}).items():
         _set(tree, key, value, source=key)
     for override in overrides:
         _apply_override(tree, override)
-    return parse_config(model, tree, source=str(path))
+    return parse_config(model, tree, source=source)
 
 
 def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str) -> ConfigT:
@@ -73,14 +86,46 @@ def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str
 def save_config(config: Config, path: Path) -> None:
     """Write the resolved configuration as YAML, every default spelled out."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, text)
+
+
+def _read(path: Path, source: str) -> str:
+    data = b""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # opening a pipe or a device may wait, and reading it may not end
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a path with a zero in it
+        raise ConfigError(f"{source}: cannot be read ({error})") from None
+    if not stat.S_ISREG(mode):
+        raise ConfigError(
+            f"{source}: expected a file, got {'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}"
+        )
+    if len(data) > MOST_BYTES:
+        raise ConfigError(f"{source}: expected at most {MOST_BYTES // 1024} KiB for a configuration, got more")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{source}: line {line}: expected UTF-8, got the byte {data[error.start]:#04x}") from None
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return read_yaml(text)
+    except StrictYAMLError as error:
+        raise ConfigError(f"{source}: not valid YAML ({error})") from None
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
+    source = f"override {_shown(override, 160)!r}"
     if not equals or not key:
-        raise ConfigError(f"override {override!r}: expected key=value, as in train.steps=100")
-    _set(tree, key.strip(), yaml.safe_load(text), source=f"override {override!r}")
+        raise ConfigError(f"{source}: expected key=value, as in train.steps=100")
+    _set(tree, key.strip(), _parse(text, source), source=source)
 
 
 def _set(tree: dict[str, Any], key: str, value: Any, *, source: str) -> None:
@@ -97,16 +142,26 @@ def _set(tree: dict[str, Any], key: str, value: Any, *, source: str) -> None:
 
 def _explain(model: type[Config], error: Any) -> str:
     location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
+    key = _shown(".".join(location), 160)
     if error["type"] == "extra_forbidden":
         names = list(_section(model, location[:-1]).model_fields)
-        near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(location[-1][:80], names, n=1, cutoff=0.0)
         return f"unknown key {key}; the nearest valid name is {near[0]}" if near else f"unknown key {key}"
     if error["type"] == "missing":
         return f"{key} is missing"
-    message = f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = f"{key}{': ' if key else ''}{error['msg'][0].lower()}{error['msg'][1:]}"
     # What a check of a whole section found is in its message; the section itself would hide it.
-    return message if isinstance(error["input"], dict | Config) else f"{message}, got {error['input']!r}"
+    if isinstance(error["input"], dict | Config):
+        return message
+    return f"{message}, got {_shown(repr(error['input']), 120)}"
+
+
+def _shown(text: str, longest: int) -> str:
+    """The text as one printable line, its middle left out where it is too long."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2 - 3]} ... {text[-(longest // 2 - 3) :]}"
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return line if len(line) <= longest else _shown(line, longest)
 
 
 def _section(model: type[Config], location: Sequence[str]) -> type[Config]:
