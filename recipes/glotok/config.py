@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -40,7 +40,7 @@ class TokenizerConfig(Config):
 
     image_channels: Literal[1, 3] = 3
     base_channels: int = Field(128, ge=4)
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
+    multipliers: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 1, 2, 2, 4), min_length=1)  # of each level
     num_blocks: int = Field(2, ge=1)
     adapter_depth: int = Field(6, ge=0)
     adapter_heads: int = Field(8, ge=1)

@@ -76,6 +76,11 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("data.image_size=64", "expected data.image_size = 64, got 32"),
         ("generator.cell_size=3", "expected a divisor of the token grid 8, got 3"),
         ("tokenizer.multipliers=[1,1,1,1,1,1,1]", "expected a multiple of the stride 64, got 32"),
+        ("tokenizer.multipliers=[]", "tokenizer.multipliers: tuple should have at least 1 item"),
+        (
+            "tokenizer.multipliers=[1,0]",
+            r"tokenizer\.multipliers\.1: input should be greater than or equal to 1, got 0",
+        ),
         ("teacher.source=checkpoint", "needs both checkpoint and key"),
     ],
 )
