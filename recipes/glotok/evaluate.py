@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glotok.config import KINDS, GloTokConfig
+from glotok.config import KINDS, EvaluateConfig, GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from glotok.reconstruct import load_reconstructions
 from glotok.teacher import load_teacher, teacher_histogram
 from vistok.losses import histogram_relation_loss
 from vistok.quantizers import CodebookUsage
-from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.evaluation import generation_figures, image_counts, reconstruction_figures, write_evaluation
+from vistok.workbench.evaluation import Evaluation, image_counts, write_evaluation
 from vistok.workbench.metrics import (
     cosine_moments,
     density_uniformity,
     one_position_per_image,
-    pooled_features,
     wang_isola_uniformity,
 )
 from vistok.workbench.sampling import load_samples
-from vistok.workbench.training import best_device
 
 
 def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
@@ -33,25 +31,22 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
     train, validation = config.data.load()
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
     stored = load_reconstructions(paths)
-    size = config.evaluate.image_size
-    backbone = FeatureBackbone(config.evaluate.backbone).to(best_device())
-    held_out = pooled_features(backbone, stored["originals"], image_size=size)
     samples: dict[str, dict[str, Tensor]] = {
         kind: load_samples(paths.samples(kind)) for kind in KINDS if paths.samples(kind).exists()
     }
 
-    figures: dict[str, Any] = {"images": image_counts(train, validation)}
-    figures["features"] = f"{config.evaluate.backbone} at {size} px, weights {backbone.fingerprint()}"
-    figures["reconstruction"] = reconstruction_figures(
-        backbone, stored["originals"], stored["reconstructions"], held_out, image_size=size
-    )
-    figures["codebooks"] = codebook_figures(tokenizer, stored, load_teacher(paths, config.losses), config)
-    figures["uniformity"] = uniformity_figures(tokenizer, stored, config)
-    generation = generation_figures(
-        backbone, samples, train, validation, held_out,
-        real_count=config.sample.num_samples, seed=config.seed, image_size=size,
-    )  # fmt: skip
-    write_evaluation(paths, figures | generation, ("reconstruction", "uniformity", *generation))
+    evaluation = Evaluation(config.evaluate, stored["originals"], stored["labels"])
+    evaluation.add("images", "counts", lambda: image_counts(train, validation))
+    evaluation.add_mean_image(train, seed=config.seed)
+    evaluation.add_reconstruction("reconstruction", stored["reconstructions"])
+    teacher = load_teacher(paths, config.losses)
+    evaluation.add("codebooks", "usage", lambda: codebook_figures(tokenizer, stored, teacher, config))
+    points = uniformity_points(tokenizer, stored, config.evaluate, seed=config.seed)
+    evaluation.add("uniformity", "density", lambda: over_repeats(points, density_figures))
+    evaluation.add("uniformity", "Wang-Isola", lambda: over_repeats(points, wang_isola_figures))
+    evaluation.add_generation(samples, train, real_count=config.sample.num_samples, seed=config.seed)
+    generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
+    write_evaluation(paths, evaluation.figures, ("mean image", "reconstruction", "uniformity", *generation))
 
 
 def codebook_figures(
@@ -82,20 +77,34 @@ def codebook_figures(
     return figures
 
 
-def uniformity_figures(tokenizer: GloTok, stored: dict[str, Tensor], config: GloTokConfig) -> dict[str, float]:
-    """Density CV, normalised entropy, Gini of quantized semantic features, one random position an image (Table 3)."""
+def uniformity_points(
+    tokenizer: GloTok, stored: dict[str, Tensor], settings: EvaluateConfig, *, seed: int
+) -> list[Tensor]:
+    """Quantized semantic features at one random position of each of the drawn images, for each repeat (Table 3)."""
     tokens = Tokens(stored["semantic"].long(), stored["visual"].long())
     with torch.no_grad():
         semantic, _ = tokenizer.codes(tokens)
-    semantic = semantic[: config.evaluate.uniformity_points]
-    repeats = []
-    for repeat in range(config.evaluate.uniformity_repeats):
-        draws = torch.Generator().manual_seed(config.seed * 1_009 + repeat)
-        points = one_position_per_image(semantic, generator=draws)
-        repeats.append([*density_uniformity(points), wang_isola_uniformity(F.normalize(points, dim=1))])
-    values = torch.tensor(repeats, dtype=torch.float64)
-    names = ("density_cv", "normalized_entropy", "gini", "wang_isola")
-    figures = dict(zip(names, values.mean(0).tolist(), strict=True))
-    if len(values) > 1:
-        figures |= {f"{name}_sd": sd for name, sd in zip(names, values.std(0).tolist(), strict=True)}
+    repeats = (torch.Generator().manual_seed(seed * 1_009 + repeat) for repeat in range(settings.uniformity_repeats))
+    return [
+        one_position_per_image(semantic, generator=draws, num_images=settings.uniformity_points) for draws in repeats
+    ]
+
+
+def over_repeats(points: list[Tensor], measure: Callable[[Tensor], dict[str, float]]) -> dict[str, float]:
+    """Means of figures over the repeats, and their deviations where there are several."""
+    repeats = [measure(drawn) for drawn in points]
+    values = {name: torch.tensor([repeat[name] for repeat in repeats], dtype=torch.float64) for name in repeats[0]}
+    figures = {name: value.mean().item() for name, value in values.items()}
+    if len(repeats) > 1:
+        figures |= {f"{name}_sd": value.std().item() for name, value in values.items()}
     return figures
+
+
+def density_figures(points: Tensor) -> dict[str, float]:
+    """Density CV, normalised entropy and Gini."""
+    return dict(zip(("density_cv", "normalized_entropy", "gini"), density_uniformity(points), strict=True))
+
+
+def wang_isola_figures(points: Tensor) -> dict[str, float]:
+    """The uniformity of directions."""
+    return {"wang_isola": wang_isola_uniformity(F.normalize(points, dim=1))}

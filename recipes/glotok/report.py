@@ -20,6 +20,7 @@ from vistok.workbench.report_sections import (
     data_line,
     load_environment,
     making_section,
+    missing_sections,
     reconstruction_section,
     sample_section,
     training_section,
@@ -27,6 +28,7 @@ from vistok.workbench.report_sections import (
 )
 from vistok.workbench.sampling import load_samples
 from vistok.workbench.tracking import read_metrics
+from vistok.workbench.verdict import Finding, findings, verdict_section
 
 TOKENIZER_PANELS = {
     "reconstruction": ["reconstruction"],
@@ -61,6 +63,8 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
         retention_section(stored),
         training_section(read_metrics(paths.metrics), [tokenizer], KIND_NAMES),
         making_section(environment, settings_rows(config)),
+        *missing_sections(figures),
+        verdict_section(verdict(figures)),
     ]
     write_page(
         paths,
@@ -71,6 +75,12 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
             image_size=config.data.image_size, seed=config.seed, processor=environment["processor"],
         ),
     )  # fmt: skip
+
+
+def verdict(figures: dict[str, Any]) -> list[Finding]:
+    """What worked and what did not."""
+    usage = {f"{name} codebook": figures["codebooks"][name]["usage"] for name in ("semantic", "visual")}
+    return findings(figures, reconstruction="reconstruction", usage=usage)
 
 
 def settings_rows(config: GloTokConfig) -> list[list[str]]:
@@ -122,7 +132,7 @@ def codebook_section(figures: dict[str, Any]) -> Section:
     )
     uniformity = Table(
         ["uniformity of quantized semantic features", "value"],
-        [[name.replace("_", " "), value] for name, value in figures["uniformity"].items()],
+        [[name.replace("_", " "), value] for name, value in figures.get("uniformity", {}).items()],
     )
     return Section("Codebooks", [picture, usage, uniformity])
 

@@ -12,43 +12,38 @@ from semtok.encode import load_tokens
 from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions, spread, stage_one
 from semtok.sample import load_progress
-from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import Images
-from vistok.workbench.evaluation import generation_figures, image_counts, reconstruction_figures, write_evaluation
+from vistok.workbench.evaluation import Evaluation, image_counts, write_evaluation
 from vistok.workbench.linear_probe import linear_probe_accuracy
-from vistok.workbench.metrics import pooled_features, psnr
+from vistok.workbench.metrics import NotMeasurableError, psnr
 from vistok.workbench.recognition import fit_recognizer
 from vistok.workbench.sampling import load_samples
-from vistok.workbench.training import best_device
 
 
 def evaluate_run(config: SemTokConfig, paths: RunPaths) -> None:
     """Write ``evaluation.json`` and append its figures to the metrics."""
     train, validation = config.data.load()
     stored = load_reconstructions(paths)
-    size = config.evaluate.image_size
-    backbone = FeatureBackbone(config.evaluate.backbone).to(best_device())
-    held_out = pooled_features(backbone, stored["originals"], image_size=size)
     samples: dict[str, dict[str, Tensor]] = {
         kind: load_samples(paths.samples(kind)) for kind in KINDS if paths.samples(kind).exists()
     }
 
-    figures: dict[str, Any] = {"images": image_counts(train, validation)}
-    figures["features"] = f"{config.evaluate.backbone} at {size} px, weights {backbone.fingerprint()}"
+    evaluation = Evaluation(config.evaluate, stored["originals"], stored["labels"])
+    evaluation.add("images", "counts", lambda: image_counts(train, validation))
+    evaluation.add_mean_image(train, seed=config.seed)
     for name in reconstructions(config):
-        figures[name] = reconstruction_figures(backbone, stored["originals"], stored[name], held_out, image_size=size)
-    figures["noise"] = noise_figures(stored, config)
-    figures["bits"] = bit_figures(stored["tokens"], config.tokenizer.bits)
+        evaluation.add_reconstruction(name, stored[name])
+    evaluation.add("noise", "the same tokens", lambda: noise_figures(stored))
+    evaluation.add("noise", "other tokens", lambda: other_image_figures(stored))
+    evaluation.add("bits", "usage", lambda: bit_figures(stored["tokens"], config.tokenizer.bits))
     if len(train.class_names) > 1 and paths.tokens.exists():
-        figures["probe"] = probe_figures(stored, paths, config)
-    generation = generation_figures(
-        backbone, samples, train, validation, held_out,
-        real_count=config.sample.num_samples, seed=config.seed, image_size=size,
-    )  # fmt: skip
+        evaluation.add("probe", "linear probe", lambda: probe_figures(stored, paths, config))
+    evaluation.add_generation(samples, train, real_count=config.sample.num_samples, seed=config.seed)
+    generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
     if paths.progress("masked").exists() and len(train.class_names) > 1:
-        figures["recognised by steps"] = figures_by_steps(paths, train, config)
-    logged = (*reconstructions(config), "noise", "probe", "recognised by steps", *generation)
-    write_evaluation(paths, figures | generation, logged)
+        evaluation.add("recognised by steps", "recognition", lambda: figures_by_steps(paths, train, config))
+    sections = ("mean image", *reconstructions(config), "noise", "probe", "recognised by steps", *generation)
+    write_evaluation(paths, evaluation.figures, sections)
 
 
 def reconstructions(config: SemTokConfig) -> list[str]:
@@ -56,22 +51,29 @@ def reconstructions(config: SemTokConfig) -> list[str]:
     return [*(stage_one(steps) for steps in config.evaluate.stage_one_steps), "refined"]
 
 
-def noise_figures(stored: dict[str, Tensor], config: SemTokConfig) -> dict[str, float]:
+def noise_figures(stored: dict[str, Tensor]) -> dict[str, float]:
     """How much stage I's samples of the same tokens differ between noises, beside how far they are from the originals.
 
     ``deviation`` is that of a pixel over the noises (8-bit units, root of the mean variance); ``psnr_between`` compares
-    samples of two noises, ``psnr_other_image`` a sample with that of another image's tokens from the same noise.
+    samples of two noises.
     """
     seeds = stored["seeds"]
     originals = stored["originals"][spread(len(stored["originals"]), len(seeds))]
     pairs = [(i, j) for i in range(seeds.shape[1]) for j in range(i)]
-    others = seeds.roll(1, dims=0)
     return {
         "deviation": seeds.double().var(dim=1).mean().sqrt().item(),
         "psnr_between": _mean_psnr([(seeds[:, i], seeds[:, j]) for i, j in pairs]),
         "psnr_to_original": _mean_psnr([(seeds[:, i], originals) for i in range(seeds.shape[1])]),
-        "psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])]),
     }
+
+
+def other_image_figures(stored: dict[str, Tensor]) -> dict[str, float]:
+    """PSNR between samples of two images' tokens from the same noise."""
+    seeds = stored["seeds"]
+    if len(seeds) < 2:
+        raise NotMeasurableError(f"another image's sample needs at least 2 validation images, got {len(seeds)}")
+    others = seeds.roll(1, dims=0)
+    return {"psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])])}
 
 
 def bit_figures(tokens: Tensor, bits: int) -> dict[str, Any]:

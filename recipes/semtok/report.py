@@ -21,12 +21,14 @@ from vistok.workbench.report_sections import (
     data_line,
     load_environment,
     making_section,
+    missing_sections,
     sample_section,
     training_section,
     write_page,
 )
 from vistok.workbench.sampling import load_samples
 from vistok.workbench.tracking import read_metrics
+from vistok.workbench.verdict import findings, verdict_section
 
 TOKENIZER_PANELS = {
     "flow matching": ["flow"],
@@ -66,6 +68,8 @@ def write_report(config: SemTokConfig, paths: RunPaths) -> None:
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, KIND_NAMES))
     sections.append(making_section(environment, making_rows(config)))
+    found = findings(figures, reconstruction="refined", usage={"bits": figures["bits"]["alive"]})
+    sections += [*missing_sections(figures), verdict_section(found)]
     subtitle = data_line(
         figures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
     )
@@ -78,16 +82,16 @@ def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], c
     labels = ["stage II, 1 call" if name == "refined" else name for name in names]
     shown = spread(len(stored["originals"]), SHOWN)
     rows = torch.cat([stored[name][shown] for name in ("originals", *names)])
-    sizes = config.tokenizer
+    sizes, measures = config.tokenizer, figures["measures"]
     caption = (
         f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
         f"({sizes.num_tokens * sizes.bits} bits an image), and stage II's reconstruction in one network call."
     )
     table = Table(
-        ["reconstruction", "PSNR, dB", "SSIM", "Lite0 perceptual distance", "Lite0-FID"],
+        ["reconstruction", "PSNR, dB", "SSIM", measures["perceptual_distance"], measures["frechet_distance"]],
         [
-            [label, *(figures[name][key] for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
-            for name, label in zip(names, labels, strict=True)
+            [label, *(figures[name].get(key) for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
+            for name, label in zip((*names, "mean image"), (*labels, "mean training image"), strict=True)
         ],
         caption=(
             f"Means over all {figures['images']['validation']:,} validation images; features: {figures['features']}. "
@@ -171,7 +175,11 @@ def noise_section(stored: dict[str, Tensor], figures: dict[str, Any]) -> Section
             ["deviation of a pixel", values["deviation"], "between noises, of 255"],
             ["PSNR between noises", values["psnr_between"], "dB: what the tokens leave open"],
             ["PSNR to the original", values["psnr_to_original"], "dB"],
-            ["PSNR to another image's sample", values["psnr_other_image"], "dB, the same noise: what the tokens fix"],
+            [
+                "PSNR to another image's sample",
+                values.get("psnr_other_image"),
+                "dB, the same noise: what the tokens fix",
+            ],
         ],
     )
     picture = Picture(

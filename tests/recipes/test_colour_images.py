@@ -1,8 +1,10 @@
 """Each recipe, whole and with every generator, on small colour images: a folder of classes, and a Parquet file."""
 
+import html
 import importlib
 import io
 import json
+import re
 from dataclasses import replace
 
 import datasets
@@ -48,7 +50,7 @@ def photograph(colour, number):
 def sources(tmp_path_factory):
     """The same pictures as a folder a class, and as one Parquet file without a validation split."""
     root = tmp_path_factory.mktemp("colour")
-    rows = [(CLASSES[n % 3], "validation" if n % 3 == n // 3 % 3 else "train", n) for n in range(400)]
+    rows = [(CLASSES[n % 3], "validation" if n % 3 == n // 3 % 3 else "train", n) for n in range(120)]
     pictures = [photograph(COLOURS[name], n) for name, _, n in rows]
     for (name, split, n), picture in zip(rows, pictures, strict=True):
         folder = root / "folder" / split / name
@@ -59,27 +61,57 @@ def sources(tmp_path_factory):
     )
     features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=CLASSES)})
     table.cast(features).to_parquet(str(root / "colour.parquet"))
+    for split, name in (("train", "blue"), ("validation", "wine")):
+        (root / "folder" / split / name / "broken.png").write_bytes(b"\x89PNG, it says")
     return {"folder": root / "folder", "Parquet": root / "colour.parquet"}
 
 
-@pytest.mark.parametrize("source", ["folder", "Parquet"])
-@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
-def test_a_colour_run_reaches_its_report_with_every_generator(recipe, source, sources, tmp_path):
+def run_every_stage(recipe, source, runs, *changes):
+    """The paths of a run of all stages with all generators, its page and its figures."""
     cli = importlib.import_module(f"{recipe}.cli")
     options = cli.Options(
-        config=CONFIGS[recipe], runs=tmp_path, data=str(sources[source]), set=(*SHORT, *SHORTER[recipe]), resume=True
+        config=CONFIGS[recipe], runs=runs, data=str(source), set=(*SHORT, *SHORTER[recipe], *changes), resume=True
     )
     for stage, (command, _) in cli.STAGES.items():
         for kind in GENERATORS[recipe] if stage in ("train-generator", "sample") else GENERATORS[recipe][:1]:
             command(replace(options, generator=kind))
+    paths = cli.RunPaths(runs / "tiny")
+    return paths, paths.report.read_text(), json.loads(paths.evaluation.read_text())
 
-    paths = cli.RunPaths(tmp_path / "tiny")
-    page, figures = paths.report.read_text(), json.loads(paths.evaluation.read_text())
-    assert "validation images at 16 px" in page
+
+@pytest.mark.parametrize("recipe", CONFIGS)
+def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, tmp_path):
+    paths, page, figures = run_every_stage(recipe, sources["folder"], tmp_path)
+    assert figures["left out"] == {}
     assert 0 < figures["reconstruction" if recipe == "glotok" else "refined"]["psnr"] < 60
+    assert 0 < figures["mean image"]["psnr"] < 60
     for kind in GENERATORS[recipe]:
         drawn = load_samples(paths.samples(kind))
         assert drawn["images"].shape == (6, 3, 16, 16)
         assert drawn["labels"].tolist() == [0, 1, 2, 0, 1, 2]
         assert 0 <= figures[f"samples {kind}"]["recognised"] <= 1
+        assert 0 <= figures[f"samples {kind}"]["coverage"] <= 1
         assert np.isfinite(figures[f"samples {kind}"]["frechet_distance"])
+    assert [name.split(" ")[0] for name in figures["images"]["skipped"]] == [
+        "train/blue/broken.png",
+        "validation/wine/broken.png",
+    ]
+    assert all(name.split(" ")[0] in page for name in figures["images"]["skipped"])
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings[-2:] == ["Left out", "Verdict"]
+
+
+@pytest.mark.parametrize("recipe", CONFIGS)
+def test_one_validation_image_gives_a_report_that_says_what_is_missing(recipe, sources, tmp_path):
+    """From a Parquet file without a validation split."""
+    _, page, figures = run_every_stage(recipe, sources["Parquet"], tmp_path, "data.validation_fraction=0.001")
+    assert figures["images"]["validation"] == 1
+    reconstruction = "reconstruction" if recipe == "glotok" else "refined"
+    assert 0 < figures[reconstruction]["psnr"] < 60
+    assert "frechet_distance" not in figures[reconstruction]
+    missing = figures["left out"]
+    assert "at least 2 feature vectors, got 1" in missing[f"{reconstruction}: Frechet distance"]
+    assert "got 1" in missing[{"glotok": "uniformity: density", "semtok": "noise: other tokens"}[recipe]]
+    for kind in GENERATORS[recipe]:
+        assert {f"samples {kind}: {what}" for what in ("precision and recall", "density and coverage")} <= set(missing)
+    assert all(f"<td>{html.escape(reason)}</td>" in page for reason in missing.values())

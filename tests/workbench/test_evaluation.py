@@ -8,25 +8,13 @@ import torch
 
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import ImageSet, load_images, to_uint8
-from vistok.workbench.evaluation import (
-    generation_figures,
-    image_counts,
-    load_evaluation,
-    real_figures,
-    reconstruction_figures,
-    sample_figures,
-    write_evaluation,
-)
-from vistok.workbench.metrics import frechet_distance, pooled_features, psnr
+from vistok.workbench.evaluation import Evaluation, image_counts, load_evaluation, measure_names, write_evaluation
+from vistok.workbench.metrics import density_coverage, frechet_distance, pooled_features, psnr
 from vistok.workbench.paths import RunPaths
+from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.tracking import read_metrics
 
 SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def backbone():
-    return FeatureBackbone()
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +27,18 @@ def digits():
     )
 
 
-@pytest.fixture(scope="module")
-def held_out(backbone, digits):
-    return pooled_features(backbone, digits[1].images, image_size=SIZE)
+@pytest.fixture
+def evaluation(digits):
+    return Evaluation(EvaluateConfig(image_size=SIZE), digits[1].images, digits[1].labels)
 
 
-def test_perfect_reconstructions_have_perfect_figures_and_worse_ones_worse(backbone, digits, held_out):
+def test_perfect_reconstructions_have_perfect_figures_and_worse_ones_worse(evaluation, digits):
     originals = digits[1].images
     noise = torch.randint(-60, 60, originals.shape, generator=torch.Generator().manual_seed(0))
     noisy = (originals.int() + noise).clamp(0, 255).to(torch.uint8)
-    perfect, worse = (
-        reconstruction_figures(backbone, originals, images, held_out, image_size=SIZE) for images in (originals, noisy)
-    )
+    evaluation.add_reconstruction("perfect", originals)
+    evaluation.add_reconstruction("worse", noisy)
+    perfect, worse = evaluation.figures["perfect"], evaluation.figures["worse"]
     assert list(perfect) == ["psnr", "ssim", "perceptual_distance", "frechet_distance"]
     assert perfect["ssim"] == pytest.approx(1)
     assert perfect["perceptual_distance"] == 0
@@ -62,53 +50,116 @@ def test_perfect_reconstructions_have_perfect_figures_and_worse_ones_worse(backb
     assert worse["frechet_distance"] > 0
 
 
-def test_the_floor_is_of_as_many_training_images_as_asked_for(backbone, digits, held_out):
-    train, _ = digits
+def test_the_mean_image_is_that_of_the_training_images(evaluation, digits):
+    train, validation = digits
+    evaluation.add_mean_image(train, seed=0)
+    mean = train.images.double().mean(dim=0).round().to(torch.uint8).expand(32, -1, -1, -1)
+    expected = psnr(mean, validation.images).mean().item()
+    assert evaluation.figures["mean image"]["psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+def generation(settings, samples, train, validation, *, real_count=10, seed=0):
+    made = Evaluation(settings, validation.images, validation.labels)
+    made.add_generation(samples, train, real_count=real_count, seed=seed)
+    return made.figures
+
+
+def test_the_floor_is_of_as_many_training_images_as_asked_for(digits):
+    settings, (_, validation) = EvaluateConfig(image_size=SIZE), digits
+    samples = {"xar": {"images": validation.images[:8], "labels": validation.labels[:8]}}
     first, again, other = (
-        real_figures(backbone, train, held_out, count=20, seed=seed, image_size=SIZE) for seed in (0, 0, 1)
+        generation(settings, samples, *digits, real_count=20, seed=seed)["real images"] for seed in (0, 0, 1)
     )
     assert first["count"] == 20
     assert first == again
     assert first != other
-    everything = real_figures(backbone, train, held_out, count=1000, seed=0, image_size=SIZE)
+    everything = generation(settings, samples, *digits, real_count=1000)["real images"]
     assert everything["count"] == 60
-    expected = frechet_distance(pooled_features(backbone, train.images, image_size=SIZE), held_out)
-    assert everything["frechet_distance"] == pytest.approx(expected, rel=1e-4)
+    features, held_out = (pooled_features(FeatureBackbone(), side.images, image_size=SIZE) for side in digits)
+    assert everything["frechet_distance"] == pytest.approx(frechet_distance(features, held_out), rel=1e-4)
+    assert everything["coverage"] == pytest.approx(density_coverage(held_out, features).coverage, abs=0.04)
 
 
-def test_samples_that_are_the_held_out_images_have_distance_zero(backbone, digits, held_out):
+def test_samples_that_are_the_held_out_images_are_perfect(digits):
     _, validation = digits
-    copies = {"images": validation.images, "labels": validation.labels}
-    figures = sample_figures(backbone, copies, None, held_out, image_size=SIZE)
-    assert figures == {"count": 32.0, "frechet_distance": pytest.approx(0, abs=1e-6)}
+    copies = {"copies": {"images": validation.images, "labels": validation.labels}}
+    figures = generation(EvaluateConfig(image_size=SIZE), copies, *digits)["samples copies"]
+    assert figures["count"] == 32.0
+    assert figures["frechet_distance"] == pytest.approx(0, abs=1e-6)
+    assert [figures[name] for name in ("precision", "recall", "coverage")] == [1.0, 1.0, 1.0]
+    assert figures["diversity"] == pytest.approx(1.0)
 
 
-def generation(backbone, samples, train, validation, held_out):
-    return generation_figures(
-        backbone, samples, train, validation, held_out, real_count=10, seed=0, image_size=SIZE
-    )  # fmt: skip
-
-
-def test_each_kind_of_generator_is_judged_beside_real_images(backbone, digits, held_out):
+def test_each_kind_of_generator_is_judged_beside_real_images(digits):
     train, validation = digits
     right = {"images": to_uint8(validation.batch(range(32))), "labels": validation.labels}
     wrong = {**right, "labels": (validation.labels + 1) % 10}
-    figures = generation(backbone, {"right": right, "wrong": wrong}, train, validation, held_out)
-    assert list(figures) == ["real images", "samples right", "samples wrong"]
+    figures = generation(EvaluateConfig(image_size=SIZE), {"right": right, "wrong": wrong}, train, validation)
+    assert list(figures)[-3:] == ["real images", "samples right", "samples wrong"]
     assert figures["samples right"]["recognised"] == figures["real images"]["recognised"] > 0.5
     assert figures["samples wrong"]["recognised"] < 0.3
     assert figures["real images"]["count"] == 10
+    assert figures["real images"]["chance"] == 0.1
 
 
-def test_without_samples_there_are_no_figures_of_generation(backbone, digits, held_out):
-    assert generation(backbone, {}, *digits, held_out) == {}
+def test_one_picture_a_class_is_recognised_but_not_diverse(digits):
+    """What recognition alone calls perfect."""
+    train, validation = digits
+    firsts = torch.tensor([int((validation.labels == label).nonzero()[0, 0]) for label in range(10)])
+    repeated = {"images": validation.images[firsts].repeat(5, 1, 1, 1), "labels": torch.arange(10).repeat(5)}
+    figures = generation(EvaluateConfig(image_size=SIZE), {"xar": repeated}, train, validation, real_count=30)
+    values, real = figures["samples xar"], figures["real images"]
+    assert values["recognised"] > 0.8 * real["recognised"]
+    assert values["precision"] == 1.0
+    assert values["diversity"] < 0.01 < real["diversity"]
+    assert values["recall"] < 0.5
 
 
-def test_images_of_one_class_are_not_recognised(backbone, digits, held_out):
+def test_without_samples_there_are_no_figures_of_generation(digits):
+    figures = generation(EvaluateConfig(image_size=SIZE), {}, *digits)
+    assert list(figures) == ["features", "measures", "left out"]
+
+
+def test_images_of_one_class_are_not_recognised(digits):
     train, validation = (ImageSet(side.images, torch.zeros_like(side.labels), ("all",), "one") for side in digits)
     samples = {"xar": {"images": validation.images, "labels": validation.labels}}
-    figures = generation(backbone, samples, train, validation, held_out)
-    assert all("recognised" not in section for section in figures.values())
+    figures = generation(EvaluateConfig(image_size=SIZE), samples, train, validation)
+    assert all("recognised" not in figures[section] for section in ("real images", "samples xar"))
+
+
+def test_what_the_data_do_not_allow_is_left_out_with_its_reason(digits, caplog):
+    _, validation = digits
+    made = Evaluation(EvaluateConfig(image_size=SIZE), validation.images[:1, :, :8, :8], validation.labels[:1])
+    made.add_reconstruction("reconstruction", made.originals)
+    assert set(made.figures["reconstruction"]) == {"psnr", "perceptual_distance"}
+    assert made.figures["left out"] == {
+        "reconstruction: SSIM": "images must be at least 11 pixels a side for SSIM, got (8, 8)",
+        "reconstruction: Frechet distance": "first must hold at least 2 feature vectors, got 1",
+    }
+    assert "reconstruction: SSIM is left out: images must be" in caplog.text
+
+
+def test_a_mistake_is_not_left_out(evaluation):
+    with pytest.raises(ValueError, match="same"):
+        evaluation.add_reconstruction("reconstruction", evaluation.originals[:5])
+
+
+def test_figures_are_called_by_the_network_that_they_are_measured_in(digits, tmp_path):
+    import timm
+
+    assert measure_names(EvaluateConfig())["perceptual_distance"] == "Lite0 perceptual distance"
+    torch.manual_seed(0)
+    weights = tmp_path / "mine.pth"
+    torch.save(timm.create_model("resnet10t.c3_in1k", pretrained=False).state_dict(), weights)
+    settings = EvaluateConfig(backbone="resnet10t.c3_in1k", weights=str(weights), image_size=SIZE)
+    made = Evaluation(settings, digits[1].images[:4], digits[1].labels[:4])
+    assert made.features(digits[1].images[:4]).shape == (4, 512)
+    assert made.figures["measures"] == {
+        "perceptual_distance": "perceptual distance on resnet10t.c3_in1k (mine.pth)",
+        "frechet_distance": "Frechet distance on resnet10t.c3_in1k (mine.pth)",
+    }
+    own = FeatureBackbone("resnet10t.c3_in1k", weights=weights)
+    assert made.figures["features"] == f"resnet10t.c3_in1k at {SIZE} px, weights {own.fingerprint()}"
 
 
 def test_counts_name_what_could_not_be_read(digits):

@@ -13,9 +13,11 @@ from vistok.workbench.report_sections import (
     data_line,
     load_environment,
     making_section,
+    missing_sections,
     reconstruction_section,
     reconstruction_table,
     sample_section,
+    sample_table,
     training_section,
     write_page,
 )
@@ -25,6 +27,9 @@ RECONSTRUCTION = {"psnr": 21.5, "ssim": 0.75, "perceptual_distance": 0.125, "fre
 FIGURES = {
     "images": {"train": 1200, "validation": 34, "skipped": []},
     "features": "lite0 at 32 px",
+    "measures": {"perceptual_distance": "Lite0 perceptual distance", "frechet_distance": "Lite0-FID"},
+    "left out": {},
+    "mean image": {"psnr": 11.25},
     "reconstruction": RECONSTRUCTION,
     "real images": {"count": 12.0, "frechet_distance": 1.5},
     "samples xar": {"count": 12.0, "frechet_distance": 2.5},
@@ -61,7 +66,36 @@ def test_reconstructions_stand_under_their_originals():
     assert len(above[0]) == len(below[0]) == 24 * 64 * 64
     assert np.array_equal(above[0] + 66, below[0])
     assert np.array_equal(above[1], below[1])
-    assert list(table_values(section).values()) == [21.5, 0.75, 0.125, 3.5]
+    assert table_values(section) == {
+        "PSNR": 21.5,
+        "PSNR of the mean training image": 11.25,
+        "SSIM": 0.75,
+        "Lite0 perceptual distance": 0.125,
+        "Lite0-FID": 3.5,
+    }
+
+
+def test_figures_are_called_after_the_network_that_they_were_measured_in():
+    measures = {"perceptual_distance": "perceptual distance on dino", "frechet_distance": "Frechet distance on dino"}
+    figures = {**FIGURES, "measures": measures}
+    shown = [row[0] for row in (*reconstruction_table(figures).rows, *sample_table(figures, "xar").rows)]
+    assert shown.count("Frechet distance on dino") == 2
+    assert not any("Lite0" in name or "FID" in name for name in shown)
+
+
+def test_a_figure_that_is_missing_has_no_line_and_its_reason_is_told():
+    figures = {
+        **FIGURES,
+        "reconstruction": {"psnr": 21.5},
+        "left out": {"reconstruction: SSIM": "images must be at least 11 pixels a side"},
+        "images": {**FIGURES["images"], "skipped": ["train/a.png (truncated)", "validation/b.png (empty)"]},
+    }
+    assert len(reconstruction_table(figures).rows) == 2
+    (section,) = missing_sections(figures)
+    reasons, unreadable = blocks(section, Table)
+    assert reasons.rows == [["reconstruction: SSIM", "images must be at least 11 pixels a side"]]
+    assert [row[0] for row in unreadable.rows] == ["train/a.png (truncated)", "validation/b.png (empty)"]
+    assert missing_sections(FIGURES) == []
 
 
 def test_the_table_of_another_section_can_be_asked_for():
@@ -88,14 +122,25 @@ def test_samples_stand_in_the_column_of_their_class():
 def test_recognition_is_shown_where_it_was_measured():
     samples = {"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "labels": torch.arange(4) % 2}
     plain = table_values(sample_section(samples, FIGURES, ("a", "b"), kind="xar", name="xAR"))
-    assert list(plain.values()) == [2.5, 1.5]
+    assert plain == {"Lite0-FID": 2.5}
     judged = {
-        "samples xar": {**FIGURES["samples xar"], "recognised": 0.5},
-        "real images": {**FIGURES["real images"], "recognised": 0.975},
+        "samples xar": {**FIGURES["samples xar"], "recognised": 0.5, "recall": 0.25, "diversity": 0.5},
+        "real images": {**FIGURES["real images"], "recognised": 0.975, "recall": 0.75, "diversity": 1.1},
     }
-    values = table_values(sample_section(samples, {**FIGURES, **judged}, ("a", "b"), kind="xar", name="xAR"))
-    assert values["recognised as the class asked for"] == "50.0%"
-    assert values["held-out real images recognised"] == "97.5%"
+    (table,) = blocks(sample_section(samples, {**FIGURES, **judged}, ("a", "b"), kind="xar", name="xAR"), Table)
+    assert [row[:3] for row in table.rows] == [
+        ["Lite0-FID", 2.5, 1.5],
+        ["recall", "25.0%", "75.0%"],
+        ["diversity", 0.5, 1.1],
+        ["recognised", "50.0%", "97.5%"],
+    ]
+
+
+def test_classes_without_a_sample_have_no_column():
+    samples = {"images": red([40, 80]), "labels": torch.tensor([2, 0])}
+    (picture,) = blocks(sample_section(samples, FIGURES, ("a", "b", "c"), kind="xar", name="xAR"), Picture)
+    assert where_red_is(picture, 80)[1].min() == 0
+    assert where_red_is(picture, 40)[1].min() == 66
 
 
 def test_only_trainings_that_ran_have_curves():

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones import LITE0, FeatureBackbone
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import from_uint8
 from vistok.workbench.files import read_json, write_atomically
-from vistok.workbench.metrics import frechet_distance, perceptual_distance, pooled_features, psnr, ssim
+from vistok.workbench.metrics import (
+    NotMeasurableError,
+    density_coverage,
+    frechet_distance,
+    perceptual_distance,
+    pooled_features,
+    precision_recall,
+    psnr,
+    relative_diversity,
+    ssim,
+)
 from vistok.workbench.paths import RunPaths
+from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.recognition import Recognizer, fit_recognizer
 from vistok.workbench.tracking import MetricsLog
+from vistok.workbench.training import best_device
 
 logger = logging.getLogger(__name__)
+
+LEFT_OUT = "left out"
+_MEAN_OF = 5000  # training images that the mean image is of, at most
 
 
 def image_counts(train: Images, validation: Images) -> dict[str, Any]:
@@ -27,90 +43,136 @@ def image_counts(train: Images, validation: Images) -> dict[str, Any]:
     return {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
 
 
-def reconstruction_figures(
-    backbone: FeatureBackbone, originals: Tensor, images: Tensor, held_out: Tensor, *, image_size: int
-) -> dict[str, float]:
-    """PSNR and SSIM (means over images), perceptual distance, Frechet distance of reconstructions to originals.
+def measure_names(settings: EvaluateConfig) -> dict[str, str]:
+    """What reports call the two distances of a feature network: by the network, since their numbers are only its own.
 
-    Args:
-        backbone: The feature network.
-        originals: ``(N, C, H, W)``, uint8.
-        images: Their reconstructions, the same shape and dtype.
-        held_out: Pooled features of the originals.
-        image_size: Images are resized to this for the backbone.
+    Example:
+        >>> measure_names(EvaluateConfig())["frechet_distance"]
+        'Lite0-FID'
+        >>> measure_names(EvaluateConfig(backbone="resnet50.a1_in1k", weights="mine.pth"))["frechet_distance"]
+        'Frechet distance on resnet50.a1_in1k (mine.pth)'
     """
-    features = pooled_features(backbone, images, image_size=image_size)
-    distance = perceptual_distance(backbone, from_uint8(images), from_uint8(originals), image_size=image_size)
+    if settings.backbone == LITE0 and settings.weights is None:
+        return {"perceptual_distance": "Lite0 perceptual distance", "frechet_distance": "Lite0-FID"}
+    network = settings.backbone if settings.weights is None else f"{settings.backbone} ({Path(settings.weights).name})"
     return {
-        "psnr": psnr(images, originals).mean().item(),
-        "ssim": ssim(images, originals).mean().item(),
-        "perceptual_distance": distance.mean().item(),
-        "frechet_distance": frechet_distance(features, held_out),
+        "perceptual_distance": f"perceptual distance on {network}",
+        "frechet_distance": f"Frechet distance on {network}",
     }
 
 
-def real_figures(
-    backbone: FeatureBackbone, train: Images, held_out: Tensor, *, count: int, seed: int, image_size: int
-) -> dict[str, float]:
-    """Frechet distance of ``count`` real training images (drawn by ``seed``) to the held-out ones: the floor."""
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:count]
-    features = pooled_features(backbone, train.batch(order), image_size=image_size)
-    return {"count": float(len(order)), "frechet_distance": frechet_distance(features, held_out)}
+class Evaluation:
+    """The figures of one evaluation, all against the same held-out images in one feature network.
 
-
-def sample_figures(
-    backbone: FeatureBackbone,
-    samples: Mapping[str, Tensor],
-    recognizer: Recognizer | None,
-    held_out: Tensor,
-    *,
-    image_size: int,
-) -> dict[str, float]:
-    """Frechet distance of samples to held-out images, and the share recognised as the class asked for."""
-    features = pooled_features(backbone, samples["images"], image_size=image_size)
-    figures = {"count": float(len(features)), "frechet_distance": frechet_distance(features, held_out)}
-    if recognizer is not None:
-        figures["recognised"] = recognizer.accuracy(samples["images"], samples["labels"])
-    return figures
-
-
-def generation_figures(
-    backbone: FeatureBackbone,
-    samples: Mapping[str, Mapping[str, Tensor]],
-    train: Images,
-    validation: Images,
-    held_out: Tensor,
-    *,
-    real_count: int,
-    seed: int,
-    image_size: int,
-) -> dict[str, dict[str, float]]:
-    """The figures of each kind of generator, ``samples <kind>``, after those of ``real images`` that bound them.
+    What the data do not allow (too few images, say) is left out with its reason, in the section ``left out``.
 
     Args:
-        backbone: The feature network.
-        samples: Each kind's images and labels, as :func:`vistok.workbench.sampling.load_samples` gives them.
-        train: Real images; a classifier of them judges the samples where there are classes.
-        validation: Held-out real images.
-        held_out: Their pooled features.
-        real_count: How many training images the floor is measured on: as many as there are samples.
-        seed: Decides which.
-        image_size: Images are resized to this for the backbone.
-
-    Returns:
-        A mapping to add to the run's figures; empty without samples.
+        settings: The feature network, where its weights come from, and the size it sees.
+        originals: The held-out images, ``(N, C, H, W)`` uint8.
+        labels: Their classes, ``(N,)``.
     """
-    if not samples:
-        return {}
-    real = real_figures(backbone, train, held_out, count=real_count, seed=seed, image_size=image_size)
-    recognizer = fit_recognizer(train) if len(train.class_names) > 1 else None
-    if recognizer is not None:
-        everything = validation.batch(torch.arange(len(validation)))
-        real["recognised"] = recognizer.accuracy(everything, validation.labels)
-    figures = {"real images": real}
-    for kind, drawn in samples.items():
-        figures[f"samples {kind}"] = sample_figures(backbone, drawn, recognizer, held_out, image_size=image_size)
-    return figures
+
+    def __init__(self, settings: EvaluateConfig, originals: Tensor, labels: Tensor) -> None:
+        self.originals, self.labels = originals, labels
+        self.image_size = settings.image_size
+        self.backbone = FeatureBackbone(settings.backbone, weights=settings.weights).to(best_device())
+        self.held_out = self.features(originals)
+        #: Sections by name.
+        self.figures: dict[str, Any] = {
+            "features": f"{settings.backbone} at {settings.image_size} px, weights {self.backbone.fingerprint()}",
+            "measures": measure_names(settings),
+            LEFT_OUT: {},
+        }
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pooled features of images."""
+        return pooled_features(self.backbone, images, image_size=self.image_size)
+
+    def add(self, section: str, what: str, measure: Callable[[], Mapping[str, Any]]) -> None:
+        """Put what a call gives into a section; where the data do not allow it, the reason, under ``section: what``."""
+        try:
+            values = measure()
+        except NotMeasurableError as error:
+            logger.warning("%s: %s is left out: %s", section, what, error)
+            self.figures[LEFT_OUT][f"{section}: {what}"] = str(error)
+            return
+        self.figures.setdefault(section, {}).update(values)
+
+    def add_reconstruction(self, section: str, images: Tensor) -> None:
+        """PSNR, SSIM and perceptual distance (means over images), Frechet distance to the originals.
+
+        Args:
+            section: Their name.
+            images: Reconstructions of the held-out images, of their shape, uint8.
+        """
+        originals = self.originals
+
+        def perceptual() -> dict[str, float]:
+            pair = from_uint8(images), from_uint8(originals)
+            return {
+                "perceptual_distance": perceptual_distance(self.backbone, *pair, image_size=self.image_size)
+                .mean()
+                .item()
+            }
+
+        def frechet() -> dict[str, float]:
+            return {"frechet_distance": frechet_distance(self.features(images), self.held_out)}
+
+        self.add(section, "PSNR", lambda: {"psnr": psnr(images, originals).mean().item()})
+        self.add(section, "SSIM", lambda: {"ssim": ssim(images, originals).mean().item()})
+        self.add(section, "perceptual distance", perceptual)
+        self.add(section, "Frechet distance", frechet)
+
+    def add_mean_image(self, train: Images, *, seed: int) -> None:
+        """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:_MEAN_OF]
+        total = torch.stack([train.batch(part).double().sum(dim=0) for part in order.split(500)]).sum(dim=0)
+        mean = (total / len(order)).float().expand(len(self.originals), -1, -1, -1)
+        self.add("mean image", "PSNR", lambda: {"psnr": psnr(mean, from_uint8(self.originals)).mean().item()})
+
+    def add_generation(
+        self, samples: Mapping[str, Mapping[str, Tensor]], train: Images, *, real_count: int, seed: int
+    ) -> None:
+        """The figures of each kind of generator, ``samples <kind>``, after those of ``real images`` that bound them.
+
+        Args:
+            samples: Each kind's images and labels, as :func:`vistok.workbench.sampling.load_samples` gives them.
+            train: Real images; a classifier of them judges the samples where there are classes.
+            real_count: How many training images the floor is measured on: as many as there are samples.
+            seed: Decides which.
+        """
+        if not samples:
+            return
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:real_count]
+        self._add_likeness("real images", train.batch(order), train.labels[order])
+        judge: list[Recognizer] = []
+        if len(train.class_names) > 1:
+            self.add("real images", "recognised", lambda: self._judged_by(judge, train))
+        for kind, drawn in samples.items():
+            section, images, labels = f"samples {kind}", drawn["images"], drawn["labels"]
+            self._add_likeness(section, images, labels)
+            if judge:
+                self.figures[section]["recognised"] = judge[0].accuracy(images, labels)
+
+    def _judged_by(self, judge: list[Recognizer], train: Images) -> dict[str, float]:
+        """Fit the judge of the samples, and what it makes of the held-out images."""
+        judge.append(fit_recognizer(train))
+        return {
+            "recognised": judge[0].accuracy(self.originals, self.labels),
+            "chance": 1 / len(train.class_names),
+        }
+
+    def _add_likeness(self, section: str, images: Tensor, labels: Tensor) -> None:
+        """How images that are not the held-out ones lie among them, as a whole and one by one."""
+        features, held_out = self.features(images), self.held_out
+        self.figures[section] = {"count": float(len(features))}
+        self.add(section, "Frechet distance", lambda: {"frechet_distance": frechet_distance(features, held_out)})
+        self.add(section, "precision and recall", lambda: precision_recall(held_out, features)._asdict())
+        self.add(section, "density and coverage", lambda: density_coverage(held_out, features)._asdict())
+        self.add(
+            section, "diversity",
+            lambda: {"diversity": relative_diversity(held_out, self.labels, features, labels)},
+        )  # fmt: skip
 
 
 def write_evaluation(paths: RunPaths, figures: Mapping[str, Any], sections: Iterable[str]) -> None:

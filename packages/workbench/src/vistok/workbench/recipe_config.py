@@ -56,6 +56,7 @@ class EvaluateConfig(Config):
     """The features that figures are measured in."""
 
     backbone: str = "lite0"
+    weights: str | None = None  # a file with the backbone's weights; by default the packaged or the published ones
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.workbench.evaluation import LEFT_OUT
 from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.paths import RunPaths
 from vistok.workbench.pictures import image_grid, pair_grid
@@ -17,6 +18,16 @@ from vistok.workbench.report import Picture, Section, Table, Text, render_report
 _PAIRS = 24
 _SAMPLE_ROWS = 8
 _LARGEST_CLASSES = 10
+#: Figures between 0 and 1 of samples among real images, and figures that are 1 for real ones.
+SHARES = {
+    "precision": "of the samples lie among held-out images",
+    "recall": "of the held-out images lie among the samples",
+    "coverage": "of the held-out images have a sample in their neighbourhood",
+}
+RATIOS = {
+    "density": "neighbourhoods of held-out images that a sample lies in, over what is expected",
+    "diversity": "distance within a class over that of held-out images: below 1 they repeat, above 1 they scatter",
+}
 
 
 def reconstruction_section(
@@ -36,16 +47,22 @@ def reconstruction_section(
 
 
 def reconstruction_table(figures: Mapping[str, Any], section: str = "reconstruction") -> Table:
-    """The four figures of reconstructions that ``figures[section]`` holds, each with its meaning."""
-    values = figures[section]
+    """The figures of reconstructions that ``figures[section]`` holds, each with its meaning."""
+    names, values = figures["measures"], figures[section]
+    rows: list[list[str | float | None]] = [
+        ["PSNR", values.get("psnr"), "dB, mean over images of 8-bit pixels"],
+        ["PSNR of the mean training image", figures["mean image"]["psnr"], "dB: what is reached without any token"],
+        ["SSIM", values.get("ssim"), "mean over images"],
+        [names["perceptual_distance"], values.get("perceptual_distance"), "not LPIPS; lower is better"],
+        [
+            names["frechet_distance"],
+            values.get("frechet_distance"),
+            "reconstructions against their originals; not the Inception FID",
+        ],
+    ]
     return Table(
         ["measure", "value", "meaning"],
-        [
-            ["PSNR", values["psnr"], "dB, mean over images of 8-bit pixels"],
-            ["SSIM", values["ssim"], "mean over images"],
-            ["Lite0 perceptual distance", values["perceptual_distance"], "not LPIPS; lower is better"],
-            ["Lite0-FID", values["frechet_distance"], "reconstructions against their originals; not the Inception FID"],
-        ],
+        [row for row in rows if row[1] is not None],
         caption=f"All {figures['images']['validation']:,} validation images; features: {figures['features']}.",
     )
 
@@ -53,34 +70,61 @@ def reconstruction_table(figures: Mapping[str, Any], section: str = "reconstruct
 def sample_section(
     samples: Mapping[str, Tensor], figures: Mapping[str, Any], class_names: Sequence[str], *, kind: str, name: str
 ) -> Section:
-    """The first samples of each class, a column a class, and how well they are recognised.
+    """The first samples of each class, a column a class, and their figures beside those of real images.
 
     Args:
         samples: ``images`` and ``labels`` of one kind of generator.
         figures: The run's, with ``samples <kind>`` and ``real images``.
-        class_names: Of the data; the first ten are shown.
+        class_names: Of the data; those of the first ten that have samples are shown.
         kind: The generator, as figures name it.
         name: The generator, as people do.
     """
-    classes = min(len(class_names), _LARGEST_CLASSES)
-    rows = min(_SAMPLE_ROWS, *((samples["labels"] == c).sum().item() for c in range(classes)))
-    chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in range(classes)], dim=1).flatten()
-    columns = [label[:9] for label in class_names[:classes]]
+    classes = [c for c in range(min(len(class_names), _LARGEST_CLASSES)) if bool((samples["labels"] == c).any())]
+    rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
+    chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in classes], dim=1).flatten()
     picture = Picture(
-        image_grid(samples["images"][chosen], columns=classes, column_labels=columns),
+        image_grid(
+            samples["images"][chosen], columns=len(classes), column_labels=[class_names[c][:9] for c in classes]
+        ),
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
+    return Section(f"Samples: {name}", [picture, sample_table(figures, kind)])
+
+
+def sample_table(figures: Mapping[str, Any], kind: str) -> Table:
+    """The figures of one kind of samples, each beside that of real images."""
     values, real = figures[f"samples {kind}"], figures["real images"]
-    lines: list[list[str | float]] = [
-        ["Lite0-FID of samples", values["frechet_distance"], f"{values['count']:.0f} samples against held-out images"],
-        ["Lite0-FID of training images", real["frechet_distance"], "as many real images: the floor"],
+    distance = figures["measures"]["frechet_distance"]
+    rows: list[list[str | float | None]] = [
+        [distance, values.get("frechet_distance"), real.get("frechet_distance"), "lower is better"]
     ]
+    for key, meaning in SHARES.items():
+        if key in values:
+            rows.append([key, _share(values[key]), _share(real[key]) if key in real else None, meaning])
+    for key, meaning in RATIOS.items():
+        if key in values:
+            rows.append([key, values[key], real.get(key), meaning])
     if "recognised" in values:
-        asked, judge = f"{values['recognised']:.1%}", "by a classifier of real training images"
-        lines.append(["recognised as the class asked for", asked, judge])
-        lines.append(["held-out real images recognised", f"{real['recognised']:.1%}", "the same classifier"])
-    return Section(f"Samples: {name}", [picture, Table(["measure", "value", "meaning"], lines)])
+        judge = "as the class asked for, by a classifier of real training images; beside it held-out images"
+        rows.append(["recognised", _share(values["recognised"]), _share(real["recognised"]), judge])
+    caption = (
+        f"{values['count']:.0f} samples, and {real['count']:.0f} real training images as the floor, each against the "
+        f"held-out images; features: {figures['features']}."
+    )
+    return Table(["measure", "samples", "real images", "meaning"], rows, caption=caption)
+
+
+def missing_sections(figures: Mapping[str, Any]) -> list[Section]:
+    """What is not on the page, and why: figures that the data do not allow, images that could not be read."""
+    blocks: list[Table] = []
+    if figures[LEFT_OUT]:
+        blocks.append(Table(["figure", "why it is missing"], [list(pair) for pair in figures[LEFT_OUT].items()]))
+    unreadable = figures["images"]["skipped"]
+    if unreadable:
+        caption = f"{len(unreadable)} images of the training and validation data were left out."
+        blocks.append(Table(["image that could not be read"], [[name] for name in unreadable], caption=caption))
+    return [Section("Left out", blocks)] if blocks else []
 
 
 def training_section(
@@ -125,6 +169,10 @@ def making_section(environment: Mapping[str, Any], rows: Sequence[Sequence[str]]
         ],
     )
     return Section("How it was made", [table, Text("config.yaml beside this page holds every setting.")])
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
 
 
 def load_environment(paths: RunPaths) -> dict[str, Any]:

@@ -57,14 +57,20 @@ def evenness(densities: Tensor) -> DensityUniformity:
     return DensityUniformity(float(rho.std(correction=0) / rho.mean()), float(entropy), float(gini))
 
 
-def one_position_per_image(latents: Tensor, *, generator: torch.Generator) -> Tensor:
-    """One random spatial position of every image: ``(N, C, H, W)`` to ``(N, C)``.
+def one_position_per_image(latents: Tensor, *, generator: torch.Generator, num_images: int | None = None) -> Tensor:
+    """One random spatial position of every image, or of ``num_images`` random ones: ``(N, C, H, W)`` to ``(n, C)``.
+
+    Images are drawn without repetition, for sets are often sorted by class; all of them if there are not more.
 
     Raises:
-        ValueError: Latents are not ``(N, C, H, W)``.
+        ValueError: Latents are not ``(N, C, H, W)``, or ``num_images`` is below 1.
     """
     if latents.ndim != 4:
         raise ValueError(f"latents must be (N, C, H, W), got {tuple(latents.shape)}")
+    if num_images is not None and num_images < 1:
+        raise ValueError(f"num_images must be at least 1, got {num_images}")
+    if num_images is not None and num_images < len(latents):
+        latents = latents[torch.randperm(len(latents), generator=generator)[:num_images]]
     flat = latents.flatten(2)
     positions = torch.randint(flat.shape[2], (len(flat),), generator=generator)
     return flat[torch.arange(len(flat)), :, positions]
