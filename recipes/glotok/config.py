@@ -74,6 +74,7 @@ class LossConfig(Config):
     """Equation 13: the weights, and what each term leaves open."""
 
     reconstruction_weight: float = Field(1.0, ge=0)
+    chroma_weight: float = Field(0.0, ge=0)  # colours once more, beside the pixels; for colour images
     quantization_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.25, ge=0)
     perceptual_weight: float = Field(1.0, ge=0)
@@ -156,6 +157,8 @@ class GloTokConfig(Config):
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
                 f"got {self.tokenizer.image_size}"
             )
+        if self.losses.chroma_weight and self.tokenizer.image_channels == 1:
+            raise ValueError(f"losses.chroma_weight: expected 0 for grey images, got {self.losses.chroma_weight}")
         if self.tokenizer.grid_size % self.generator.cell_size:
             raise ValueError(
                 f"generator.cell_size: expected a divisor of the token grid {self.tokenizer.grid_size}, "

@@ -18,6 +18,7 @@ from glotok.teacher import load_teacher
 from vistok.losses import (
     HistogramRelationLoss,
     PatchGANDiscriminator,
+    chroma_loss,
     codebook_commitment_loss,
     discriminator_loss,
     generator_loss,
@@ -122,6 +123,8 @@ class LossTerms(nn.Module):
             "histogram": self.histogram(semantic_codebook),
             "residual": _residual(out.semantic) + _residual(out.visual),
         }
+        if self.config.chroma_weight:
+            terms["chroma"] = chroma_loss(out.reconstruction, images)
         if self.backbone is not None:
             with torch.no_grad():
                 target = self.backbone.stages(images, num_stages=self.config.perceptual_stages)

@@ -78,6 +78,30 @@ def reconstruction_kinds_are_means(losses: ModuleType) -> None:
     assert abs(losses.reconstruction_loss(torch.ones(3), torch.ones(3), kind="charbonnier").item() - 1e-3) < 1e-9
 
 
+def chroma_is_the_mean_square_of_cb_and_cr(losses: ModuleType) -> None:
+    a, b = normal(0, 2, 3, 4, 5).requires_grad_(), normal(1, 2, 3, 4, 5).requires_grad_()
+    red, green, blue = (a - b).detach().double().unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    cb, cr = (blue - luma) / 1.772, (red - luma) / 1.402
+    loss = losses.chroma_loss(a, b)
+    loss.backward()
+    assert _close(loss, (cb.square().mean() + cr.square().mean()) / 2)
+    to_blue, to_red = (
+        torch.tensor(row, dtype=torch.float64) for row in ((-0.299, -0.587, 0.886), (0.701, -0.587, -0.114))
+    )
+    slope = cb.unsqueeze(1) * to_blue.view(1, 3, 1, 1) / 1.772 + cr.unsqueeze(1) * to_red.view(1, 3, 1, 1) / 1.402
+    assert _close(a.grad, slope / cb.numel())
+    assert _close(b.grad, -slope / cb.numel())
+    assert torch.equal(losses.ChromaLoss()(a, b), loss)
+    brighter = b.detach() + normal(2, 2, 1, 4, 5)
+    assert losses.chroma_loss(brighter, b.detach()) < 1e-10
+
+
+def chroma_by_hand(losses: ModuleType) -> None:
+    yellow, orange = (torch.tensor(rgb).view(1, 3, 1) for rgb in ((1.0, 1.0, 0.0), (1.0, 0.5, 0.0)))
+    assert abs(losses.chroma_loss(yellow, orange).item() - 0.5 * (0.165632**2 + 0.209344**2)) < 1e-6
+
+
 def disentanglement_is_the_mean_squared_cosine(losses: ModuleType) -> None:
     a, b = normal(0, 2, 5, 3), normal(1, 2, 5, 3)
     for dim in (1, 2, -1):
@@ -205,6 +229,8 @@ CHECKS = [
     residual_forms_are_those_of_the_equation,
     residual_gradient_takes_the_chosen_way,
     reconstruction_kinds_are_means,
+    chroma_is_the_mean_square_of_cb_and_cr,
+    chroma_by_hand,
     disentanglement_is_the_mean_squared_cosine,
     patch_alignment_is_one_minus_the_mean_cosine,
     pooled_alignment_compares_the_mean_feature,

@@ -12,6 +12,7 @@ CASES = {
     "codebook_commitment": lambda x: losses.codebook_commitment_loss(x, OTHER),
     "residual": lambda x: losses.residual_loss(OTHER, x, x * 0.1, norm="norm"),
     "reconstruction": lambda x: losses.reconstruction_loss(x, OTHER, kind="charbonnier"),
+    "chroma": lambda x: losses.chroma_loss(x[:, :3], OTHER[:, :3]),
     "disentanglement": lambda x: losses.disentanglement_loss(x, OTHER),
     "patch_alignment": lambda x: losses.patch_alignment_loss(x, OTHER),
     "pooled_alignment": lambda x: losses.pooled_alignment_loss(x, ONE_EACH),

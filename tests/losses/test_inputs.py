@@ -16,6 +16,7 @@ LOSSES = {
     "l2": lambda x: losses.reconstruction_loss(x, OTHER.to(x)),
     "l1": lambda x: losses.reconstruction_loss(x, OTHER.to(x), kind="l1"),
     "charbonnier": lambda x: losses.reconstruction_loss(x, OTHER.to(x), kind="charbonnier"),
+    "chroma": lambda x: losses.chroma_loss(x.T, OTHER.to(x).T),
     "disentanglement": lambda x: losses.disentanglement_loss(x, OTHER.to(x)),
     "patch_alignment": lambda x: losses.patch_alignment_loss(x, OTHER.to(x)),
     "pooled_alignment": lambda x: losses.pooled_alignment_loss(x, OTHER.to(x)),
@@ -100,6 +101,7 @@ def test_ranges_hold(a, b):
     assert 0 <= losses.disentanglement_loss(a, b) <= 1 + 1e-5
     assert -1e-5 <= losses.patch_alignment_loss(a, b) <= 2 + 1e-5
     assert -1e-5 <= losses.perceptual_loss([a], [b]) <= 4 + 1e-4
+    assert losses.chroma_loss(a.T, b.T) >= 0
     assert losses.reconstruction_loss(a, b, kind="charbonnier") >= 1e-3 - 1e-8
     for norm in ("squared", "l1", "norm"):
         assert losses.residual_loss(a, b, a, norm=norm) >= 0
@@ -117,6 +119,7 @@ def test_the_game_has_its_ranges(logits, kind):
 PAIRS = {
     "codebook_commitment": losses.codebook_commitment_loss,
     "reconstruction": losses.reconstruction_loss,
+    "chroma": losses.chroma_loss,
     "disentanglement": losses.disentanglement_loss,
     "patch_alignment": losses.patch_alignment_loss,
     "contrastive": losses.contrastive_loss,
@@ -143,6 +146,7 @@ def test_wrong_tensors_are_named(loss):
         (lambda: losses.ResidualLoss(norm="l3"), "norm"),
         (lambda: losses.ReconstructionLoss("l3"), "kind"),
         (lambda: losses.ReconstructionLoss("l1", eps=0.0), "eps"),
+        (lambda: losses.chroma_loss(FIRST, OTHER), r"\(B, 3, \*spatial\), got \(3, 4\)"),
         (lambda: losses.disentanglement_loss(FIRST, OTHER, channel_dim=0), "channel_dim"),
         (lambda: losses.patch_alignment_loss(FIRST, OTHER, channel_dim=2), "channel_dim"),
         (lambda: losses.pooled_alignment_loss(FIRST, torch.ones(3, 5)), r"target must have shape \(3, 4\)"),

@@ -16,7 +16,7 @@ from _support.recipe_processes import assert_same_training, documented_line, run
 from glotok.cli import resolve, train_tokenizer
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
-from vistok.losses import PatchGANDiscriminator, discriminator_loss
+from vistok.losses import PatchGANDiscriminator, chroma_loss, discriminator_loss
 from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
@@ -77,6 +77,34 @@ def test_the_total_is_equation_13(parts):
         + 0.5 * values["residual"] + 0.01 * values["histogram"]
     )  # fmt: skip
     torch.testing.assert_close(terms.total(values), expected)
+
+
+def test_a_chroma_term_counts_wrong_colours_once_more_and_is_absent_by_default(parts):
+    from glotok.config import TokenizerConfig
+
+    settings, paths = parts[0], parts[1]
+    colour = TokenizerConfig(**{**settings.tokenizer.model_dump(), "image_channels": 3})
+    model = GloTok(colour)
+    teacher = load_teacher(paths, settings.losses)
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    out = model(images)
+    plain, coloured = (
+        stage.LossTerms(settings.losses.model_copy(update={"chroma_weight": weight}), teacher) for weight in (0.0, 3.0)
+    )
+    assert settings.losses.chroma_weight == 0
+    without = plain(images, out, model.quantizer.semantic.codebook, None)
+    with_it = coloured(images, out, model.quantizer.semantic.codebook, None)
+    assert set(with_it) - set(without) == {"chroma"}
+    torch.testing.assert_close(with_it["chroma"], chroma_loss(out.reconstruction, images))
+    torch.testing.assert_close(coloured.total(with_it), plain.total(without) + 3 * with_it["chroma"])
+
+
+def test_grey_images_have_no_chroma_to_learn(tiny_run):
+    from dataclasses import replace
+
+    options, _ = tiny_run
+    with pytest.raises(ConfigError, match=r"losses.chroma_weight: expected 0 for grey images, got 2"):
+        resolve(replace(options, set=("losses.chroma_weight=2",)))
 
 
 def test_the_generators_step_leaves_no_trace_in_the_discriminator(parts):

@@ -15,6 +15,7 @@ from vistok.losses.bit_entropy import (
     bit_entropy_terms,
     lookup_free_entropy_loss,
 )
+from vistok.losses.chroma import ChromaLoss, chroma_loss
 from vistok.losses.contrastive import ContrastiveLoss, contrastive_loss
 from vistok.losses.disentanglement import DisentanglementLoss, disentanglement_loss
 from vistok.losses.entropy import EntropyTerms, VectorEntropyLoss, vector_entropy_loss, vector_entropy_terms
@@ -33,6 +34,7 @@ from vistok.losses.vgg import VGG16Features
 __all__ = [
     "LPIPS",
     "BinarySphericalEntropyLoss",
+    "ChromaLoss",
     "CodebookCommitmentLoss",
     "ContrastiveLoss",
     "DiscriminatorLoss",
@@ -55,6 +57,7 @@ __all__ = [
     "adaptive_weight",
     "binary_spherical_entropy_loss",
     "bit_entropy_terms",
+    "chroma_loss",
     "codebook_commitment_loss",
     "contrastive_loss",
     "discriminator_loss",
