@@ -19,7 +19,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.files import read_json, write_atomically
 from vistok.workbench.micro_batches import MicroBatch
-from vistok.workbench.tensor_files import load_tensors, save_tensors
+from vistok.workbench.tensor_files import is_whole, load_tensors, save_tensors
 
 
 class Targets(NamedTuple):
@@ -103,7 +103,7 @@ def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths
         "weights": backbone.fingerprint(),
     }  # fmt: skip
     record_file = paths.alignment.with_suffix(".json")
-    if paths.alignment.exists():
+    if is_whole(paths.alignment):
         if read_json(record_file) != record:
             raise ConfigError(f"{paths.alignment}: made from other images or another backbone; --fresh starts again")
         return

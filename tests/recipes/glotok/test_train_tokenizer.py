@@ -21,6 +21,7 @@ from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
+from vistok.workbench.files import DamagedFileError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.tracking import read_metrics
 
@@ -37,6 +38,14 @@ def parts(tiny_run):
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     images = load_images("digits", image_size=16).train.batch(torch.arange(8))
     return config, paths, model, discriminator, terms, images
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: data[:300] + b"?" + data[301:]])
+def test_a_damaged_teacher_is_told_by_its_file(tiny_run, damage):
+    options, paths = tiny_run
+    paths.teacher.write_bytes(damage(paths.teacher.read_bytes()))
+    with pytest.raises(DamagedFileError, match=r"tiny/teacher\.safetensors: damaged"):
+        train_tokenizer(options)
 
 
 def run_step(parts, micro_batches, learning_rate=1e-2):

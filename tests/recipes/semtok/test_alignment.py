@@ -65,6 +65,17 @@ def test_the_cache_is_made_once(few, tmp_path, monkeypatch):
     assert all(torch.equal(first.cache[name], again.cache[name]) for name in first.cache)
 
 
+def test_a_damaged_cache_is_made_again(few, tmp_path):
+    first, _ = sources(few, tmp_path)
+    before = {name: tensor.clone() for name, tensor in first.cache.items()}  # the file itself lies under them
+    path = RunPaths(tmp_path).alignment
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 4
+    path.write_bytes(data)
+    again, _ = sources(few, tmp_path)
+    assert all(torch.equal(before[name], again.cache[name]) for name in before)
+
+
 def test_a_stale_cache_is_refused(few, tmp_path):
     sources(few, tmp_path)
     with pytest.raises(ConfigError, match="made from other images or another backbone; --fresh"):
