@@ -2,50 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-from glotok.config import GloTokConfig, Kind, load
+from glotok.auto import BASE, auto_values
+from glotok.config import GloTokConfig, load
+from glotok.networks import check_networks
 from glotok.paths import RunPaths
-from vistok.workbench import command_line
-from vistok.workbench.command_line import RunOptions, run_command_line, run_stages
+from glotok.stages import Choice, choose_entries, stages
+from vistok.workbench.command_line import AUTO, RunOptions, opened_stage, run_command_line, run_stages
+from vistok.workbench.stages import Stages
 
 
 @dataclass(frozen=True)
 class Options(RunOptions):
     """What every command takes."""
 
-    config: str = "digits"
-    """A shipped configuration (digits, emoji64, imagenet256_16k, imagenet256_2x) or the path of a YAML file."""
-    generator: Kind = "xar"
-    """Which generator train-generator trains and sample draws from; the report shows all that have samples."""
+    generator: str | None = None
+    """Which of the configuration's generators is trained and drawn from; the first by default. The report shows all
+    that have samples."""
+    samples: str | None = None
+    """Which of the generator's sample sets is drawn; the first by default."""
+    evaluation: str | None = None
+    """Which of the configuration's evaluations is made and shown; the first by default."""
+
+
+class Run(NamedTuple):
+    """What a command works with."""
+
+    config: GloTokConfig
+    paths: RunPaths
+    choice: Choice
+    stages: Stages
 
 
 def resolve(options: Options) -> GloTokConfig:
     """The configuration that the options ask for."""
-    return load(options.config, options.set, values=options.overrides())
+    name, values = options.config_or_default(), options.overrides()
+    if name == AUTO:
+        images, size = options.describe_images()
+        name, values = BASE, auto_values(images, size) | values
+    return load(name, options.set, values=values)
 
 
-def open_stage(
-    options: Options, *needs: str, checkpoints: Callable[[RunPaths], Path] | None = None, resume: bool = True
-) -> tuple[GloTokConfig, RunPaths]:
-    """Resolve the configuration and open the run; ``needs`` are the stages that must have run before."""
+def prepare(options: Options) -> Run:
+    """Resolve the configuration, and check that its networks fit; nothing is written."""
     config = resolve(options)
+    check_networks(config)
+    choice = choose_entries(config, options.generator, options.samples, options.evaluation)
     paths = RunPaths(options.runs / config.name)
-    command_line.open_stage(
-        "glotok", options, config, paths.folder,
-        needs={stage: STAGES[stage][1](paths, options.generator) for stage in needs},
-        checkpoints=checkpoints(paths) if checkpoints else None, resume=resume,
-    )  # fmt: skip
-    return config, paths
+    listed = stages(config, paths, choice)
+    return Run(config, paths, choice, Stages("glotok", options.hint(), paths.folder, config, listed))
+
+
+@contextmanager
+def opened(options: Options, command: str) -> Iterator[Run]:
+    """Open the images and the run's folder for a command."""
+    run = prepare(options)
+    run.config.data.load()
+    stage = next(stage for stage in run.stages.by_name.values() if stage.command == command)
+    trainings = {
+        "train-tokenizer": run.config.train,
+        "train-generator": run.config.generators[run.choice.generator].train,
+    }
+    with opened_stage(options, run.stages, stage, trainings.get(command)):
+        yield run
 
 
 def teacher(options: Options) -> None:
     """Make the teacher: pretrained features, clustered, and the histogram of their similarities."""
     from glotok.teacher import make_teacher
 
-    make_teacher(*open_stage(options))
+    with opened(options, "teacher") as run:
+        make_teacher(run.config, run.paths)
 
 
 def train_tokenizer(options: Options) -> None:
@@ -55,76 +86,81 @@ def train_tokenizer(options: Options) -> None:
     """
     from glotok.train_tokenizer import train_tokenizer
 
-    config, paths = open_stage(options, "teacher", checkpoints=lambda paths: paths.tokenizer_checkpoints)
-    train_tokenizer(config, paths, resume=options.resume)
+    with opened(options, "train-tokenizer") as run:
+        train_tokenizer(run.config, run.paths, resume=options.resume)
 
 
 def encode(options: Options) -> None:
     """Cache the training images' tokens (needs the tokenizer)."""
     from glotok.encode import encode_data_set
 
-    encode_data_set(*open_stage(options, "train-tokenizer"))
+    with opened(options, "encode") as run:
+        encode_data_set(run.config, run.paths)
 
 
 def train_generator(options: Options) -> None:
-    """Train the generator on the cached tokens."""
+    """Train a generator on the cached tokens.
+
+    Several processes: torchrun --nproc_per_node 2 -m glotok train-generator ...
+    """
     from glotok.train_generator import train_generator
 
-    kind = options.generator
-    config, paths = open_stage(options, "encode", checkpoints=lambda paths: paths.generator_checkpoints(kind))
-    train_generator(config, paths, kind, resume=options.resume)
+    with opened(options, "train-generator") as run:
+        train_generator(run.config, run.paths, run.choice.generator, resume=options.resume)
 
 
 def sample(options: Options) -> None:
     """Generate images (needs tokenizer and generator)."""
     from glotok.sample import sample_images
 
-    sample_images(*open_stage(options, "train-tokenizer", "encode", "train-generator"), options.generator)
+    with opened(options, "sample") as run:
+        sample_images(run.config, run.paths, run.choice.generator, run.choice.samples)
 
 
 def reconstruct(options: Options) -> None:
     """Reconstruct the validation images, whole and from parts of their features."""
     from glotok.reconstruct import reconstruct_validation
 
-    reconstruct_validation(*open_stage(options, "train-tokenizer"))
+    with opened(options, "reconstruct") as run:
+        reconstruct_validation(run.config, run.paths)
 
 
 def evaluate(options: Options) -> None:
-    """Measure reconstructions and samples."""
+    """Measure reconstructions, and all samples that there are."""
     from glotok.evaluate import evaluate_run
 
-    evaluate_run(*open_stage(options, "teacher", "train-tokenizer", "reconstruct"))
+    with opened(options, "evaluate") as run:
+        evaluate_run(run.config, run.paths, run.choice.evaluation)
 
 
 def report(options: Options) -> None:
     """Write the run's page: pictures, curves, figures."""
     from glotok.report import write_report
 
-    write_report(*open_stage(options, "reconstruct", "evaluate"))
+    with opened(options, "report") as run:
+        write_report(run.config, run.paths, run.choice.evaluation)
 
 
-#: Each stage in order: its command, and the file whose presence says that it is done.
-STAGES: dict[str, tuple[Callable[[Options], None], Callable[[RunPaths, Kind], Path]]] = {
-    "teacher": (teacher, lambda paths, _: paths.teacher),
-    "train-tokenizer": (train_tokenizer, lambda paths, _: paths.tokenizer / "model.safetensors"),
-    "encode": (encode, lambda paths, _: paths.tokens),
-    "train-generator": (train_generator, lambda paths, kind: paths.generator(kind)),
-    "sample": (sample, lambda paths, kind: paths.samples(kind)),
-    "reconstruct": (reconstruct, lambda paths, _: paths.reconstructions),
-    "evaluate": (evaluate, lambda paths, _: paths.evaluation),
-    "report": (report, lambda paths, _: paths.report),
+STAGES: dict[str, Callable[[Options], None]] = {
+    "teacher": teacher,
+    "train-tokenizer": train_tokenizer,
+    "encode": encode,
+    "train-generator": train_generator,
+    "sample": sample,
+    "reconstruct": reconstruct,
+    "evaluate": evaluate,
+    "report": report,
 }
 
 
 def demo(options: Options) -> None:
     """Run every stage on the embedded digits (or --data): teacher to report, in one command."""
-    finished = not options.fresh and RunPaths(options.runs / resolve(options).name).report.exists()
-    _, paths = open_stage(options, resume=options.resume or finished)
-    stages = {name: (command, output(paths, options.generator)) for name, (command, output) in STAGES.items()}
-    run_stages(options, stages)
+    run = prepare(options)
+    run.config.data.load()
+    run_stages(options, run.stages, STAGES)
 
 
-COMMANDS = {"demo": demo, **{name: command for name, (command, _) in STAGES.items()}}
+COMMANDS = {"demo": demo, **STAGES}
 
 
 def main() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
-from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
+from vistok.workbench.generator_training import GeneratorConfig
 from vistok.workbench.loop import TrainConfig
-from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig
+from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, EntryName, RunName, SampleConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -103,28 +103,58 @@ class TokenizerTrainConfig(TrainConfig):
         return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
 
 
-Kind = Literal["xar", "far", "masked"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+class XARSampleConfig(SampleConfig):
+    """How xAR draws images."""
+
+    num_steps: int = Field(40, ge=1)  # of the solver, a cell
+    guidance: float = Field(2.7, ge=1)
+    guidance_schedule: Literal["linear", "constant"] = "linear"  # over the cells: from 1 up, or the same for all
+    snap: bool = True  # replace each sampled half by its nearest code before the residual modules and the decoder
 
 
-class GeneratorConfig(GeneratorSizes):
-    """The kinds share their sizes: xAR on latents, FAR and masked AR on tokens."""
+class FARSampleConfig(SampleConfig):
+    """How FAR draws images."""
 
-    cell_size: int = Field(8, ge=1)  # xAR: tokens along each side of a cell
-    snap: bool = True  # xAR: replace each sampled half by its nearest code before the residual modules and the decoder
+    guidance: float = Field(2.0, ge=1)
 
 
-class SampleConfig(Config):
-    """How images are drawn."""
+class MaskedSampleConfig(SampleConfig):
+    """How masked AR draws images."""
 
-    num_samples: int = Field(500, ge=1)
-    num_steps: int = Field(40, ge=1)  # xAR: of the solver, a cell
-    masked_steps: int = Field(16, ge=1)  # masked AR
-    guidance: float = Field(2.7, ge=1)  # xAR
-    far_guidance: float = Field(2.0, ge=1)
-    masked_guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
-    guidance_schedule: Literal["linear", "constant"] = "linear"  # xAR, over the cells: from 1 up, or the same for all
-    batch_size: int = Field(100, ge=1)
+    num_steps: int = Field(16, ge=1)
+    guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
+
+
+AnySampleConfig = XARSampleConfig | FARSampleConfig | MaskedSampleConfig
+
+
+class XARConfig(GeneratorConfig):
+    """xAR on latents."""
+
+    kind: Literal["xar"]
+    cell_size: int = Field(8, ge=1)  # tokens along each side of a cell
+    gate: Literal["gelu", "silu"] = "gelu"  # of the feed-forward blocks; the published networks have gelu
+    integer_time: bool = True  # truncate 1000 t before embedding it, as the published networks do
+    samples: dict[EntryName, XARSampleConfig] = Field({"default": XARSampleConfig()}, min_length=1)
+
+
+class FARConfig(GeneratorConfig):
+    """FAR on both streams of tokens."""
+
+    kind: Literal["far"]
+    head_depth: int = Field(3, ge=1)  # blocks of the factorised head
+    prefix_rotation: Literal["identity", "zero"] = "zero"  # of the class token; zero in the published networks
+    samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
+
+
+class MaskedConfig(GeneratorConfig):
+    """Masked AR on both streams of tokens."""
+
+    kind: Literal["masked"]
+    samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
+
+
+AnyGeneratorConfig = Annotated[XARConfig | FARConfig | MaskedConfig, Field(discriminator="kind")]
 
 
 class EvaluateConfig(recipe_config.EvaluateConfig):
@@ -137,7 +167,7 @@ class EvaluateConfig(recipe_config.EvaluateConfig):
 class GloTokConfig(Config):
     """A whole run."""
 
-    name: str = "demo"
+    name: RunName = "demo"
     seed: Seed = 0
     data: DataConfig = DataConfig()
     teacher: TeacherConfig = TeacherConfig()
@@ -145,10 +175,8 @@ class GloTokConfig(Config):
     losses: LossConfig = LossConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train: TokenizerTrainConfig
-    generator: GeneratorConfig = GeneratorConfig()
-    train_generator: GeneratorTrainConfig
-    sample: SampleConfig = SampleConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    generators: dict[EntryName, AnyGeneratorConfig] = Field(min_length=1)
+    evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
     @model_validator(mode="after")
     def _images_fit_the_network(self) -> GloTokConfig:
@@ -159,11 +187,12 @@ class GloTokConfig(Config):
             )
         if self.losses.chroma_weight and self.tokenizer.image_channels == 1:
             raise ValueError(f"losses.chroma_weight: expected 0 for grey images, got {self.losses.chroma_weight}")
-        if self.tokenizer.grid_size % self.generator.cell_size:
-            raise ValueError(
-                f"generator.cell_size: expected a divisor of the token grid {self.tokenizer.grid_size}, "
-                f"got {self.generator.cell_size}"
-            )
+        for name, generator in self.generators.items():
+            if isinstance(generator, XARConfig) and self.tokenizer.grid_size % generator.cell_size:
+                raise ValueError(
+                    f"generators.{name}.cell_size: expected a divisor of the token grid {self.tokenizer.grid_size}, "
+                    f"got {generator.cell_size}"
+                )
         return self
 
 

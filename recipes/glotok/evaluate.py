@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glotok.config import KINDS, EvaluateConfig, GloTokConfig
+from glotok.config import EvaluateConfig, GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from glotok.reconstruct import load_reconstructions
@@ -23,30 +23,29 @@ from vistok.workbench.metrics import (
     one_position_per_image,
     wang_isola_uniformity,
 )
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.sampling import largest_count, load_samples, sample_files
 
 
-def evaluate_run(config: GloTokConfig, paths: RunPaths) -> None:
-    """Write ``evaluation.json`` and append its figures to the metrics."""
+def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
+    """Write the figures of evaluation ``name`` and append them to the metrics."""
+    settings = config.evaluations[name]
     train, validation = config.data.load()
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
     stored = load_reconstructions(paths)
-    samples: dict[str, dict[str, Tensor]] = {
-        kind: load_samples(paths.samples(kind)) for kind in KINDS if paths.samples(kind).exists()
-    }
+    samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
-    evaluation = Evaluation(config.evaluate, stored["originals"], stored["labels"])
+    evaluation = Evaluation(settings, stored["originals"], stored["labels"])
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
     evaluation.add_mean_image(train, seed=config.seed)
     evaluation.add_reconstruction("reconstruction", stored["reconstructions"])
     teacher = load_teacher(paths, config.losses)
     evaluation.add("codebooks", "usage", lambda: codebook_figures(tokenizer, stored, teacher, config))
-    points = uniformity_points(tokenizer, stored, config.evaluate, seed=config.seed)
+    points = uniformity_points(tokenizer, stored, settings, seed=config.seed)
     evaluation.add("uniformity", "density", lambda: over_repeats(points, density_figures))
     evaluation.add("uniformity", "Wang-Isola", lambda: over_repeats(points, wang_isola_figures))
-    evaluation.add_generation(samples, train, real_count=config.sample.num_samples, seed=config.seed)
+    evaluation.add_generation(samples, train, real_count=largest_count(samples), seed=config.seed)
     generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
-    write_evaluation(paths, evaluation.figures, ("mean image", "reconstruction", "uniformity", *generation))
+    write_evaluation(paths, name, evaluation.figures, ("mean image", "reconstruction", "uniformity", *generation))
 
 
 def codebook_figures(

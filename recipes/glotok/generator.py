@@ -2,78 +2,85 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from glotok.config import GloTokConfig, Kind
+from glotok.config import (
+    AnyGeneratorConfig,
+    AnySampleConfig,
+    FARConfig,
+    FARSampleConfig,
+    GloTokConfig,
+    MaskedSampleConfig,
+    XARConfig,
+)
 from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.generators import FAR, XAR, FAROptions, Guidance, IdTokens, MaskedAR, MaskedAROptions, XAROptions
+from vistok.workbench.generator_training import generator_record
 from vistok.workbench.pretrained import load_module
 
 Generator = XAR | FAR | MaskedAR
 
 
-def build_generator(config: GloTokConfig, num_classes: int, kind: Kind) -> Generator:
+def build_generator(config: GloTokConfig, name: str, num_classes: int) -> Generator:
     """Build xAR on the pre-residual codes of both branches, concatenated; FAR or masked AR on their indices.
 
     The streams of FAR and masked AR are visual, then semantic, like the channels.
     """
-    settings, grid = config.generator, config.tokenizer.grid_size
-    sizes = (config.tokenizer.visual_codebook_size, config.tokenizer.semantic_codebook_size)
-    width, depth, heads = settings.width, settings.depth, settings.num_heads
+    settings, grid = config.generators[name], config.tokenizer.grid_size
+    books = (config.tokenizer.visual_codebook_size, config.tokenizer.semantic_codebook_size)
+    sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
     drop, dropout = settings.label_dropout, settings.dropout
     model: Generator
-    if kind == "xar":
-        xar = XAROptions(label_drop_prob=drop, dropout=dropout)
-        channels = 2 * config.tokenizer.code_dim
-        model = XAR(
-            channels, grid, settings.cell_size, num_classes, width=width, depth=depth, num_heads=heads, options=xar
-        )
-    elif kind == "far":
-        far = FAROptions(label_drop_prob=drop, dropout=dropout, head_depth=settings.head_depth)
-        model = FAR(sizes, grid, num_classes, width=width, depth=depth, num_heads=heads, options=far)
+    if isinstance(settings, XARConfig):
+        xar = XAROptions(label_drop_prob=drop, dropout=dropout, gate=settings.gate, integer_time=settings.integer_time)
+        model = XAR(2 * config.tokenizer.code_dim, grid, settings.cell_size, num_classes, **sizes, options=xar)
+    elif isinstance(settings, FARConfig):
+        far = FAROptions(
+            label_drop_prob=drop, dropout=dropout,
+            prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth,
+        )  # fmt: skip
+        model = FAR(books, grid, num_classes, **sizes, options=far)
     else:
         masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout)
-        model = MaskedAR(
-            IdTokens(sizes), (grid, grid), num_classes, width=width, depth=depth, num_heads=heads, options=masked
-        )
+        model = MaskedAR(IdTokens(books), (grid, grid), num_classes, **sizes, options=masked)
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model
 
 
-def load_generator(config: GloTokConfig, paths: RunPaths, num_classes: int, kind: Kind) -> Generator:
-    """The trained generator of a run, in evaluation mode."""
-    model = build_generator(config, num_classes, kind)
-    load_module(model, paths.generator(kind))
+def load_generator(config: GloTokConfig, paths: RunPaths, name: str) -> Generator:
+    """A trained generator of a run, in evaluation mode."""
+    model = build_generator(config, name, generator_record(paths, name)["num_classes"])
+    load_module(model, paths.generator(name))
     return model.eval()
 
 
-def generator_inputs(kind: Kind, cache: TokenCache, tokens: Tokens) -> Tensor:
-    """What a generator of this kind learns of cached tokens: scaled latents (xAR), or both streams of indices."""
-    return cache.latents(tokens) if kind == "xar" else to_streams(tokens)
+def generator_inputs(settings: AnyGeneratorConfig, cache: TokenCache, tokens: Tokens) -> Tensor:
+    """What a generator learns of cached tokens: scaled latents (xAR), or both streams of indices."""
+    return cache.latents(tokens) if isinstance(settings, XARConfig) else to_streams(tokens)
 
 
 @torch.no_grad()
 def generate(
-    model: Generator, tokenizer: GloTok, cache: TokenCache, labels: Tensor, config: GloTokConfig, draws: torch.Generator
-) -> Tensor:
-    """Images in [-1, 1] of the given classes; xAR's latents are snapped to their nearest codes where asked for."""
-    settings = config.sample
-    if isinstance(model, FAR):
-        return tokenizer.decode(
-            from_streams(model.sample(labels, guidance=settings.far_guidance, generator=draws), config)
-        )
-    if isinstance(model, MaskedAR):
-        streams = model.sample(
-            labels, num_steps=settings.masked_steps, guidance=settings.masked_guidance, generator=draws
-        )
-        return tokenizer.decode(from_streams(streams, config))
+    model: Any, tokenizer: GloTok, cache: TokenCache, labels: Tensor, settings: AnySampleConfig,
+    draws: torch.Generator,
+) -> Tensor:  # fmt: skip
+    """Images in [-1, 1] of the given classes, from the kind of generator that ``settings`` are for."""
+    grid = tokenizer.settings.grid_size
+    if isinstance(settings, FARSampleConfig):
+        return tokenizer.decode(from_streams(model.sample(labels, guidance=settings.guidance, generator=draws), grid))
+    if isinstance(settings, MaskedSampleConfig):
+        steps = min(settings.num_steps, model.length * model.num_units)
+        streams = model.sample(labels, num_steps=steps, guidance=settings.guidance, generator=draws)
+        return tokenizer.decode(from_streams(streams, grid))
     guidance = Guidance(settings.guidance, settings.guidance_schedule)
     latents = model.sample(labels, num_steps=settings.num_steps, guidance=guidance, generator=draws)
     latents = cache.unscale(latents.cpu())
-    return tokenizer.decode(tokenizer.snap(latents)) if config.generator.snap else tokenizer.decode_latents(latents)
+    return tokenizer.decode(tokenizer.snap(latents)) if settings.snap else tokenizer.decode_latents(latents)
 
 
 def to_streams(tokens: Tokens) -> Tensor:
@@ -81,8 +88,7 @@ def to_streams(tokens: Tokens) -> Tensor:
     return torch.stack([tokens.visual.flatten(1), tokens.semantic.flatten(1)], dim=-1)
 
 
-def from_streams(streams: Tensor, config: GloTokConfig) -> Tokens:
+def from_streams(streams: Tensor, grid_size: int) -> Tokens:
     """Inverse of :func:`to_streams`."""
-    grid = config.tokenizer.grid_size
-    visual, semantic = streams.unflatten(1, (grid, grid)).unbind(-1)
+    visual, semantic = streams.unflatten(1, (grid_size, grid_size)).unbind(-1)
     return Tokens(semantic, visual)

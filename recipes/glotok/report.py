@@ -18,6 +18,7 @@ from vistok.workbench.plots import plot_histograms, plot_lines, plot_usage
 from vistok.workbench.report import Picture, Section, Table, Text
 from vistok.workbench.report_sections import (
     data_line,
+    generator_rows,
     load_environment,
     making_section,
     missing_sections,
@@ -26,7 +27,7 @@ from vistok.workbench.report_sections import (
     training_section,
     write_page,
 )
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.sampling import load_samples, sample_files
 from vistok.workbench.tracking import read_metrics
 from vistok.workbench.verdict import Finding, findings, verdict_section
 
@@ -38,12 +39,11 @@ TOKENIZER_PANELS = {
     "adversarial": ["adversarial", "discriminator"],
     "codes revived": ["revived"],
 }
-KIND_NAMES: dict[str, str] = {"xar": "xAR", "far": "FAR", "masked": "masked AR"}
 
 
-def write_report(config: GloTokConfig, paths: RunPaths) -> None:
-    """Write ``report.html`` and its pictures."""
-    figures = load_evaluation(paths)
+def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
+    """Write the page of evaluation ``name``, and its pictures."""
+    figures = load_evaluation(paths, name)
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
@@ -52,22 +52,21 @@ def write_report(config: GloTokConfig, paths: RunPaths) -> None:
     grid = config.tokenizer.grid_size
     caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."
     sections = [reconstruction_section(stored["originals"], stored["reconstructions"], figures, caption=caption)]
-    for kind, name in KIND_NAMES.items():
-        if f"samples {kind}" in figures:
-            samples = load_samples(paths.samples(kind))
-            sections.append(sample_section(samples, figures, train.class_names, kind=kind, name=name))
+    for label, path in sample_files(config.generators, paths).items():
+        if f"samples {label}" in figures:
+            sections.append(sample_section(load_samples(path), figures, train.class_names, label=label))
     tokenizer = ("tokenizer", TOKENIZER_PANELS, "Tokenizer: unweighted terms of the loss.")
     sections += [
         semantic_section(figures, teacher),
         codebook_section(figures),
         retention_section(stored),
-        training_section(read_metrics(paths.metrics), [tokenizer], KIND_NAMES),
+        training_section(read_metrics(paths.metrics), [tokenizer], list(config.generators)),
         making_section(environment, settings_rows(config)),
         *missing_sections(figures),
         verdict_section(verdict(figures)),
     ]
     write_page(
-        paths,
+        paths, name,
         f"GloTok: {config.name}",
         sections,
         subtitle=data_line(
@@ -87,8 +86,7 @@ def settings_rows(config: GloTokConfig) -> list[list[str]]:
     """The settings that the page names itself."""
     return [
         ["tokenizer", f"{config.train.steps} steps of {config.train.batch_size} images"],
-        ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
-        ["sampling", f"{config.sample.num_steps} solver steps a cell, guidance {config.sample.guidance}"],
+        *generator_rows(config.generators),
     ]
 
 

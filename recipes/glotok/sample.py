@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glotok.config import GloTokConfig, Kind
+from glotok.config import GloTokConfig
 from glotok.encode import load_tokens
 from glotok.generator import generate, load_generator
 from glotok.model import GloTok
@@ -15,18 +15,17 @@ from vistok.workbench.sampling import write_samples
 from vistok.workbench.training import best_device
 
 
-def sample_images(config: GloTokConfig, paths: RunPaths, kind: Kind) -> None:
-    """Write ``config.sample.num_samples`` images, the classes in turn, with their labels."""
-    num_classes = generator_record(paths, kind)["num_classes"]
+def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: str) -> None:
+    """Write the sample set ``name`` of a generator: images, the classes in turn, with their labels."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     cache = load_tokens(paths)
-    model = load_generator(config, paths, num_classes, kind).to(best_device())
+    model = load_generator(config, paths, generator).to(best_device())
+    settings = config.generators[generator].samples[name]
 
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
-        return generate(model, tokenizer, cache, labels.to(tokenizer.device), config, draws)
+        return generate(model, tokenizer, cache, labels.to(tokenizer.device), settings, draws)
 
-    settings = config.sample
     write_samples(
-        paths.samples(kind), draw, settings.num_samples, num_classes,
-        batch_size=settings.batch_size, seed=config.seed, name=kind,
+        paths.samples(generator, name), draw, settings.num_samples, generator_record(paths, generator)["num_classes"],
+        batch_size=settings.batch_size, seed=config.seed, name=generator,
     )  # fmt: skip

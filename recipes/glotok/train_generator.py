@@ -1,30 +1,30 @@
-"""Train the generator on cached tokens (section 3.4 of the paper). The tokenizer itself is not needed."""
+"""Train a generator on cached tokens (section 3.4 of the paper). The tokenizer itself is not needed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from glotok.config import GloTokConfig, Kind
+from glotok.config import GloTokConfig
 from glotok.encode import load_tokens
 from glotok.generator import build_generator, generator_inputs
 from glotok.paths import RunPaths
 from vistok.workbench.generator_training import train_generator as train
 
 
-def train_generator(config: GloTokConfig, paths: RunPaths, kind: Kind, *, resume: bool) -> None:
+def train_generator(config: GloTokConfig, paths: RunPaths, name: str, *, resume: bool) -> None:
     """Train from ``paths.tokens``; write checkpoints, metrics and the weights (averaged where asked for)."""
-    cache = load_tokens(paths)
+    settings, cache = config.generators[name], load_tokens(paths)
     num_classes = int(cache.labels.max()) + 1
     torch.manual_seed(config.seed)
-    model = build_generator(config, num_classes, kind)
+    model = build_generator(config, name, num_classes)
 
     def batch(indices: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the generator learns of these images; half of them flipped where flips are cached."""
         flips = torch.rand(len(indices), generator=draws) < 0.5
-        return generator_inputs(kind, cache, cache.tokens(indices, flips)), cache.labels[indices]
+        return generator_inputs(settings, cache, cache.tokens(indices, flips)), cache.labels[indices]
 
     train(
-        model, batch, len(cache), config.train_generator, paths,
-        stage=kind, seed=config.seed, resume=resume, record={"num_classes": num_classes},
+        model, batch, len(cache), settings.train, paths,
+        stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
     )  # fmt: skip

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from vistok.workbench.config import Config, ConfigError, Seed
-from vistok.workbench.generator_training import GeneratorSizes, GeneratorTrainConfig
+from vistok.workbench.generator_training import GeneratorConfig
 from vistok.workbench.loop import TrainConfig
-from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, load_recipe
-from vistok.workbench.recipe_config import EvaluateConfig as FeaturesConfig
+from vistok.workbench.recipe_config import (
+    DataConfig,
+    DiscriminatorConfig,
+    EntryName,
+    EvaluateConfig,
+    RunName,
+    SampleConfig,
+    choose,
+    load_recipe,
+)
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -153,36 +161,53 @@ class SamplerConfig(Config):
         return self
 
 
-Kind = Literal["masked", "far", "xar"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+class MaskedSampleConfig(SampleConfig):
+    """How masked AR draws images."""
 
-
-class GeneratorConfig(GeneratorSizes):
-    """The transformer over the tokens."""
-
-    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
-    label_smoothing: float = Field(0.0, ge=0, lt=1)  # masked AR; with order "random" it would be sampled as noise
-
-
-class SampleConfig(Config):
-    """How images are drawn."""
-
-    num_samples: int = Field(500, ge=1)
-    num_steps: int = Field(32, ge=1)  # masked AR; a step fixes several tokens
-    order: Literal["random", "confidence", "raster"] = "random"  # masked AR
+    num_steps: int = Field(32, ge=1)  # a step fixes several tokens
+    order: Literal["random", "confidence", "raster"] = "random"
     temperature: float = Field(1.0, ge=0)
     confidence_noise: float = Field(4.5, ge=0)  # with order "confidence"
-    guidance: float = Field(3.0, ge=1)  # masked AR; grows from 1 with the fraction of known tokens
-    far_guidance: float = Field(2.0, ge=1)
-    progress_steps: tuple[int, ...] = (1, 2, 4, 8, 16)  # numbers of steps compared in the report
+    guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
+    progress_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8, 16)  # compared in the report
     progress_samples: int = Field(100, ge=1)
-    batch_size: int = Field(100, ge=1)
 
 
-class EvaluateConfig(FeaturesConfig):
-    """What is measured."""
+class FARSampleConfig(SampleConfig):
+    """How FAR draws images."""
 
-    stage_one_steps: tuple[int, ...] = (1, 5, 25)
+    guidance: float = Field(2.0, ge=1)
+
+
+AnySampleConfig = MaskedSampleConfig | FARSampleConfig
+
+
+class MaskedConfig(GeneratorConfig):
+    """Masked AR on groups of a token's bits."""
+
+    kind: Literal["masked"]
+    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
+    label_smoothing: float = Field(0.0, ge=0, lt=1)  # with order "random" it would be sampled as noise
+    samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
+
+
+class FARConfig(GeneratorConfig):
+    """FAR with the groups of a token as its streams."""
+
+    kind: Literal["far"]
+    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
+    head_depth: int = Field(3, ge=1)  # blocks of the factorised head
+    prefix_rotation: Literal["identity", "zero"] = "zero"  # of the class token; zero in the published networks
+    samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
+
+
+AnyGeneratorConfig = Annotated[MaskedConfig | FARConfig, Field(discriminator="kind")]
+
+
+class ReconstructConfig(Config):
+    """Which reconstructions of the validation images are made."""
+
+    stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 25)
     noise_seeds: int = Field(4, ge=2)
     noise_images: int = Field(64, ge=2)
 
@@ -190,7 +215,7 @@ class EvaluateConfig(FeaturesConfig):
 class SemTokConfig(Config):
     """A whole run."""
 
-    name: str = "semtok"
+    name: RunName = "semtok"
     seed: Seed = 0
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -201,10 +226,9 @@ class SemTokConfig(Config):
     refiner: RefinerConfig = RefinerConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train_refiner: TrainConfig
-    generator: GeneratorConfig = GeneratorConfig()
-    train_generator: GeneratorTrainConfig
-    sample: SampleConfig = SampleConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    generators: dict[EntryName, AnyGeneratorConfig] = Field(min_length=1)
+    reconstruct: ReconstructConfig = ReconstructConfig()
+    evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> SemTokConfig:
@@ -215,31 +239,34 @@ class SemTokConfig(Config):
             )
         if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
-        if self.tokenizer.bits % self.generator.num_groups:
-            raise ValueError(
-                f"generator.num_groups: expected a divisor of tokenizer.bits = {self.tokenizer.bits}, "
-                f"got {self.generator.num_groups}"
-            )
-        if self.tokenizer.bits // self.generator.num_groups > MOST_GROUP_BITS:
-            raise ValueError(
-                f"generator.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
-                f"got {self.tokenizer.bits} bits in {self.generator.num_groups}"
-            )
-        if self.generator.width % (4 * self.generator.num_heads):
-            raise ValueError(
-                f"generator.width: expected a multiple of 4 times {self.generator.num_heads} heads, "
-                f"got {self.generator.width}"
-            )
+        bits = self.tokenizer.bits
+        for name, generator in self.generators.items():
+            groups = generator.num_groups
+            if bits % groups:
+                raise ValueError(
+                    f"generators.{name}.num_groups: expected a divisor of tokenizer.bits = {bits}, got {groups}"
+                )
+            if bits // groups > MOST_GROUP_BITS:
+                raise ValueError(
+                    f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
+                    f"got {bits} bits in {groups}"
+                )
         return self
 
 
-def check_kind(config: SemTokConfig, kind: Kind) -> None:
-    """Raise :class:`ConfigError` for a kind of generator that SemTok's tokens are nothing for."""
-    if kind == "xar":
+def choose_generator(config: SemTokConfig, asked: str | None) -> str:
+    """The generator that an option names.
+
+    Raises:
+        ConfigError: There is none of that name; for xAR the message says why SemTok's tokens are nothing for it.
+    """
+    if asked == "xar" and "xar" not in config.generators:
         raise ConfigError(
-            "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents, "
-            f"and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.bits} bits are a sequence"
+            f"generator xar: expected one of {', '.join(config.generators)}; xAR generates cells of a grid of "
+            f"continuous latents, and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.bits} bits "
+            "are a sequence"
         )
+    return choose(config.generators, asked, what="generator")
 
 
 def load(name: str, overrides: Sequence[str] = (), *, values: Mapping[str, Any] | None = None) -> SemTokConfig:

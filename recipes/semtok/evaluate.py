@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from semtok.config import KINDS, SemTokConfig
+from semtok.config import MaskedSampleConfig, SemTokConfig
 from semtok.encode import load_tokens
 from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions, spread, stage_one
@@ -16,39 +17,39 @@ from vistok.workbench.data import Images
 from vistok.workbench.evaluation import Evaluation, image_counts, write_evaluation
 from vistok.workbench.linear_probe import linear_probe_accuracy
 from vistok.workbench.metrics import NotMeasurableError, psnr
-from vistok.workbench.recognition import fit_recognizer
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.recognition import Recognizer, fit_recognizer
+from vistok.workbench.sampling import largest_count, load_samples, sample_files, sample_label
 
 
-def evaluate_run(config: SemTokConfig, paths: RunPaths) -> None:
-    """Write ``evaluation.json`` and append its figures to the metrics."""
+def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
+    """Write the figures of evaluation ``name`` and append them to the metrics."""
+    settings = config.evaluations[name]
     train, validation = config.data.load()
     stored = load_reconstructions(paths)
-    samples: dict[str, dict[str, Tensor]] = {
-        kind: load_samples(paths.samples(kind)) for kind in KINDS if paths.samples(kind).exists()
-    }
+    samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
-    evaluation = Evaluation(config.evaluate, stored["originals"], stored["labels"])
+    evaluation = Evaluation(settings, stored["originals"], stored["labels"])
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
     evaluation.add_mean_image(train, seed=config.seed)
-    for name in reconstructions(config):
-        evaluation.add_reconstruction(name, stored[name])
+    for key in reconstructions(config):
+        evaluation.add_reconstruction(key, stored[key])
     evaluation.add("noise", "the same tokens", lambda: noise_figures(stored))
     evaluation.add("noise", "other tokens", lambda: other_image_figures(stored))
     evaluation.add("bits", "usage", lambda: bit_figures(stored["tokens"], config.tokenizer.bits))
     if len(train.class_names) > 1 and paths.tokens.exists():
         evaluation.add("probe", "linear probe", lambda: probe_figures(stored, paths, config))
-    evaluation.add_generation(samples, train, real_count=config.sample.num_samples, seed=config.seed)
+    evaluation.add_generation(samples, train, real_count=largest_count(samples), seed=config.seed)
     generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
-    if paths.progress("masked").exists() and len(train.class_names) > 1:
-        evaluation.add("recognised by steps", "recognition", lambda: figures_by_steps(paths, train, config))
-    sections = ("mean image", *reconstructions(config), "noise", "probe", "recognised by steps", *generation)
-    write_evaluation(paths, evaluation.figures, sections)
+    studied = studies(config, paths)
+    if studied and len(train.class_names) > 1:
+        evaluation.add("recognised by steps", "recognition", lambda: recognised_by_steps(studied, train))
+    sections = ("mean image", *reconstructions(config), "noise", "probe", *generation)
+    write_evaluation(paths, name, evaluation.figures, sections)
 
 
 def reconstructions(config: SemTokConfig) -> list[str]:
     """The names of all reconstructions of a run, the refined one last."""
-    return [*(stage_one(steps) for steps in config.evaluate.stage_one_steps), "refined"]
+    return [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
 
 
 def noise_figures(stored: dict[str, Tensor]) -> dict[str, float]:
@@ -113,13 +114,31 @@ def to_signs(tokens: Tensor, bits: int) -> Tensor:
     return (to_bits(tokens, bits) * 2 - 1).float().flatten(1)
 
 
-def figures_by_steps(paths: RunPaths, train: Images, config: SemTokConfig) -> dict[str, float]:
-    """The share of samples recognised as their class, by the number of steps that generated them."""
-    stored = load_progress(paths, "masked")
+def studies(config: SemTokConfig, paths: RunPaths) -> dict[str, tuple[dict[str, Tensor], MaskedSampleConfig]]:
+    """The study of each set of masked AR's samples that there is, by the set's label, with the set's settings."""
+    found = {}
+    for generator, settings in config.generators.items():
+        for name, drawing in settings.samples.items():
+            if isinstance(drawing, MaskedSampleConfig) and paths.progress(generator, name).exists():
+                found[sample_label(generator, name)] = (load_progress(paths, generator, name), drawing)
+    return found
+
+
+def recognised_by_steps(
+    studied: Mapping[str, tuple[dict[str, Tensor], MaskedSampleConfig]], train: Images
+) -> dict[str, dict[str, float]]:
+    """For each study, by its label, the shares of :func:`figures_by_steps`."""
     recognizer = fit_recognizer(train)
+    return {label: figures_by_steps(study, recognizer, drawing) for label, (study, drawing) in studied.items()}
+
+
+def figures_by_steps(
+    stored: dict[str, Tensor], recognizer: Recognizer, drawing: MaskedSampleConfig
+) -> dict[str, float]:
+    """The share of samples recognised as their class, by the number of steps that generated them."""
     return {
         str(steps): recognizer.accuracy(images, stored["labels"])
-        for steps, images in zip(config.sample.progress_steps, stored["by_steps"], strict=True)
+        for steps, images in zip(drawing.progress_steps, stored["by_steps"], strict=True)
     }
 
 

@@ -3,89 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from semtok.config import Kind, SampleConfig, SemTokConfig, check_kind
+from semtok.config import AnySampleConfig, FARSampleConfig, MaskedConfig, SemTokConfig
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
+from vistok.workbench.generator_training import generator_record
 from vistok.workbench.pretrained import load_module
 
 Generator = FAR | MaskedAR
 
 
-def build_generator(config: SemTokConfig, num_classes: int, kind: Kind) -> Generator:
-    """Masked AR on bits, or FAR with the groups of a token as its streams.
-
-    Raises:
-        ConfigError: The kind is xAR, which needs continuous latents on a grid.
-    """
-    settings, sizes = config.generator, config.tokenizer
-    width, depth, heads = settings.width, settings.depth, settings.num_heads
+def build_generator(config: SemTokConfig, name: str, num_classes: int) -> Generator:
+    """Masked AR on bits, or FAR with the groups of a token as its streams."""
+    settings, length = config.generators[name], config.tokenizer.num_tokens
+    sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
     drop, dropout = settings.label_dropout, settings.dropout
-    tokens = BitTokens(sizes.bits, settings.num_groups)
-    check_kind(config, kind)
+    tokens = BitTokens(config.tokenizer.bits, settings.num_groups)
     model: Generator
-    if kind == "masked":
+    if isinstance(settings, MaskedConfig):
         masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout, label_smoothing=settings.label_smoothing)
-        model = MaskedAR(
-            tokens, sizes.num_tokens, num_classes, width=width, depth=depth, num_heads=heads, options=masked
-        )
+        model = MaskedAR(tokens, length, num_classes, **sizes, options=masked)
     else:
-        far = FAROptions(label_drop_prob=drop, dropout=dropout, head_depth=settings.head_depth)
-        row = (1, sizes.num_tokens)
-        model = FAR(tokens.unit_sizes, row, num_classes, width=width, depth=depth, num_heads=heads, options=far)
+        far = FAROptions(
+            label_drop_prob=drop, dropout=dropout,
+            prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth,
+        )  # fmt: skip
+        model = FAR(tokens.unit_sizes, (1, length), num_classes, **sizes, options=far)
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model
 
 
-def load_generator(config: SemTokConfig, paths: RunPaths, num_classes: int, kind: Kind) -> Generator:
-    """The trained generator of a run, in evaluation mode."""
-    model = build_generator(config, num_classes, kind)
-    load_module(model, paths.generator(kind))
+def load_generator(config: SemTokConfig, paths: RunPaths, name: str) -> Generator:
+    """A trained generator of a run, in evaluation mode."""
+    model = build_generator(config, name, generator_record(paths, name)["num_classes"])
+    load_module(model, paths.generator(name))
     return model.eval()
 
 
 @torch.no_grad()
 def generate(
-    model: Generator,
+    model: Any,
     labels: Tensor,
-    config: SemTokConfig,
+    groups: TokenGroups,
+    settings: AnySampleConfig,
     draws: torch.Generator,
     *,
-    settings: SampleConfig | None = None,
     observe: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Tokens ``(B, N)`` of the given classes; ``observe`` sees groups and mask after each step of masked AR."""
-    settings = settings or config.sample
-    if isinstance(model, FAR):
-        groups = model.sample(labels, guidance=settings.far_guidance, generator=draws)
-    else:
-        sampling = MaskedSampling(
-            order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise
-        )
-        units = model.length * model.num_units
-        groups = model.sample(
-            labels, num_steps=min(settings.num_steps, units), guidance=settings.guidance, settings=sampling,
-            generator=draws, observe=observe,
-        )  # fmt: skip
-    return from_groups(groups, config)
+    """Tokens ``(B, N)`` of the given classes, from the kind of generator that ``settings`` are for.
+
+    ``observe`` sees groups and mask after each step of masked AR.
+    """
+    if isinstance(settings, FARSampleConfig):
+        tokens: Tensor = model.sample(labels, guidance=settings.guidance, generator=draws)
+        return groups.join(tokens)
+    sampling = MaskedSampling(order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise)
+    units = model.length * model.num_units
+    drawn: Tensor = model.sample(
+        labels, num_steps=min(settings.num_steps, units), guidance=settings.guidance, settings=sampling,
+        generator=draws, observe=observe,
+    )  # fmt: skip
+    return groups.join(drawn)
 
 
-def to_groups(tokens: Tensor, config: SemTokConfig) -> Tensor:
-    """Tokens ``(B, N)`` as groups of bits ``(B, N, G)``, lowest bits first."""
-    shifts, size = _shifts(config, tokens.device)
-    return (tokens[..., None] >> shifts) & (size - 1)
+@dataclass(frozen=True)
+class TokenGroups:
+    """A token of ``bits`` bits as ``count`` groups of its bits, lowest first.
+
+    Example:
+        >>> TokenGroups(4, 2).split(torch.tensor([[0b0110]])).tolist()
+        [[[2, 1]]]
+    """
+
+    bits: int
+    count: int
+
+    def split(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(B, N)`` as groups ``(B, N, G)``."""
+        groups: Tensor = (tokens[..., None] >> self._shifts(tokens.device)) & (2 ** (self.bits // self.count) - 1)
+        return groups
+
+    def join(self, groups: Tensor) -> Tensor:
+        """Inverse of :meth:`split`."""
+        tokens: Tensor = (groups << self._shifts(groups.device)).sum(dim=-1)
+        return tokens
+
+    def _shifts(self, device: torch.device) -> Tensor:
+        return torch.arange(self.count, device=device) * (self.bits // self.count)
 
 
-def from_groups(groups: Tensor, config: SemTokConfig) -> Tensor:
-    """Inverse of :func:`to_groups`."""
-    shifts, _ = _shifts(config, groups.device)
-    return (groups << shifts).sum(dim=-1)
-
-
-def _shifts(config: SemTokConfig, device: torch.device) -> tuple[Tensor, int]:
-    groups = config.generator.num_groups
-    bits = config.tokenizer.bits // groups
-    return torch.arange(groups, device=device) * bits, 2**bits
+def token_groups(config: SemTokConfig, name: str) -> TokenGroups:
+    """How a generator sees a token."""
+    return TokenGroups(config.tokenizer.bits, config.generators[name].num_groups)

@@ -25,6 +25,7 @@ class RunPaths(paths.RunPaths):
         """The tokenizer with its one-step refiner, for ``SemTok.from_pretrained``."""
         return self.folder / "refined"
 
-    def progress(self, kind: str) -> Path:
+    def progress(self, generator: str, name: str = paths.DEFAULT) -> Path:
         """Samples by the number of decoding steps, and images while they are being generated."""
-        return self.folder / f"progress-{kind}.safetensors"
+        samples = self.samples(generator, name)
+        return samples.with_name(samples.name.replace("samples", "progress", 1))

@@ -24,7 +24,7 @@ def reconstruct_validation(
     """Write originals, tokens, reconstructions of both stages, and the two studies."""
     tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
     _, validation = config.data.load()
-    steps = config.evaluate.stage_one_steps
+    steps = config.reconstruct.stage_one_steps
     columns: dict[str, list[Tensor]] = {name: [] for name in ("originals", "tokens", "refined")}
     columns |= {stage_one(count): [] for count in steps}
     chunks = torch.arange(len(validation)).split(batch_size)
@@ -41,7 +41,7 @@ def reconstruct_validation(
             columns[stage_one(count)].append(to_uint8(tokenizer.sample(tokens, sampler, generator=noise)))
     tensors = {name: torch.cat(parts) for name, parts in columns.items()}
     tensors["labels"] = validation.labels
-    shown = spread(len(validation), config.evaluate.noise_images)
+    shown = spread(len(validation), config.reconstruct.noise_images)
     tensors["seeds"] = to_uint8(noise_study(tokenizer, tensors["tokens"][shown], config))
     shown = spread(len(validation), PREFIX_IMAGES)
     tensors["prefix"] = to_uint8(prefix_study(tokenizer, tensors["tokens"][shown], config))
@@ -63,7 +63,7 @@ def noise_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Tens
     """Stage I from several noises for the same tokens: ``(n, noise_seeds, C, H, W)``."""
     rows = [
         tokenizer.sample(tokens, generator=torch.Generator().manual_seed(config.seed * 7_919 + seed))
-        for seed in range(config.evaluate.noise_seeds)
+        for seed in range(config.reconstruct.noise_seeds)
     ]
     return torch.stack(rows, dim=1)
 

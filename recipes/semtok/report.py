@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import SemTokConfig
-from semtok.evaluate import reconstructions
+from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.evaluate import reconstructions, studies
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions, spread
-from semtok.sample import PROGRESS, load_progress
+from semtok.sample import PROGRESS
 from vistok.workbench.evaluation import load_evaluation
 from vistok.workbench.metrics import psnr
 from vistok.workbench.pictures import image_grid
@@ -19,6 +19,7 @@ from vistok.workbench.plots import plot_lines
 from vistok.workbench.report import Picture, Section, Table, Text
 from vistok.workbench.report_sections import (
     data_line,
+    generator_rows,
     load_environment,
     making_section,
     missing_sections,
@@ -26,7 +27,7 @@ from vistok.workbench.report_sections import (
     training_section,
     write_page,
 )
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.sampling import load_samples, sample_files
 from vistok.workbench.tracking import read_metrics
 from vistok.workbench.verdict import findings, verdict_section
 
@@ -41,39 +42,37 @@ REFINER_PANELS = {
     "perceptual": ["perceptual"],
     "adversarial": ["adversarial", "discriminator"],
 }
-KIND_NAMES: dict[str, str] = {"masked": "masked AR", "far": "FAR"}
 SHOWN = 12
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10
 
 
-def write_report(config: SemTokConfig, paths: RunPaths) -> None:
-    """Write ``report.html`` and its pictures."""
-    figures = load_evaluation(paths)
+def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
+    """Write the page of evaluation ``name``, and its pictures."""
+    figures = load_evaluation(paths, name)
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
 
     sections = [reconstruction_section(stored, figures, config)]
-    for kind, name in KIND_NAMES.items():
-        if f"samples {kind}" in figures:
-            samples = load_samples(paths.samples(kind))
-            sections.append(sample_section(samples, figures, train.class_names, kind=kind, name=name))
-    if paths.progress("masked").exists():
-        sections.append(steps_section(load_progress(paths, "masked"), figures, config))
+    for label, path in sample_files(config.generators, paths).items():
+        if f"samples {label}" in figures:
+            sections.append(sample_section(load_samples(path), figures, train.class_names, label=label))
+    for label, (study, drawing) in studies(config, paths).items():
+        sections.append(steps_section(study, figures, drawing, label))
     sections += [prefix_section(stored), noise_section(stored, figures), tokens_section(figures, config)]
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
     ]
-    sections.append(training_section(read_metrics(paths.metrics), trainings, KIND_NAMES))
+    sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
     sections.append(making_section(environment, making_rows(config)))
     found = findings(figures, reconstruction="refined", usage={"bits": figures["bits"]["alive"]})
     sections += [*missing_sections(figures), verdict_section(found)]
     subtitle = data_line(
         figures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
     )
-    write_page(paths, f"SemTok: {config.name}", sections, subtitle=subtitle)
+    write_page(paths, name, f"SemTok: {config.name}", sections, subtitle=subtitle)
 
 
 def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], config: SemTokConfig) -> Section:
@@ -102,9 +101,11 @@ def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], c
     return Section("Reconstructions", [picture, table])
 
 
-def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: SemTokConfig) -> Section:
+def steps_section(
+    stored: dict[str, Tensor], figures: dict[str, Any], drawing: MaskedSampleConfig, label: str
+) -> Section:
     """Samples by the number of decoding steps, and images while they are generated (Figs. 2 and 5 of the paper)."""
-    steps = config.sample.progress_steps
+    steps = drawing.progress_steps
     columns = min(STEP_SAMPLES, stored["by_steps"].shape[1])
     by_steps = image_grid(
         stored["by_steps"][:, :columns].flatten(0, 1), columns=columns,
@@ -113,12 +114,12 @@ def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: Se
     blocks: list[Picture | Table | Text] = [
         Picture(
             by_steps,
-            f"The same classes, generated in more and more steps, order {config.sample.order}.",
+            f"The same classes, generated in more and more steps, order {drawing.order}.",
             pixelated=True,
         )
     ]
-    if "recognised by steps" in figures:
-        shares = figures["recognised by steps"]
+    shares = figures.get("recognised by steps", {}).get(label)
+    if shares:
         caption = f"{stored['by_steps'].shape[1]} samples each."
         lines = [[count, f"{share:.0%}"] for count, share in shares.items()]
         blocks.append(Table(["steps", "recognised as the class asked for"], lines, caption=caption))
@@ -130,7 +131,7 @@ def steps_section(stored: dict[str, Tensor], figures: dict[str, Any], config: Se
         blocks.append(
             Picture(grid, f"Generated in {order} order: stage I's picture of the tokens known so far.", pixelated=True)
         )
-    return Section("Generation step by step", blocks)
+    return Section(f"Generation step by step: {label}", blocks)
 
 
 def prefix_section(stored: dict[str, Tensor]) -> Section:
@@ -222,10 +223,6 @@ def making_rows(config: SemTokConfig) -> list[list[str]]:
         ["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"],
         ["stage II", f"{config.train_refiner.steps} steps of {config.train_refiner.batch_size} images"],
         ["refiner's input", config.refiner.input],
-        ["generator", f"{config.train_generator.steps} steps of {config.train_generator.batch_size} images"],
         ["stage I's sampler", f"guidance {config.sampler.guidance}, grid power {config.sampler.power}"],
-        [
-            "generation",
-            f"{config.sample.num_steps} steps, order {config.sample.order}, guidance {config.sample.guidance}",
-        ],
+        *generator_rows(config.generators),
     ]

@@ -2,82 +2,104 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from semtok.config import Kind, SemTokConfig
-from semtok.generator import Generator, from_groups, generate, load_generator
+from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.generator import Generator, TokenGroups, generate, load_generator, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
-from vistok.generators import MaskedAR
 from vistok.workbench.data.pixels import to_uint8
 from vistok.workbench.generator_training import generator_record
+from vistok.workbench.paths import DEFAULT
 from vistok.workbench.sampling import write_samples
 from vistok.workbench.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training import best_device
 
 PROGRESS = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens that are known
 PROGRESS_CLASSES = 4
+ORDERS: tuple[Literal["raster", "random"], ...] = ("raster", "random")
 
 
-def sample_images(config: SemTokConfig, paths: RunPaths, kind: Kind, space: LatentSpace | None = None) -> None:
-    """Write ``config.sample.num_samples`` images, the classes in turn, with their labels; and the progress study."""
-    num_classes = generator_record(paths, kind)["num_classes"]
+def sample_images(
+    config: SemTokConfig, paths: RunPaths, generator: str, name: str, space: LatentSpace | None = None
+) -> None:
+    """Write the sample set ``name`` of a generator: images, the classes in turn, with their labels.
+
+    For masked AR, the study of its steps goes beside them.
+    """
+    num_classes = generator_record(paths, generator)["num_classes"]
     tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
-    model = load_generator(config, paths, num_classes, kind).to(best_device())
+    model = load_generator(config, paths, generator).to(best_device())
+    settings, groups = config.generators[generator].samples[name], token_groups(config, generator)
 
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
-        tokens = generate(model, labels.to(tokenizer.device), config, draws)
+        tokens = generate(model, labels.to(tokenizer.device), groups, settings, draws)
         return tokenizer.refine(tokens, generator=draws)
 
-    settings = config.sample
     write_samples(
-        paths.samples(kind), draw, settings.num_samples, num_classes,
-        batch_size=settings.batch_size, seed=config.seed, name=kind,
+        paths.samples(generator, name), draw, settings.num_samples, num_classes,
+        batch_size=settings.batch_size, seed=config.seed, name=generator,
     )  # fmt: skip
-    if isinstance(model, MaskedAR):
-        tensors = samples_by_steps(model, tokenizer, num_classes, config)
-        for order in ("raster", "random"):
-            tensors[order] = progress(model, tokenizer, num_classes, config, order)
-        save_tensors(paths.progress(kind), tensors)
+    if isinstance(settings, MaskedSampleConfig):
+        study = Study(model, tokenizer, groups, settings, num_classes, config.seed)
+        tensors = samples_by_steps(study)
+        for order in ORDERS:
+            tensors[order] = progress(study, order)
+        save_tensors(paths.progress(generator, name), tensors)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the study of masked AR's steps works with."""
+
+    model: Generator
+    tokenizer: SemTok
+    groups: TokenGroups
+    settings: MaskedSampleConfig
+    num_classes: int
+    seed: int
 
 
 @torch.no_grad()
-def samples_by_steps(model: Generator, tokenizer: SemTok, num_classes: int, config: SemTokConfig) -> dict[str, Tensor]:
+def samples_by_steps(study: Study) -> dict[str, Tensor]:
     """The same classes generated in more and more steps: ``by_steps (S, n, C, H, W)`` uint8, and their ``labels``."""
-    labels = torch.arange(config.sample.progress_samples) % num_classes
+    labels = torch.arange(study.settings.progress_samples) % study.num_classes
     rows = []
-    for steps in config.sample.progress_steps:
-        draws = torch.Generator().manual_seed(config.seed)
-        settings = config.sample.model_copy(update={"num_steps": steps})
-        tokens = generate(model, labels.to(tokenizer.device), config, draws, settings=settings)
-        rows.append(to_uint8(tokenizer.refine(tokens, generator=draws)).cpu())
+    for steps in study.settings.progress_steps:
+        draws = torch.Generator().manual_seed(study.seed)
+        settings = study.settings.model_copy(update={"num_steps": steps})
+        tokens = generate(study.model, labels.to(study.tokenizer.device), study.groups, settings, draws)
+        rows.append(to_uint8(study.tokenizer.refine(tokens, generator=draws)).cpu())
     return {"by_steps": torch.stack(rows), "labels": labels}
 
 
 @torch.no_grad()
-def progress(model: Generator, tokenizer: SemTok, num_classes: int, config: SemTokConfig, order: str) -> Tensor:
-    """Images of stage I from the tokens known so far, ``(n, len(PROGRESS), C, H, W)`` uint8 (Fig. 5 of the paper).
+def progress(study: Study, order: Literal["raster", "random"]) -> Tensor:
+    """Images of stage I from the tokens known so far, ``(n, len(PROGRESS), C, H, W)`` uint8.
 
     Tokens that are not known yet, all their groups, are hidden from the decoder. Every picture of a row starts from the
     same noise.
     """
-    labels = (torch.arange(PROGRESS_CLASSES) % num_classes).to(tokenizer.device)
-    settings = config.sample.model_copy(update={"order": order, "num_steps": config.tokenizer.num_tokens})
+    labels = (torch.arange(PROGRESS_CLASSES) % study.num_classes).to(study.tokenizer.device)
+    settings = study.settings.model_copy(update={"order": order, "num_steps": study.tokenizer.settings.num_tokens})
     states: list[tuple[Tensor, Tensor]] = []
-    draws = torch.Generator().manual_seed(config.seed)
     generate(
-        model, labels, config, draws, settings=settings, observe=lambda groups, mask: states.append((groups, mask))
-    )
+        study.model, labels, study.groups, settings, torch.Generator().manual_seed(study.seed),
+        observe=lambda groups, mask: states.append((groups, mask)),
+    )  # fmt: skip
     columns = []
     for share in PROGRESS:
         groups, mask = next(state for state in states if (~state[1]).all(dim=-1).double().mean() >= share)
-        noise = torch.Generator().manual_seed(config.seed)
-        image = tokenizer.sample(from_groups(groups, config), hidden=mask.any(dim=-1), generator=noise)
+        noise = torch.Generator().manual_seed(study.seed)
+        image = study.tokenizer.sample(study.groups.join(groups), hidden=mask.any(dim=-1), generator=noise)
         columns.append(to_uint8(image).cpu())
     return torch.stack(columns, dim=1)
 
 
-def load_progress(paths: RunPaths, kind: Kind) -> dict[str, Tensor]:
+def load_progress(paths: RunPaths, generator: str, name: str = DEFAULT) -> dict[str, Tensor]:
     """What :func:`sample_images` wrote beside the samples of masked AR."""
-    return load_tensors(paths.progress(kind))
+    return load_tensors(paths.progress(generator, name))

@@ -1,30 +1,30 @@
-"""Train the generator on cached tokens. The tokenizer itself is not needed."""
+"""Train a generator on cached tokens. The tokenizer itself is not needed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from semtok.config import Kind, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.encode import load_tokens
-from semtok.generator import build_generator, to_groups
+from semtok.generator import build_generator, token_groups
 from semtok.paths import RunPaths
 from vistok.workbench.generator_training import train_generator as train
 
 
-def train_generator(config: SemTokConfig, paths: RunPaths, kind: Kind, *, resume: bool) -> None:
+def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume: bool) -> None:
     """Train from ``paths.tokens``; write checkpoints, metrics and the weights (averaged where asked for)."""
-    cache = load_tokens(paths)
+    cache, groups = load_tokens(paths), token_groups(config, name)
     num_classes = int(cache.labels.max()) + 1
     torch.manual_seed(config.seed)
-    model = build_generator(config, num_classes, kind)
+    model = build_generator(config, name, num_classes)
 
     def batch(indices: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         """Tokens and labels of these images; half of them flipped where flips are cached."""
         flips = torch.rand(len(indices), generator=draws) < 0.5
-        return to_groups(cache.pick(indices, flips), config), cache.labels[indices]
+        return groups.split(cache.pick(indices, flips)), cache.labels[indices]
 
     train(
-        model, batch, len(cache), config.train_generator, paths,
-        stage=kind, seed=config.seed, resume=resume, record={"num_classes": num_classes},
+        model, batch, len(cache), config.generators[name].train, paths,
+        stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
     )  # fmt: skip

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 
-from _support.semtok_runs import generator, pictures, tiny, tiny_tokenizer
+from _support.semtok_runs import generator, pictures, tiny_tokenizer
 from semtok.alignment import Targets
 from semtok.config import LossConfig
 from semtok.draws import Draws
@@ -167,12 +167,12 @@ def check_sampler_follows_the_guided_velocity(model):
 
 def check_groups_hold_the_bits_in_order(module):
     """The groups of a token are those that the generator cuts its signs into."""
-    config = tiny()
+    groups_of = module.TokenGroups(6, 2)
     tokens = torch.arange(64).view(16, 4)
     signs = ((tokens[..., None] >> torch.arange(6)) & 1) * 2 - 1
-    groups = module.to_groups(tokens, config)
+    groups = groups_of.split(tokens)
     assert torch.equal(groups, BitTokens(6, 2).to_groups(signs))
-    assert torch.equal(module.from_groups(groups, config), tokens)
+    assert torch.equal(groups_of.join(groups), tokens)
 
 
 def check_sum_is_weighted(stage):

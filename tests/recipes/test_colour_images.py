@@ -19,19 +19,26 @@ CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 GENERATORS = {"glotok": ("xar", "far", "masked"), "semtok": ("masked", "far")}
 CLASSES = ("blue", "orange", "wine")
 COLOURS = {"blue": (20, 60, 200), "orange": (250, 140, 10), "wine": (120, 10, 50)}
-SHORT = (
-    *("train.steps=2", "train.checkpoint_every=2", "data.horizontal_flip=true"),
-    *("train_generator.steps=2", "train_generator.checkpoint_every=2", "sample.num_samples=6", "sample.batch_size=4"),
-)
+SHORT = (*("train.steps=2", "train.checkpoint_every=2", "data.horizontal_flip=true"),)
 SHORTER = {
     "glotok": ("teacher.num_images=20", "losses.discriminator_start=1"),
     "semtok": (
         "train_refiner.steps=2",
         "refiner.discriminator_start=1",
-        "sample.progress_samples=3",
+        "generators.masked.samples.default.progress_samples=3",
         "tokenizer.patch_size=2",
     ),
 }
+
+
+def generator_settings(recipe):
+    """Two steps of each generator and six images."""
+    return [
+        f"generators.{name}.{setting}"
+        for name in GENERATORS[recipe]
+        for setting in ("train.steps=2", "train.checkpoint_every=2", "samples.default.num_samples=6",
+                        "samples.default.batch_size=4")
+    ]  # fmt: skip
 
 
 def photograph(colour, number):
@@ -69,14 +76,13 @@ def sources(tmp_path_factory):
 def run_every_stage(recipe, source, runs, *changes):
     """The paths of a run of all stages with all generators, its page and its figures."""
     cli = importlib.import_module(f"{recipe}.cli")
-    options = cli.Options(
-        config=CONFIGS[recipe], runs=runs, data=str(source), set=(*SHORT, *SHORTER[recipe], *changes), resume=True
-    )
-    for stage, (command, _) in cli.STAGES.items():
+    settings = (*SHORT, *SHORTER[recipe], *generator_settings(recipe))
+    options = cli.Options(config=CONFIGS[recipe], runs=runs, data=str(source), set=(*settings, *changes), resume=True)
+    for stage, command in cli.STAGES.items():
         for kind in GENERATORS[recipe] if stage in ("train-generator", "sample") else GENERATORS[recipe][:1]:
             command(replace(options, generator=kind))
     paths = cli.RunPaths(runs / "tiny")
-    return paths, paths.report.read_text(), json.loads(paths.evaluation.read_text())
+    return paths, paths.report().read_text(), json.loads(paths.evaluation().read_text())
 
 
 @pytest.mark.parametrize("recipe", CONFIGS)

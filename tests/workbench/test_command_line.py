@@ -2,18 +2,18 @@
 
 import logging
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 import tyro
 
-from vistok.workbench.command_line import RunOptions, open_stage, run_command_line, run_stages
+from vistok.workbench.command_line import RunOptions, UnexpectedError, opened_stage, run_command_line, run_stages
 from vistok.workbench.config import Config, ConfigError, load_config, save_config
-from vistok.workbench.files import write_atomically
+from vistok.workbench.finite import NonFiniteLossError
+from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import DataConfig
-from vistok.workbench.tensor_files import save_tensors
+from vistok.workbench.stages import Stage, Stages
 from vistok.workbench.training import Interrupted
 
 
@@ -29,15 +29,23 @@ class Options(RunOptions):
     """Whether to shout."""
 
 
-def toy_stages(folder, calls):
-    def stage(name):
-        def command(options):
-            calls.append((name, options))
-            (folder / name).touch()
+def toy(folder, calls, options=None):
+    """Two stages, and commands that note that they were called."""
+    listed = [
+        Stage("train", ("steps",), (folder / "weights",), checkpoints=folder / "checkpoints"),
+        Stage("report", (), (folder / "page",), needs=("train",)),
+    ]
+    stages = Stages("toy", (options or Options()).hint(), folder, Settings(), listed)
 
-        return command
+    def command(stage):
+        def run(options):
+            calls.append((stage.name, options))
+            with opened_stage(options, stages, stage):
+                stage.outputs[0].write_text(stage.name)
 
-    return {name: (stage(name), folder / name) for name in ("train", "report")}
+        return run
+
+    return stages, {stage.name: command(stage) for stage in listed}
 
 
 def test_options_become_values_without_those_that_were_not_given():
@@ -84,101 +92,123 @@ def test_a_recipes_options_are_parsed_after_the_shared_ones():
     assert options == Options(set=("a=1", "b=2"), loud=True, runs=Path("here"), resume=True)
 
 
-def test_all_stages_run_in_order_and_none_throws_the_run_away(tmp_path, caplog):
+def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
     calls = []
     with caplog.at_level(logging.INFO):
-        run_stages(Options(fresh=True, seed=3), toy_stages(tmp_path, calls))
+        run_stages(Options(fresh=True, seed=3), *toy(tmp_path / "run", calls))
     assert [name for name, _ in calls] == ["train", "report"]
     assert {options for _, options in calls} == {Options(fresh=False, seed=3)}
     assert caplog.messages[:2] == ["[1/2] train", "[2/2] report"]
-    assert caplog.messages[2].endswith(f"minutes; open {tmp_path / 'report'}")
+    assert caplog.messages[2].endswith(f"minutes; open {tmp_path / 'run' / 'page'}")
 
 
-def test_what_is_done_is_not_done_again(tmp_path, caplog):
-    calls = []
-    (tmp_path / "train").touch()
+def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, caplog):
+    calls, folder = [], tmp_path / "run"
+    stages, commands = toy(folder, calls)
+    commands["train"](Options())
+    with pytest.raises(ConfigError, match="this run exists; --resume continues it, --fresh sets it aside"):
+        run_stages(Options(), stages, commands)
     with caplog.at_level(logging.INFO):
-        run_stages(Options(), toy_stages(tmp_path, calls))
-        run_stages(Options(), toy_stages(tmp_path, calls))
-    assert [name for name, _ in calls] == ["report"]
+        run_stages(Options(resume=True), stages, commands)
+        run_stages(Options(), stages, commands)
+    assert [name for name, _ in calls] == ["train", "report"]
     assert caplog.messages[0] == "[1/2] train: done earlier"
-    assert caplog.messages[-1] == (
-        f"finished earlier; the report is {tmp_path / 'report'} (--fresh runs everything again)"
-    )
+    assert caplog.messages[-1] == f"finished earlier; the report is {folder / 'page'} (--fresh runs everything again)"
 
 
-@pytest.mark.parametrize("name", ["tokens.safetensors", "figures.json"])
-def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path, caplog, name):
-    output = tmp_path / name
+def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path):
+    calls, folder = [], tmp_path / "run"
+    stages, commands = toy(folder, calls)
+    run_stages(Options(), stages, commands)
+    (folder / "page").write_text("rep")
+    run_stages(Options(resume=True), stages, commands)
+    assert [name for name, _ in calls] == ["train", "report", "report"]
+    assert (folder / "page").read_text() == "report"
 
-    def make(_options):
-        if name.endswith("json"):
-            write_atomically(output, '{"psnr": 23}')
-        else:
-            save_tensors(output, {"x": torch.ones(3)})
 
-    make(None)
-    whole = output.read_bytes()
-    output.write_bytes(whole[:-4])
-    run_stages(Options(), {"encode": (make, output), "report": (lambda _: None, tmp_path / "report")})
-    assert output.read_bytes() == whole
-    assert f"{output}: damaged" in caplog.text
-    assert "done earlier" not in caplog.text
+def test_a_fresh_demo_sets_the_whole_run_aside(tmp_path):
+    calls, folder = [], tmp_path / "run"
+    stages, commands = toy(folder, calls)
+    run_stages(Options(), stages, commands)
+    run_stages(Options(fresh=True), stages, commands)
+    assert [name for name, _ in calls] == ["train", "report"] * 2
+    (old,) = (folder / "aside").iterdir()
+    assert (old / "weights").read_text() == "train"
 
 
 def test_a_stage_that_fails_stops_those_after_it(tmp_path):
     calls = []
-    stages = toy_stages(tmp_path, calls)
+    stages, commands = toy(tmp_path / "run", calls)
 
     def fail(options):
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        run_stages(Options(), {"train": (fail, tmp_path / "train"), "report": stages["report"]})
+        run_stages(Options(), stages, {**commands, "train": fail})
     assert calls == []
 
 
-def opened(options, folder, **how):
-    open_stage("toy", options, Settings(), folder / "run", **how)
+def test_commands_in_messages_repeat_the_options_that_were_given(tmp_path):
+    options = Options(name="my run", data="p #1", set=("a=1", "b=2"), resume=True, loud=True)
+    assert options.hint() == "--name 'my run' --data 'p #1' --set a=1 --set b=2 --loud"
+    stages, _ = toy(tmp_path / "run", [], options)
+    with pytest.raises(ConfigError, match=r"run toy train --name 'my run' --data 'p #1' .* first$"):
+        with opened_stage(options, stages, stages.by_name["report"]):
+            pass
+    assert tyro.cli(Options, args=["--loud"], config=(tyro.conf.FlagCreatePairsOff,)).hint() == "--loud"
 
 
-def test_a_stage_keeps_the_configuration_and_asks_for_what_it_needs(tmp_path):
-    options = Options(runs=tmp_path)
-    with pytest.raises(ConfigError, match=r"run: weights is missing; run toy train first$"):
-        opened(options, tmp_path, needs={"train": tmp_path / "run" / "weights"})
-    assert (tmp_path / "run" / "config.yaml").read_text() == "steps: 1\n"
-    (tmp_path / "run" / "weights").touch()
-    opened(options, tmp_path, needs={"train": tmp_path / "run" / "weights"})
+def test_resume_and_fresh_contradict_each_other(tmp_path):
+    _, commands = toy(tmp_path / "run", [])
+    with pytest.raises(ConfigError, match="expected either --fresh or --resume, got both"):
+        commands["train"](Options(fresh=True, resume=True))
+    assert not (tmp_path / "run").exists()
 
 
-def test_checkpoints_are_continued_only_when_asked_to(tmp_path):
-    options, folder = Options(runs=tmp_path), tmp_path / "run" / "checkpoints"
-    opened(options, tmp_path, checkpoints=folder)
-    folder.mkdir(parents=True)
-    (folder / "step-000000002.pt").touch()
-    with pytest.raises(ConfigError, match="holds checkpoints; --resume continues from the newest one"):
-        opened(options, tmp_path, checkpoints=folder)
-    opened(replace(options, resume=True), tmp_path, checkpoints=folder)
-    opened(replace(options, fresh=True), tmp_path, checkpoints=folder)
-    assert not folder.exists()
+def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_the_run(tmp_path):
+    stages, _ = toy(tmp_path / "run", [])
+    with pytest.raises(UnexpectedError, match=r"^train: ZeroDivisionError: really; the traceback is in .*error\.log$"):
+        with opened_stage(Options(), stages, stages.by_name["train"]):
+            raise ZeroDivisionError("really")
+    assert "ZeroDivisionError: really" in (tmp_path / "run" / "error.log").read_text()
 
 
-def test_an_existing_run_is_refused_where_a_stage_does_not_go_on(tmp_path):
-    options = Options(runs=tmp_path)
-    opened(options, tmp_path, resume=False)
-    with pytest.raises(ConfigError, match="--resume continues it, --fresh starts it again"):
-        opened(options, tmp_path, resume=False)
+@pytest.mark.parametrize("error", [ConfigError("a"), Interrupted("b"), NonFiniteLossError("c"), KeyboardInterrupt()])
+def test_what_is_foreseen_passes_as_it_is(tmp_path, error):
+    stages, _ = toy(tmp_path / "run", [])
+    with pytest.raises(type(error)), opened_stage(Options(), stages, stages.by_name["train"]):
+        raise error
+    assert not (tmp_path / "run" / "error.log").exists()
 
 
 def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-    (folder / "step-000000002.pt").touch()
-    opened(Options(runs=tmp_path, fresh=True), tmp_path, checkpoints=folder)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    stages, _ = toy(tmp_path / "run", [])
+    with opened_stage(Options(), stages, stages.by_name["train"], TrainConfig(steps=1, batch_size=4)):
+        pass
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ConfigError, match="run toy train first"):
-        opened(Options(runs=tmp_path), tmp_path, needs={"train": tmp_path / "weights"})
+    with pytest.raises(ConfigError, match="report runs in one process, got 2; start it without torchrun"):
+        with opened_stage(Options(), stages, stages.by_name["report"]):
+            pass
+    with pytest.raises(ConfigError, match="expected a multiple of 2 processes x 1 micro-batches, got 3"):
+        with opened_stage(Options(), stages, stages.by_name["train"], TrainConfig(steps=1, batch_size=3)):
+            pass
+
+
+def test_the_configuration_of_a_run_that_is_named_is_found(tmp_path):
+    assert Options(runs=tmp_path).config_or_default() == "digits"
+    assert Options(runs=tmp_path, data="photos").config_or_default() == "auto"
+    assert Options(runs=tmp_path, name="run").config_or_default() == "digits"
+    _, commands = toy(tmp_path / "run", [])
+    commands["train"](Options())
+    assert Options(runs=tmp_path, name="run").config_or_default() == str(tmp_path / "run" / "config.yaml")
+    assert Options(runs=tmp_path, name="run", config="digits").config_or_default() == "digits"
+
+
+def test_a_configuration_for_images_needs_images():
+    with pytest.raises(ConfigError, match="config auto: expected --data"):
+        Options(config="auto").describe_images()
 
 
 def run(monkeypatch, command, *arguments):
@@ -214,9 +244,13 @@ def test_errors_of_users_and_interrupts_end_in_one_line(monkeypatch, caplog, err
     assert caplog.messages == [line]
 
 
-def test_errors_of_ours_keep_their_traceback(monkeypatch):
-    with pytest.raises(ZeroDivisionError):
-        run(monkeypatch, raising(ZeroDivisionError()))
+def test_errors_of_ours_are_one_line_and_a_file_with_the_traceback(monkeypatch, caplog):
+    assert run(monkeypatch, raising(ZeroDivisionError("really"))) == 2
+    (line,) = caplog.messages
+    start, _, log = line.partition("; the traceback is in ")
+    assert start == "toy: ZeroDivisionError: really"
+    assert "Traceback (most recent call last)" in Path(log).read_text()
+    Path(log).unlink()
 
 
 def test_a_command_gets_its_options(monkeypatch):

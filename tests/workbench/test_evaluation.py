@@ -173,8 +173,8 @@ def test_figures_are_written_logged_and_appended_once(tmp_path, caplog):
     figures = {"reconstruction": {"psnr": 20.25}, "codebooks": {"sizes": [1, 2]}, "real images": {"count": 3.0}}
     with caplog.at_level(logging.INFO):
         for _ in range(2):
-            write_evaluation(paths, figures, ("reconstruction", "uniformity", "real images"))
-    assert json.loads(paths.evaluation.read_text()) == figures == load_evaluation(paths)
+            write_evaluation(paths, "default", figures, ("reconstruction", "uniformity", "real images"))
+    assert json.loads(paths.evaluation().read_text()) == figures == load_evaluation(paths)
     assert caplog.messages[:2] == ["reconstruction: psnr 20.25", "real images: count 3"]
     line = {"stage": "evaluation", "step": 0, "reconstruction: psnr": 20.25, "real images: count": 3.0}
     assert read_metrics(paths.metrics) == [line]

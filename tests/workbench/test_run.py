@@ -1,51 +1,86 @@
-"""The run's folder: never overwritten by accident, never half written."""
+"""The folder of a run: marked, plainly named, never taken for another; what is set aside is kept."""
 
 import json
 
 import pytest
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run import open_run
+from vistok.workbench.run import check_folder, is_run, mark_run, plain_name, set_aside, write_config
 
 
 class Settings(Config):
     steps: int = 1
 
 
-def test_a_new_run_holds_its_configuration_and_environment(tmp_path):
-    folder = open_run(tmp_path, "a", Settings(), resume=False)
+def test_a_run_holds_its_mark_its_configuration_and_its_environment(tmp_path):
+    folder = tmp_path / "a"
+    mark_run(folder, "toy")
+    write_config(folder, Settings())
+    assert is_run(folder)
     assert (folder / "config.yaml").read_text() == "steps: 1\n"
     record = json.loads((folder / "environment.json").read_text())
     assert {"python", "platform", "cores", "torch_threads", "versions", "command"} <= set(record)
 
 
-def test_an_existing_run_needs_resume_or_fresh(tmp_path):
-    folder = open_run(tmp_path, "a", Settings(), resume=False)
-    (folder / "result").touch()
-    with pytest.raises(ConfigError, match="--resume continues it, --fresh starts it again"):
-        open_run(tmp_path, "a", Settings(), resume=False)
-    assert (open_run(tmp_path, "a", Settings(), resume=True) / "result").exists()
-    assert not (open_run(tmp_path, "a", Settings(), resume=False, fresh=True) / "result").exists()
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../../evil", "a/b", "/etc", "a\\b", "-x", ".hidden", "a\nb", " a", "a ", "a.", "x" * 101, "a:b"],
+)
+def test_a_name_with_a_path_in_it_or_one_that_hides_is_refused(name):
+    with pytest.raises(ValueError, match="expected a plain name"):
+        plain_name(name)
 
 
-def test_a_run_is_not_resumed_with_other_settings(tmp_path):
-    open_run(tmp_path, "a", Settings(), resume=False)
-    with pytest.raises(ConfigError, match="made with another configuration, steps was 1, now 2"):
-        open_run(tmp_path, "a", Settings(steps=2), resume=True)
+@pytest.mark.parametrize("name", ["demo", "vit-b_2", "3rd try, lr=1e-4", "größer", "試し"])
+def test_ordinary_names_pass(name):
+    assert plain_name(name) == name
 
 
-def test_a_setting_that_came_later_does_not_lock_an_old_run_out(tmp_path):
-    class Newer(Settings):
-        rate: float = 0.5
+@pytest.mark.parametrize("content", ["config.yaml", "photo.png", None])
+def test_only_a_marked_folder_is_a_run(tmp_path, content):
+    folder = tmp_path / "project"
+    if content is None:
+        folder.write_text("a file")
+    else:
+        folder.mkdir()
+        (folder / content).write_text("name: mine\n")
+    with pytest.raises(ConfigError, match=r"project: is not a run .* left alone; use another --name"):
+        check_folder(folder, "toy")
 
-    open_run(tmp_path, "a", Settings(), resume=False)
-    open_run(tmp_path, "a", Newer(), resume=True)
-    with pytest.raises(ConfigError, match=r"rate was 0\.5, now 0\.1"):
-        open_run(tmp_path, "a", Newer(rate=0.1), resume=True)
+
+def test_the_run_of_another_recipe_is_refused_and_a_damaged_mark_is_named(tmp_path):
+    mark_run(tmp_path / "a", "toy")
+    check_folder(tmp_path / "a", "toy")
+    check_folder(tmp_path / "nothing", "toy")
+    with pytest.raises(ConfigError, match="a run of toy, expected one of other"):
+        check_folder(tmp_path / "a", "other")
+    (tmp_path / "a" / "vistok-run.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"vistok-run\.json: damaged"):
+        check_folder(tmp_path / "a", "toy")
 
 
-def test_fresh_removes_only_runs(tmp_path):
-    (tmp_path / "photos").mkdir()
-    with pytest.raises(ConfigError, match="not a run"):
-        open_run(tmp_path, "photos", Settings(), resume=False, fresh=True)
-    assert (tmp_path / "photos").exists()
+def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
+    mark_run(tmp_path, "toy")
+    write_config(tmp_path, Settings())
+    (tmp_path / "checkpoints" / "far").mkdir(parents=True)
+    for name in ("weights", "checkpoints/far/step", "other"):
+        (tmp_path / name).write_text(name)
+    for _ in range(2):  # twice within a second: two folders
+        (tmp_path / "weights").write_text("weights")
+        set_aside(tmp_path, [tmp_path / "weights", tmp_path / "checkpoints" / "far", tmp_path / "not there"])
+    first, second = sorted((tmp_path / "aside").iterdir())
+    assert (first / "weights").read_text() == (second / "weights").read_text() == "weights"
+    assert (first / "checkpoints" / "far" / "step").read_text() == "checkpoints/far/step"
+    assert (first / "config.yaml").read_text() == "steps: 1\n"  # what it was made with
+    assert (tmp_path / "other").exists()
+    assert not (tmp_path / "weights").exists()
+
+
+def test_everything_can_be_set_aside_but_the_mark(tmp_path):
+    mark_run(tmp_path, "toy")
+    write_config(tmp_path, Settings())
+    (tmp_path / "weights").write_text("weights")
+    set_aside(tmp_path, [])
+    assert {path.name for path in tmp_path.iterdir()} == {"vistok-run.json", "aside"}
+    (old,) = (tmp_path / "aside").iterdir()
+    assert {path.name for path in old.iterdir()} == {"config.yaml", "environment.json", "weights"}

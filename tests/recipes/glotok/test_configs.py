@@ -1,5 +1,7 @@
 """Every shipped configuration goes through the real parser and its networks build on the meta device."""
 
+import re
+
 import pytest
 import torch
 
@@ -9,9 +11,14 @@ from glotok.generator import build_generator
 from glotok.model import GloTok
 from vistok.workbench.config import ConfigError
 
+HEADING = re.compile(r"[^:]+:( &\w+)?")  # of a section, perhaps with a name to repeat it by
 SHIPPED = sorted(CONFIGS.rglob("*.yaml"))
 # Millions of parameters: convolutional autoencoder without adapters (with one branch's way to the codes), generator.
-PUBLISHED = {"imagenet256_16k": (72, 172), "imagenet256_2x": (72, 172)}
+XAR = {"xar-b": 172.6, "xar-h": 1186}
+PUBLISHED = {
+    "imagenet256_16k": (72, {**XAR, "far-b": 383.6, "far-l": 859.3}),
+    "imagenet256_2x": (72, {**XAR, "far-b": 417, "far-l": 901}),
+}
 
 
 def millions(*modules: torch.nn.Module) -> float:
@@ -27,13 +34,14 @@ def test_it_parses_and_builds(path):
     config = load(path.stem)
     with torch.device("meta"):
         tokenizer = GloTok(config.tokenizer)
-        generator = build_generator(config, 1000, "xar")
+        generators = {name: build_generator(config, name, 1000) for name in config.generators}
     assert tokenizer.quantizer.semantic.codebook_size == config.tokenizer.semantic_codebook_size
     if path.stem in PUBLISHED:
         head = tokenizer.visual_adapter
         parts = (tokenizer.encoder, tokenizer.decoder, tokenizer.post_quantization, head.norm, head.conv, head.to_code)
         assert millions(*parts) == pytest.approx(PUBLISHED[path.stem][0], rel=0.01)
-        assert millions(generator) == pytest.approx(PUBLISHED[path.stem][1], rel=0.01)
+        counted = {name: millions(generator) for name, generator in generators.items()}
+        assert counted == pytest.approx(PUBLISHED[path.stem][1], rel=0.01)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("imagenet256_16k", (4096, 12288)), ("imagenet256_2x", (16384, 16384))])
@@ -54,7 +62,8 @@ def test_the_papers_numbers_are_the_papers(name, sizes):
 def test_every_setting_says_whether_the_paper_states_it(name):
     lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
     values = [line for line in lines if line.startswith("  ") and not line.lstrip().startswith("#")]
-    unmarked = [line for line in values if "[paper]" not in line and "[ours]" not in line]
+    marks = ("[paper]", "[authors' code]", "[ours]")
+    unmarked = [line for line in values if not any(mark in line for mark in marks) and not HEADING.fullmatch(line)]
     assert unmarked == ["  image_channels: 3"]
 
 
@@ -74,7 +83,7 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
     ("override", "message"),
     [
         ("data.image_size=64", "expected data.image_size = 64, got 32"),
-        ("generator.cell_size=3", "expected a divisor of the token grid 8, got 3"),
+        ("generators.xar.cell_size=3", "expected a divisor of the token grid 8, got 3"),
         ("tokenizer.multipliers=[1,1,1,1,1,1,1]", "expected a multiple of the stride 64, got 32"),
         ("tokenizer.multipliers=[]", "tokenizer.multipliers: tuple should have at least 1 item"),
         (
@@ -90,8 +99,9 @@ def test_settings_that_do_not_fit_each_other_are_refused(override, message):
 
 
 def test_other_data_is_colour_unless_told_otherwise():
-    assert resolve(Options(data="photos")).tokenizer.image_channels == 3
+    assert resolve(Options(config="digits", data="photos")).tokenizer.image_channels == 3
     assert resolve(Options()).tokenizer.image_channels == 1
-    assert resolve(Options(data="photos", set=("tokenizer.image_channels=1",))).tokenizer.image_channels == 1
+    grey = Options(config="digits", data="photos", set=("tokenizer.image_channels=1",))
+    assert resolve(grey).tokenizer.image_channels == 1
     config = resolve(Options(image_size=64, seed=3, name="mine"))
     assert (config.data.image_size, config.tokenizer.image_size, config.seed, config.name) == (64, 64, 3, "mine")

@@ -7,7 +7,7 @@ import pytest
 
 from _support.glotok_runs import TINY
 from _support.recipe_processes import run_command
-from glotok.cli import STAGES
+from glotok.cli import Options, prepare
 from glotok.paths import RunPaths
 
 glotok = partial(run_command, "glotok", timeout=240)
@@ -17,11 +17,12 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     done = glotok("demo", "--config", TINY, "--runs", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
-    assert all(output(paths, "xar").exists() for _, output in STAGES.values())
-    page = paths.report.read_text()
+    run = prepare(Options(config=TINY, runs=tmp_path))
+    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values())
+    page = paths.report().read_text()
     for heading in (
         "Reconstructions",
-        "Samples: xAR",
+        "Samples: xar",
         "Global relations",
         "Codebooks",
         "Parts of the features",
@@ -30,7 +31,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
         assert f"{heading}</h2>" in page
     assert "http" not in page
     assert 'src="data:image/png' in page
-    figures = json.loads(paths.evaluation.read_text())
+    figures = json.loads(paths.evaluation().read_text())
     assert 0 < figures["reconstruction"]["psnr"] < 60
     assert 0 <= figures["samples xar"]["recognised"] <= 1
     assert 0.9 < figures["real images"]["recognised"] <= 1
@@ -42,13 +43,13 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     assert "--resume continues it" in glotok("demo", "--config", TINY, "--runs", tmp_path).stderr
     resumed = glotok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
     assert "[7/8] evaluate: done earlier" in resumed.stderr
-    assert paths.report.read_text() == page
+    assert paths.report().read_text() == page
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train-tokenizer"], "teacher.safetensors is missing; run glotok teacher first"),
+        (["train-tokenizer"], "teacher.safetensors is missing; run glotok teacher --runs"),
         (["teacher", "--set", "losses.beat=1"], "unknown key losses.beat; the nearest valid name is beta"),
         (["teacher", "--config", "digit"], "one of digits, emoji64"),
         (["teacher", "--data", "nowhere_at_all"], "nowhere_at_all"),

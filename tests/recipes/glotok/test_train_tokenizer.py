@@ -145,14 +145,10 @@ def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
     )
     monkeypatch.setattr(FeatureBackbone, "patches", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
     monkeypatch.setattr(FeatureBackbone, "pooled", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
-    options, paths = tiny_run
-    (paths.folder / "config.yaml").unlink()
+    options, _ = tiny_run
     train_tokenizer(replace(options, set=("losses.perceptual_weight=0", "train.steps=2")))
     assert built == []
-    for file in paths.tokenizer_checkpoints.iterdir():
-        file.unlink()
-    (paths.folder / "config.yaml").unlink()
-    train_tokenizer(replace(options, set=("train.steps=2",)))
+    train_tokenizer(replace(options, set=("train.steps=2",), fresh=True))
     assert built == ["lite0"]
 
 
@@ -201,7 +197,6 @@ def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run
     config = resolve(options)
     torch.manual_seed(5)
     GloTok(config.tokenizer).save_pretrained(tmp_path / "saved")
-    (paths.folder / "config.yaml").unlink()
     still = (f"train.init_from={tmp_path / 'saved'}", "train.learning_rate=1e-12", "train.revive_every=0")
     train_tokenizer(replace(options, set=still))
     before, after = (load_file(folder / "model.safetensors") for folder in (tmp_path / "saved", paths.tokenizer))
@@ -222,7 +217,6 @@ def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whol
     """By the documented line, from a data-dependent start to the discriminator: the same terms and the same weights."""
     options, paths = tiny_run
     one = replace(options, set=("train.learning_rate=1e-4",))
-    (paths.folder / "config.yaml").unlink()
     several = replace(one, runs=tmp_path / "several")
     shutil.copytree(paths.folder, several.runs / "tiny")
     train_tokenizer(one)

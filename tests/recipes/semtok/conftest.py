@@ -7,6 +7,7 @@ import pytest
 from _support.semtok_runs import TINY
 from semtok.cli import Options, encode, train_refiner, train_tokenizer
 from semtok.paths import RunPaths
+from vistok.workbench.run import mark_run
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ def stage_two(stage_one, tmp_path_factory):
 @pytest.fixture
 def tiny_run(stage_one, tmp_path):
     """Options and paths of a run of which only the cached features are there; its configuration is not fixed yet."""
-    (tmp_path / "tiny").mkdir()
+    mark_run(tmp_path / "tiny", "semtok")
     for name in ("alignment.safetensors", "alignment.json"):
         shutil.copy(stage_one / name, tmp_path / "tiny" / name)
     return Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")
@@ -40,5 +41,4 @@ def tiny_run(stage_one, tmp_path):
 def trained_run(stage_one, tmp_path):
     """Options and paths of a copy of the run after stage I; its configuration may be changed."""
     shutil.copytree(stage_one, tmp_path / "tiny")
-    (tmp_path / "tiny" / "config.yaml").unlink()
     return Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")

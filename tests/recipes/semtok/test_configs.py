@@ -13,15 +13,15 @@ from semtok.model import SemTok
 from vistok.workbench.config import ConfigError
 
 SHIPPED = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-# Millions of parameters that a comparison of the paper's rivals states: tokenizer without refiner, generator.
-REPORTED = {"imagenet256": (2350, 746), "imagenet256_xxl": (2350, 1200)}
+# Millions of parameters that a comparison of the paper's rivals states: tokenizer without refiner, generators.
+REPORTED = {"imagenet256": (2350, {"xl": 746, "xxl": 1200})}
 
 
 def millions(*modules: torch.nn.Module) -> float:
     return sum(parameter.numel() for module in modules for parameter in module.parameters()) / 1e6
 
 
-def test_the_demo_the_drawings_and_both_sizes_are_here():
+def test_the_demo_the_drawings_and_the_papers_size_are_here():
     assert set(SHIPPED) >= {"digits", "emoji64", *REPORTED}
 
 
@@ -30,20 +30,21 @@ def test_it_parses_and_builds_and_is_as_large_as_reported(name):
     config = load(name)
     with torch.device("meta"):
         tokenizer = SemTok(config.tokenizer, refiner=config.refiner.input)
-        generators = {kind: build_generator(config, 1000, kind) for kind in ("masked", "far")}
+        generators = {name: build_generator(config, name, 1000) for name in config.generators}
     assert tokenizer.refiner.kind == config.refiner.input
-    assert generators["masked"].length == config.tokenizer.num_tokens
+    assert {generator.length for generator in generators.values()} == {config.tokenizer.num_tokens}
     if name in REPORTED:
         assert config.tokenizer.num_tokens == 256
         parts = (tokenizer.encoder, tokenizer.decoder, tokenizer.quantizer)
         assert millions(*parts) == pytest.approx(REPORTED[name][0], rel=0.06)
-        assert millions(generators["masked"]) == pytest.approx(REPORTED[name][1], rel=0.06)
+        counted = {name: millions(generator) for name, generator in generators.items()}
+        assert counted == pytest.approx(REPORTED[name][1], rel=0.06)
 
 
 @pytest.mark.parametrize("name", sorted(REPORTED))
 def test_every_setting_says_where_it_is_from(name):
     lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
-    settings = [line for line in lines if re.match(r"\s*\w+:\s*[^\s#]", line)]
+    settings = [line for line in lines if re.match(r"\s*\w+:\s*[^\s#&]", line)]
     assert len(settings) > 60
     assert [line for line in settings if not re.search(r"#.*\[(paper|secondary|ours)\]", line)] == []
 
@@ -54,8 +55,12 @@ def test_nothing_of_the_published_setting_is_left_to_a_default(name):
     import yaml
 
     written = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    for section in ("tokenizer", "alignment", "losses", "sampler", "refiner", "generator"):
+    for section in ("tokenizer", "alignment", "losses", "sampler", "refiner"):
         assert set(written[section]) == set(type(getattr(load(name), section)).model_fields), section
+    for generator, settings in written["generators"].items():
+        parsed = load(name).generators[generator]
+        assert set(settings) == set(type(parsed).model_fields), generator
+        assert set(settings["samples"]["default"]) == set(type(parsed.samples["default"]).model_fields), generator
 
 
 def test_a_misspelt_key_names_the_nearest_valid_one():
@@ -77,9 +82,8 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("tokenizer.decoder_width=12", "decoder_width: expected a multiple of 4 times 2 heads, got 12"),
         ("tokenizer.image_channels=3", "expected patches of at most decoder_width = 16 values, got 4 x 4 x 3"),
         ("tokenizer.bits=63", "tokenizer.bits"),
-        ("generator.num_groups=4", "expected a divisor of tokenizer.bits = 6, got 4"),
+        ("generators.masked.num_groups=4", "expected a divisor of tokenizer.bits = 6, got 4"),
         ("losses.suffix_dropout=0.95", "expected at most 1 together with condition_dropout, got 0.1 [+] 0.95"),
-        ("generator.width=20", "generator.width: expected a multiple of 4 times 2 heads, got 20"),
         ("sampler.guidance_low=0.6", "guidance_low: expected at most guidance_high = 0.505, got 0.6"),
         ("losses.time_shift=0", "losses.time_shift"),
         ("refiner.input=zeros", "refiner.input"),
@@ -102,6 +106,7 @@ def test_groups_of_more_bits_than_a_softmax_can_have_are_refused():
 def test_other_data_is_colour_unless_told_otherwise():
     assert resolve(Options(config=TINY, data="photos", set=("tokenizer.patch_size=2",))).tokenizer.image_channels == 3
     assert resolve(Options()).tokenizer.image_channels == 1
-    assert resolve(Options(data="photos", set=("tokenizer.image_channels=1",))).tokenizer.image_channels == 1
+    grey = Options(config="digits", data="photos", set=("tokenizer.image_channels=1",))
+    assert resolve(grey).tokenizer.image_channels == 1
     config = resolve(Options(image_size=64, seed=3, name="mine"))
     assert (config.data.image_size, config.tokenizer.image_size, config.seed, config.name) == (64, 64, 3, "mine")

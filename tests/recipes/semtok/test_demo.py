@@ -11,7 +11,7 @@ import pytest
 
 from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
-from semtok.cli import STAGES, Options, demo, main
+from semtok.cli import Options, demo, main, prepare
 from semtok.paths import RunPaths
 from vistok.workbench.config import ConfigError
 
@@ -25,12 +25,13 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
     assert done.returncode == 0, done.stderr[-3000:]
     assert "[1/8] train-tokenizer: done earlier" in done.stderr
     paths = RunPaths(tmp_path / "tiny")
-    assert all(output(paths, "masked").exists() for _, output in STAGES.values())
-    page = paths.report.read_text()
+    run = prepare(Options(config=TINY, runs=tmp_path))
+    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values())
+    page = paths.report().read_text()
     for heading in (
         "Reconstructions",
-        "Samples: masked AR",
-        "Generation step by step",
+        "Samples: masked",
+        "Generation step by step: masked",
         "Parts of the tokens",
         "Noise and content",
         "Tokens",
@@ -39,31 +40,31 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         assert f"{heading}</h2>" in page
     assert "http" not in page
     assert 'src="data:image/png' in page
-    figures = json.loads(paths.evaluation.read_text())
+    figures = json.loads(paths.evaluation().read_text())
     for name in ("stage I, 1 step", "stage I, 3 steps", "refined"):
         assert 0 < figures[name]["psnr"] < 60
     assert 0 <= figures["samples masked"]["recognised"] <= 1
     assert figures["bits"]["count"] == 24
     assert 0 <= figures["probe"]["accuracy"] <= 1
     assert figures["probe"]["most_frequent_class"] == pytest.approx(0.1)
-    assert set(figures["recognised by steps"]) == {"1", "3"}
+    assert set(figures["recognised by steps"]["masked"]) == {"1", "3"}
     assert {"deviation", "psnr_between", "psnr_to_original", "psnr_other_image"} <= set(figures["noise"])
     options = Options(config=TINY, runs=tmp_path)
     with caplog.at_level(logging.INFO, logger="vistok"):
         demo(options)
         assert "finished earlier" in caplog.text
-        paths.report.unlink()
+        paths.report().unlink()
         with pytest.raises(ConfigError, match="--resume continues it"):
             demo(options)
         demo(replace(options, resume=True))
     assert "[7/8] evaluate: done earlier" in caplog.text
-    assert paths.report.read_text() == page
+    assert paths.report().read_text() == page
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train-refiner", "--config", TINY], "model.safetensors is missing; run semtok train-tokenizer first"),
+        (["train-refiner", "--config", TINY], "model.safetensors is missing; run semtok train-tokenizer --config"),
         (
             ["train-tokenizer", "--set", "losses.flow=1"],
             "unknown key losses.flow; the nearest valid name is flow_weight",
@@ -90,5 +91,5 @@ def test_xar_is_refused_in_one_line_before_anything_trains(tmp_path, command):
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("semtok: ")]
     assert len(lines) == 1
-    assert "generator xar: expected masked or far; xAR generates cells of a grid of continuous latents" in lines[0]
+    assert "generator xar: expected one of masked, far; xAR generates cells of a grid of continuous latents" in lines[0]
     assert "Traceback" not in done.stderr

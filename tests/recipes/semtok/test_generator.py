@@ -7,11 +7,22 @@ from hypothesis import strategies as st
 
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
+from semtok.config import choose_generator
 from semtok.encode import TokenCache, encode_images
-from semtok.generator import build_generator, from_groups, generate, to_groups
+from semtok.generator import TokenGroups, build_generator, generate, token_groups
 from vistok.generators import BitTokens
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
+
+DRAWING = "generators.masked.samples.default"
+
+
+def drawing(config, kind):
+    return config.generators[kind].samples["default"]
+
+
+def study_of(config, model, tokenizer):
+    return sample.Study(model, tokenizer, token_groups(config, "masked"), drawing(config, "masked"), 10, config.seed)
 
 
 @given(st.data())
@@ -20,18 +31,18 @@ def test_groups_are_those_of_the_signs_and_turn_back(data):
     bits = bits_a_group * num_groups
     if bits < 2:
         bits, num_groups = 2, 1
-    config = tiny(f"tokenizer.bits={bits}", f"generator.num_groups={num_groups}")
+    cut = TokenGroups(bits, num_groups)
     tokens = torch.tensor(data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=6))).view(1, -1)
-    groups = to_groups(tokens, config)
+    groups = cut.split(tokens)
     signs = ((tokens[..., None] >> torch.arange(bits)) & 1) * 2 - 1
     assert torch.equal(groups, BitTokens(bits, num_groups).to_groups(signs))
-    assert torch.equal(from_groups(groups, config), tokens)
+    assert torch.equal(cut.join(groups), tokens)
 
 
 def test_the_bits_that_a_generator_sees_are_the_codes_that_the_decoder_sees():
     config, tokenizer = tiny(), tiny_tokenizer()
     tokens = torch.randint(64, (2, 4), generator=generator())
-    bits = BitTokens(6, 2).to_bits(to_groups(tokens, config))
+    bits = BitTokens(6, 2).to_bits(token_groups(config, "masked").split(tokens))
     torch.testing.assert_close(tokenizer.codes(tokens) * 6**0.5, bits)
 
 
@@ -39,8 +50,11 @@ def test_the_bits_that_a_generator_sees_are_the_codes_that_the_decoder_sees():
 def test_each_kind_generates_tokens_of_the_right_shape_from_a_seed(kind):
     config = tiny()
     torch.manual_seed(0)
-    model = build_generator(config, 10, kind).eval()
-    one, same, other = (generate(model, torch.arange(5), config, generator(seed)) for seed in (1, 1, 2))
+    model = build_generator(config, kind, 10).eval()
+    one, same, other = (
+        generate(model, torch.arange(5), token_groups(config, kind), drawing(config, kind), generator(seed))
+        for seed in (1, 1, 2)
+    )
     assert one.shape == (5, 4)
     assert bool(((one >= 0) & (one < 64)).all())
     assert torch.equal(one, same)
@@ -50,11 +64,14 @@ def test_each_kind_generates_tokens_of_the_right_shape_from_a_seed(kind):
 @pytest.mark.parametrize("order", ["raster", "random", "confidence"])
 @pytest.mark.parametrize("steps", [1, 3, 100])
 def test_masked_generation_in_any_order_and_number_of_steps(order, steps):
-    config = tiny(f"sample.order={order}", f"sample.num_steps={steps}")
+    config = tiny(f"{DRAWING}.order={order}", f"{DRAWING}.num_steps={steps}")
     torch.manual_seed(0)
-    model = build_generator(config, 10, "masked").eval()
+    model = build_generator(config, "masked", 10).eval()
     seen = []
-    tokens = generate(model, torch.arange(3), config, generator(), observe=lambda groups, mask: seen.append(mask))
+    tokens = generate(
+        model, torch.arange(3), token_groups(config, "masked"), drawing(config, "masked"), generator(),
+        observe=lambda groups, mask: seen.append(mask),
+    )  # fmt: skip
     assert tokens.shape == (3, 4)
     assert len(seen) == min(steps, 8)
     assert not seen[-1].any()
@@ -63,19 +80,19 @@ def test_masked_generation_in_any_order_and_number_of_steps(order, steps):
 
 
 def test_xar_is_refused_and_the_reason_is_given():
-    with pytest.raises(ConfigError, match=r"generator xar: expected masked or far; xAR generates cells of a grid"):
-        build_generator(tiny(), 10, "xar")
+    with pytest.raises(ConfigError, match=r"generator xar: expected one of masked, far; xAR generates cells of a grid"):
+        choose_generator(tiny(), "xar")
 
 
 def test_the_studies_of_generation_have_the_documented_shapes():
-    config = tiny("sample.progress_samples=6")
+    config = tiny(f"{DRAWING}.progress_samples=6")
     torch.manual_seed(0)
-    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant")
-    study = sample.samples_by_steps(model, tokenizer, 10, config)
+    model, tokenizer = build_generator(config, "masked", 10).eval(), tiny_tokenizer("constant")
+    study = sample.samples_by_steps(study_of(config, model, tokenizer))
     assert study["by_steps"].shape == (2, 6, 1, 16, 16)
     assert study["labels"].tolist() == [0, 1, 2, 3, 4, 5]
     for order in ("raster", "random"):
-        pictures = sample.progress(model, tokenizer, 10, config, order)
+        pictures = sample.progress(study_of(config, model, tokenizer), order)
         assert pictures.shape == (4, len(sample.PROGRESS), 1, 16, 16)
         assert pictures.dtype == torch.uint8
 
@@ -86,11 +103,11 @@ def test_a_generation_in_progress_ends_at_the_sample_of_its_tokens():
 
     config = tiny()
     torch.manual_seed(0)
-    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant")
-    settings = config.sample.model_copy(update={"order": "raster", "num_steps": 4})
-    tokens = generate(model, torch.arange(4), config, generator(config.seed), settings=settings)
+    model, tokenizer = build_generator(config, "masked", 10).eval(), tiny_tokenizer("constant")
+    settings = drawing(config, "masked").model_copy(update={"order": "raster", "num_steps": 4})
+    tokens = generate(model, torch.arange(4), token_groups(config, "masked"), settings, generator(config.seed))
     last = tokenizer.sample(tokens, generator=generator(config.seed))
-    assert torch.equal(sample.progress(model, tokenizer, 10, config, "raster")[:, -1], to_uint8(last))
+    assert torch.equal(sample.progress(study_of(config, model, tokenizer), "raster")[:, -1], to_uint8(last))
 
 
 @pytest.mark.parametrize("order", ["raster", "random"])
@@ -98,14 +115,14 @@ def test_a_picture_in_progress_hides_no_more_than_it_says(order, monkeypatch):
     """Of each picture at least the share of tokens that its column states is known, and the columns differ."""
     config = tiny("tokenizer.num_tokens=16")
     torch.manual_seed(0)
-    model, tokenizer = build_generator(config, 10, "masked").eval(), tiny_tokenizer("constant", num_tokens=16)
+    model, tokenizer = build_generator(config, "masked", 10).eval(), tiny_tokenizer("constant", num_tokens=16)
     known = []
     draw = tokenizer.sample
     monkeypatch.setattr(
         tokenizer, "sample", lambda tokens, hidden, **rest: (known.append((~hidden).double().mean().item()),
                                                              draw(tokens, hidden=hidden, **rest))[1]
     )  # fmt: skip
-    sample.progress(model, tokenizer, 10, config, order)
+    sample.progress(study_of(config, model, tokenizer), order)
     for share, found in zip(sample.PROGRESS, known, strict=True):
         assert share <= found <= min(1.0, share + 0.2)
     assert known == sorted(set(known))

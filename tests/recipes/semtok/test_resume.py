@@ -66,9 +66,7 @@ def test_the_same_seed_twice_gives_identical_metrics_and_another_seed_does_not(t
     options, paths = tiny_run
     train_tokenizer(options)
     assert_same(paths, stage_one, "tokenizer", "tokenizer/model.safetensors")
-    shutil.rmtree(paths.folder / "checkpoints")
-    (paths.folder / "config.yaml").unlink()
-    train_tokenizer(replace(options, seed=1))
+    train_tokenizer(replace(options, seed=1, fresh=True))
     assert of_stage(paths.folder, "tokenizer") != of_stage(stage_one, "tokenizer")
 
 

@@ -146,6 +146,33 @@ class FeatureBackbone(nn.Module):
         return ((images * 0.5 + 0.5 - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
+def count_stages(name: str) -> int:
+    """How many stages a backbone has, without its weights.
+
+    Raises:
+        ValueError: There is no backbone of that name.
+
+    Example:
+        >>> count_stages("lite0")
+        5
+    """
+    if name == LITE0:
+        return 5
+    declare_missing_operators()
+    import timm
+
+    _check_name(name, timm)
+    with torch.device("meta"):
+        network: Any = timm.create_model(name, pretrained=False)
+    return len(network.feature_info)
+
+
+def _check_name(name: str, timm: Any) -> None:
+    if not timm.is_model(name) and not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+        near = timm.list_models(f"*{name.split('.')[0]}*")[:3]
+        raise ValueError(f"backbone must be 'lite0' or a timm model name, got {name!r}; close to it: {near}")
+
+
 def _packaged_lite0() -> Any:
     """EfficientNet-Lite0 with the packaged weights: the same tensors in the same order under other names."""
     declare_missing_operators()
@@ -171,9 +198,7 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
     import timm
 
     name = _LITE0_ARCHITECTURE if name == LITE0 else name
-    if not timm.is_model(name) and not name.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
-        near = timm.list_models(f"*{name.split('.')[0]}*")[:3]
-        raise ValueError(f"backbone must be 'lite0' or a timm model name, got {name!r}; close to it: {near}")
+    _check_name(name, timm)
     if weights is not None and not Path(weights).is_file():
         raise ValueError(f"weights of backbone {name!r} must be a file, got {str(weights)!r}")
     options: dict[str, Any] = {"dynamic_img_size": True} if name.startswith(("vit_", "eva", "deit")) else {}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
+import shlex
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,28 +18,42 @@ from typing import Annotated, Any, TypeVar
 import torch
 import tyro
 
-from vistok.workbench.checkpoint import CheckpointError, list_checkpoints
-from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.checkpoint import CheckpointError
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import SourceDescription, describe_source
 from vistok.workbench.files import NoSpaceError
 from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.processes import close_processes, process_index, speaks_first
-from vistok.workbench.run import open_run
-from vistok.workbench.tensor_files import is_whole
+from vistok.workbench.loop import TrainConfig
+from vistok.workbench.processes import close_processes, process_count, process_index, speaks_first
+from vistok.workbench.run import CONFIG, is_run
+from vistok.workbench.stages import Stage, Stages
 from vistok.workbench.training import Interrupted
 
 logger = logging.getLogger(__name__)
 
 _OptionsT = TypeVar("_OptionsT", bound="RunOptions")
 
+#: Errors whose message is for the user; anything else leaves its traceback in a file.
+USER_ERRORS = (ConfigError, CheckpointError, NonFiniteLossError, OSError, ValueError)
+
+#: The name of the configuration that is made for the images of --data.
+AUTO = "auto"
+
+_LONGEST_REASON = 300
 _NOISY = ("httpx", "datasets", "timm", "huggingface_hub", "matplotlib")
+
+
+class UnexpectedError(RuntimeError):
+    """Something that no check foresaw; the message is one line and names the file with the traceback."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """What every command takes. A recipe adds its own in a subclass; the strings are the help texts."""
 
-    config: str = "digits"
-    """A shipped configuration by its name, or the path of a YAML file."""
+    config: str | None = None
+    """A shipped configuration by its name, the path of a YAML file, or auto: one that is made for the images of --data.
+    By default that of the run, if --name names one that exists; else auto with --data, and digits without."""
     name: str | None = None
     """The run: everything lands in RUNS/NAME. By default the configuration's own name."""
     runs: Path = Path("runs")
@@ -50,7 +69,43 @@ class RunOptions:
     resume: bool = False
     """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
     fresh: bool = False
-    """Remove the run's folder first."""
+    """Set aside what the command made earlier, and what followed from it, and make it again."""
+
+    def config_or_default(self) -> str:
+        """The configuration that is meant: the one named, or that of the run named if it exists, or a default."""
+        if self.config is not None:
+            return self.config
+        if self.data is None and self.name is not None and is_run(self.runs / self.name):
+            return str(self.runs / self.name / CONFIG)
+        return "digits" if self.data in (None, "digits") else AUTO
+
+    def describe_images(self) -> tuple[SourceDescription, int]:
+        """What ``data`` holds, and the size its images are brought to: ``image_size``, or one that a device can train.
+
+        Raises:
+            ConfigError: There is no ``data`` to look at.
+        """
+        if self.data is None:
+            raise ConfigError(f"config {AUTO}: expected --data, whose images the configuration is made for")
+        images = describe_source(self.data)
+        affordable = 256 if torch.cuda.is_available() else 32
+        size = self.image_size or max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
+        logger.info(
+            "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
+            images.num_images, images.num_classes, images.channels, images.image_size, size,
+        )  # fmt: skip
+        return images, size
+
+    def hint(self) -> str:
+        """The options that were given, as they would be typed, for commands in messages."""
+        given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
+        words: list[str] = []
+        for field, value in given:
+            if value == field.default or field.name in ("resume", "fresh"):
+                continue
+            for item in value if isinstance(value, tuple) else (value,):
+                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
+        return shlex.join(words)
 
     def overrides(self) -> dict[str, Any]:
         """What the options by name change in a recipe's configuration: dotted keys and plain values.
@@ -73,61 +128,78 @@ class RunOptions:
         return {key: value for key, value in named.items() if value is not None}
 
 
-def open_stage(
-    program: str,
-    options: RunOptions,
-    config: Config,
-    folder: Path,
-    *,
-    needs: Mapping[str, Path] | None = None,
-    checkpoints: Path | None = None,
-    resume: bool = True,
-) -> None:
-    """Open the run's folder for a stage; a launched process that is not the first only reads it.
+@contextlib.contextmanager
+def opened_stage(
+    options: RunOptions, stages: Stages, stage: Stage, training: TrainConfig | None = None
+) -> Iterator[None]:
+    """Open the run's folder for a stage, and keep what went wrong in it.
+
+    Of several processes the first one checks, writes and moves; the others only take part in a training.
 
     Args:
-        program: The recipe's command, for messages.
         options: The command's options.
-        config: The resolved configuration, kept in the folder.
-        folder: The run's folder, below ``options.runs``.
-        needs: Stages that must have run before, each with the file that shows it.
-        checkpoints: Where this stage's checkpoints are; only with ``--resume`` may there be any.
-        resume: Whether the run's folder may exist.
+        stages: Of the run.
+        stage: The one to run.
+        training: Its optimisation, if it trains; such a stage divides its work among processes.
 
     Raises:
-        ConfigError: A file of ``needs`` is missing, there are checkpoints, or as
-            :func:`vistok.workbench.run.open_run`.
+        ConfigError: As :meth:`vistok.workbench.stages.Stages.opened`; or there are several processes and nothing for
+            them to do.
+        UnexpectedError: Anything else went wrong; the traceback is in the run's ``error.log``.
     """
-    first = process_index() == 0
-    if first:
-        open_run(options.runs, folder.relative_to(options.runs).as_posix(), config, resume=resume, fresh=options.fresh)
-    for stage, output in (needs or {}).items():
-        if not output.exists():
-            raise ConfigError(f"{folder}: {output.name} is missing; run {program} {stage} first")
-    if first and checkpoints is not None and not options.resume and list_checkpoints(checkpoints):
-        raise ConfigError(f"{checkpoints}: holds checkpoints; --resume continues from the newest one")
+    rank, count = process_index(), process_count()
+    if options.fresh and options.resume:
+        raise ConfigError("fresh: expected either --fresh or --resume, got both")
+    if training is None and count > 1:
+        raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
+    if training is not None and training.batch_size % (count * training.accumulation):
+        raise ConfigError(
+            f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
+            f"got {training.batch_size}"
+        )
+    opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
+    with opened:
+        try:
+            yield
+        except (*USER_ERRORS, Interrupted):
+            raise
+        except Exception as error:
+            log = stages.folder / ("error.log" if rank == 0 else f"error-{rank}.log")
+            log.write_text(traceback.format_exc(), encoding="utf-8")
+            raise UnexpectedError(f"{stage.name}: {_one_line(error)}; the traceback is in {log}") from error
 
 
-def run_stages(options: _OptionsT, stages: Mapping[str, tuple[Callable[[_OptionsT], None], Path]]) -> None:
-    """Run every stage whose file is not there yet, in order, and say where the last one's is.
+def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callable[[_OptionsT], None]]) -> None:
+    """Run every stage that is not done yet, in order, and say where the last one's page is.
 
     Args:
-        options: Given to each stage, without ``fresh``.
-        stages: Name of each stage to its command and the file whose presence says that it is done.
+        options: Given to each command, without ``fresh``.
+        stages: Of the run.
+        commands: The command of each stage.
+
+    Raises:
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``.
     """
-    *_, (_, last) = stages.values()
-    if last.exists():
-        logger.info("finished earlier; the report is %s (--fresh runs everything again)", last)
+    everything = list(stages.by_name.values())
+    page = everything[-1].outputs[0]
+    if options.fresh:
+        stages.restart()
+    elif all(stages.is_done(stage) for stage in everything):
+        logger.info("finished earlier; the report is %s (--fresh runs everything again)", page)
         return
+    elif not options.resume and stages.has_begun():
+        raise ConfigError(
+            f"{stages.folder}: this run exists; --resume continues it, --fresh sets it aside and starts from nothing"
+        )
     begin = time.monotonic()
     within = replace(options, fresh=False)
-    for index, (name, (command, output)) in enumerate(stages.items(), 1):
-        if is_whole(output):
-            logger.info("[%d/%d] %s: done earlier", index, len(stages), name)
+    for index, stage in enumerate(everything, 1):
+        if stages.is_done(stage):
+            logger.info("[%d/%d] %s: done earlier", index, len(everything), stage.command)
             continue
-        logger.info("[%d/%d] %s", index, len(stages), name)
-        command(within)
-    logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, last)
+        logger.info("[%d/%d] %s", index, len(everything), stage.command)
+        commands[stage.command](within)
+    logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, page)
 
 
 def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], None]]) -> None:
@@ -153,18 +225,24 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
             description=description,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
-    except (CheckpointError, NonFiniteLossError, FileNotFoundError, NoSpaceError, ValueError) as error:
-        message, code = str(error), 2
+    except (*USER_ERRORS, UnexpectedError) as error:
+        foreseen = not isinstance(error, OSError) or isinstance(error, FileNotFoundError | NoSpaceError)
+        message, code = str(error) if foreseen else _one_line(error), 2
     except Interrupted as error:
         message, code = str(error), 130
     except KeyboardInterrupt:
         message, code = "interrupted; --resume continues from the newest checkpoint", 130
-    except Exception:
-        if speaks_first():
-            raise
-        code = 1  # the end of another process ended this one, and that one has said why
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix=f"{program}-error-", suffix=".log", delete=False) as log:
+            log.write(traceback.format_exc())
+        message, code = f"{_one_line(error)}; the traceback is in {log.name}", 2
     if message and speaks_first():
-        logger.error("%s: %s", program, message)
+        logger.error("%s: %s", program, " ".join(message.split()))
     close_processes()  # after the error: its traceback holds what is to be closed
     if code:
         sys.exit(code)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:_LONGEST_REASON]}" if text else type(error).__name__

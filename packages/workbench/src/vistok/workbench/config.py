@@ -141,10 +141,10 @@ def _set(tree: dict[str, Any], key: str, value: Any, *, source: str) -> None:
 
 
 def _explain(model: type[Config], error: Any) -> str:
-    location = [str(part) for part in error["loc"]]
+    location, section = _find(model, [str(part) for part in error["loc"]])
     key = _shown(".".join(location), 160)
     if error["type"] == "extra_forbidden":
-        names = list(_section(model, location[:-1]).model_fields)
+        names = list(section.model_fields)
         near = difflib.get_close_matches(location[-1][:80], names, n=1, cutoff=0.0)
         return f"unknown key {key}; the nearest valid name is {near[0]}" if near else f"unknown key {key}"
     if error["type"] == "missing":
@@ -164,12 +164,42 @@ def _shown(text: str, longest: int) -> str:
     return line if len(line) <= longest else _shown(line, longest)
 
 
-def _section(model: type[Config], location: Sequence[str]) -> type[Config]:
-    """The configuration class of a nested section, looking through optional sections."""
+def _find(model: type[Config], location: Sequence[str]) -> tuple[list[str], type[Config]]:
+    """Where an error is, as dotted keys of the file, and the class of the innermost section around it.
+
+    Looks through optional sections, sections by name, and sections of several kinds: of those, the validator puts the
+    kind into the location, and the file does not.
+    """
+    keys: list[str] = []
+    annotation: Any = model
     for part in location:
-        field = model.model_fields.get(part)
-        if field is None:
+        if typing.get_origin(annotation) is dict:
+            keys.append(part)
+            annotation = typing.get_args(annotation)[1]
             continue
-        candidates = (field.annotation, *typing.get_args(field.annotation))
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), model)
-    return model
+        sections = _sections(annotation)
+        if len(sections) > 1:
+            annotation = next((section for section in sections if part in _kinds(section)), None)
+            continue
+        keys.append(part)
+        if not sections:
+            annotation = None
+            continue
+        (model,) = sections
+        field = model.model_fields.get(part)
+        annotation = None if field is None else field.annotation
+    if len(_sections(annotation)) == 1 and typing.get_origin(annotation) is not dict:
+        (model,) = _sections(annotation)
+    return keys, model
+
+
+def _sections(annotation: Any) -> list[type[Config]]:
+    """All configuration classes within an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    return [found for part in typing.get_args(annotation) for found in _sections(part)]
+
+
+def _kinds(model: type[Config]) -> tuple[str, ...]:
+    field = model.model_fields.get("kind")
+    return () if field is None else typing.get_args(field.annotation)

@@ -26,7 +26,7 @@ from vistok.workbench.metrics import (
     relative_diversity,
     ssim,
 )
-from vistok.workbench.paths import RunPaths
+from vistok.workbench.paths import DEFAULT, RunPaths
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.recognition import Recognizer, fit_recognizer
 from vistok.workbench.tracking import MetricsLog
@@ -133,10 +133,11 @@ class Evaluation:
     def add_generation(
         self, samples: Mapping[str, Mapping[str, Tensor]], train: Images, *, real_count: int, seed: int
     ) -> None:
-        """The figures of each kind of generator, ``samples <kind>``, after those of ``real images`` that bound them.
+        """The figures of each set of samples, ``samples <label>``, after those of ``real images`` that bound them.
 
         Args:
-            samples: Each kind's images and labels, as :func:`vistok.workbench.sampling.load_samples` gives them.
+            samples: Images and labels of each set, by its label, as
+                :func:`vistok.workbench.sampling.load_samples` gives them.
             train: Real images; a classifier of them judges the samples where there are classes.
             real_count: How many training images the floor is measured on: as many as there are samples.
             seed: Decides which.
@@ -148,8 +149,8 @@ class Evaluation:
         judge: list[Recognizer] = []
         if len(train.class_names) > 1:
             self.add("real images", "recognised", lambda: self._judged_by(judge, train))
-        for kind, drawn in samples.items():
-            section, images, labels = f"samples {kind}", drawn["images"], drawn["labels"]
+        for label, drawn in samples.items():
+            section, images, labels = f"samples {label}", drawn["images"], drawn["labels"]
             self._add_likeness(section, images, labels)
             if judge:
                 self.figures[section]["recognised"] = judge[0].accuracy(images, labels)
@@ -175,23 +176,25 @@ class Evaluation:
         )  # fmt: skip
 
 
-def write_evaluation(paths: RunPaths, figures: Mapping[str, Any], sections: Iterable[str]) -> None:
-    """Write ``evaluation.json``; log the numbers of some sections and append them to the metrics.
+def write_evaluation(paths: RunPaths, name: str, figures: Mapping[str, Any], sections: Iterable[str]) -> None:
+    """Write the figures of an evaluation; log the numbers of some sections and append them to the metrics.
 
     Args:
         paths: The run.
+        name: The evaluation's.
         figures: All of it.
         sections: Names in ``figures`` whose values are numbers by name; those that are missing are left out.
     """
-    flat = {f"{section}: {name}": value for section in sections for name, value in figures.get(section, {}).items()}
-    for name, value in flat.items():
-        logger.info("%s %.4g", name.replace("_", " "), value)
-    write_atomically(paths.evaluation, json.dumps(figures, indent=2) + "\n")
+    flat = {f"{section}: {key}": value for section in sections for key, value in figures.get(section, {}).items()}
+    for key, value in flat.items():
+        logger.info("%s %.4g", key.replace("_", " "), value)
+    write_atomically(paths.evaluation(name), json.dumps(figures, indent=2) + "\n")
     metrics = MetricsLog(paths.metrics)
-    metrics.rewind("evaluation", -1)
-    metrics.write("evaluation", 0, flat)
+    stage = "evaluation" if name == DEFAULT else f"evaluation {name}"
+    metrics.rewind(stage, -1)
+    metrics.write(stage, 0, flat)
 
 
-def load_evaluation(paths: RunPaths) -> dict[str, Any]:
-    """The figures of a run."""
-    return read_json(paths.evaluation)
+def load_evaluation(paths: RunPaths, name: str = DEFAULT) -> dict[str, Any]:
+    """The figures of an evaluation."""
+    return read_json(paths.evaluation(name))

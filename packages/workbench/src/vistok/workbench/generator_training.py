@@ -24,23 +24,23 @@ from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
 
 
-class GeneratorSizes(Config):
-    """Sizes that the transformers of all kinds of generators have; a recipe adds its own in a subclass."""
-
-    width: int = Field(768, ge=8)
-    depth: int = Field(16, ge=1)
-    num_heads: int = Field(12, ge=1)
-    head_depth: int = Field(3, ge=1)  # FAR: blocks of the factorised head
-    dropout: float = Field(0.1, ge=0, lt=1)
-    label_dropout: float = Field(0.1, ge=0, le=1)
-    label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
-
-
 class GeneratorTrainConfig(TrainConfig):
     """The generator's optimisation."""
 
     weight_decay: float = Field(0.0, ge=0)  # of matrices
     ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+
+
+class GeneratorConfig(Config):
+    """What generators of all kinds have; a recipe adds a kind's own settings, and its sample sets, in a subclass."""
+
+    width: int = Field(768, ge=8)
+    depth: int = Field(16, ge=1)
+    num_heads: int = Field(12, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    label_dropout: float = Field(0.1, ge=0, lt=1)
+    label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
+    train: GeneratorTrainConfig
 
 
 def train_generator(
@@ -64,7 +64,7 @@ def train_generator(
         count: How many images there are.
         settings: The optimisation.
         paths: The run. Its ``generator(stage)`` and ``generator_checkpoints(stage)`` are written.
-        stage: The kind of generator; the name of its curve and, in errors, of its loss.
+        stage: The generator's name; that of its curve and, in errors, of its loss.
         seed: Decides the order of the images and, with the step, every draw.
         resume: Continue from the newest checkpoint.
         record: What the .json beside the weights says beyond the number of parameters, such as ``num_classes``.
@@ -109,9 +109,9 @@ def train_generator(
     accelerator.wait_for_everyone()
 
 
-def generator_record(paths: RunPaths, kind: str) -> dict[str, Any]:
+def generator_record(paths: RunPaths, name: str) -> dict[str, Any]:
     """What was written beside the weights of a trained generator: ``num_classes``, ``parameters`` and what else."""
-    return read_json(_record_file(paths.generator(kind)), "num_classes", "parameters")
+    return read_json(_record_file(paths.generator(name)), "num_classes", "parameters")
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

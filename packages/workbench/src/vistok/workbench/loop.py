@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from accelerate import Accelerator
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.config import Config
 from vistok.workbench.tracking import MetricsLog
 from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Config):
@@ -24,7 +26,7 @@ class TrainConfig(Config):
     batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
     accumulation: int = Field(1, ge=1)  # micro-batches a step
     learning_rate: float = Field(2e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     warmup_steps: int = Field(0, ge=0)
     decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
     final_learning_rate: float = Field(0.0, ge=0)
@@ -32,6 +34,14 @@ class TrainConfig(Config):
     mixed_precision: Literal["no", "bf16"] = "no"
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> TrainConfig:
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation: expected a divisor of batch_size = {self.batch_size}, got {self.accumulation}"
+            )
+        return self
 
 
 @dataclass

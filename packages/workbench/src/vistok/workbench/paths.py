@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+DEFAULT = "default"
+"""The sample set, and the evaluation, that is meant where none is named."""
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -45,34 +48,36 @@ class RunPaths:
         """Cached tokens of the training images."""
         return self.folder / "tokens.safetensors"
 
-    def generator_checkpoints(self, kind: str) -> Path:
-        """Training state of one kind of generator."""
-        return self.folder / "checkpoints" / kind
+    def generator_checkpoints(self, name: str) -> Path:
+        """Training state of a generator."""
+        return self.folder / "checkpoints" / name
 
-    def generator(self, kind: str) -> Path:
-        """The trained generator's weights; its record is the .json beside it."""
-        return self.folder / f"generator-{kind}.safetensors"
+    def generator(self, name: str) -> Path:
+        """A trained generator's weights; its record is the .json beside it."""
+        return self.folder / f"generator-{name}.safetensors"
 
-    def samples(self, kind: str) -> Path:
-        """Generated images (uint8) and their labels."""
-        return self.folder / f"samples-{kind}.safetensors"
+    def samples(self, generator: str, name: str = DEFAULT) -> Path:
+        """A set of generated images (uint8) and their labels."""
+        return self.folder / f"samples-{generator}{_suffix(name)}.safetensors"
 
     @property
     def reconstructions(self) -> Path:
         """Validation images (uint8) through the tokenizer."""
         return self.folder / "reconstructions.safetensors"
 
-    @property
-    def evaluation(self) -> Path:
-        """All figures."""
-        return self.folder / "evaluation.json"
+    def evaluation(self, name: str = DEFAULT) -> Path:
+        """All figures of an evaluation."""
+        return self.folder / f"evaluation{_suffix(name)}.json"
 
     @property
     def pictures(self) -> Path:
         """Grids and plots as PNG."""
         return self.folder / "pictures"
 
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.folder / "report.html"
+    def report(self, name: str = DEFAULT) -> Path:
+        """The page that shows an evaluation."""
+        return self.folder / f"report{_suffix(name)}.html"
+
+
+def _suffix(name: str) -> str:
+    return "" if name == DEFAULT else f"--{name}"

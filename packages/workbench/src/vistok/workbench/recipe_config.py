@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
 from vistok.workbench.data.resize import LARGEST_MAX_PIXELS, MAX_PIXELS
+from vistok.workbench.run import plain_name
+
+RunName = Annotated[str, AfterValidator(plain_name)]
+"""The name of a run: that of its folder."""
+
+_TAKEN = ("tokenizer", "refiner", "evaluation")  # by the curves and checkpoints of other stages
+
+
+def _free_name(name: str) -> str:
+    if name in _TAKEN:
+        raise ValueError(f"expected another name than {', '.join(_TAKEN)}, got {name!r}")
+    return name
+
+
+EntryName = Annotated[
+    str, AfterValidator(_free_name), StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=60)
+]
+"""The name of a generator, a sample set or an evaluation: part of the names of its files."""
 
 
 class DataConfig(Config):
@@ -58,6 +76,30 @@ class EvaluateConfig(Config):
     backbone: str = "lite0"
     weights: str | None = None  # a file with the backbone's weights; by default the packaged or the published ones
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
+
+
+class SampleConfig(Config):
+    """A set of images that a generator draws; each kind of generator adds its own settings in a subclass."""
+
+    num_samples: int = Field(500, ge=1)
+    batch_size: int = Field(100, ge=1)
+
+
+def choose(section: Mapping[str, Any], asked: str | None, *, what: str) -> str:
+    """The entry of a section that an option names, the first where it names none.
+
+    Raises:
+        ConfigError: There is no such entry; the message lists those that there are.
+
+    Example:
+        >>> choose({"xar": 1, "far": 2}, None, what="generator")
+        'xar'
+    """
+    if asked is None:
+        return next(iter(section))
+    if asked not in section:
+        raise ConfigError(f"{what} {asked!r}: expected one of {', '.join(section)}")
+    return asked
 
 
 def find_config(name: str, folder: Path) -> Path:

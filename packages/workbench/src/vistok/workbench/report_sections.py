@@ -68,16 +68,15 @@ def reconstruction_table(figures: Mapping[str, Any], section: str = "reconstruct
 
 
 def sample_section(
-    samples: Mapping[str, Tensor], figures: Mapping[str, Any], class_names: Sequence[str], *, kind: str, name: str
+    samples: Mapping[str, Tensor], figures: Mapping[str, Any], class_names: Sequence[str], *, label: str
 ) -> Section:
     """The first samples of each class, a column a class, and their figures beside those of real images.
 
     Args:
-        samples: ``images`` and ``labels`` of one kind of generator.
-        figures: The run's, with ``samples <kind>`` and ``real images``.
+        samples: ``images`` and ``labels`` of one set.
+        figures: The run's, with ``samples <label>`` and ``real images``.
         class_names: Of the data; those of the first ten that have samples are shown.
-        kind: The generator, as figures name it.
-        name: The generator, as people do.
+        label: The set, as figures name it.
     """
     classes = [c for c in range(min(len(class_names), _LARGEST_CLASSES)) if bool((samples["labels"] == c).any())]
     rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
@@ -89,12 +88,12 @@ def sample_section(
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
-    return Section(f"Samples: {name}", [picture, sample_table(figures, kind)])
+    return Section(f"Samples: {label}", [picture, sample_table(figures, label)])
 
 
-def sample_table(figures: Mapping[str, Any], kind: str) -> Table:
-    """The figures of one kind of samples, each beside that of real images."""
-    values, real = figures[f"samples {kind}"], figures["real images"]
+def sample_table(figures: Mapping[str, Any], label: str) -> Table:
+    """The figures of one set of samples, each beside that of real images."""
+    values, real = figures[f"samples {label}"], figures["real images"]
     distance = figures["measures"]["frechet_distance"]
     rows: list[list[str | float | None]] = [
         [distance, values.get("frechet_distance"), real.get("frechet_distance"), "lower is better"]
@@ -130,7 +129,7 @@ def missing_sections(figures: Mapping[str, Any]) -> list[Section]:
 def training_section(
     records: Sequence[Mapping[str, Any]],
     trainings: Sequence[tuple[str, Mapping[str, Sequence[str]], str]],
-    generators: Mapping[str, str],
+    generators: Sequence[str],
 ) -> Section:
     """Curves of all trainings that ran.
 
@@ -138,9 +137,9 @@ def training_section(
         records: All of ``metrics.jsonl``.
         trainings: Of the tokenizer and its parts: the stage, its panels as for
             :func:`vistok.workbench.plots.plot_curves`, and a caption.
-        generators: Kinds of generators and their names for people.
+        generators: Their names.
     """
-    losses = [(kind, {name: ["loss"]}, f"{name}: training loss.") for kind, name in generators.items()]
+    losses = [(name, {name: ["loss"]}, f"{name}: training loss.") for name in generators]
     pictures = []
     for stage, panels, caption in (*trainings, *losses):
         curve = [record for record in records if record["stage"] == stage]
@@ -175,6 +174,17 @@ def _share(value: float) -> str:
     return f"{value:.1%}"
 
 
+def generator_rows(generators: Mapping[str, Any]) -> list[list[str]]:
+    """What a page says of each generator of the configuration: how it was trained, and how its samples were drawn."""
+    rows = []
+    for name, settings in generators.items():
+        rows.append([f"generator {name}", f"{settings.train.steps} steps of {settings.train.batch_size} images"])
+        for label, drawing in settings.samples.items():
+            values = ", ".join(f"{key} {value}" for key, value in drawing.model_dump().items() if key != "batch_size")
+            rows.append([f"samples {name}, {label}", values.replace("_", " ")])
+    return rows
+
+
 def load_environment(paths: RunPaths) -> dict[str, Any]:
     """The record of versions and machine that the run's folder holds."""
     record = read_json(paths.environment)
@@ -190,13 +200,13 @@ def data_line(figures: Mapping[str, Any], data_name: str, *, image_size: int, se
     )
 
 
-def write_page(paths: RunPaths, title: str, sections: Sequence[Section], *, subtitle: str) -> None:
-    """Write ``report.html`` (nothing outside it is needed), and its pictures as files of their own."""
+def write_page(paths: RunPaths, name: str, title: str, sections: Sequence[Section], *, subtitle: str) -> None:
+    """Write the page of an evaluation (nothing outside it is needed), and its pictures as files of their own."""
     paths.pictures.mkdir(exist_ok=True)
     for section in sections:
         pictures = [block for block in section.blocks if isinstance(block, Picture)]
         base = section.heading.lower().replace(":", "").replace(" ", "-")
         for number, picture in enumerate(pictures, 1):
-            name = f"{base}-{number}" if len(pictures) > 1 else base
-            write_atomically(paths.pictures / f"{name}.png", picture.png)
-    write_atomically(paths.report, render_report(title, sections, subtitle=subtitle))
+            file = f"{base}-{number}" if len(pictures) > 1 else base
+            write_atomically(paths.pictures / f"{file}.png", picture.png)
+    write_atomically(paths.report(name), render_report(title, sections, subtitle=subtitle))

@@ -1,68 +1,114 @@
-"""The folder of a run: resolved configuration, environment record, metrics, checkpoints, pictures, report."""
+"""The folder of a run: its mark, its configuration, the record of what made it, and setting old files aside."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
+import re
 import shutil
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vistok.workbench.config import Config, ConfigError, load_config, save_config
-from vistok.workbench.files import write_atomically as write_atomically
+from vistok.workbench.config import Config, ConfigError, save_config
+from vistok.workbench.files import write_atomically
+from vistok.workbench.run_lock import NAME as LOCK
 
+logger = logging.getLogger(__name__)
+
+MARK = "vistok-run.json"
+ASIDE = "aside"
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+_MAKER = "made by"
+_PLAIN = re.compile(r"[^\W_][\w .,+=@-]{0,99}")
 _RECORDED = (
     *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-workbench", "vistok-recipes"),
     *("torch", "torchvision", "timm", "accelerate", "datasets", "numpy", "scikit-learn"),
 )
 
 
-def open_run(root: Path, name: str, config: Config, *, resume: bool, fresh: bool = False) -> Path:
-    """Make or reopen ``root/name`` and write ``config.yaml`` and ``environment.json`` into it.
-
-    Args:
-        root: Where runs live.
-        name: The run's folder.
-        config: The resolved configuration.
-        resume: Reopen an existing run; its configuration must be the same.
-        fresh: Throw an existing run away first.
+def plain_name(name: str) -> str:
+    """The name of a run if it can be that of a folder, and of no other place.
 
     Raises:
-        ConfigError: The run exists and neither ``resume`` nor ``fresh`` is set, or it has another configuration.
+        ValueError: It is empty, has a path in it, or could be taken for an option or a hidden file.
+
+    Example:
+        >>> plain_name("vit-b, 3rd try")
+        'vit-b, 3rd try'
     """
-    folder = root / name
-    saved = folder / "config.yaml"
-    if fresh and folder.exists():
-        if not saved.exists():
-            raise ConfigError(f"{folder}: not a run (no config.yaml in it), so it is not removed")
-        shutil.rmtree(folder)
+    if not _PLAIN.fullmatch(name) or name.endswith((" ", ".")):
+        raise ValueError(f"expected a plain name of letters, digits and - _ . , + = @, got {name!r}")
+    return name
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's: only such a one is ever written to or moved."""
+    return (folder / MARK).is_file()
+
+
+def check_folder(folder: Path, program: str) -> None:
+    """Raise :class:`ConfigError` if the folder exists and is something else than a run of this recipe."""
+    if is_run(folder):
+        try:
+            maker = json.loads((folder / MARK).read_text(encoding="utf-8"))[_MAKER]
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"{folder / MARK}: damaged; expected the name of the recipe that made the run") from None
+        if maker != program:
+            raise ConfigError(f"{folder}: a run of {maker}, expected one of {program}; use another --name")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder}: is not a run (no {MARK} in it) and is left alone; use another --name")
+
+
+def mark_run(folder: Path, program: str) -> None:
+    """Make the folder and mark it as a run's."""
     folder.mkdir(parents=True, exist_ok=True)
-    if saved.exists():
-        if not resume:
-            raise ConfigError(f"{folder}: this run exists; --resume continues it, --fresh starts it again from nothing")
-        different = _differences(load_config(type(config), saved).model_dump(), config.model_dump())
-        if different:
-            raise ConfigError(f"{folder}: made with another configuration, {'; '.join(different)}")
-        return folder
-    save_config(config, saved)
-    (folder / "environment.json").write_text(json.dumps(environment_record(), indent=2) + "\n", encoding="utf-8")
-    return folder
+    if not is_run(folder):
+        write_atomically(folder / MARK, json.dumps({_MAKER: program}) + "\n")
 
 
-def _differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
-    """The settings that differ, as ``key was X, now Y``."""
-    found = []
-    for key, value in asked.items():
-        if isinstance(value, dict) and isinstance(saved[key], dict):
-            found += _differences(saved[key], value, f"{prefix}{key}.")
-        elif value != saved[key]:
-            found.append(f"{prefix}{key} was {saved[key]}, now {value}")
-    return found
+def write_config(folder: Path, config: Config) -> None:
+    """Keep the resolved configuration, every default spelled out, and what the run was begun on."""
+    save_config(config, folder / CONFIG)
+    if not (folder / ENVIRONMENT).exists():
+        write_atomically(folder / ENVIRONMENT, json.dumps(environment_record(), indent=2) + "\n")
+
+
+def set_aside(folder: Path, paths: list[Path]) -> None:
+    """Move files of a run into a folder of it that is named by the time.
+
+    Args:
+        folder: The run's.
+        paths: Files and folders in it; those that are not there are passed over. Empty: everything.
+    """
+    if paths:
+        there = [path for path in paths if path.exists()]
+    else:
+        there = [path for path in sorted(folder.iterdir()) if path.name not in (ASIDE, LOCK, MARK)]
+    if not there:
+        return
+    target = _free(folder / ASIDE / time.strftime("%Y-%m-%d-%H%M%S"))
+    for path in there:
+        moved = target / path.relative_to(folder)
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(path, moved)
+    for kept in (CONFIG, METRICS):  # what the moved files were made with, and their curves
+        if (folder / kept).exists():
+            shutil.copy(folder / kept, target / kept)
+    logger.info("set %s aside in %s", "the old run" if not paths else ", ".join(p.name for p in there), target)
+
+
+def _free(path: Path) -> Path:
+    candidates = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, 1000)))
+    return next(candidate for candidate in candidates if not candidate.exists())
 
 
 def environment_record() -> dict[str, Any]:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.paths import DEFAULT, RunPaths
 from vistok.workbench.tensor_files import load_tensors, save_tensors
+
+
+def sample_label(generator: str, name: str) -> str:
+    """What figures and pages call a sample set: the generator's name and, but for the default one, the set's."""
+    return generator if name == DEFAULT else f"{generator}, {name}"
+
+
+def sample_files(generators: Mapping[str, Any], paths: RunPaths) -> dict[str, Path]:
+    """The sample sets that a run holds, in the order of its configuration.
+
+    Args:
+        generators: The configuration's section: ``samples`` of each generator names its sets.
+        paths: The run's.
+
+    Returns:
+        Each set's file by its label.
+    """
+    found = {}
+    for generator, settings in generators.items():
+        for name in settings.samples:
+            if paths.samples(generator, name).exists():
+                found[sample_label(generator, name)] = paths.samples(generator, name)
+    return found
+
+
+def largest_count(samples: Mapping[str, Mapping[str, Tensor]]) -> int:
+    """How many images the largest of some sample sets holds."""
+    return max((len(drawn["images"]) for drawn in samples.values()), default=0)
 
 
 def write_samples(

@@ -1,0 +1,70 @@
+"""Find out before a run whether its networks can be built and fit each other: on a device that computes only shapes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vistok.workbench.backbones import count_stages
+from vistok.workbench.config import ConfigError
+
+_LONGEST_REASON = 250
+
+
+@contextlib.contextmanager
+def building(section: str) -> Iterator[None]:
+    """Within the block tensors have a shape and no values, and what fails is an error of this configuration section.
+
+    Raises:
+        ConfigError: Whatever fails, in one line that begins with the section's name.
+
+    Example:
+        >>> with building("discriminator"):
+        ...     torch.nn.Conv2d(3, 8, kernel_size=9)(torch.empty(1, 3, 4, 4))
+        Traceback (most recent call last):
+        ...
+        vistok.workbench.config.ConfigError: discriminator: does not fit together (RuntimeError: Calculated padded ...
+    """
+    try:
+        with torch.device("meta"):
+            yield
+    except ConfigError as error:
+        raise ConfigError(f"{section}: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{section}: {_one_line(error)}") from error
+    except Exception as error:  # whatever torch raises for shapes that do not fit
+        reason = f"{type(error).__name__}: {_one_line(error)}"
+        raise ConfigError(f"{section}: does not fit together ({reason})") from error
+
+
+def check_perceptual(section: str, settings: Any) -> None:
+    """Raise :class:`ConfigError` unless ``perceptual_backbone`` exists and has ``perceptual_stages`` stages."""
+    count = _stages(f"{section}.perceptual_backbone", settings.perceptual_backbone)
+    if settings.perceptual_stages > count:
+        raise ConfigError(
+            f"{section}.perceptual_stages: expected 1 to {count} for {settings.perceptual_backbone}, "
+            f"got {settings.perceptual_stages}"
+        )
+
+
+def check_backbone(section: str, settings: Any) -> None:
+    """Raise :class:`ConfigError` unless there is a network named ``backbone``, and its file where one is given."""
+    _stages(f"{section}.backbone", settings.backbone)
+    weights = getattr(settings, "weights", None)
+    if weights is not None and not Path(weights).is_file():
+        raise ConfigError(f"{section}.weights: expected a file, got {str(weights)!r}")
+
+
+def _stages(key: str, name: str) -> int:
+    try:
+        return count_stages(name)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_REASON]

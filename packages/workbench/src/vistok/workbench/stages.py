@@ -1,0 +1,273 @@
+"""The stages of a run: what each needs, which settings it depends on, and whether what it wrote is still whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vistok.workbench.checkpoint import list_checkpoints
+from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.files import write_atomically
+from vistok.workbench.run import check_folder, mark_run, set_aside, write_config
+from vistok.workbench.run_lock import run_lock
+
+logger = logging.getLogger(__name__)
+
+RECORDS = "stages"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run.
+
+    Args:
+        name: Unique in the run; what follows the first dot is the variant, such as the generator that is trained.
+        settings: Dotted keys of the settings and sections that its result depends on, beyond those of its needs.
+        outputs: The files that it writes; it is done when all are there and whole.
+        needs: Names of the stages whose outputs it reads.
+        reads: Names of stages whose outputs it reads too if they are finished.
+        checkpoints: Where it keeps its training state, if it trains.
+
+    Example:
+        >>> Stage("sample.xar.default", ("seed",), (Path("samples-xar.safetensors"),)).command
+        'sample'
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    outputs: tuple[Path, ...]
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    checkpoints: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that runs it."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run's folder says of a stage, kept in ``stages/<name>.json``.
+
+    Attributes:
+        name: The stage's.
+        needs: Names of the stages that it read.
+        settings: What it depended on, by dotted key.
+        outputs: SHA-256 of each file that it wrote, by its path in the folder; empty until it is finished.
+        checkpoints: Where it keeps its training state, if it trains.
+    """
+
+    name: str
+    needs: list[str]
+    settings: dict[str, Any]
+    outputs: dict[str, str] = field(default_factory=dict)
+    checkpoints: str | None = None
+
+
+class Stages:
+    """The stages of one run, for one configuration.
+
+    Args:
+        program: The recipe's command, for messages.
+        hint: The user's options, which the commands in messages repeat so that they can be run as they stand.
+        folder: The run's.
+        config: The resolved configuration.
+        stages: All that it names, in the order in which they run.
+    """
+
+    def __init__(self, program: str, hint: str, folder: Path, config: Config, stages: list[Stage]) -> None:
+        self.program, self.hint, self.folder, self.config = program, hint, folder, config
+        self.by_name = {stage.name: stage for stage in stages}
+        self._values = config.model_dump(mode="json")
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether its outputs are whole, and made with these settings from all that there is to read."""
+        record = self._records().get(stage.name)
+        return (
+            record is not None
+            and bool(record.outputs)
+            and record.needs == self._present(stage)
+            and not _differences(record.settings, self._settings(stage))
+            and self._damaged(record) is None
+        )
+
+    def has_begun(self) -> bool:
+        """Whether the folder holds anything that a run from nothing would spoil."""
+        return any(record.outputs or self._has_checkpoints(record) for record in self._records().values())
+
+    @contextlib.contextmanager
+    def opened(self, stage: Stage, *, resume: bool, fresh: bool) -> Iterator[None]:
+        """Hold the run's folder while a stage runs; leave a record of its settings and of what it wrote.
+
+        Everything is checked before anything is written or moved. Files of an earlier time, and of what followed from
+        them, are set aside: with ``fresh``, and where a stage that trains nothing had other settings.
+
+        Raises:
+            ConfigError: The folder is no run's, or another process works in it; a stage that is needed is missing,
+                damaged or had other settings; a training had other settings, or has checkpoints and neither ``resume``
+                nor ``fresh`` is given.
+        """
+        check_folder(self.folder, self.program)
+        self._check_needs(stage)
+        self._stale(stage, resume=resume, fresh=fresh)
+        mark_run(self.folder, self.program)
+        with run_lock(self.folder):
+            self._check_needs(stage)  # again: another process may have worked here before the lock was ours
+            stale = self._stale(stage, resume=resume, fresh=fresh)
+            if stale:
+                self._set_aside(stale)
+            write_config(self.folder, self.config)
+            checkpoints = None if stage.checkpoints is None else self._relative(stage.checkpoints)
+            record = Record(stage.name, self._present(stage), self._settings(stage), checkpoints=checkpoints)
+            self._write(record)
+            yield
+            record.outputs.update({self._relative(path): _sha256(path) for path in stage.outputs})
+            self._write(record)
+
+    def restart(self) -> None:
+        """Set aside all that any stage wrote, so that a run from nothing can begin."""
+        check_folder(self.folder, self.program)
+        if self.folder.exists():
+            with run_lock(self.folder):
+                set_aside(self.folder, [])
+
+    def command(self, stage: Stage, *flags: str) -> str:
+        """The command that runs a stage of this run."""
+        return " ".join(part for part in (self.program, stage.command, self.hint, *flags) if part)
+
+    def _check_needs(self, stage: Stage) -> None:
+        records = self._records()
+        for name in self._all_needs(stage):
+            need, record = self.by_name[name], records.get(name)
+            if record is None or not record.outputs:
+                raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
+            damaged = self._damaged(record)
+            if damaged is not None:
+                raise ConfigError(
+                    f"{self.folder / damaged}: missing, or not as {need.command} wrote it; "
+                    f"run {self.command(need, '--fresh')}"
+                )
+            different = _differences(record.settings, self._settings(need))
+            if different:
+                raise ConfigError(
+                    f"{self.folder}: {need.command} was run with another configuration ({_some(different)}); "
+                    "give those settings again, or another --name"
+                )
+
+    def _stale(self, stage: Stage, *, resume: bool, fresh: bool) -> list[Record]:
+        """The records of the stage and of what followed from it, if those must go before it runs."""
+        records = self._records()
+        record = records.get(stage.name)
+        if record is None:
+            return []
+        different = _differences(record.settings, self._settings(stage))
+        trained = self._has_checkpoints(record)
+        if not fresh:
+            if not record.outputs and not trained:
+                return []  # it failed before it made anything: its settings may change
+            if stage.checkpoints is not None and different:
+                raise ConfigError(
+                    f"{self.folder}: {stage.name} was begun with another configuration ({_some(different)}); "
+                    "give those settings again or another name, or --fresh to set it aside and begin again"
+                )
+            if trained and not resume:
+                raise ConfigError(
+                    f"{stage.checkpoints}: holds checkpoints; --resume continues from the newest one, "
+                    "--fresh sets them aside"
+                )
+            if not different:
+                return []
+        return [record, *(other for other in records.values() if stage.name in self._needs_of(other, records))]
+
+    def _set_aside(self, stale: list[Record]) -> None:
+        paths = []
+        for record in stale:
+            paths += [self._record_file(record.name), *(self.folder / path for path in record.outputs)]
+            paths += [self.folder / record.checkpoints] if record.checkpoints else []
+            paths += self.by_name[record.name].outputs if record.name in self.by_name else ()
+        set_aside(self.folder, list(dict.fromkeys(paths)))
+
+    def _all_needs(self, stage: Stage) -> list[str]:
+        """Everything that must have run before, in order."""
+        needed: dict[str, None] = {}
+        for name in stage.needs:
+            needed |= dict.fromkeys((*self._all_needs(self.by_name[name]), name))
+        return list(needed)
+
+    def _needs_of(self, record: Record, records: dict[str, Record]) -> set[str]:
+        found = set(record.needs)
+        for name in record.needs:
+            if name in records:
+                found |= self._needs_of(records[name], records)
+        return found
+
+    def _present(self, stage: Stage) -> list[str]:
+        records = self._records()
+        return [*stage.needs, *(name for name in stage.reads if name in records and records[name].outputs)]
+
+    def _settings(self, stage: Stage) -> dict[str, Any]:
+        return {key: _lookup(self._values, key) for key in stage.settings}
+
+    def _has_checkpoints(self, record: Record) -> bool:
+        return record.checkpoints is not None and bool(list_checkpoints(self.folder / record.checkpoints))
+
+    def _damaged(self, record: Record) -> str | None:
+        """The first output that is gone or holds other bytes than the stage wrote."""
+        for path, digest in record.outputs.items():
+            file = self.folder / path
+            if not file.is_file() or _sha256(file) != digest:
+                return path
+        return None
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _record_file(self, name: str) -> Path:
+        return self.folder / RECORDS / f"{name}.json"
+
+    def _records(self) -> dict[str, Record]:
+        found = {}
+        for path in sorted((self.folder / RECORDS).glob("*.json")):
+            try:
+                record = Record(**json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"{path}: damaged ({error}); remove it to run its stage again") from None
+            found[record.name] = record
+        return found
+
+    def _write(self, record: Record) -> None:
+        write_atomically(self._record_file(record.name), json.dumps(asdict(record), indent=2) + "\n")
+
+
+def _lookup(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """The settings that differ, as ``key was X, now Y``."""
+    found = []
+    for key in dict.fromkeys((*saved, *asked)):
+        was, now = saved.get(key, "not there"), asked.get(key, "not there")
+        if isinstance(was, dict) and isinstance(now, dict):
+            found += _differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            found.append(f"{prefix}{key} was {was}, now {now}")
+    return found
+
+
+def _some(different: list[str]) -> str:
+    return "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+"""A configuration for images that nobody has described: sizes that fit them, the rest as for small drawings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vistok.workbench.data import SourceDescription
+
+BASE = "emoji64"
+_LARGEST_STRIDE = 16
+_SMALLEST_GRID = 8
+_VECTORS_A_CODE = 4  # of the teacher's features, so that k-means has something to average
+
+
+def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
+    """What differs from the configuration :data:`BASE` for these images at this size.
+
+    The grid has 8 to 15 tokens a side, as far as halvings allow; the codebooks are as large as the images can feed.
+
+    Args:
+        images: What the source holds.
+        image_size: Pixels a side.
+
+    Returns:
+        Dotted keys and values, for :func:`glotok.config.load`.
+
+    Example:
+        >>> values = auto_values(SourceDescription(3, 500, 9, 64), 64)
+        >>> values["tokenizer.multipliers"], values["tokenizer.semantic_codebook_size"]
+        ((1, 2, 4, 4), 1024)
+    """
+    stride = 1
+    while stride < _LARGEST_STRIDE and image_size % (2 * stride) == 0 and image_size // (2 * stride) >= _SMALLEST_GRID:
+        stride *= 2
+    halvings = stride.bit_length() - 1
+    grid = image_size // stride
+    teacher_images = min(images.num_images, 1000)
+    codes = 16
+    while codes < 1024 and 2 * codes * _VECTORS_A_CODE <= teacher_images * 16:
+        codes *= 2
+    return {
+        "name": "auto",
+        "data.image_size": image_size,
+        "teacher.num_images": teacher_images,
+        "tokenizer.image_size": image_size,
+        "tokenizer.image_channels": images.channels,
+        "tokenizer.multipliers": (1, 2, 4, 4, 4)[: halvings + 1],
+        "tokenizer.semantic_codebook_size": codes,
+        "tokenizer.visual_codebook_size": codes,
+        "generators.xar.cell_size": next(size for size in (4, 5, 3, 2, 1) if grid % size == 0),
+    }

@@ -1,0 +1,45 @@
+"""Whether all networks of a configuration can be built and fit each other; computes shapes only."""
+
+from __future__ import annotations
+
+import torch
+
+from glotok.config import GloTokConfig, XARConfig
+from glotok.generator import build_generator
+from glotok.model import GloTok
+from vistok.losses import PatchGANDiscriminator
+from vistok.workbench.meta_build import building, check_backbone, check_perceptual
+
+_CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
+
+
+def check_networks(config: GloTokConfig) -> None:
+    """Build and run every network of a run on the meta device.
+
+    Raises:
+        ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
+    """
+    sizes, settings = config.tokenizer, config.discriminator
+    shape = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
+    if config.losses.perceptual_weight:
+        check_perceptual("losses", config.losses)
+    if config.teacher.source == "backbone":
+        check_backbone("teacher", config.teacher)
+    for name, evaluation in config.evaluations.items():
+        check_backbone(f"evaluations.{name}", evaluation)
+    with building("tokenizer"):
+        GloTok(sizes)(torch.empty(shape))
+    with building("discriminator"):
+        PatchGANDiscriminator(
+            sizes.image_channels, settings.base_width, settings.num_layers, norm=settings.norm
+        )(torch.empty(shape))  # fmt: skip
+    grid = sizes.grid_size
+    for name, generator in config.generators.items():
+        with building(f"generators.{name}"):
+            model = build_generator(config, name, _CLASSES)
+            labels = torch.zeros(2, dtype=torch.int64)
+            if isinstance(generator, XARConfig):
+                inputs = torch.empty(2, 2 * sizes.code_dim, grid, grid)
+            else:
+                inputs = torch.zeros(2, grid * grid, 2, dtype=torch.int64)
+            model.loss(inputs, labels)

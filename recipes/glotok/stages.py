@@ -1,0 +1,70 @@
+"""The stages of a GloTok run: what each reads and writes, and the settings that its result depends on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from glotok.config import GloTokConfig
+from glotok.paths import RunPaths
+from vistok.workbench.recipe_config import choose
+from vistok.workbench.stages import Stage
+
+
+class Choice(NamedTuple):
+    """Which of a run's generators, sample sets and evaluations a command is about."""
+
+    generator: str
+    samples: str
+    evaluation: str
+
+
+def choose_entries(config: GloTokConfig, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:
+    """The entries of the configuration that the options name, the first ones where they name none."""
+    name = choose(config.generators, generator, what="generator")
+    chosen = choose(config.generators[name].samples, samples, what=f"samples of generator {name}")
+    return Choice(name, chosen, choose(config.evaluations, evaluation, what="evaluation"))
+
+
+def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
+    """All stages of a run in order, with the generator, the sample set and the evaluation that are chosen."""
+    generator, samples, evaluation = choice
+    trained = [key for key in type(config.generators[generator]).model_fields if key != "samples"]
+    every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
+    histogram = ("losses.histogram_bins", "losses.histogram_alpha", "losses.histogram_norm")
+    return [
+        Stage(
+            "teacher",
+            ("seed", "data", "teacher", "tokenizer.semantic_codebook_size", *histogram),
+            (paths.teacher, paths.teacher.with_suffix(".json")),
+        ),
+        Stage(
+            "train-tokenizer",
+            ("tokenizer", "losses", "discriminator", "train"),
+            (paths.tokenizer / "model.safetensors", paths.tokenizer / "config.json"),
+            needs=("teacher",),
+            checkpoints=paths.tokenizer_checkpoints,
+        ),
+        Stage("encode", (), (paths.tokens,), needs=("train-tokenizer",)),
+        Stage(
+            f"train-generator.{generator}",
+            tuple(f"generators.{generator}.{key}" for key in trained),
+            (paths.generator(generator), paths.generator(generator).with_suffix(".json")),
+            needs=("encode",),
+            checkpoints=paths.generator_checkpoints(generator),
+        ),
+        Stage(
+            f"sample.{generator}.{samples}",
+            (f"generators.{generator}.samples.{samples}",),
+            (paths.samples(generator, samples),),
+            needs=(f"train-generator.{generator}",),
+        ),
+        Stage("reconstruct", (), (paths.reconstructions,), needs=("train-tokenizer",)),
+        Stage(
+            f"evaluate.{evaluation}",
+            (f"evaluations.{evaluation}",),
+            (paths.evaluation(evaluation),),
+            needs=("reconstruct",),
+            reads=tuple(every_sample),
+        ),
+        Stage(f"report.{evaluation}", (), (paths.report(evaluation),), needs=(f"evaluate.{evaluation}",)),
+    ]

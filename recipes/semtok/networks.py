@@ -1,0 +1,47 @@
+"""Whether all networks of a configuration can be built and fit each other; computes shapes only."""
+
+from __future__ import annotations
+
+import torch
+
+from semtok.config import SemTokConfig
+from semtok.draws import Draws
+from semtok.generator import build_generator
+from semtok.model import SemTok
+from vistok.losses import PatchGANDiscriminator
+from vistok.workbench.meta_build import building, check_backbone, check_perceptual
+
+_CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
+
+
+def check_networks(config: SemTokConfig) -> None:
+    """Build and run every network of a run on the meta device.
+
+    Raises:
+        ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
+    """
+    sizes, settings = config.tokenizer, config.discriminator
+    for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
+        if losses.perceptual_weight:
+            check_perceptual(section, losses)
+    if config.losses.alignment_weight:
+        check_backbone("alignment", config.alignment)
+    for name, evaluation in config.evaluations.items():
+        check_backbone(f"evaluations.{name}", evaluation)
+    images = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
+    with building("tokenizer"):
+        draws = Draws(
+            torch.empty(2),
+            torch.empty(2, sizes.channels, sizes.working_size, sizes.working_size),
+            torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
+        )
+        SemTok(sizes, config.refiner.input, config.sampler)(torch.empty(images), draws)
+    with building("discriminator"):
+        PatchGANDiscriminator(
+            sizes.image_channels, settings.base_width, settings.num_layers, norm=settings.norm
+        )(torch.empty(images))  # fmt: skip
+    for name, generator in config.generators.items():
+        with building(f"generators.{name}"):
+            model = build_generator(config, name, _CLASSES)
+            groups = torch.zeros(2, sizes.num_tokens, generator.num_groups, dtype=torch.int64)
+            model.loss(groups, torch.zeros(2, dtype=torch.int64))

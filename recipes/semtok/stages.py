@@ -1,0 +1,72 @@
+"""The stages of a SemTok run: what each reads and writes, and the settings that its result depends on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from semtok.config import MaskedConfig, SemTokConfig, choose_generator
+from semtok.paths import RunPaths
+from vistok.workbench.recipe_config import choose
+from vistok.workbench.stages import Stage
+
+
+class Choice(NamedTuple):
+    """Which of a run's generators, sample sets and evaluations a command is about."""
+
+    generator: str
+    samples: str
+    evaluation: str
+
+
+def choose_entries(config: SemTokConfig, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:
+    """The entries of the configuration that the options name, the first ones where they name none."""
+    name = choose_generator(config, generator)
+    chosen = choose(config.generators[name].samples, samples, what=f"samples of generator {name}")
+    return Choice(name, chosen, choose(config.evaluations, evaluation, what="evaluation"))
+
+
+def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
+    """All stages of a run in order, with the generator, the sample set and the evaluation that are chosen."""
+    generator, samples, evaluation = choice
+    trained = [key for key in type(config.generators[generator]).model_fields if key != "samples"]
+    every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
+    masked = isinstance(config.generators[generator], MaskedConfig)
+    studied = (paths.progress(generator, samples),) if masked else ()
+    return [
+        Stage(
+            "train-tokenizer",
+            ("seed", "data", "tokenizer", "alignment", "losses", "train", "sampler"),
+            (paths.tokenizer / "model.safetensors", paths.tokenizer / "config.json"),
+            checkpoints=paths.tokenizer_checkpoints,
+        ),
+        Stage(
+            "train-refiner",
+            ("refiner", "discriminator", "train_refiner"),
+            (paths.refined / "model.safetensors", paths.refined / "config.json"),
+            needs=("train-tokenizer",),
+            checkpoints=paths.refiner_checkpoints,
+        ),
+        Stage("encode", (), (paths.tokens,), needs=("train-tokenizer",)),
+        Stage(
+            f"train-generator.{generator}",
+            tuple(f"generators.{generator}.{key}" for key in trained),
+            (paths.generator(generator), paths.generator(generator).with_suffix(".json")),
+            needs=("encode",),
+            checkpoints=paths.generator_checkpoints(generator),
+        ),
+        Stage(
+            f"sample.{generator}.{samples}",
+            (f"generators.{generator}.samples.{samples}",),
+            (paths.samples(generator, samples), *studied),
+            needs=("train-refiner", f"train-generator.{generator}"),
+        ),
+        Stage("reconstruct", ("reconstruct",), (paths.reconstructions,), needs=("train-refiner",)),
+        Stage(
+            f"evaluate.{evaluation}",
+            (f"evaluations.{evaluation}",),
+            (paths.evaluation(evaluation),),
+            needs=("reconstruct",),
+            reads=tuple(every_sample),
+        ),
+        Stage(f"report.{evaluation}", (), (paths.report(evaluation),), needs=(f"evaluate.{evaluation}",)),
+    ]

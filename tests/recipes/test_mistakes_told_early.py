@@ -1,0 +1,60 @@
+"""What a configuration gets wrong is told in one line with its key, before the first stage touches anything."""
+
+import importlib
+
+import pytest
+
+from _support import glotok_runs, semtok_runs
+from vistok.workbench.config import ConfigError
+
+CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
+
+MISTAKES = [
+    ("glotok", "generators.xar.depth=3", "generators.xar: depth must be even"),
+    ("glotok", "generators.far.num_heads=3", "generators.far: need depth >= 1 and width a multiple of 4 * num_heads"),
+    ("glotok", "generators.masked.num_heads=5", "generators.masked: need depth >= 1, width a multiple of 4"),
+    ("glotok", "generators.xar.label_dropout=1", "generators.xar.label_dropout: "),
+    ("glotok", "generators.xar.train.betas=[0.9, 1.0]", "generators.xar.train.betas.1: "),
+    ("glotok", "generators.xar.kind=diffusion", "generators.xar: input tag 'diffusion'"),
+    ("glotok", "losses.perceptual_stages=6", "losses.perceptual_stages: expected 1 to 5 for lite0, got 6"),
+    ("glotok", "losses.perceptual_backbone=resnet5", "losses.perceptual_backbone: "),
+    ("glotok", "losses.histogram_weight=.inf", "losses.histogram_weight: "),
+    ("glotok", "evaluations.default.backbone=dinov9", "evaluations.default.backbone: "),
+    ("glotok", "discriminator.num_layers=6", "discriminator: images must have sides of at least 192, got 16x16"),
+    ("glotok", "tokenizer.multipliers=[]", "tokenizer.multipliers: "),
+    ("glotok", "tokenizer.multipliers=[1, 0]", "tokenizer.multipliers.1: "),
+    ("glotok", "tokenizer.multipliers=[1, -2]", "tokenizer.multipliers.1: "),
+    ("glotok", "tokenizer.adapter_heads=3", "tokenizer: "),
+    ("glotok", "tokenizer.residual_heads=3", "tokenizer: "),
+    ("glotok", "train.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
+    ("semtok", "generators.masked.num_heads=3", "generators.masked: "),
+    (
+        "semtok",
+        "generators.masked.num_groups=4",
+        "expected a divisor of tokenizer.bits = 6",
+    ),
+    ("semtok", "tokenizer.encoder_heads=3", "encoder_width: expected a multiple of 4 times 3 heads"),
+    ("semtok", "losses.perceptual_stages=9", "losses.perceptual_stages: expected 1 to 5 for lite0, got 9"),
+    ("semtok", "refiner.perceptual_stages=9", "refiner.perceptual_stages: expected 1 to 5 for lite0, got 9"),
+    ("semtok", "alignment.backbone=dinov9", "alignment.backbone: "),
+    ("semtok", "discriminator.num_layers=6", "discriminator: images must have sides of at least 192, got 16x16"),
+    ("semtok", "train_refiner.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "setting", "message"), MISTAKES, ids=[f"{r} {s}" for r, s, _ in MISTAKES])
+def test_a_mistake_is_told_before_the_first_stage(recipe, setting, message, tmp_path):
+    cli = importlib.import_module(f"{recipe}.cli")
+    with pytest.raises(ConfigError) as caught:
+        cli.demo(cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+def test_every_shipped_configuration_fits_together(recipe):
+    config = importlib.import_module(f"{recipe}.config")
+    networks = importlib.import_module(f"{recipe}.networks")
+    for path in sorted(config.CONFIGS.glob("*.yaml")):
+        networks.check_networks(config.load(path.stem))

@@ -1,0 +1,185 @@
+"""The stages of a toy run: train, then sample and measure; what each depends on decides what may change."""
+
+from contextlib import nullcontext, suppress
+
+import pytest
+
+from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.stages import Stage, Stages
+
+
+class Training(Config):
+    steps: int = 1
+
+
+class Toy(Config):
+    seed: int = 0
+    train: Training = Training()
+    guidance: int = 1
+    network: str = "a"
+
+
+def toy(folder, **changes):
+    """The stages of a run, with the settings that are changed."""
+    listed = [
+        Stage("train", ("seed", "train"), (folder / "weights",), checkpoints=folder / "checkpoints" / "net"),
+        Stage("sample.net.one", ("guidance",), (folder / "samples",), needs=("train",)),
+        Stage("measure", ("network",), (folder / "measures",), needs=("train",), reads=("sample.net.one",)),
+    ]
+    return Stages("toy", "--name mine", folder, Toy(**changes), listed)
+
+
+def run(stages, name, *, resume=False, fresh=False, text=None):
+    stage = stages.by_name[name]
+    with stages.opened(stage, resume=resume, fresh=fresh):
+        for path in stage.outputs:
+            path.write_text(text or f"{name} of {stages.config}")
+
+
+@pytest.fixture
+def finished(tmp_path):
+    folder = tmp_path / "mine"
+    for name in ("train", "sample.net.one", "measure"):
+        run(toy(folder), name)
+    return folder
+
+
+def leave_unfinished(stages, checkpoints):
+    """A training that fails after its first checkpoint."""
+    with suppress(ValueError), stages.opened(stages.by_name["train"], resume=False, fresh=False):
+        checkpoints.mkdir(parents=True)
+        (checkpoints / "step-000000002.pt").touch()
+        raise ValueError("out of memory")
+
+
+def done(stages):
+    return [name for name, stage in stages.by_name.items() if stages.is_done(stage)]
+
+
+def everything_in(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_is_done_and_a_new_one_is_not(finished, tmp_path):
+    assert done(toy(finished)) == ["train", "sample.net.one", "measure"]
+    assert toy(finished).has_begun()
+    assert done(toy(tmp_path / "new")) == []
+    assert not toy(tmp_path / "new").has_begun()
+
+
+def test_only_what_a_stage_depends_on_decides_whether_it_is_done(finished):
+    assert done(toy(finished, guidance=2)) == ["train", "measure"]
+    assert done(toy(finished, network="b")) == ["train", "sample.net.one"]
+    assert done(toy(finished, seed=1)) == ["sample.net.one", "measure"]
+
+
+def test_a_stage_that_is_needed_must_have_run_and_the_message_is_a_command(tmp_path):
+    with pytest.raises(ConfigError, match=r"mine: weights is missing; run toy train --name mine first$"):
+        run(toy(tmp_path / "mine"), "sample.net.one")
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("trai")])
+def test_a_lost_or_cut_off_file_is_not_done_and_is_named_where_it_is_needed(finished, damage):
+    damage(finished / "weights")
+    assert done(toy(finished)) == ["sample.net.one", "measure"]
+    with pytest.raises(ConfigError, match=r"weights: missing, or not as train wrote it; run toy train --name mine -"):
+        run(toy(finished), "measure")
+
+
+def test_a_stage_that_is_needed_must_have_had_the_same_settings(finished):
+    before = everything_in(finished)
+    with pytest.raises(ConfigError, match=r"train was run with another configuration \(train\.steps was 1, now 2\)"):
+        run(toy(finished, train={"steps": 2}), "sample.net.one")
+    assert everything_in(finished) == before
+
+
+def test_a_training_with_other_settings_is_refused_until_it_is_asked_for(finished):
+    before = everything_in(finished)
+    changed = toy(finished, seed=5)
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"train was begun with another configuration \(seed was 0, now 5\)"):
+            run(changed, "train", resume=resume)
+    assert everything_in(finished) == before
+    run(changed, "train", fresh=True)
+    assert done(changed) == ["train"]  # what followed from the old weights is set aside with them
+    (aside,) = (finished / "aside").iterdir()
+    for name in ("weights", "samples", "measures"):
+        assert (aside / name).read_bytes() == before[(finished / name).relative_to(finished)]
+
+
+def test_a_stage_that_trains_nothing_sets_its_old_files_aside_when_its_settings_change(finished):
+    run(toy(finished, guidance=3), "sample.net.one")
+    assert done(toy(finished, guidance=3)) == ["train", "sample.net.one"]
+    (aside,) = (finished / "aside").iterdir()
+    assert sorted(path.name for path in aside.iterdir()) == ["config.yaml", "measures", "samples", "stages"]
+
+
+def test_fresh_touches_the_stage_and_what_follows_and_nothing_else(finished):
+    weights = (finished / "weights").read_bytes()
+    run(toy(finished), "sample.net.one", fresh=True)
+    assert (finished / "weights").read_bytes() == weights
+    assert done(toy(finished)) == ["train", "sample.net.one"]
+
+
+def test_the_same_stage_again_keeps_what_followed(finished):
+    run(toy(finished), "sample.net.one")
+    assert done(toy(finished)) == ["train", "sample.net.one", "measure"]
+    assert not (finished / "aside").exists()
+
+
+def test_a_measure_is_done_again_when_there_is_more_to_read(tmp_path):
+    folder = tmp_path / "mine"
+    run(toy(folder), "train")
+    run(toy(folder), "measure")
+    assert done(toy(folder)) == ["train", "measure"]
+    run(toy(folder), "sample.net.one")
+    assert done(toy(folder)) == ["train", "sample.net.one"]
+
+
+def test_a_first_call_that_fails_does_not_fix_the_configuration(tmp_path):
+    folder = tmp_path / "mine"
+    stages = toy(folder)
+    with pytest.raises(ValueError, match="no"), stages.opened(stages.by_name["train"], resume=False, fresh=False):
+        raise ValueError("no")
+    run(toy(folder, seed=7), "train")
+    assert done(toy(folder, seed=7)) == ["train"]
+    assert "seed: 7" in (folder / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(("how", "expected"), [({}, "--resume continues from the newest one, --fresh sets"),
+                                               ({"resume": True}, None), ({"fresh": True}, None)])  # fmt: skip
+def test_checkpoints_are_continued_or_set_aside_only_when_asked_to(tmp_path, how, expected):
+    folder = tmp_path / "mine"
+    leave_unfinished(toy(folder), folder / "checkpoints" / "net")
+    with pytest.raises(ConfigError, match=expected) if expected else nullcontext():
+        run(toy(folder), "train", **how)
+    assert (folder / "checkpoints" / "net" / "step-000000002.pt").exists() == (how != {"fresh": True})
+
+
+def test_a_foreign_folder_is_never_written_to(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("mine\n")
+    for fresh in (False, True):
+        with pytest.raises(ConfigError, match="is not a run"):
+            run(toy(folder), "train", fresh=fresh)
+    with pytest.raises(ConfigError, match="is not a run"):
+        toy(folder).restart()
+    assert everything_in(tmp_path) == {(folder / "config.yaml").relative_to(tmp_path): b"mine\n"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"name": 1, "extra": 2}', "\x00"])
+def test_a_damaged_record_is_named(finished, content):
+    (finished / "stages" / "train.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"train\.json: damaged"):
+        done(toy(finished))
+
+
+def test_restarting_keeps_the_old_run_whole(finished):
+    before = everything_in(finished)
+    toy(finished).restart()
+    assert done(toy(finished)) == []
+    (aside,) = (finished / "aside").iterdir()
+    kept = everything_in(aside)
+    assert {path: content for path, content in before.items() if path.name not in ("vistok-run.json", ".lock")} == kept
