@@ -131,10 +131,10 @@ MUTANTS = [
      "update"),
     ("vector", "value_of_first_rank(rows[order[: dead.shape[0]].to(rows.device)])",
      "rows[order[: dead.shape[0]].to(rows.device)]", "revive"),
-    ("vector", "rows = rows_of_all_ranks(rows[rows.isfinite().all(1)])", "rows = rows[rows.isfinite().all(1)]",
+    ("vector", "rows = rows_of_all_ranks(finite_rows(rows))", "rows = finite_rows(rows)",
      "revive"),
     ("k_means", "return value_of_first_rank(centres)", "return centres", "initialize"),
-    ("k_means", "rows = rows_of_all_ranks(rows[rows.isfinite().all(1)])", "rows = rows[rows.isfinite().all(1)]",
+    ("k_means", "rows = rows_of_all_ranks(finite_rows(rows))", "rows = finite_rows(rows)",
      "initialize"),
 ]  # fmt: skip
 

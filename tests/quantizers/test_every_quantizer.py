@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -167,6 +168,48 @@ def test_wrong_input_is_refused_with_what_was_expected_and_what_came(name):
     if GROUPS.get(name):
         with pytest.raises(ValueError, match="last dimension"):
             quantizer.indices_to_codes(torch.zeros(2, 5, dtype=torch.int64))
+
+
+NO_TENSORS = (None, [[1.0] * CHANNELS], np.zeros((2, CHANNELS), np.float32), torch.zeros(2, CHANNELS).to_sparse())
+
+
+@every
+@pytest.mark.parametrize("thing", NO_TENSORS, ids=["none", "list", "numpy", "sparse"])
+def test_what_is_no_dense_tensor_is_a_type_error(name, thing):
+    quantizer = build(name)
+    for call in (quantizer, quantizer.to_code_space):
+        with pytest.raises(TypeError, match="z must be a dense tensor, got"):
+            call(thing)
+    indices = thing.long() if isinstance(thing, torch.Tensor) else thing
+    with pytest.raises(TypeError, match="indices must be a dense tensor, got"):
+        quantizer.indices_to_codes(indices)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16])
+def test_an_index_outside_the_codebook_is_refused_and_never_wraps(name, dtype):
+    quantizer, size = build(name), SIZES.get(name, 20)
+    shape = (4, *GROUPS.get(name, ()))
+    for wrong in (-1, size):
+        indices = torch.zeros(shape, dtype=dtype)
+        indices.view(-1)[-1] = wrong
+        with pytest.raises(ValueError, match=rf"must lie in 0 \.\. {size - 1}, got values from") as caught:
+            quantizer.indices_to_codes(indices)
+        assert "\n" not in str(caught.value)
+    edge = torch.full(shape, size - 1, dtype=dtype)
+    assert torch.equal(quantizer.indices_to_codes(edge), quantizer.indices_to_codes(edge.long()))
+    assert quantizer.indices_to_codes(torch.empty(0, *GROUPS.get(name, ()), dtype=dtype)).numel() == 0
+
+
+@every
+def test_a_compiled_lookup_is_one_graph_and_asserts_the_range(name):
+    torch._dynamo.reset()
+    quantizer = build(name)
+    lookup = torch.compile(quantizer.indices_to_codes, fullgraph=True, backend="aot_eager")
+    indices = torch.zeros(4, *GROUPS.get(name, ()), dtype=torch.int64)
+    torch.testing.assert_close(lookup(indices), quantizer.indices_to_codes(indices))
+    with pytest.raises(RuntimeError, match="must lie in 0"):
+        lookup(indices + SIZES.get(name, 20))
 
 
 @every

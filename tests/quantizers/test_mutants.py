@@ -71,7 +71,7 @@ MUTANTS = [
     ("vector", "            dead = dead[:0]\n", "            pass\n", learned.evaluation_and_freezing_change_nothing),
     # k-means
     ("k_means", "mean = total / count.clamp_min(1)", "mean = total / rows.shape[0]", learned.k_means_by_hand),
-    ("k_means", "rows = rows_of_all_ranks(rows[rows.isfinite().all(1)])", "rows = rows_of_all_ranks(rows)",
+    ("k_means", "rows = rows_of_all_ranks(finite_rows(rows))", "rows = rows_of_all_ranks(rows)",
      learned.k_means_by_hand),
     ("k_means", 'unit(mean) if metric == "cosine" else mean', "mean", learned.k_means_never_increases_the_error),
     # fixed codes

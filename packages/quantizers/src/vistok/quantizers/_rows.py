@@ -4,11 +4,18 @@ import torch
 from torch import Tensor
 
 
+def check_dense(name: str, x: object, owner: str) -> None:
+    """Raise ``TypeError`` unless ``x`` is a tensor that is not sparse."""
+    if not isinstance(x, Tensor) or x.layout != torch.strided:
+        got = x.layout if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{owner}: {name} must be a dense tensor, got {got}")
+
+
 def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless ``z`` is a float tensor with ``channels`` at ``channel_dim``."""
-    if not isinstance(z, Tensor) or not z.is_floating_point():
-        got = z.dtype if isinstance(z, Tensor) else type(z).__name__
-        raise TypeError(f"{owner}: z must be a floating-point tensor, got {got}")
+    check_dense("z", z, owner)
+    if not z.is_floating_point():
+        raise TypeError(f"{owner}: z must be a floating-point tensor, got {z.dtype}")
     if z.ndim < 2 or not -z.ndim <= channel_dim < z.ndim:
         raise ValueError(
             f"{owner}: z must have at least 2 dimensions and a dimension {channel_dim} (channel_dim), "
@@ -20,8 +27,13 @@ def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> No
         )
 
 
-def check_indices(indices: Tensor, owner: str, per_token: int = 1) -> None:
-    """Raise ``TypeError`` or ``ValueError`` unless ``indices`` are integers, ``per_token`` in the last dimension."""
+def check_indices(indices: Tensor, owner: str, size: int, per_token: int = 1) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless ``indices`` lie in ``0 .. size - 1``, ``per_token`` last.
+
+    The range is checked without waiting for a CUDA device: there, and in a compiled graph, a wrong index fails an
+    assertion on the device that carries the message.
+    """
+    check_dense("indices", indices, owner)
     if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
         raise TypeError(f"{owner}: indices must be an integer tensor, got {indices.dtype}")
     if per_token > 1 and (indices.ndim == 0 or indices.shape[-1] != per_token):
@@ -29,6 +41,20 @@ def check_indices(indices: Tensor, owner: str, per_token: int = 1) -> None:
             f"{owner}: the last dimension of indices must be {per_token} (indices a token), "
             f"got shape {tuple(indices.shape)}"
         )
+    _check_range(indices, owner, size)
+
+
+def _check_range(indices: Tensor, owner: str, size: int) -> None:
+    expected = f"{owner}: indices must lie in 0 .. {size - 1}"
+    if indices.is_meta or indices.numel() == 0:
+        return
+    if torch.compiler.is_compiling() or indices.is_cuda:
+        wide = indices.long()
+        torch._assert_async(((wide >= 0) & (wide < size)).all(), expected)
+        return
+    low, high = (int(end) for end in indices.aminmax())
+    if low < 0 or high >= size:
+        raise ValueError(f"{expected}, got values from {low} to {high}")
 
 
 def finite_rows(rows: Tensor) -> Tensor:

@@ -44,8 +44,9 @@ class BinarySphericalQuantizer(nn.Module):
         ``quantized``: identity to ``u``. ``codes``: none.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: ``bits`` or ``num_groups`` do not fit (at construction); wrong channels (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: ``bits`` or ``num_groups`` do not fit (at construction); wrong channels or indices out of range
+            (at call).
 
     Distributed:
         No collectives and no state.
@@ -80,7 +81,7 @@ class BinarySphericalQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "BinarySphericalQuantizer", self.num_groups)
+        check_indices(indices, "BinarySphericalQuantizer", self.codebook_size, self.num_groups)
         return channels_back(self._lookup(indices), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

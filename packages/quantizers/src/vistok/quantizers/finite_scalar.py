@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,9 @@ class FiniteScalarQuantizer(nn.Module):
         ``quantized``: to ``z`` through ``b_c`` with the rounding passed straight through. ``codes``: none.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: levels below 3, none, or too many codes (at construction); wrong channels (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: levels that are no whole numbers or below 3, none, or too many codes (at construction); wrong
+            channels or indices out of range (at call).
 
     Distributed:
         No collectives and no learned state.
@@ -64,9 +66,11 @@ class FiniteScalarQuantizer(nn.Module):
         from vector_quantize_pytorch import FSQ  # here: its import doubles the time to import this package
 
         super().__init__()
-        if not levels or min(levels) < 3 or math.prod(levels) > 2**62:
+        whole = all(isinstance(level, Integral) and level >= 3 for level in levels)
+        if not levels or not whole or math.prod(levels) > 2**62:
             raise ValueError(
-                f"FiniteScalarQuantizer: levels must be at least 3 with a product up to 2^62, got {list(levels)}"
+                f"FiniteScalarQuantizer: levels must be at least 3 and whole, with a product up to 2^62, "
+                f"got {list(levels)}"
             )
         self.levels, self.channel_dim = tuple(levels), channel_dim
         self.wrapped = FSQ(list(levels), return_indices=False)
@@ -104,7 +108,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "FiniteScalarQuantizer")
+        check_indices(indices, "FiniteScalarQuantizer", self.codebook_size)
         return channels_back(self._lookup(indices.long()), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

@@ -51,8 +51,8 @@ class IndexBackpropagationQuantizer(nn.Module):
         ``codes``: to the chosen rows, none to ``z``.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: an argument out of range (at construction); wrong channels (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: an argument out of range (at construction); wrong channels or indices out of range (at call).
 
     Distributed:
         No collectives. DDP averages the gradient of the codebook as of any parameter.
@@ -110,7 +110,7 @@ class IndexBackpropagationQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "IndexBackpropagationQuantizer")
+        check_indices(indices, "IndexBackpropagationQuantizer", self.codebook_size)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

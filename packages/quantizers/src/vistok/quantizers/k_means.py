@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vistok.quantizers._collectives import rows_of_all_ranks, value_of_first_rank
 from vistok.quantizers._precision import autocast_off
-from vistok.quantizers._rows import finite_rows
+from vistok.quantizers._rows import check_dense, finite_rows
 from vistok.quantizers._unit import unit
 from vistok.quantizers.nearest import Metric, nearest_codes
 
@@ -46,6 +46,7 @@ def k_means(
         None.
 
     Raises:
+        TypeError: ``rows`` is not a dense tensor.
         ValueError: all ranks together hold fewer finite rows than ``num_clusters``.
 
     Distributed:
@@ -57,6 +58,7 @@ def k_means(
         >>> k_means(rows, 2, generator=torch.Generator().manual_seed(0)).sort(0).values.flatten().tolist()
         [1.0, 11.0]
     """
+    check_dense("rows", rows, "k_means")
     with torch.no_grad(), autocast_off(rows):
         rows = rows.detach().float()
         rows = rows_of_all_ranks(finite_rows(rows))

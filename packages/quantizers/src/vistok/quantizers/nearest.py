@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._rows import check_dense
 from vistok.quantizers._unit import unit
 
 Metric = Literal["cosine", "euclidean"]
@@ -56,6 +57,7 @@ def nearest_codes(
         None; the search runs in float32 inside any autocast.
 
     Raises:
+        TypeError: ``rows`` or ``codebook`` is not a dense tensor.
         ValueError: the shapes do not fit, the codebook is empty, a block size is not positive or the metric unknown.
 
     Example:
@@ -134,6 +136,8 @@ def _search_block(rows: Tensor, codebook: Tensor, bias: Tensor, scores: Tensor, 
 
 
 def _check(rows: Tensor, codebook: Tensor, metric: str, token_block: int | None, code_block: int | None) -> None:
+    check_dense("rows", rows, "nearest_codes")
+    check_dense("codebook", codebook, "nearest_codes")
     if rows.ndim != 2 or codebook.ndim != 2 or rows.shape[1] != codebook.shape[1] or codebook.shape[0] == 0:
         raise ValueError(
             f"nearest_codes: rows must be (n, d) and codebook (K, d) with K > 0, "

@@ -44,8 +44,8 @@ class ProjectedVectorQuantizer(nn.Module):
         ``quantized``: identity to ``z``. ``codes``: to ``W``, none to ``z`` or to the frozen codebook.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: sizes below 1 (at construction); wrong channels (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: sizes below 1 (at construction); wrong channels or indices out of range (at call).
 
     Distributed:
         No collectives. The frozen codebook is in the state dict; DDP sends rank 0's to all ranks when it wraps.
@@ -97,7 +97,7 @@ class ProjectedVectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "ProjectedVectorQuantizer")
+        check_indices(indices, "ProjectedVectorQuantizer", self.codebook_size)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.frozen_codebook.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

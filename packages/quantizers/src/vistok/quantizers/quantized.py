@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from vistok.quantizers._rows import check_dense
+
 
 class Quantized(NamedTuple):
     r"""What every quantizer returns, in training and in evaluation.
@@ -25,6 +27,8 @@ class Quantized(NamedTuple):
 def straight_through(z: Tensor, codes: Tensor) -> Tensor:
     """Return the exact value of ``codes`` with the gradient of the identity to ``z`` and none to ``codes``.
 
+    Both have one shape, else ``ValueError``: a gradient that broadcasting sums up would be no identity.
+
     Example:
         >>> import torch
         >>> z, codes = torch.zeros(2, requires_grad=True), torch.ones(2, requires_grad=True)
@@ -32,4 +36,10 @@ def straight_through(z: Tensor, codes: Tensor) -> Tensor:
         >>> z.grad.tolist(), codes.grad
         ([1.0, 1.0], None)
     """
+    check_dense("z", z, "straight_through")
+    check_dense("codes", codes, "straight_through")
+    if z.shape != codes.shape:
+        raise ValueError(
+            f"straight_through: z and codes must have the same shape, got {tuple(z.shape)} and {tuple(codes.shape)}"
+        )
     return codes.detach() + (z - z.detach())

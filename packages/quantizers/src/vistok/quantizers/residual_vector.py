@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.quantizers._rows import channels_back, check_features, check_indices
+from vistok.quantizers._rows import channels_back, check_dense, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
@@ -46,8 +46,8 @@ class ResidualVectorQuantizer(nn.Module):
         ``quantized``: identity to ``z``. ``codes``: to the chosen rows of every stage, none to ``z``.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: sizes below 1 (at construction); wrong channels or stages (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: sizes below 1 (at construction); wrong channels or stages, indices out of range (at call).
 
     Distributed:
         No collectives. DDP averages the gradient of the codebooks as of any parameter.
@@ -118,12 +118,12 @@ class ResidualVectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the sum of the codes of all stages, channels at ``channel_dim``."""
-        check_indices(indices, "ResidualVectorQuantizer", self.num_stages)
+        check_indices(indices, "ResidualVectorQuantizer", self.codebook_size, self.num_stages)
         return channels_back(self._lookup(indices.long()), self.channel_dim)
 
     def indices_to_stages(self, indices: Tensor) -> Tensor:
         """Return the code of each stage, ``(*, num_stages, code_dim)``; their sum is :meth:`indices_to_codes`."""
-        check_indices(indices, "ResidualVectorQuantizer", self.num_stages)
+        check_indices(indices, "ResidualVectorQuantizer", self.codebook_size, self.num_stages)
         pairs = zip(indices.long().unbind(-1), self.codebooks, strict=True)
         return torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs], dim=-2)
 
@@ -132,6 +132,7 @@ class ResidualVectorQuantizer(nn.Module):
 
         The sum alone has no inverse: coding it again may choose another combination.
         """
+        check_dense("stages", stages, "ResidualVectorQuantizer")
         if stages.ndim < 2 or stages.shape[-2:] != (self.num_stages, self.code_dim):
             raise ValueError(
                 f"ResidualVectorQuantizer: stages must be (*, {self.num_stages}, {self.code_dim}), "

@@ -56,9 +56,9 @@ class CodebookUsage(nn.Module):
         None.
 
     Raises:
-        TypeError: ``indices`` is not an integer tensor.
-        ValueError: sizes below 1 (at construction); the last dimension is not ``num_codebooks`` (at call).
-        IndexError: an index is outside ``0 .. K - 1`` (on CPU; on CUDA it is a device-side error).
+        TypeError: ``indices`` is not a dense integer tensor.
+        ValueError: sizes below 1 (at construction); the last dimension is not ``num_codebooks``, or an index is outside
+            ``0 .. K - 1`` (at call; on CUDA an assertion on the device, so that nothing waits).
 
     Distributed:
         ``report`` sums over ranks: every rank must call it. ``forward`` and ``reset`` are local.
@@ -87,7 +87,7 @@ class CodebookUsage(nn.Module):
     @torch.no_grad()
     def forward(self, indices: Tensor) -> None:
         """Count ``indices``."""
-        check_indices(indices, "CodebookUsage", self.num_codebooks)
+        check_indices(indices, "CodebookUsage", self.codebook_size, self.num_codebooks)
         columns = indices.long().reshape(-1, self.num_codebooks)
         for counts, column in zip(self.counts, columns.unbind(1), strict=True):
             counts.index_add_(0, column, torch.ones_like(column))

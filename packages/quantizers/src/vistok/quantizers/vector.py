@@ -66,8 +66,9 @@ class VectorQuantizer(nn.Module):
         when it is learned by gradient, none to ``z``.
 
     Raises:
-        TypeError: ``z`` is not floating point, ``indices`` not an integer tensor.
-        ValueError: an argument out of range (at construction); wrong channels or dimensions (at call).
+        TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
+        ValueError: an argument out of range (at construction); wrong channels or dimensions, indices out of range
+            (at call).
 
     Distributed:
         ``forward`` uses no collective. ``update``, ``revive`` and ``initialize`` must be called by all ranks and
@@ -142,7 +143,7 @@ class VectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "VectorQuantizer")
+        check_indices(indices, "VectorQuantizer", self.codebook_size)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:
