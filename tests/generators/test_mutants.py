@@ -37,8 +37,8 @@ MUTANTS = [
     ("solvers", "if index < len(grid) - 2:", "if index < len(grid) - 1:", flow.one_sde_step_by_hand),
     (
         "solvers",
-        "torch.linspace(1, last, _positive(num_steps), dtype=torch.float64)",
-        "torch.linspace(1, last, _positive(num_steps) + 1, dtype=torch.float64)",
+        'torch.linspace(1, last, _positive(num_steps), dtype=torch.float64, device="cpu")',
+        'torch.linspace(1, last, _positive(num_steps) + 1, dtype=torch.float64, device="cpu")',
         flow.the_published_grid_ends_with_one_jump,
     ),
     (
