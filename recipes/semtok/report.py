@@ -104,7 +104,7 @@ def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], c
 def steps_section(
     stored: dict[str, Tensor], figures: dict[str, Any], drawing: MaskedSampleConfig, label: str
 ) -> Section:
-    """Samples by the number of decoding steps, and images while they are generated (Figs. 2 and 5 of the paper)."""
+    """Samples by the number of decoding steps, and images while the same tokens come in raster and in random order."""
     steps = drawing.progress_steps
     columns = min(STEP_SAMPLES, stored["by_steps"].shape[1])
     by_steps = image_grid(
@@ -129,7 +129,11 @@ def steps_section(
             rows.flatten(0, 1), columns=rows.shape[1], column_labels=[f"{100 * share:g}%" for share in PROGRESS]
         )
         blocks.append(
-            Picture(grid, f"Generated in {order} order: stage I's picture of the tokens known so far.", pixelated=True)
+            Picture(
+                grid,
+                f"1-D tokens generated in {order} order: stage I's picture of the tokens known so far.",
+                pixelated=True,
+            )
         )
     return Section(f"Generation step by step: {label}", blocks)
 

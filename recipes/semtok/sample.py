@@ -81,6 +81,7 @@ def samples_by_steps(study: Study) -> dict[str, Tensor]:
 def progress(study: Study, order: Literal["raster", "random"]) -> Tensor:
     """Images of stage I from the tokens known so far, ``(n, len(PROGRESS), C, H, W)`` uint8.
 
+    The paper sets 1-D tokens beside 2-D ones while they are generated; here the same 1-D tokens come in ``order``.
     Tokens that are not known yet, all their groups, are hidden from the decoder. Every picture of a row starts from the
     same noise.
     """

@@ -42,19 +42,52 @@ def make_images(folder: Path) -> None:
             Image.new("RGB", (80, 64), (level, level + number, level)).save(folder / name / f"{number}.png")
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if any(map(is_run, python_blocks(p)))], ids=page_id)
-def test_the_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+def block_id(value: Path | Block) -> str:
+    return page_id(value) if isinstance(value, Path) else str(value.line)
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), [(p, block) for p in PAGES for block in python_blocks(p) if is_run(block)], ids=block_id
+)
+def test_every_block_runs_alone(page, block, tmp_path, monkeypatch):
+    """In a namespace and a folder of its own: a reader copies one block, not the page."""
     monkeypatch.chdir(tmp_path)
     make_images(tmp_path / "path" / "to" / "images")
     torch.manual_seed(0)
-    namespace = {"__name__": "page"}
-    for block in filter(is_run, python_blocks(page)):
-        # Empty lines in front make the line numbers of a traceback those of the page.
-        code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-        try:
-            exec(code, namespace)
-        except Exception:
-            pytest.fail(f"{page_id(page)}, block at line {block.line}:\n{traceback.format_exc(limit=-3)}")
+    # Empty lines in front make the line numbers of a traceback those of the page.
+    code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+    try:
+        exec(code, {"__name__": "page"})
+    except Exception:
+        pytest.fail(f"{page_id(page)}, block at line {block.line}:\n{traceback.format_exc(limit=-3)}")
+
+
+def imported(text: str) -> set[str]:
+    """What of this repository a block imports: ``losses`` for ``vistok.losses``, ``recipes`` for a recipe."""
+    modules = re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE)
+    packages = {name.split(".")[1] for name in modules if name.startswith("vistok.")}
+    return packages | ({"recipes"} if {name.split(".")[0] for name in modules} & set(RECIPES) else set())
+
+
+def installed(text: str) -> set[str]:
+    """What the shell lines of a block install."""
+    everything = {"losses", "quantizers", "generators", "workbench", "recipes"}
+    return everything if "make install" in text else set(re.findall(r"\./packages/(\w+)", text))
+
+
+def test_each_section_of_the_readme_installs_what_its_blocks_import():
+    page = ROOT / "README.md"
+    starts = [n for n, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1) if line.startswith("## ")]
+    sections: dict[int, list[Block]] = {}
+    for block in blocks(page):
+        sections.setdefault(max(start for start in starts if start < block.line), []).append(block)
+    checked = 0
+    for held in sections.values():
+        needs = set().union(*(imported(block.text) for block in held if block.language == "python"))
+        has = set().union(*(installed(block.text) for block in held if block.language in SHELLS))
+        assert needs <= has, f"{page_id(page)}:{held[0].line}"
+        checked += bool(needs)
+    assert checked >= 3
 
 
 def test_blocks_that_do_not_run_are_few_and_say_why():

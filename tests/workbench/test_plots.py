@@ -1,7 +1,11 @@
 """Plots: pictures that are equal for equal input, and errors that name what is missing."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vistok.workbench.plots import _running_mean, _series, plot_curves, plot_histograms, plot_lines, plot_usage
 
@@ -17,6 +21,15 @@ def test_long_curves_get_a_running_mean_that_keeps_a_constant():
     assert _running_mean([1.0] * 200) is None
     assert _running_mean([3.0] * 500) == pytest.approx([3.0] * 500)
     assert _running_mean([float(v) for v in range(500)])[250] == pytest.approx(250)
+
+
+def test_a_curve_of_a_single_point_can_be_seen():
+    blue = (31, 119, 180)
+    picture = plot_curves([{"step": 1, "loss": 0.5}], {"loss": ["loss"]})
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+    blue_pixels = (pixels == blue).all(-1)
+    height, width = blue_pixels.shape
+    assert blue_pixels[height // 5 : height * 4 // 5, width * 2 // 5 : width * 3 // 5].sum() > 20  # not the legend's
 
 
 def test_every_plot_is_a_png_and_equal_for_equal_input():

@@ -40,6 +40,8 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         assert f"{heading}</h2>" in page
     assert "http" not in page
     assert 'src="data:image/png' in page
+    assert "1-D tokens generated in raster order" in page
+    assert "Fig." not in page  # the paper's compares them with 2-D tokens, which this run does not have
     figures = json.loads(paths.evaluation().read_text())
     for name in ("stage I, 1 step", "stage I, 3 steps", "refined"):
         assert 0 < figures[name]["psnr"] < 60

@@ -20,8 +20,8 @@ def plot_curves(
 ) -> bytes:
     """Training curves from the records of ``metrics.jsonl``, one panel a group of keys.
 
-    Curves with more than 200 points show their running mean, with the points behind it. Records without a key are left
-    out of its curve; a panel none of whose keys occurs is left out of the picture.
+    Curves with more than 200 points show their running mean, with the points behind it; a single point is marked.
+    Records without a key are left out of its curve; a panel none of whose keys occurs is left out of the picture.
 
     Args:
         records: Mappings with ``step_key`` and values, in any order.
@@ -44,7 +44,9 @@ def plot_curves(
             smooth = _running_mean(values)
             if smooth is not None:
                 axis.plot(steps, values, color=f"C{number}", alpha=0.2, linewidth=0.8)
-            axis.plot(steps, values if smooth is None else smooth, color=f"C{number}", label=key, linewidth=1.5)
+            line = values if smooth is None else smooth
+            marker = "o" if len(values) == 1 else None  # a line of one point is nothing to see
+            axis.plot(steps, line, color=f"C{number}", label=key, linewidth=1.5, marker=marker)
         axis.set_title(title)
         axis.set_xlabel(step_key)
         axis.legend(fontsize=8, frameon=False)
