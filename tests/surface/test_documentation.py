@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from surface.documents import Block, anchors, blocks, links, pages
 from surface.repository import RECIPES, ROOT, text_files
+from vistok.workbench.command_line import AUTO
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
 MAX_NOT_RUN = 8
@@ -136,15 +138,20 @@ def mistake(program: str, arguments: list[str]) -> str | None:
         options = tyro.cli(
             cli.Options, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
         )
-        if not options.config.endswith((".yaml", ".yml")):
-            cli.resolve(options)
+        name = options.config_or_default()
+        if name == AUTO and not Path(options.data).exists():
+            name = "digits"  # what auto would choose needs the images
+        if not name.endswith((".yaml", ".yml")):
+            cli.resolve(replace(options, config=name))
     except (SystemExit, ValueError) as error:
         return str(error)
     return None
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_command_of_a_recipe_in_the_pages_is_one(recipe):
+def test_every_command_of_a_recipe_in_the_pages_is_one(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_images(tmp_path / "path" / "to" / "images")
     called = [(line, arguments_of(recipe, words)) for line, words in commands()]
     found = [(line, arguments) for line, arguments in called if arguments is not None]
     assert found
