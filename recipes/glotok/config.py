@@ -12,7 +12,14 @@ from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
 from vistok.workbench.generator_training import GeneratorConfig
 from vistok.workbench.loop import TrainConfig
-from vistok.workbench.recipe_config import DataConfig, DiscriminatorConfig, EntryName, RunName, SampleConfig
+from vistok.workbench.recipe_config import (
+    DataConfig,
+    DiscriminatorConfig,
+    EntryName,
+    PerceptualConfig,
+    RunName,
+    SampleConfig,
+)
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -22,6 +29,7 @@ class TeacherConfig(Config):
 
     source: Literal["backbone", "checkpoint"] = "backbone"
     backbone: str = "lite0"
+    weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
     num_images: int = Field(1000, ge=1)  # drawn from the training images
     pool_grid: int = Field(4, ge=1)  # each image gives pool_grid x pool_grid vectors
@@ -70,30 +78,31 @@ class TokenizerConfig(Config):
         return self
 
 
-class LossConfig(Config):
+class LossConfig(PerceptualConfig):
     """Equation 13: the weights, and what each term leaves open."""
 
     reconstruction_weight: float = Field(1.0, ge=0)
     chroma_weight: float = Field(0.0, ge=0)  # colours once more, beside the pixels; for colour images
     quantization_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.25, ge=0)
-    perceptual_weight: float = Field(1.0, ge=0)
-    perceptual_stages: int = Field(3, ge=1)
-    perceptual_backbone: str = "lite0"
     adversarial_weight: float = Field(0.5, ge=0)
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(20_000, ge=0)
     residual_weight: float = Field(0.5, ge=0)
+    residual_norm: Literal["squared", "l1", "norm"] = "squared"  # equation 10 has no exponent; "norm" is of each image
+    residual_code: Literal["detached", "attached"] = "detached"  # attached, as printed: it trains the codes too
     histogram_weight: float = Field(0.01, ge=0)
     histogram_bins: int = Field(40, ge=2)
     histogram_alpha: float = Field(190.0, gt=0)
     histogram_norm: Literal["l1", "l2"] = "l1"
+    histogram_include_diagonal: bool = False  # equation 4 as printed (i <= j) counts each code against itself too
 
 
 class TokenizerTrainConfig(TrainConfig):
     """The tokenizer's optimisation, and how its codebooks are kept alive."""
 
-    init_from: str | None = None  # a folder of save_pretrained to start from, as for fine-tuning on other images
+    init_from: str | None = None  # where to start, as for fine-tuning: a checkpoint, a folder of them, or a tokenizer
+    codebook_start: Literal["k_means", "random"] = "k_means"  # of the untrained encoder's features
     revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
     revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
 

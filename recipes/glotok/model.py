@@ -27,7 +27,7 @@ class Branch(NamedTuple):
     features: Tensor  # Z in code space (unit vectors), before quantization
     codes: Tensor  # the chosen codes, with gradient to the codebook
     indices: Tensor
-    residual: Tensor  # R(sg[codes]): what the residual loss trains
+    residual: Tensor  # R(sg[codes]) or R(codes): what the residual loss trains
 
 
 class Training(NamedTuple):
@@ -154,19 +154,19 @@ class GloTok(
         """Images through their tokens."""
         return self.decode(self.encode(images))
 
-    def forward(self, images: Tensor) -> Training:
-        """One training pass; see :class:`Training`."""
+    def forward(self, images: Tensor, *, residual_of_detached: bool = True) -> Training:
+        """One training pass; see :class:`Training`. The residuals' codes are detached, unless told otherwise."""
         z_semantic, z_visual = self.features(images)
         semantic, visual = self.quantizer(z_semantic, z_visual)
         reconstruction = self.decode_codes(semantic.quantized, visual.quantized)
         return Training(
             reconstruction,
-            _branch(self.quantizer.semantic.to_code_space(z_semantic), semantic, self.semantic_recovery),
-            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery),
+            _branch(self.quantizer.semantic.to_code_space(z_semantic), semantic, self.semantic_recovery, residual_of_detached),
+            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery, residual_of_detached),
         )
 
 
-def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None) -> Branch:
+def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None, detach: bool) -> Branch:
     codes = quantized.codes
-    residual = torch.zeros_like(codes) if recovery is None else recovery(codes.detach())
+    residual = torch.zeros_like(codes) if recovery is None else recovery(codes.detach() if detach else codes)
     return Branch(features, codes, quantized.indices, residual)

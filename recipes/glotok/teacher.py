@@ -1,6 +1,6 @@
 """The teacher: a token set whose pairwise similarities the semantic codebook learns. Made once, before training.
 
-No network leaves this file: what training reads is a matrix of centres and its histogram.
+No network leaves this file: what training reads is a matrix of centres.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
-    """Compute the teacher's token set and histogram and save them with a record of how they were made."""
+    """Compute the teacher's token set and save it with a record of how it was made."""
     count = config.tokenizer.semantic_codebook_size
     if config.teacher.source == "checkpoint":
         try:
@@ -60,23 +60,21 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
             "(Welch bound): the histogram cannot be reached exactly and the relation loss will have a floor",
             rms, floor, count, config.tokenizer.code_dim,
         )  # fmt: skip
-    histogram = teacher_histogram(centres, config.losses)
     write_atomically(paths.teacher.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
-    save_tensors(paths.teacher, {"centres": centres, "histogram": histogram})
+    save_tensors(paths.teacher, {"centres": centres})
 
 
 def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
-    """The teacher's histogram ``(bins,)`` under the bins, width and normalisation of ``losses``."""
-    saved = load_tensors(paths.teacher, "centres", "histogram")
-    histogram = saved["histogram"]
-    return histogram if histogram.shape[0] == losses.histogram_bins else teacher_histogram(saved["centres"], losses)
+    """The teacher's histogram ``(bins,)`` as ``losses`` counts it."""
+    return teacher_histogram(load_tensors(paths.teacher, "centres")["centres"], losses)
 
 
 def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
     """The relation histogram of a token set."""
     return relation_histogram(
-        centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm
-    )
+        centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm,
+        include_diagonal=losses.histogram_include_diagonal,
+    )  # fmt: skip
 
 
 def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:
@@ -84,7 +82,7 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
 
     Features keep their mean: centring would push the cosines towards zero, where few dimensions cannot follow.
     """
-    backbone = FeatureBackbone(config.backbone).to(best_device())
+    backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
     vectors = []
     for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):

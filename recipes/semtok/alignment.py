@@ -68,7 +68,7 @@ class TargetSource:
     def __init__(self, config: SemTokConfig, paths: RunPaths, train: Images, accelerator: Accelerator) -> None:
         settings = config.alignment
         self.image_size, self.device = settings.image_size, accelerator.device
-        self.backbone = FeatureBackbone(settings.backbone).to(accelerator.device)
+        self.backbone = FeatureBackbone(settings.backbone, weights=settings.weights).to(accelerator.device)
         self.cache: dict[str, Tensor] | None = None
         if settings.cache:
             if accelerator.is_main_process:

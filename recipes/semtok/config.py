@@ -16,6 +16,7 @@ from vistok.workbench.recipe_config import (
     DiscriminatorConfig,
     EntryName,
     EvaluateConfig,
+    PerceptualConfig,
     RunName,
     SampleConfig,
     choose,
@@ -89,13 +90,14 @@ class AlignmentConfig(Config):
     """What the encoder's two streams are aligned to."""
 
     backbone: str = "lite0"
+    weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
     hidden_width: int = Field(1024, ge=8)  # of the heads
     queries: Literal["features", "codes"] = "features"  # the query stream before quantization, or after it
     cache: bool = True  # compute the features once, before training; else at every step
 
 
-class LossConfig(Config):
+class LossConfig(PerceptualConfig):
     """Stage I: the weights, and what each term leaves open."""
 
     flow_weight: float = Field(1.0, ge=0)
@@ -104,8 +106,6 @@ class LossConfig(Config):
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
-    perceptual_stages: int = Field(3, ge=1)
-    perceptual_backbone: str = "lite0"
     entropy_weight: float = Field(0.0025, ge=0)
     entropy_temperature: float = Field(0.1, gt=0)
     entropy_codebook_weight: float = Field(1.0, ge=0)
@@ -126,18 +126,15 @@ class LossConfig(Config):
 class TokenizerTrainConfig(TrainConfig):
     """Stage I's optimisation."""
 
-    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+    init_from: str | None = None  # where to start, as for fine-tuning: a checkpoint, a folder of them, or a tokenizer
 
 
-class RefinerConfig(Config):
+class RefinerConfig(PerceptualConfig):
     """Stage II: what the one-step network starts from, and its loss."""
 
     input: RefinerInput = "constant"
     reconstruction: Literal["l1", "l2"] = "l1"
     reconstruction_weight: float = Field(1.0, ge=0)
-    perceptual_weight: float = Field(1.0, ge=0)
-    perceptual_stages: int = Field(3, ge=1)
-    perceptual_backbone: str = "lite0"
     adversarial_weight: float = Field(0.1, ge=0)
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(15_000, ge=0)

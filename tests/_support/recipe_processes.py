@@ -90,7 +90,11 @@ def documented_line(recipe, stage):
 
 
 def assert_same_training(one, other, stage, kept, *, steps):
-    """Two runs wrote the same terms at every step of a stage, and the same weights, to float32 rounding."""
+    """Two runs wrote the same terms at every step of a stage, and the same weights, to float32 rounding.
+
+    Where a gradient is zero but for rounding (the last bias of a discriminator under a hinge), Adam makes a whole step in
+    a direction of chance: logits may differ by the rate of a few steps.
+    """
     first, second = (
         [line for line in read_metrics(folder / "metrics.jsonl") if line["stage"] == stage] for folder in (one, other)
     )
@@ -98,7 +102,7 @@ def assert_same_training(one, other, stage, kept, *, steps):
     for a, b in zip(first, second, strict=True):
         assert a.keys() == b.keys()
         for name in a.keys() - {"stage"}:
-            assert b[name] == pytest.approx(a[name], rel=2e-3, abs=1e-5), (name, a["step"])
+            assert b[name] == pytest.approx(a[name], rel=2e-3, abs=steps * a["learning_rate"]), (name, a["step"])
     ours, theirs = (load_file(folder / kept / "model.safetensors") for folder in (one, other))
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():

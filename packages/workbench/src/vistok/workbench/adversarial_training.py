@@ -23,10 +23,14 @@ def discriminator_step(
     accelerator: Accelerator,
     *,
     precision: str,
+    clip_norm: float,
     step: int,
     folder: Path,
 ) -> Tensor:
-    """One update of the discriminator: real and reconstructed images of a micro-batch in one pass.
+    """One update of the discriminator: real and reconstructed images of a micro-batch, each in a pass of its own.
+
+    So a batch norm sees reconstructions alone here too, as it does when the generator is judged. In one pass the
+    statistics of both together tell the discriminator which is which, and what it learns is of no use there.
 
     Args:
         discriminator: As ``accelerator.prepare`` returned it; any module that gives logits, image by image.
@@ -35,7 +39,8 @@ def discriminator_step(
         fakes: Their reconstructions, detached.
         loss: From real and fake logits (float32) to a scalar.
         accelerator: Of this training.
-        precision: ``"bf16"`` for autocast, or ``"no"``.
+        precision: ``"bf16"`` for autocast, or ``"no"``; that of the generator's step.
+        clip_norm: The largest norm of the gradients; 0 leaves them as they are.
         step: The step's number, for errors.
         folder: Where a batch with a loss that is not finite is kept.
 
@@ -50,10 +55,12 @@ def discriminator_step(
     for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
         with sync_on_last(accelerator, discriminator, index, len(reals)):
             with mixed_precision(accelerator.device, precision):
-                real_logits, fake_logits = discriminator(torch.cat([real, fake])).chunk(2)
+                real_logits, fake_logits = discriminator(real), discriminator(fake)
             term = loss(real_logits.float(), fake_logits.float())
             check_finite({"discriminator": term}, step, {"images": real, "reconstruction": fake}, folder)
             accelerator.backward(term / len(reals))
         total = total + term.detach() / len(reals)
+    if clip_norm:
+        accelerator.clip_grad_norm_(discriminator.parameters(), clip_norm)
     optimizer.step()
     return total

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
@@ -21,14 +20,13 @@ from vistok.workbench.paths import RunPaths
 from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tensor_files import save_tensors
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
 
 
 class GeneratorTrainConfig(TrainConfig):
     """The generator's optimisation."""
 
     weight_decay: float = Field(0.0, ge=0)  # of matrices
-    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
 
 
 class GeneratorConfig(Config):
@@ -72,7 +70,7 @@ def train_generator(
     accelerator = open_accelerator()
     bare = model.to(accelerator.device)
     optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas)
-    average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None
+    average = weight_average(bare, settings.ema_decay)
     objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
     if average is not None:
         objects["average"] = average

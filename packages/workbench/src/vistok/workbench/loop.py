@@ -30,7 +30,8 @@ class TrainConfig(Config):
     warmup_steps: int = Field(0, ge=0)
     decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
     final_learning_rate: float = Field(0.0, ge=0)
-    clip_norm: float = Field(0.0, ge=0)  # 0: no clipping
+    clip_norm: float = Field(0.0, ge=0)  # of the gradients, a discriminator's too; 0: no clipping
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
     mixed_precision: Literal["no", "bf16"] = "no"
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)

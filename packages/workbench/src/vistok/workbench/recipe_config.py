@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
@@ -60,6 +60,23 @@ class DataConfig(Config):
     def describe(self) -> SourceDescription:
         """What the source holds, without decoding its images."""
         return describe_source(self.source, image_column=self.image_column, label_column=self.label_column)
+
+
+class PerceptualConfig(Config):
+    """The perceptual term of a section of losses: the distance of features, equal channels or LPIPS."""
+
+    perceptual_weight: float = Field(1.0, ge=0)
+    perceptual: Literal["backbone", "lpips"] = "backbone"  # stages of a backbone, all channels alike, or the real LPIPS
+    perceptual_stages: int = Field(3, ge=1)  # of the backbone
+    perceptual_backbone: str = "lite0"
+    perceptual_weights: str | None = None  # a local file: of the backbone, or of the VGG16 that LPIPS looks through
+    perceptual_heads: str | None = None  # LPIPS's channel weights, a local file; none: they are in perceptual_weights
+
+    @model_validator(mode="after")
+    def _lpips_has_weights(self) -> PerceptualConfig:
+        if self.perceptual == "lpips" and self.perceptual_weights is None:
+            raise ValueError("perceptual_weights: expected a file with the weights of LPIPS's VGG16, got none")
+        return self
 
 
 class DiscriminatorConfig(Config):

@@ -14,10 +14,14 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
+from vistok.workbench.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
+from vistok.workbench.config import ConfigError
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_REASON = 240
 
 
 class Interrupted(RuntimeError):
@@ -78,6 +82,11 @@ def mixed_precision(device: torch.device, kind: str) -> Iterator[None]:
         yield
 
 
+def weight_average(model: torch.nn.Module, decay: float) -> AveragedModel | None:
+    """The exponential average of a model's weights that each step updates; none where ``decay`` is 0."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+
+
 def sync_on_last(accelerator: Accelerator, model: torch.nn.Module, index: int, count: int) -> Any:
     """Context of one micro-batch: processes exchange gradients on the last of ``count`` only."""
     return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)
@@ -109,6 +118,31 @@ class TrainState:
             item.load_state_dict(state[name])
         logger.info("resumed %s from step %d", self.folder, step)
         return step
+
+    def start_from(self, source: Path) -> None:
+        """Begin with all that another training's checkpoint holds, as if it were this one's; steps count from 0.
+
+        Objects that it lacks begin anew, and so says the log.
+
+        Args:
+            source: A checkpoint, or the folder of a training's checkpoints, of which the newest readable one counts.
+
+        Raises:
+            ConfigError: There is no checkpoint, or it is of another architecture.
+            CheckpointError: None can be read.
+        """
+        found = load_latest_checkpoint(source) if source.is_dir() else (step_of(source), load_checkpoint(source))
+        if found is None:
+            raise ConfigError(f"init_from: {source} holds no checkpoint")
+        step, state = found
+        for name in self.objects.keys() & state.keys():
+            try:
+                self.objects[name].load_state_dict(state[name])
+            except (RuntimeError, ValueError, KeyError) as error:
+                reason = " ".join(str(error).split())[:_LONGEST_REASON]
+                raise ConfigError(f"init_from: {name} of {source} does not fit: {reason}") from error
+        new = ", ".join(name for name in self.objects if name not in state) or "nothing"
+        logger.info("start from step %d of %s; anew: %s", step, source, new)
 
     def save(self, step: int) -> None:
         """Write a checkpoint of ``step``."""
