@@ -154,15 +154,20 @@ class GloTok(
         """Images through their tokens."""
         return self.decode(self.encode(images))
 
-    def forward(self, images: Tensor, *, residual_of_detached: bool = True) -> Training:
-        """One training pass; see :class:`Training`. The residuals' codes are detached, unless told otherwise."""
+    def forward(self, images: Tensor, *, detach: bool = True) -> Training:
+        """One training pass; see :class:`Training`. ``detach`` the codes that residuals are recovered from."""
         z_semantic, z_visual = self.features(images)
         semantic, visual = self.quantizer(z_semantic, z_visual)
         reconstruction = self.decode_codes(semantic.quantized, visual.quantized)
         return Training(
             reconstruction,
-            _branch(self.quantizer.semantic.to_code_space(z_semantic), semantic, self.semantic_recovery, residual_of_detached),
-            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery, residual_of_detached),
+            _branch(
+                self.quantizer.semantic.to_code_space(z_semantic),
+                semantic,
+                self.semantic_recovery,
+                detach,
+            ),
+            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery, detach),
         )
 
 

@@ -29,7 +29,7 @@ class PerceptualTerm(nn.Module):
     def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         """The mean distance over the images, with a gradient to ``reconstruction``."""
         if isinstance(self.network, LPIPS):
-            distance: Tensor = self.network(reconstruction.expand(-1, 3, -1, -1), images.expand(-1, 3, -1, -1))
+            distance: Tensor = self.network(*(x.float().expand(-1, 3, -1, -1) for x in (reconstruction, images)))
             return distance
         with torch.no_grad():
             target = self.network.stages(images, num_stages=self.num_stages)

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from glotok.config import GloTokConfig, LossConfig
 from glotok.model import Branch, GloTok, Training
 from glotok.paths import RunPaths
+from glotok.perceptual import PerceptualTerm
 from glotok.teacher import load_teacher
 from vistok.losses import (
     HistogramRelationLoss,
@@ -22,11 +24,10 @@ from vistok.losses import (
     codebook_commitment_loss,
     discriminator_loss,
     generator_loss,
-    perceptual_loss,
     residual_loss,
 )
 from vistok.workbench.adversarial_training import discriminator_step
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.checkpoint import list_checkpoints
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.finite import check_finite
@@ -34,7 +35,7 @@ from vistok.workbench.loop import training_steps
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +60,20 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
     optimizer: Any = torch.optim.Adam(bare_model.parameters(), betas=settings.betas)
     d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas)
+    average = weight_average(bare_model.to(accelerator.device), settings.ema_decay)
 
     objects: dict[str, Any] = {"model": bare_model, "discriminator": bare_discriminator}
     objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
+    if average is not None:
+        objects["average"] = average
     state = TrainState(
         paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
     )
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(bare_model, settings.init_from)
-    elif start == 0:
-        initialize_codebooks(bare_model.to(accelerator.device), train, config, accelerator)
+        start_from(Path(settings.init_from), bare_model, state)
+    elif start == 0 and settings.codebook_start == "k_means":
+        initialize_codebooks(bare_model, train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
     model, discriminator, optimizer, d_optimizer = accelerator.prepare(
         bare_model, bare_discriminator, optimizer, d_optimizer
@@ -92,48 +96,47 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         if adversary is not None:
             step.log["discriminator"] = discriminator_step(
                 discriminator, d_optimizer, reals, fakes, d_loss, accelerator,
-                precision=settings.mixed_precision, step=step.index, folder=paths.folder,
+                precision=settings.mixed_precision, clip_norm=settings.clip_norm, step=step.index, folder=paths.folder,
             )  # fmt: skip
+        if average is not None:
+            average.update_parameters(bare_model)
         if config.train.revives_after(step.index):
-            step.log["revived"] = revive_codebooks(bare_model, optimizer, features, config, step.index)
+            step.log["revived"] = revive_codebooks(bare_model, average, optimizer, features, config, step.index)
 
     if accelerator.is_main_process:
-        bare_model.save_pretrained(paths.tokenizer)
+        final: Any = bare_model if average is None else average.module
+        final.save_pretrained(paths.tokenizer)
     accelerator.wait_for_everyone()
 
 
 class LossTerms(nn.Module):
-    """The terms of equation 13 by name, unweighted. The backbone here serves the perceptual term alone."""
+    """The terms of equation 13 by name, unweighted. The only network here is that of the perceptual term."""
 
     def __init__(self, config: LossConfig, teacher: Tensor) -> None:
         super().__init__()
         self.config = config
         self.histogram = HistogramRelationLoss(
-            teacher, bins=config.histogram_bins, alpha=config.histogram_alpha, norm=config.histogram_norm
-        )
-        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+            teacher, bins=config.histogram_bins, alpha=config.histogram_alpha, norm=config.histogram_norm,
+            include_diagonal=config.histogram_include_diagonal,
+        )  # fmt: skip
+        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
 
     def forward(
-        self, images: Tensor, out: Training, semantic_codebook: Tensor, adversary: nn.Module | None
+        self, images: Tensor, out: Training, semantic_codebook: Tensor, logits: Tensor | None
     ) -> dict[str, Tensor]:
-        """Each term as a scalar."""
+        """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
         terms = {
             "reconstruction": (out.reconstruction.float() - images).square().mean(),
             "quantization": self._quantization(out.semantic) + self._quantization(out.visual),
             "histogram": self.histogram(semantic_codebook),
-            "residual": _residual(out.semantic) + _residual(out.visual),
+            "residual": self._residual(out.semantic) + self._residual(out.visual),
         }
         if self.config.chroma_weight:
             terms["chroma"] = chroma_loss(out.reconstruction, images)
-        if self.backbone is not None:
-            with torch.no_grad():
-                target = self.backbone.stages(images, num_stages=self.config.perceptual_stages)
-            features = self.backbone.stages(out.reconstruction.float(), num_stages=self.config.perceptual_stages)
-            terms["perceptual"] = perceptual_loss(features, target)
-        if adversary is not None:
-            terms["adversarial"] = generator_loss(
-                adversary(out.reconstruction.float()), kind=self.config.adversarial_kind
-            )
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(out.reconstruction.float(), images)
+        if logits is not None:
+            terms["adversarial"] = generator_loss(logits.float(), kind=self.config.adversarial_kind)
         return terms
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
@@ -143,10 +146,12 @@ class LossTerms(nn.Module):
     def _quantization(self, branch: Branch) -> Tensor:
         return codebook_commitment_loss(branch.features, branch.codes, beta=self.config.beta)
 
-
-def _residual(branch: Branch) -> Tensor:
-    """Equation 10 for one branch; the code is detached, so that this term trains the recovery module alone."""
-    return residual_loss(branch.features, branch.codes.detach(), branch.residual)
+    def _residual(self, branch: Branch) -> Tensor:
+        """Equation 10 for one branch; with the code detached it trains the recovery module alone."""
+        return residual_loss(
+            branch.features, branch.codes, branch.residual,
+            norm=self.config.residual_norm, detach_quantized=self.config.residual_code == "detached",
+        )  # fmt: skip
 
 
 def generator_step(
@@ -169,8 +174,9 @@ def generator_step(
     for index, images in enumerate(micro_batches):
         with sync_on_last(accelerator, model, index, len(micro_batches)):
             with mixed_precision(accelerator.device, config.train.mixed_precision):
-                out = model(images)
-            terms = loss_terms(images, out, bare.quantizer.semantic.codebook, adversary)
+                out = model(images, detach=config.losses.residual_code == "detached")
+                logits = None if adversary is None else adversary(out.reconstruction)
+            terms = loss_terms(images, out, bare.quantizer.semantic.codebook, logits)
             check_finite(terms, step, {"images": images, "reconstruction": out.reconstruction}, paths.folder)
             accelerator.backward(loss_terms.total(terms) / len(micro_batches))
         for name, term in terms.items():
@@ -204,33 +210,43 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
         quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
 
 
-def start_from(model: GloTok, folder: str) -> None:
-    """Take all weights of a saved tokenizer of the same architecture, codebooks included; optimizers start anew."""
-    if not (Path(folder) / "config.json").is_file():
-        raise ConfigError(f"train.init_from: expected a folder written by save_pretrained, got {folder}")
-    saved = GloTok.from_pretrained(folder)
+def start_from(source: Path, model: GloTok, state: TrainState) -> None:
+    """Begin with a training's checkpoint and all that it holds, or with the weights of a saved tokenizer alone."""
+    if source.suffix == ".pt" or list_checkpoints(source):
+        state.start_from(source)
+        return
+    if not (source / "config.json").is_file():
+        raise ConfigError(
+            f"train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got {source}"
+        )
+    saved = GloTok.from_pretrained(source)
     ours, theirs = model.settings.model_dump(), saved.settings.model_dump()
     different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
     if different:
-        raise ConfigError(f"train.init_from: {folder} has another architecture: {', '.join(different)}")
+        raise ConfigError(f"train.init_from: {source} has another architecture: {', '.join(different)}")
     model.load_state_dict(saved.state_dict())
-    logger.info("all %d tensors start from %s", len(saved.state_dict()), folder)
+    logger.info(
+        "all %d tensors start from %s; optimizers and discriminator begin anew", len(saved.state_dict()), source
+    )
 
 
 def revive_codebooks(
-    model: GloTok, optimizer: Any, features: tuple[Tensor, Tensor], config: GloTokConfig, step: int
-) -> Tensor:
-    """Replace codes that went unused by current features, and forget the optimizer's moments of their rows.
+    model: GloTok, average: AveragedModel | None, optimizer: Any, features: tuple[Tensor, Tensor],
+    config: GloTokConfig, step: int,
+) -> Tensor:  # fmt: skip
+    """Replace codes that went unused by current features; the average takes them, the optimizer forgets their moments.
 
     Returns:
         How many codes were replaced in both books.
     """
     revived = 0
-    for book, (quantizer, z) in enumerate(
-        zip((model.quantizer.semantic, model.quantizer.visual), features, strict=True)
-    ):
+    kept: Any = model if average is None else average.module
+    sides = (model.quantizer, kept.quantizer)
+    books = zip(*((side.semantic, side.visual) for side in sides), features, strict=True)
+    for book, (quantizer, averaged, z) in enumerate(books):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2 * step + book)
         rows = quantizer.revive(z, generator=generator, after=config.train.revive_every)
+        averaged.codebook.data[rows] = quantizer.codebook.data[rows]
         for moment in optimizer.state[quantizer.codebook].values():
             if moment.shape == quantizer.codebook.shape:
                 moment[rows] = 0.0

@@ -13,22 +13,21 @@ from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
+from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
 from vistok.losses import (
     PatchGANDiscriminator,
     discriminator_loss,
     generator_loss,
-    perceptual_loss,
     reconstruction_loss,
 )
 from vistok.workbench.adversarial_training import discriminator_step
-from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.micro_batches import MicroBatch, load_micro_batches
 from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
 
 STAGE = "refiner"
 
@@ -58,6 +57,9 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
     objects: dict[str, Any] = {"model": bare, "discriminator": bare_discriminator}
     objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
+    average = weight_average(bare, settings.ema_decay)
+    if average is not None:
+        objects["average"] = average
     state = TrainState(
         paths.refiner_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
     )
@@ -80,10 +82,14 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         if adversary is not None:
             step.log["discriminator"] = discriminator_step(
                 discriminator, d_optimizer, [batch.images for batch in batches], fakes, d_loss, accelerator,
-                precision=settings.mixed_precision, step=step.index, folder=paths.folder,
+                precision=settings.mixed_precision, clip_norm=settings.clip_norm, step=step.index, folder=paths.folder,
             )  # fmt: skip
+        if average is not None:
+            average.update_parameters(bare)
 
     if accelerator.is_main_process:
+        if average is not None:
+            bare.load_state_dict(average.module.state_dict())
         tokenizer.save_pretrained(paths.refined)
     accelerator.wait_for_everyone()
 
@@ -109,7 +115,8 @@ def refiner_step(
         with sync_on_last(accelerator, model, index, len(batches)):
             with mixed_precision(accelerator.device, settings.mixed_precision):
                 reconstruction = tokenizer.from_space(model(*given))
-            values = terms(batch.images, reconstruction, adversary)
+                logits = None if adversary is None else adversary(reconstruction)
+            values = terms(batch.images, reconstruction, logits)
             check_finite(values, step, {"images": batch.images, "reconstruction": reconstruction}, paths.folder)
             accelerator.backward(terms.total(values) / len(batches))
         for name, value in values.items():
@@ -154,19 +161,16 @@ class LossTerms(nn.Module):
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
 
-    def forward(self, images: Tensor, reconstruction: Tensor, adversary: nn.Module | None) -> dict[str, Tensor]:
-        """Each term as a scalar."""
+    def forward(self, images: Tensor, reconstruction: Tensor, logits: Tensor | None) -> dict[str, Tensor]:
+        """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
         config = self.config
         terms = {"reconstruction": reconstruction_loss(reconstruction, images, kind=config.reconstruction)}
-        if self.backbone is not None:
-            with torch.no_grad():
-                target = self.backbone.stages(images, num_stages=config.perceptual_stages)
-            features = self.backbone.stages(reconstruction, num_stages=config.perceptual_stages)
-            terms["perceptual"] = perceptual_loss(features, target)
-        if adversary is not None:
-            terms["adversarial"] = generator_loss(adversary(reconstruction), kind=config.adversarial_kind)
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(reconstruction, images)
+        if logits is not None:
+            terms["adversarial"] = generator_loss(logits.float(), kind=config.adversarial_kind)
         return terms
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:

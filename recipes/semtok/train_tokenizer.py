@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
 from semtok.config import LossConfig, SemTokConfig
 from semtok.draws import Draws, draw
 from semtok.model import LatentSpace, SemTok, Training
 from semtok.paths import RunPaths
+from semtok.perceptual import PerceptualTerm
 from vistok.generators import velocity_to_data
-from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss, perceptual_loss
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
+from vistok.workbench.checkpoint import list_checkpoints
+from vistok.workbench.config import ConfigError
 from vistok.workbench.finite import check_finite
 from vistok.workbench.loop import own_micro_batches, training_steps
 from vistok.workbench.micro_batches import load_micro_batches
 from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last
+from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
+
+logger = logging.getLogger(__name__)
 
 STAGE = "tokenizer"
 
@@ -40,7 +45,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     bare = StageOne(config, tokenizer, targets.dim if targets else None).to(accelerator.device)
     terms = LossTerms(losses, tokenizer).to(accelerator.device)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
-    average = AveragedModel(bare, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)) if settings.ema_decay else None
+    average = weight_average(bare, settings.ema_decay)
 
     objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
     if average is not None:
@@ -49,6 +54,8 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
     )
     start = state.resume() if resume else 0
+    if start == 0 and settings.init_from:
+        start_from(Path(settings.init_from), tokenizer, state)
     metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
     model, optimizer = accelerator.prepare(bare, optimizer)
 
@@ -86,6 +93,25 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     accelerator.wait_for_everyone()
 
 
+def start_from(source: Path, tokenizer: SemTok, state: TrainState) -> None:
+    """Begin with a training's checkpoint and all that it holds, or with the weights of a saved tokenizer alone."""
+    if source.suffix == ".pt" or list_checkpoints(source):
+        state.start_from(source)
+        return
+    if not (source / "config.json").is_file():
+        raise ConfigError(
+            f"train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got {source}"
+        )
+    saved = SemTok.from_pretrained(source)
+    ours, theirs = tokenizer.settings.model_dump(), saved.settings.model_dump()
+    different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
+    if different:
+        raise ConfigError(f"train.init_from: {source} has another architecture: {', '.join(different)}")
+    tokenizer.encoder.load_state_dict(saved.encoder.state_dict())
+    tokenizer.decoder.load_state_dict(saved.decoder.state_dict())
+    logger.info("encoder and decoder start from %s; heads and optimizer begin anew", source)
+
+
 class StageOne(nn.Module):
     """The tokenizer with its alignment heads: one forward pass, so that a data-parallel wrapper sees all of it."""
 
@@ -115,22 +141,16 @@ class LossTerms(nn.Module):
     def __init__(self, config: LossConfig, tokenizer: SemTok) -> None:
         super().__init__()
         self.config = config
-        self.backbone = FeatureBackbone(config.perceptual_backbone) if config.perceptual_weight else None
+        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
         self._tokenizer = (tokenizer,)  # not a submodule: only its latent space is asked
 
     def forward(self, images: Tensor, draws: Draws, out: Training) -> dict[str, Tensor]:
         """Each term as a scalar."""
-        config = self.config
         predicted = out.predicted.float()
         terms = {"flow": F.mse_loss(predicted, out.velocity), "entropy": self._entropy(out.features)}
-        if self.backbone is not None:
+        if self.perceptual is not None:
             estimate = velocity_to_data(predicted, out.x_t, draws.t[:, None, None, None])
-            with torch.no_grad():
-                target = self.backbone.stages(images, num_stages=config.perceptual_stages)
-            pixels = self._tokenizer[0].from_space(estimate)
-            terms["perceptual"] = perceptual_loss(
-                self.backbone.stages(pixels, num_stages=config.perceptual_stages), target
-            )
+            terms["perceptual"] = self.perceptual(self._tokenizer[0].from_space(estimate), images)
         return terms
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:

@@ -92,8 +92,8 @@ def documented_line(recipe, stage):
 def assert_same_training(one, other, stage, kept, *, steps):
     """Two runs wrote the same terms at every step of a stage, and the same weights, to float32 rounding.
 
-    Where a gradient is zero but for rounding (the last bias of a discriminator under a hinge), Adam makes a whole step in
-    a direction of chance: logits may differ by the rate of a few steps.
+    Where a gradient is zero but for rounding (the last bias of a discriminator under a hinge), Adam makes a whole step
+    in a direction of chance: logits may differ by the rate of a few steps.
     """
     first, second = (
         [line for line in read_metrics(folder / "metrics.jsonl") if line["stage"] == stage] for folder in (one, other)

@@ -1,4 +1,4 @@
-"""The discriminator's step: one pass for both sides, exact accumulation, nothing but the discriminator moves."""
+"""The discriminator's step: a pass for each side, exact accumulation, nothing but the discriminator moves."""
 
 import copy
 
@@ -26,11 +26,11 @@ def hinge(real, fake):
     return 0.5 * ((1 - real).relu().mean() + (1 + fake).relu().mean())
 
 
-def step(network, parts=1, loss=hinge, folder=None, precision="no", fakes=FAKES):
+def step(network, parts=1, loss=hinge, folder=None, precision="no", fakes=FAKES, clip_norm=0.0):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     return discriminator_step(
         network, optimizer, REALS.chunk(parts), fakes.chunk(parts), loss, Accelerator(cpu=True),
-        precision=precision, step=7, folder=folder,
+        precision=precision, clip_norm=clip_norm, step=7, folder=folder,
     )  # fmt: skip
 
 
@@ -100,5 +100,39 @@ def test_as_many_fakes_as_reals_are_asked_for():
     with pytest.raises(ValueError, match="zip"):
         discriminator_step(
             make(), torch.optim.SGD(make().parameters()), [REALS], [FAKES, FAKES], hinge, Accelerator(cpu=True),
-            precision="no", step=0, folder=None,
+            precision="no", clip_norm=0.0, step=0, folder=None,
         )  # fmt: skip
+
+
+def test_a_batch_norm_sees_the_fakes_as_it_does_when_the_generator_is_judged():
+    """After some steps, too, in which it has learned whatever the statistics of a mixed pass would give away."""
+    torch.manual_seed(2)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 1)
+    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    fakes = [FAKES * 0.5 + 0.3]
+    seen = []
+
+    def loss(real, fake):
+        seen.append(fake.detach())
+        return hinge(real, fake)
+
+    for number in range(20):
+        with torch.no_grad():
+            judged = network(fakes[0])
+        discriminator_step(
+            network, optimizer, [REALS], fakes, loss, Accelerator(cpu=True),
+            precision="no", clip_norm=1.0, step=number, folder=None,
+        )  # fmt: skip
+        torch.testing.assert_close(seen[-1], judged)
+
+
+def test_the_gradients_are_clipped_to_the_norm():
+    clipped, free = make(), make()
+    before = torch.cat([p.detach().flatten() for p in make().parameters()])
+    step(clipped, clip_norm=1e-3)
+    step(free)
+    moved = [torch.cat([p.detach().flatten() for p in network.parameters()]) - before for network in (clipped, free)]
+    assert moved[0].norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
+    torch.testing.assert_close(moved[0] / moved[0].norm(), moved[1] / moved[1].norm(), rtol=1e-3, atol=1e-4)

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vistok.workbench.checkpoint import CheckpointError
+from vistok.workbench.config import ConfigError
 from vistok.workbench.training import Interrupted, StopSignal, TrainState, scheduled_rate, seed_step
 
 
@@ -78,3 +80,38 @@ def test_signals_are_restored(tmp_path):
     with StopSignal():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_training_starts_from_a_checkpoint_file_or_the_newest_of_a_folder(tmp_path, caplog):
+    model, state = make(tmp_path / "first", 0)
+    model(torch.ones(1, 3)).sum().backward()
+    state.objects["optimizer"].step()
+    state.save(5)
+    for source in (tmp_path / "first", tmp_path / "first" / "step-000000005.pt"):
+        other, begun = make(tmp_path / "second", 1)
+        begun.objects["optimizer"].param_groups[0]["betas"] = (0.1, 0.2)
+        begun.objects["new"] = torch.nn.Linear(2, 2)
+        with caplog.at_level("INFO"):
+            begun.start_from(source)
+        assert torch.equal(other.weight, model.weight)
+        optimizer = begun.objects["optimizer"]
+        assert [int(entry["step"]) for entry in optimizer.state.values()] == [1, 1]
+        assert optimizer.param_groups[0]["betas"] == (0.1, 0.2)
+        assert f"start from step 5 of {source}; begins anew: new; left out: nothing" in caplog.text
+    assert begun.resume() == 0
+
+
+def test_a_start_that_does_not_fit_is_told_in_one_line(tmp_path):
+    _, state = make(tmp_path / "first", 0)
+    state.save(5)
+    wider = TrainState(tmp_path / "second", {"model": torch.nn.Linear(3, 4)}, every=5, writes=True)
+    with pytest.raises(ConfigError, match=r"init_from: model of .*first does not fit: .*size mismatch") as error:
+        wider.start_from(tmp_path / "first")
+    assert "\n" not in str(error.value)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="empty holds no checkpoint"):
+        wider.start_from(tmp_path / "empty")
+    with pytest.raises(CheckpointError, match=r"step-000000009\.pt cannot be read"):
+        wider.start_from(tmp_path / "first" / "step-000000009.pt")
+    with pytest.raises(ValueError, match="expected a name like step-000000100"):
+        wider.start_from(tmp_path / "weights.pt")

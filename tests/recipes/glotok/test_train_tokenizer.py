@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import glotok.train_tokenizer as stage
 from _support.recipe_processes import assert_same_training, documented_line, run_line
+from glotok import perceptual
 from glotok.cli import resolve, train_tokenizer
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
@@ -24,6 +25,7 @@ from vistok.workbench.data import load_images
 from vistok.workbench.files import DamagedFileError
 from vistok.workbench.finite import NonFiniteLossError
 from vistok.workbench.tracking import read_metrics
+from vistok.workbench.training import weight_average
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def run_step(parts, micro_batches, learning_rate=1e-2):
     )
     log["discriminator"] = discriminator_step(
         discriminator, optimizers[1], micro_batches, fakes, discriminator_loss, accelerator,
-        precision="no", step=0, folder=paths.folder,
+        precision="no", clip_norm=0.0, step=0, folder=paths.folder,
     )  # fmt: skip
     return model, discriminator, log
 
@@ -77,7 +79,8 @@ def test_accumulated_micro_batches_equal_the_whole_batch_with_the_gan_step(parts
 
 def test_the_total_is_equation_13(parts):
     config, _, model, discriminator, terms, images = parts
-    values = terms(images, model(images), model.quantizer.semantic.codebook, discriminator)
+    out = model(images)
+    values = terms(images, out, model.quantizer.semantic.codebook, discriminator(out.reconstruction))
     assert set(values) == {"reconstruction", "quantization", "histogram", "residual", "perceptual", "adversarial"}
     w = config.losses
     expected = (
@@ -166,7 +169,7 @@ def test_random_crops_reach_training(tiny_run):
 
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
-    monkeypatch.setattr(stage, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
+    monkeypatch.setattr(perceptual, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
         train_tokenizer(options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
@@ -182,8 +185,11 @@ def test_revived_rows_forget_their_moments(parts):
         model.quantizer.update()
     before = model.quantizer.semantic.codebook.detach().clone()
     features = (out.semantic.features.detach(), out.visual.features.detach())
-    count = stage.revive_codebooks(model, optimizer, features, config, step=1)
+    average = weight_average(model, 0.9)
+    count = stage.revive_codebooks(model, average, optimizer, features, config, step=1)
     replaced = (model.quantizer.semantic.codebook != before).any(1)
+    averaged = average.module.quantizer.semantic.codebook
+    assert torch.equal(averaged[replaced], model.quantizer.semantic.codebook[replaced])
     moments = optimizer.state[model.quantizer.semantic.codebook]
     assert 0 < replaced.sum() <= count
     assert moments["exp_avg"][replaced].abs().max() == 0
@@ -207,16 +213,16 @@ def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run
     other = GloTok(config.tokenizer.model_copy(update={"code_dim": 4}))
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(ConfigError, match=r"another architecture: code_dim 4 \(here 8\)"):
-        stage.start_from(GloTok(config.tokenizer), str(tmp_path / "other"))
-    with pytest.raises(ConfigError, match="expected a folder written by save_pretrained"):
-        stage.start_from(GloTok(config.tokenizer), str(tmp_path / "nowhere"))
+        stage.start_from(tmp_path / "other", GloTok(config.tokenizer), None)
+    with pytest.raises(ConfigError, match="expected a checkpoint, a folder of them or one of save_pretrained"):
+        stage.start_from(tmp_path / "nowhere", GloTok(config.tokenizer), None)
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whole(count, tiny_run, tmp_path):
     """By the documented line, from a data-dependent start to the discriminator: the same terms and the same weights."""
     options, paths = tiny_run
-    one = replace(options, set=("train.learning_rate=1e-4",))
+    one = replace(options, set=("train.learning_rate=1e-4", "train.ema_decay=0.5"))
     several = replace(one, runs=tmp_path / "several")
     shutil.copytree(paths.folder, several.runs / "tiny")
     train_tokenizer(one)

@@ -132,7 +132,7 @@ def test_the_total_is_weighted_and_the_pixel_term_is_the_one_asked_for(trained):
     terms = stage.LossTerms(config.refiner)
     one, two = pictures(seed=1), pictures(seed=2)
     adversary = copy.deepcopy(torch.nn.Conv2d(1, 1, 4, 4))
-    values = terms(one, two, adversary)
+    values = terms(one, two, adversary(two))
     torch.testing.assert_close(values["reconstruction"], (one - two).square().mean())
     torch.testing.assert_close(values["adversarial"], -adversary(two).mean())
     expected = values["reconstruction"] + 0.3 * values["perceptual"] + 0.2 * values["adversarial"]

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import semtok.train_tokenizer as stage
 from _support.recipe_processes import assert_same_training, documented_line, run_line
 from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
+from semtok import perceptual
 from semtok.cli import train_refiner, train_tokenizer
 from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
@@ -107,7 +108,7 @@ def test_entropy_of_bits_and_codes_as_queries_train(tiny_run):
 
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
-    monkeypatch.setattr(stage, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
+    monkeypatch.setattr(perceptual, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
         train_tokenizer(options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)

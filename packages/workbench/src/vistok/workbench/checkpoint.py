@@ -95,13 +95,25 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     paths = list_checkpoints(folder)
     for path in reversed(paths):
         try:
-            return step_of(path), _load(path)
-        except Exception as error:  # damaged bytes make the reader fail in ways that it does not enumerate
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            logger.warning("%s cannot be read (%s); trying the checkpoint before it", path, reason)
+            return step_of(path), load_checkpoint(path)
+        except CheckpointError as error:
+            logger.warning("%s; trying the checkpoint before it", error)
     if paths:
         raise CheckpointError(f"{folder}: none of its {len(paths)} checkpoints can be read")
     return None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state of one checkpoint, checked against its checksum.
+
+    Raises:
+        CheckpointError: It is not there, cut off, or its content does not match its checksum.
+    """
+    try:
+        return _load(path)
+    except Exception as error:  # damaged bytes make the reader fail in ways that it does not enumerate
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} cannot be read ({reason})") from error
 
 
 def _load(path: Path) -> dict[str, Any]:

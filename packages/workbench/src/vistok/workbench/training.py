@@ -122,7 +122,7 @@ class TrainState:
     def start_from(self, source: Path) -> None:
         """Begin with all that another training's checkpoint holds, as if it were this one's; steps count from 0.
 
-        Objects that it lacks begin anew, and so says the log.
+        Objects that it lacks begin anew, as the log says; optimizers keep their own rates and betas.
 
         Args:
             source: A checkpoint, or the folder of a training's checkpoints, of which the newest readable one counts.
@@ -135,14 +135,12 @@ class TrainState:
         if found is None:
             raise ConfigError(f"init_from: {source} holds no checkpoint")
         step, state = found
-        for name in self.objects.keys() & state.keys():
-            try:
-                self.objects[name].load_state_dict(state[name])
-            except (RuntimeError, ValueError, KeyError) as error:
-                reason = " ".join(str(error).split())[:_LONGEST_REASON]
-                raise ConfigError(f"init_from: {name} of {source} does not fit: {reason}") from error
+        for name, item in self.objects.items():
+            if name in state:
+                _load_state(item, state[name], f"init_from: {name} of {source}")
         new = ", ".join(name for name in self.objects if name not in state) or "nothing"
-        logger.info("start from step %d of %s; anew: %s", step, source, new)
+        unused = ", ".join(name for name in state if name not in self.objects) or "nothing"
+        logger.info("start from step %d of %s; begins anew: %s; left out: %s", step, source, new, unused)
 
     def save(self, step: int) -> None:
         """Write a checkpoint of ``step``."""
@@ -155,6 +153,19 @@ class TrainState:
             self.save(step)
         if stop.requested and step < steps:
             raise Interrupted(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")
+
+
+def _load_state(item: Stateful, state: Any, what: str) -> None:
+    """Load a state of another training; an optimizer keeps its own options (rates, betas), and takes the moments."""
+    own = [{**group, "params": None} for group in item.param_groups] if isinstance(item, torch.optim.Optimizer) else []
+    try:
+        item.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise ConfigError(f"{what} does not fit: {reason}") from error
+    if isinstance(item, torch.optim.Optimizer):
+        for group, options in zip(item.param_groups, own, strict=True):
+            group.update({name: value for name, value in options.items() if name != "params"})
 
 
 class StopSignal:

@@ -1,0 +1,234 @@
+"""What the paper says in more than one way, or not at all, can be chosen: terms, starts, averages, files of weights."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+
+import glotok.train_tokenizer as stage
+from _support.glotok_runs import TINY
+from _support.recipe_processes import of_stage
+from glotok.cli import Options, resolve, train_tokenizer
+from glotok.model import GloTok
+from glotok.perceptual import PerceptualTerm
+from glotok.teacher import cluster_features, load_teacher
+from vistok.losses import PatchGANDiscriminator, VGG16Features, relation_histogram
+from vistok.workbench._torchvision_schemas import declare_missing_operators
+from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.checkpoint import load_checkpoint, load_latest_checkpoint
+from vistok.workbench.config import ConfigError
+from vistok.workbench.data import load_images
+
+STILL = ("train.learning_rate=1e-12", "train.revive_every=0")
+
+
+def config_with(*changes):
+    return resolve(Options(config=TINY, set=changes))
+
+
+def train(tiny_run, *changes, resume=False):
+    """Train the tokenizer of a copy of the prepared run with changed settings."""
+    options, paths = tiny_run
+    (paths.folder / "config.yaml").unlink(missing_ok=True)
+    train_tokenizer(replace(options, set=changes, resume=resume))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_images("digits", image_size=16).train.batch(torch.arange(8))
+
+
+@pytest.fixture(scope="module")
+def backbone_file(tmp_path_factory):
+    """Other weights of the default backbone, as timm writes them."""
+    declare_missing_operators()
+    import timm
+
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
+    save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lpips_files(tmp_path_factory):
+    """Files as they are released: torchvision's VGG16 with a classifier, and the channel weights."""
+    torch.manual_seed(4)
+    folder = tmp_path_factory.mktemp("lpips")
+    network = VGG16Features()
+    torch.save({**network.state_dict(), "classifier.0.bias": torch.zeros(3)}, folder / "vgg16.pth")
+    widths = (64, 128, 256, 512, 512)
+    heads = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(widths)}
+    torch.save(heads, folder / "vgg.pth")
+    return folder, network, [head.flatten() for head in heads.values()]
+
+
+def test_lpips_is_the_perceptual_term_with_the_weights_of_its_files(lpips_files, images):
+    folder, network, heads = lpips_files
+    files = (f"losses.perceptual_weights={folder / 'vgg16.pth'}", f"losses.perceptual_heads={folder / 'vgg.pth'}")
+    config = config_with("losses.perceptual=lpips", *files)
+    term = PerceptualTerm(config.losses)
+    other = images.flip(-1).requires_grad_()
+    value = term(other, images)
+    shift, scale = (torch.tensor(x)[:, None, None] for x in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]))
+    with torch.no_grad():
+        pair = [network((x.expand(-1, 3, -1, -1) - shift) / scale) for x in (other, images)]
+        units = [[f / (f.norm(dim=1, keepdim=True) + 1e-10) for f in side] for side in pair]
+        gaps = [(a - b).square().mean((0, 2, 3)) for a, b in zip(*units, strict=True)]
+        expected = sum((gap * head).sum() for gap, head in zip(gaps, heads, strict=True))
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
+    value.backward()
+    assert other.grad.abs().max() > 0
+    assert not any(p.requires_grad for p in term.parameters())
+
+
+def test_files_that_lpips_cannot_use_are_told_in_one_line(lpips_files, backbone_file):
+    folder, *_ = lpips_files
+    with pytest.raises(ConfigError, match="expected a file with the weights of LPIPS's VGG16, got none"):
+        config_with("losses.perceptual=lpips")
+    wrong = config_with("losses.perceptual=lpips", f"losses.perceptual_weights={backbone_file}")
+    with pytest.raises(ConfigError, match=r"lite0.safetensors: expected VGG16, got no features.0.weight") as error:
+        PerceptualTerm(wrong.losses)
+    assert "\n" not in str(error.value)
+    headless = config_with("losses.perceptual=lpips", f"losses.perceptual_weights={folder / 'vgg16.pth'}")
+    with pytest.raises(ConfigError, match="must hold lin0"):
+        PerceptualTerm(headless.losses)
+
+
+def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_file, monkeypatch):
+    given = FeatureBackbone("lite0", weights=backbone_file).fingerprint()
+    assert given != FeatureBackbone("lite0").fingerprint()
+    config = config_with(f"losses.perceptual_weights={backbone_file}", f"teacher.weights={backbone_file}")
+    assert PerceptualTerm(config.losses).network.fingerprint() == given
+    used = []
+    patches = FeatureBackbone.patches
+    monkeypatch.setattr(
+        FeatureBackbone, "patches", lambda self, *a, **k: (used.append(self.fingerprint()), patches(self, *a, **k))[1]
+    )
+    cluster_features(load_images("digits", image_size=16).train, config.teacher, 4, 0)
+    assert set(used) == {given}
+
+
+@pytest.mark.parametrize("code", ["detached", "attached"])
+def test_the_residual_term_trains_the_codes_only_where_they_are_attached(tiny_run, images, code):
+    _, paths = tiny_run
+    config = config_with(f"losses.residual_code={code}")
+    torch.manual_seed(0)
+    model = GloTok(config.tokenizer)
+    recovery = model.semantic_recovery.project_out.weight
+    torch.nn.init.normal_(recovery, std=0.1)  # so that a way through the recovery would show, too
+    terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
+    out = model(images, detach=code == "detached")
+    terms(images, out, model.quantizer.semantic.codebook, None)["residual"].backward()
+    assert recovery.grad.abs().max() > 0
+    reached = model.quantizer.semantic.codebook.grad
+    assert (reached is not None and bool(reached.any())) == (code == "attached")
+
+
+def test_the_residual_term_has_each_reading_of_the_papers_bars(tiny_run, images):
+    _, paths = tiny_run
+    config = config_with()
+    torch.manual_seed(0)
+    out = GloTok(config.tokenizer)(images)
+    gaps = [branch.features - branch.codes - branch.residual for branch in (out.semantic, out.visual)]
+    expected = {
+        "squared": sum(gap.square().mean() for gap in gaps),
+        "l1": sum(gap.abs().mean() for gap in gaps),
+        "norm": sum(gap.flatten(1).norm(dim=1).mean() for gap in gaps),
+    }
+    for norm, value in expected.items():
+        losses = config_with(f"losses.residual_norm={norm}").losses
+        terms = stage.LossTerms(losses, load_teacher(paths, losses))
+        codebook = torch.randn(4, 8)
+        torch.testing.assert_close(terms(images, out, codebook, None)["residual"], value)
+
+
+def test_the_diagonal_counts_on_both_sides_where_it_is_asked_for(tiny_run):
+    _, paths = tiny_run
+    centres = load_file(paths.teacher)["centres"]
+    losses = config_with("losses.histogram_include_diagonal=true").losses
+    teacher = load_teacher(paths, losses)
+    torch.testing.assert_close(teacher, relation_histogram(centres, include_diagonal=True))
+    assert teacher[-1] > load_teacher(paths, config_with().losses)[-1] + 0.01
+    assert abs(stage.LossTerms(losses, teacher).histogram(centres).item()) < 1e-4
+
+
+def test_codebooks_start_at_random_where_it_is_asked_for(tiny_run):
+    paths = train(tiny_run, "train.codebook_start=random", "train.steps=1", *STILL)
+    config = config_with()
+    torch.manual_seed(config.seed)
+    drawn = GloTok(config.tokenizer).quantizer.semantic.codebook.detach()
+    saved = GloTok.from_pretrained(paths.tokenizer).quantizer.semantic.codebook.detach()
+    torch.testing.assert_close(saved, drawn, rtol=0, atol=1e-6)
+
+
+AVERAGED = ("train.ema_decay=0.75", "train.steps=4", "train.checkpoint_every=1", "losses.discriminator_start=1")
+
+
+def test_the_tokenizer_is_the_average_of_the_weights_and_resumes_to_the_same_bits(tiny_run):
+    paths = train(tiny_run, *AVERAGED, "train.revive_every=0")
+    before, last = (load_checkpoint(path) for path in sorted(paths.tokenizer_checkpoints.glob("step-*.pt")))
+    saved = load_file(paths.tokenizer / "model.safetensors")
+    for name, weight in GloTok(config_with().tokenizer).named_parameters():
+        old, new = before["average"][f"module.{name}"], last["model"][name]
+        torch.testing.assert_close(saved[name], 0.75 * old + 0.25 * new, rtol=1e-4, atol=1e-6)
+        assert weight.shape == saved[name].shape
+    assert any(not torch.equal(saved[name], last["model"][name]) for name in saved)
+
+    whole = (paths.tokenizer / "model.safetensors").read_bytes(), of_stage(paths.folder, "tokenizer")
+    shutil.rmtree(paths.tokenizer)
+    (paths.tokenizer_checkpoints / "step-000000004.pt").unlink()
+    train(tiny_run, *AVERAGED, "train.revive_every=0", resume=True)
+    assert ((paths.tokenizer / "model.safetensors").read_bytes(), of_stage(paths.folder, "tokenizer")) == whole
+
+
+def test_a_run_can_start_from_all_that_a_checkpoint_holds(tiny_run, tmp_path):
+    options, paths = tiny_run
+    shutil.copytree(paths.folder, tmp_path / "second" / "tiny")
+    train(tiny_run, *AVERAGED)
+    step, first = load_latest_checkpoint(paths.tokenizer_checkpoints)
+    newest = paths.tokenizer_checkpoints / f"step-{step:09d}.pt"
+    second = replace(options, runs=tmp_path / "second")
+    for source in (paths.tokenizer_checkpoints, newest):
+        folder = tmp_path / "second" / "tiny"
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        shutil.rmtree(folder / "tokenizer", ignore_errors=True)
+        begun = type(paths)(folder)
+        changes = (f"train.init_from={source}", "train.betas=[0.5, 0.6]", "train.steps=1", *AVERAGED[:1], *STILL)
+        train((second, begun), *changes, "losses.discriminator_start=0")
+        (_, state) = load_latest_checkpoint(begun.tokenizer_checkpoints)
+        for part in ("model", "discriminator"):
+            for name, value in first[part].items():
+                if value.is_floating_point():
+                    torch.testing.assert_close(state[part][name], value, rtol=0, atol=1e-6)
+        for name, _ in GloTok(config_with().tokenizer).named_parameters():
+            expected = 0.75 * first["average"][f"module.{name}"] + 0.25 * first["model"][name]
+            torch.testing.assert_close(state["average"][f"module.{name}"], expected, rtol=1e-4, atol=1e-6)
+        assert state["average"]["n_averaged"] == first["average"]["n_averaged"] + 1
+        for part, steps in (("optimizer", 5), ("d_optimizer", 4)):
+            assert {int(entry["step"]) for entry in state[part]["state"].values()} == {steps}
+            assert tuple(state[part]["param_groups"][0]["betas"]) == (0.5, 0.6)
+
+
+def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images):
+    """Its last convolution runs in bfloat16 in the generator's step as in its own."""
+    _, paths = tiny_run
+    config = config_with("train.mixed_precision=bf16")
+    model, discriminator = GloTok(config.tokenizer), PatchGANDiscriminator(1, 8, 1, norm="group")
+    terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
+    dtypes = []
+    discriminator.layers[-1].register_forward_hook(lambda module, given, logits: dtypes.append(logits.dtype))
+    optimizers = [torch.optim.SGD(m.parameters(), lr=1e-3) for m in (model, discriminator)]
+    accelerator = Accelerator(cpu=True)
+    _, fakes, _ = stage.generator_step(
+        model, optimizers[0], terms, discriminator, [images], accelerator, config, 0, paths
+    )
+    stage.discriminator_step(
+        discriminator, optimizers[1], [images], fakes, lambda real, fake: fake.mean() - real.mean(), accelerator,
+        precision="bf16", clip_norm=1.0, step=0, folder=paths.folder,
+    )  # fmt: skip
+    assert dtypes == [torch.bfloat16] * 3
