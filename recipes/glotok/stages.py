@@ -30,11 +30,10 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     generator, samples, evaluation = choice
     trained = [key for key in type(config.generators[generator]).model_fields if key != "samples"]
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
-    histogram = ("losses.histogram_bins", "losses.histogram_alpha", "losses.histogram_norm")
     return [
         Stage(
             "teacher",
-            ("seed", "data", "teacher", "tokenizer.semantic_codebook_size", *histogram),
+            ("seed", "data", "teacher", "tokenizer.semantic_codebook_size"),
             (paths.teacher, paths.teacher.with_suffix(".json")),
         ),
         Stage(

@@ -32,7 +32,6 @@ def config_with(*changes):
 def train(tiny_run, *changes, resume=False):
     """Train the tokenizer of a copy of the prepared run with changed settings."""
     options, paths = tiny_run
-    (paths.folder / "config.yaml").unlink(missing_ok=True)
     train_tokenizer(replace(options, set=changes, resume=resume))
     return paths
 
@@ -188,16 +187,15 @@ def test_the_tokenizer_is_the_average_of_the_weights_and_resumes_to_the_same_bit
 
 def test_a_run_can_start_from_all_that_a_checkpoint_holds(tiny_run, tmp_path):
     options, paths = tiny_run
-    shutil.copytree(paths.folder, tmp_path / "second" / "tiny")
+    prepared = tmp_path / "prepared"
+    shutil.copytree(paths.folder, prepared)
     train(tiny_run, *AVERAGED)
     step, first = load_latest_checkpoint(paths.tokenizer_checkpoints)
     newest = paths.tokenizer_checkpoints / f"step-{step:09d}.pt"
-    second = replace(options, runs=tmp_path / "second")
-    for source in (paths.tokenizer_checkpoints, newest):
-        folder = tmp_path / "second" / "tiny"
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        shutil.rmtree(folder / "tokenizer", ignore_errors=True)
-        begun = type(paths)(folder)
+    for number, source in enumerate((paths.tokenizer_checkpoints, newest)):
+        second = replace(options, runs=tmp_path / f"from-{number}")
+        begun = type(paths)(second.runs / "tiny")
+        shutil.copytree(prepared, begun.folder)
         changes = (f"train.init_from={source}", "train.betas=[0.5, 0.6]", "train.steps=1", *AVERAGED[:1], *STILL)
         train((second, begun), *changes, "losses.discriminator_start=0")
         (_, state) = load_latest_checkpoint(begun.tokenizer_checkpoints)
@@ -232,3 +230,16 @@ def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images
         precision="bf16", clip_norm=1.0, step=0, folder=paths.folder,
     )  # fmt: skip
     assert dtypes == [torch.bfloat16] * 3
+
+
+@pytest.mark.parametrize("key", ["losses.perceptual_weights", "losses.perceptual_heads", "teacher.weights"])
+def test_a_file_of_weights_that_is_not_there_is_told_before_anything_runs(tiny_run, key):
+    options, paths = tiny_run
+    with pytest.raises(ConfigError, match=rf"^{key}: expected a file, got 'nowhere.pth'"):
+        train_tokenizer(replace(options, set=(f"{key}=nowhere.pth",)))
+    assert not paths.tokenizer_checkpoints.exists()
+
+
+def test_the_histogram_can_change_after_the_teacher_is_made(tiny_run):
+    paths = train(tiny_run, "losses.histogram_alpha=50", "losses.histogram_norm=l2", "train.steps=1")
+    assert (paths.tokenizer / "model.safetensors").exists()

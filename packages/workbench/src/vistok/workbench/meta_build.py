@@ -42,7 +42,11 @@ def building(section: str) -> Iterator[None]:
 
 
 def check_perceptual(section: str, settings: Any) -> None:
-    """Raise :class:`ConfigError` unless ``perceptual_backbone`` exists and has ``perceptual_stages`` stages."""
+    """Raise :class:`ConfigError` unless the term's network exists, has the stages asked for, and its files."""
+    for key in ("perceptual_weights", "perceptual_heads"):
+        _check_file(f"{section}.{key}", getattr(settings, key))
+    if settings.perceptual == "lpips":
+        return
     count = _stages(f"{section}.perceptual_backbone", settings.perceptual_backbone)
     if settings.perceptual_stages > count:
         raise ConfigError(
@@ -54,9 +58,12 @@ def check_perceptual(section: str, settings: Any) -> None:
 def check_backbone(section: str, settings: Any) -> None:
     """Raise :class:`ConfigError` unless there is a network named ``backbone``, and its file where one is given."""
     _stages(f"{section}.backbone", settings.backbone)
-    weights = getattr(settings, "weights", None)
-    if weights is not None and not Path(weights).is_file():
-        raise ConfigError(f"{section}.weights: expected a file, got {str(weights)!r}")
+    _check_file(f"{section}.weights", getattr(settings, "weights", None))
+
+
+def _check_file(key: str, path: str | None) -> None:
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(f"{key}: expected a file, got {path!r}")
 
 
 def _stages(key: str, name: str) -> int:
