@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,11 +12,9 @@ from semtok.encode import load_tokens
 from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions, spread, stage_one
 from semtok.sample import load_progress
-from vistok.workbench.data import Images
 from vistok.workbench.evaluation import Evaluation, image_counts, write_evaluation
 from vistok.workbench.linear_probe import linear_probe_accuracy
 from vistok.workbench.metrics import NotMeasurableError, psnr
-from vistok.workbench.recognition import Recognizer, fit_recognizer
 from vistok.workbench.sampling import largest_count, load_samples, sample_files, sample_label
 
 
@@ -39,10 +36,12 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     if len(train.class_names) > 1 and paths.tokens.exists():
         evaluation.add("probe", "linear probe", lambda: probe_figures(stored, paths, config))
     evaluation.add_generation(samples, train, real_count=largest_count(samples), seed=config.seed)
-    generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
-    studied = studies(config, paths)
-    if studied and len(train.class_names) > 1:
-        evaluation.add("recognised by steps", "recognition", lambda: recognised_by_steps(studied, train))
+    for label, (study, drawing) in studies(config, paths).items():
+        for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
+            evaluation.add_likeness(by_steps(label, steps), images, study["labels"])
+    generation = [
+        section for section in evaluation.figures if section.startswith(("real images", "samples ", "steps of "))
+    ]
     sections = ("mean image", *reconstructions(config), "noise", "probe", *generation)
     write_evaluation(paths, name, evaluation.figures, sections)
 
@@ -124,22 +123,9 @@ def studies(config: SemTokConfig, paths: RunPaths) -> dict[str, tuple[dict[str, 
     return found
 
 
-def recognised_by_steps(
-    studied: Mapping[str, tuple[dict[str, Tensor], MaskedSampleConfig]], train: Images
-) -> dict[str, dict[str, float]]:
-    """For each study, by its label, the shares of :func:`figures_by_steps`."""
-    recognizer = fit_recognizer(train)
-    return {label: figures_by_steps(study, recognizer, drawing) for label, (study, drawing) in studied.items()}
-
-
-def figures_by_steps(
-    stored: dict[str, Tensor], recognizer: Recognizer, drawing: MaskedSampleConfig
-) -> dict[str, float]:
-    """The share of samples recognised as their class, by the number of steps that generated them."""
-    return {
-        str(steps): recognizer.accuracy(images, stored["labels"])
-        for steps, images in zip(drawing.progress_steps, stored["by_steps"], strict=True)
-    }
+def by_steps(label: str, steps: int) -> str:
+    """The section of a sample set's study of so many steps."""
+    return f"steps of {label}: {steps}"
 
 
 def _mean_psnr(pairs: list[tuple[Tensor, Tensor]]) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semtok.config import MaskedSampleConfig, SemTokConfig
-from semtok.evaluate import reconstructions, studies
+from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions, spread
 from semtok.sample import PROGRESS
@@ -107,22 +107,18 @@ def steps_section(
     """Samples by the number of decoding steps, and images while the same tokens come in raster and in random order."""
     steps = drawing.progress_steps
     columns = min(STEP_SAMPLES, stored["by_steps"].shape[1])
-    by_steps = image_grid(
+    pictures = image_grid(
         stored["by_steps"][:, :columns].flatten(0, 1), columns=columns,
         row_labels=[f"{count} steps" if count > 1 else "1 step" for count in steps],
     )  # fmt: skip
     blocks: list[Picture | Table | Text] = [
         Picture(
-            by_steps,
+            pictures,
             f"The same classes, generated in more and more steps, order {drawing.order}.",
             pixelated=True,
         )
     ]
-    shares = figures.get("recognised by steps", {}).get(label)
-    if shares:
-        caption = f"{stored['by_steps'].shape[1]} samples each."
-        lines = [[count, f"{share:.0%}"] for count, share in shares.items()]
-        blocks.append(Table(["steps", "recognised as the class asked for"], lines, caption=caption))
+    blocks.append(steps_table(figures, drawing, label))
     for order in ("raster", "random"):
         rows: Tensor = stored[order]
         grid = image_grid(
@@ -136,6 +132,19 @@ def steps_section(
             )
         )
     return Section(f"Generation step by step: {label}", blocks)
+
+
+def steps_table(figures: dict[str, Any], drawing: MaskedSampleConfig, label: str) -> Table:
+    """The figures of the study's samples, a line a number of steps, and those of real images."""
+    keys = ("recognised", "precision", "recall", "density", "coverage", "diversity", "frechet_distance")
+    lines = [(str(steps), figures[by_steps(label, steps)]) for steps in drawing.progress_steps]
+    lines.append(("real images", figures["real images"]))
+    caption = (
+        f"{lines[0][1]['count']:.0f} samples each, {figures['real images']['count']:.0f} real training images: compare "
+        "the distance, recall and coverage only between equal numbers. Meanings as in the table of the samples."
+    )
+    names = [*keys[:-1], figures["measures"]["frechet_distance"]]
+    return Table(["steps", *names], [[name, *(values.get(key) for key in keys)] for name, values in lines], caption)
 
 
 def prefix_section(stored: dict[str, Tensor]) -> Section:

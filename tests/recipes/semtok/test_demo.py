@@ -49,7 +49,9 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
     assert figures["bits"]["count"] == 24
     assert 0 <= figures["probe"]["accuracy"] <= 1
     assert figures["probe"]["most_frequent_class"] == pytest.approx(0.1)
-    assert set(figures["recognised by steps"]["masked"]) == {"1", "3"}
+    for steps in (1, 3):
+        by_steps = figures[f"steps of masked: {steps}"]
+        assert {"recognised", "precision", "recall", "density", "coverage", "diversity"} <= set(by_steps)
     assert {"deviation", "psnr_between", "psnr_to_original", "psnr_other_image"} <= set(figures["noise"])
     options = Options(config=TINY, runs=tmp_path)
     with caplog.at_level(logging.INFO, logger="vistok"):

@@ -77,6 +77,8 @@ class Evaluation:
         self.image_size = settings.image_size
         self.backbone = FeatureBackbone(settings.backbone, weights=settings.weights).to(best_device())
         self.held_out = self.features(originals)
+        #: A classifier of real training images; :meth:`add_generation` fits it where there are classes.
+        self.judge: Recognizer | None = None
         #: Sections by name.
         self.figures: dict[str, Any] = {
             "features": f"{settings.backbone} at {settings.image_size} px, weights {self.backbone.fingerprint()}",
@@ -145,27 +147,21 @@ class Evaluation:
         if not samples:
             return
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:real_count]
-        self._add_likeness("real images", train.batch(order), train.labels[order])
-        judge: list[Recognizer] = []
+        self.add_likeness("real images", train.batch(order), train.labels[order])
         if len(train.class_names) > 1:
-            self.add("real images", "recognised", lambda: self._judged_by(judge, train))
-        for label, drawn in samples.items():
-            section, images, labels = f"samples {label}", drawn["images"], drawn["labels"]
-            self._add_likeness(section, images, labels)
-            if judge:
-                self.figures[section]["recognised"] = judge[0].accuracy(images, labels)
+            self.add("real images", "recognised", lambda: self._judged(train))
+        for kind, drawn in samples.items():
+            self.add_likeness(f"samples {kind}", drawn["images"], drawn["labels"])
 
-    def _judged_by(self, judge: list[Recognizer], train: Images) -> dict[str, float]:
-        """Fit the judge of the samples, and what it makes of the held-out images."""
-        judge.append(fit_recognizer(train))
-        return {
-            "recognised": judge[0].accuracy(self.originals, self.labels),
-            "chance": 1 / len(train.class_names),
-        }
+    def add_likeness(self, section: str, images: Tensor, labels: Tensor) -> None:
+        """How images that are not the held-out ones lie among them, and once there is a judge, what it recognises.
 
-    def _add_likeness(self, section: str, images: Tensor, labels: Tensor) -> None:
-        """How images that are not the held-out ones lie among them, as a whole and one by one."""
-        features, held_out = self.features(images), self.held_out
+        Args:
+            section: Their name.
+            images: ``(M, C, H, W)``, uint8 or in ``[-1, 1]``.
+            labels: The classes that they are to show, ``(M,)``.
+        """
+        features, held_out, judge = self.features(images), self.held_out, self.judge
         self.figures[section] = {"count": float(len(features))}
         self.add(section, "Frechet distance", lambda: {"frechet_distance": frechet_distance(features, held_out)})
         self.add(section, "precision and recall", lambda: precision_recall(held_out, features)._asdict())
@@ -174,6 +170,13 @@ class Evaluation:
             section, "diversity",
             lambda: {"diversity": relative_diversity(held_out, self.labels, features, labels)},
         )  # fmt: skip
+        if judge is not None:
+            self.add(section, "recognised", lambda: {"recognised": judge.accuracy(images, labels)})
+
+    def _judged(self, train: Images) -> dict[str, float]:
+        """Fit the judge of the samples, and what it makes of the held-out images."""
+        self.judge = judge = fit_recognizer(train)
+        return {"recognised": judge.accuracy(self.originals, self.labels), "chance": 1 / len(train.class_names)}
 
 
 def write_evaluation(paths: RunPaths, name: str, figures: Mapping[str, Any], sections: Iterable[str]) -> None:
