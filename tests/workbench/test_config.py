@@ -118,7 +118,7 @@ def test_a_long_path_keeps_its_end_in_messages(tmp_path):
     with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read") as caught:
         load_config(Outer, path)
     check_told(caught.value)
-    with pytest.raises(ConfigError, match=r"cannot be read \(embedded null byte\)"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(.*embedded null .*\)"):
         load_config(Outer, "\0.yaml")
 
 

@@ -19,6 +19,7 @@ MOST_DIGITS = 100  # of a number as it is written
 
 _TAG = "tag:yaml.org,2002:"
 _TYPES = ("null", "bool", "int", "float", "str", "seq", "map")
+_TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
 _LARGEST = 2**63
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -80,12 +81,18 @@ class _Loader(yaml.SafeLoader):
         self._levels = 0
         self._sizes: dict[yaml.Node, int] = {}  # of each finished node, aliases within it expanded
 
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        # The scanner reads a thousand characters ahead of the nodes, at a cost of the square of the open brackets.
+        if self.flow_level >= MOST_LEVELS:
+            raise ConstructorError(None, None, _TOO_DEEP, self.get_mark())
+        super().fetch_flow_collection_start(token)
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> Any:
         event: yaml.Event = self.peek_event()
         before = self._nodes
         self._levels += 1
         if self._levels > MOST_LEVELS:
-            raise _at(event, f"nested deeper than {MOST_LEVELS} levels")
+            raise _at(event, _TOO_DEEP)
         node: Any = super().compose_node(parent, index)
         self._levels -= 1
         if isinstance(node, yaml.ScalarNode) and _SURROGATE.search(node.value):
