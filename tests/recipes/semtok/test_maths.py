@@ -54,7 +54,7 @@ MUTANTS = [
     (checks.check_sampler_follows_the_guided_velocity, MODEL, "torch.ones(codes", "torch.zeros(codes"),
     (checks.check_sampler_follows_the_guided_velocity, MODEL, "power=settings.power", "power=1.0"),
     (checks.check_sampler_follows_the_guided_velocity, MODEL, "settings.guidance_high)", "1.0)"),
-    (checks.check_groups_hold_the_bits_in_order, GENERATOR, "device=device) * bits", "device=device).flip(0) * bits"),
+    (checks.check_groups_hold_the_bits_in_order, GENERATOR, "device=device) * (", "device=device).flip(0) * ("),
 ]  # fmt: skip
 
 

@@ -126,8 +126,11 @@ def test_starting_over_on_checkpoints_needs_resume(tiny_run):
 def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, request, tmp_path):
     """The same terms at every step, the same weights at the end, to float32 rounding; the discriminator included."""
     options, paths = request.getfixturevalue("tiny_run" if command == "train-tokenizer" else "trained_run")
-    changes = ("train.learning_rate=1e-4", "train_refiner.learning_rate=1e-4", "refiner.discriminator_start=1")
-    one = replace(options, set=(*changes, "train.steps=3", "train_refiner.steps=3"))
+    changes = {
+        "train-tokenizer": ("train.learning_rate=1e-4", "train.steps=3"),
+        "train-refiner": ("train_refiner.learning_rate=1e-4", "train_refiner.steps=3", "refiner.discriminator_start=1"),
+    }[command]
+    one = replace(options, set=changes)
     two = replace(one, runs=tmp_path / "two")
     shutil.copytree(paths.folder, two.runs / "tiny")
     {"train-tokenizer": train_tokenizer, "train-refiner": train_refiner}[command](one)
