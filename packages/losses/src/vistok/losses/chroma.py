@@ -29,8 +29,7 @@ class ChromaLoss(nn.Module):
         A = \begin{pmatrix} -0.168736 & -0.331264 & 0.5 \\ 0.5 & -0.418688 & -0.081312 \end{pmatrix}
 
     over the ``n`` pixels. ``A`` maps red, green and blue to Cb and Cr, which are zero for greys. Beside a distance of
-    pixels it raises the price of a wrong colour against that of a wrong brightness: pictures differ more in brightness
-    than in colour, and a network learns what differs most first.
+    pixels it raises the price of a wrong colour against that of a wrong brightness.
 
     Source:
         Hamilton 1992, JPEG File Interchange Format 1.02, "Conversion to and from RGB" (``A``: ITU-R BT.601, full
