@@ -52,8 +52,10 @@ def test_most_codes_must_be_in_use(share, level):
         ({"coverage": 0.1}, "coverage", "did not work"),
         ({"diversity": 0.1}, "variety", "did not work"),
         ({"diversity": 1.1}, "variety", "worked"),
-        ({"diversity": 2.5}, "variety", "in part"),
-        ({"diversity": 6.0}, "variety", "did not work"),
+        ({"diversity": 0.0}, "variety", "did not work"),
+        ({"diversity": 0.8}, "variety", "worked"),
+        ({"diversity": 1.45}, "variety", "in part"),
+        ({"diversity": 2.5}, "variety", "did not work"),
     ],
 )
 def test_samples_are_judged_beside_real_images(values, subject, level):

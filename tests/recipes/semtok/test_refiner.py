@@ -67,6 +67,24 @@ def test_the_adversary_joins_at_its_step_and_not_before(stage_two):
     assert all({"reconstruction", "perceptual"} <= set(line) for line in lines)
 
 
+def test_the_refiner_trains_on_the_tokens_that_every_other_stage_sees(trained_run, monkeypatch):
+    """Encoded in float32 also under bf16: an encoder under autocast gives other bits here and there."""
+    _, paths = trained_run
+    seen, given = [], stage.inputs
+
+    def watched(tokenizer, images, *others):
+        start, codes, hidden = given(tokenizer, images, *others)
+        seen.append((images, codes))
+        return start, codes, hidden
+
+    monkeypatch.setattr(stage, "inputs", watched)
+    stage.train_refiner(tiny("train_refiner.steps=2", "train_refiner.mixed_precision=bf16"), paths, resume=False)
+    tokenizer = SemTok.from_pretrained(paths.tokenizer).eval()
+    assert len(seen) == 2
+    for images, codes in seen:
+        assert torch.equal(codes, tokenizer.codes(tokenizer.encode(images)))
+
+
 def test_micro_batches_add_up_to_the_whole_batch_with_the_discriminator(trained_run, monkeypatch):
     _, paths = trained_run
     seen, logs = gradients_of_every_step(monkeypatch), []

@@ -17,6 +17,8 @@ FAR_FROM_REAL, NEAR_REAL = 10.0, 5.0
 CHANCE_MULTIPLE, RECOGNISED_SHARE = 2.0, 0.8
 #: Precision, coverage or diversity as a share of real images'.
 POOR_SHARE, GOOD_SHARE = 0.2, 0.6
+#: The same of diversity, above 1 of its inverse: noise is only half as far again from noise as images are.
+POOR_DIVERSITY, GOOD_DIVERSITY = 0.4, 0.75
 
 Level = Literal["worked", "in part", "did not work"]
 
@@ -136,7 +138,7 @@ def _likeness(
     if key not in values or real.get(key, 0.0) <= 0:
         return None
     measured = f"{values[key]:.0%} {words}; of real training images {real[key]:.0%}"
-    ratio = values[key] / real[key]
-    if key == "diversity" and ratio > 1:  # noise scatters: too much is no better than too little
-        ratio = 1 / ratio
-    return _finding(f"{section}: {noun}", _level(ratio, POOR_SHARE, GOOD_SHARE), measured, advice)
+    ratio, thresholds = values[key] / real[key], (POOR_SHARE, GOOD_SHARE)
+    if key == "diversity":
+        ratio, thresholds = min(ratio, 1 / ratio) if ratio else 0.0, (POOR_DIVERSITY, GOOD_DIVERSITY)
+    return _finding(f"{section}: {noun}", _level(ratio, *thresholds), measured, advice)
