@@ -80,7 +80,9 @@ def lecam_is_the_distance_from_the_other_mean(losses: ModuleType) -> None:
     wanted = (r + 0.2).square().mean() + (f - 0.3).square().mean()
     assert abs(losses.lecam_loss(real, fake, mean_r, mean_f) - wanted) < 1e-6
     wanted = (r + 0.2).clamp(min=0).square().mean() + (0.3 - f).clamp(min=0).square().mean()
-    assert abs(losses.lecam_loss(real, fake, mean_r, mean_f, one_sided=True) - wanted) < 1e-6
+    assert abs(losses.lecam_loss(real, fake, mean_r, mean_f, form="lecam_gan") - wanted) < 1e-6
+    wanted = (r.mean() + 0.2).clamp(min=0).square() + (0.3 - f.mean()).clamp(min=0).square()
+    assert abs(losses.lecam_loss(real, fake, mean_r, mean_f, form="maskbit") - wanted) < 1e-6
 
 
 def lecam_means_run(losses: ModuleType) -> None:
@@ -95,6 +97,21 @@ def lecam_means_run(losses: ModuleType) -> None:
     assert fake.grad.item() == 2 * (-1 - 2) + 2 * (3 - 3)
     module.eval()(real + 100, fake)
     assert module.real_mean.item() == 3.0
+
+
+def lecam_of_maskbit_measures_with_the_means_before(losses: ModuleType) -> None:
+    """By hand: means start at 0, the first call is (2 - 0)^2 + (0 + 1)^2; then they are half of the logits' means."""
+    module = losses.LeCamLoss(decay=0.5, form="maskbit")
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([-3.0, 1.0], requires_grad=True)
+    first = module(real, fake)
+    assert first.item() == 2**2 + 1**2
+    assert (module.real_mean.item(), module.fake_mean.item()) == (1.0, -0.5)
+    second = module(real, fake)
+    assert second.item() == 2.5**2 + 2**2
+    second.backward()
+    assert fake.grad.tolist() == [-2.0, -2.0]
+    module.eval()(real, fake)
+    assert (module.real_mean.item(), module.fake_mean.item()) == (1.5, -0.75)
 
 
 def r1_is_half_the_squared_slope(losses: ModuleType) -> None:
@@ -170,6 +187,7 @@ CHECKS = [
     adaptive_weight_stops_at_a_non_finite_gradient,
     lecam_is_the_distance_from_the_other_mean,
     lecam_means_run,
+    lecam_of_maskbit_measures_with_the_means_before,
     r1_is_half_the_squared_slope,
     patchgan_has_the_published_layers,
     patchgan_takes_the_smallest_image,

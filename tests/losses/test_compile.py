@@ -20,7 +20,7 @@ CASES = {
     "perceptual": lambda x: losses.perceptual_loss([x], [OTHER]),
     "discriminator": lambda x: losses.discriminator_loss(x, -x, kind="non_saturating"),
     "generator": lambda x: losses.generator_loss(x),
-    "lecam": lambda x: losses.lecam_loss(x, x, torch.tensor(0.1), torch.tensor(-0.1), one_sided=True),
+    "lecam": lambda x: losses.lecam_loss(x, x, torch.tensor(0.1), torch.tensor(-0.1), form="maskbit"),
     "vector_entropy": lambda x: losses.vector_entropy_loss(x, BOOK),
     "lookup_free_entropy": lambda x: losses.lookup_free_entropy_loss(x),
     "binary_spherical_entropy": lambda x: losses.binary_spherical_entropy_loss(x, group_bits=3),

@@ -80,6 +80,17 @@ def test_values_do_not_depend_on_autocast():
     assert torch.equal(inside, module(codes))
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_loss_at_the_teacher_itself_is_zero_to_rounding_and_never_below(exact):
+    for seed in range(12):
+        codes = normal(seed, 40 + 60 * seed, 8).requires_grad_()
+        options = {"exact": exact, "include_diagonal": seed % 2 == 1}
+        loss = losses.HistogramRelationLoss(codes.detach(), **options)(codes)
+        loss.backward()
+        assert 0 <= loss.item() < 2e-6
+        assert codes.grad.abs().max() < 1e-6
+
+
 def test_repeated_calls_are_bit_equal():
     module = losses.HistogramRelationLoss(normal(1, 30, 8))
     results = []

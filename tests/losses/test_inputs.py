@@ -1,5 +1,6 @@
 """What every loss does with dtypes, autocast, derivatives and wrong input."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -99,7 +100,7 @@ def test_ranges_hold(a, b):
     assert losses.codebook_commitment_loss(a, b) >= 0
     assert (losses.codebook_commitment_loss(a, b) == 0) == torch.equal(a, b) or (a - b).abs().max() < 1e-18
     assert 0 <= losses.disentanglement_loss(a, b) <= 1 + 1e-5
-    assert -1e-5 <= losses.patch_alignment_loss(a, b) <= 2 + 1e-5
+    assert 0 <= losses.patch_alignment_loss(a, b) <= 2 + 1e-5
     assert -1e-5 <= losses.perceptual_loss([a], [b]) <= 4 + 1e-4
     assert losses.chroma_loss(a.T, b.T) >= 0
     assert losses.reconstruction_loss(a, b, kind="charbonnier") >= 1e-3 - 1e-8
@@ -138,6 +139,72 @@ def test_wrong_tensors_are_named(loss):
         loss(torch.ones(3, 4), torch.ones(3, 4, dtype=torch.long))
 
 
+class Map(torch.nn.Module):
+    """A network of one feature map: the images."""
+
+    def forward(self, images):
+        return [images]
+
+
+IMAGES, SCALAR, HEAD = torch.zeros(2, 3, 16, 16), torch.ones(()), torch.ones(3)
+TAKES_TENSORS = {
+    "codebook_commitment": (losses.codebook_commitment_loss, (FIRST, OTHER)),
+    "reconstruction": (losses.reconstruction_loss, (FIRST, OTHER)),
+    "disentanglement": (losses.disentanglement_loss, (FIRST, OTHER)),
+    "patch_alignment": (losses.patch_alignment_loss, (FIRST, OTHER)),
+    "pooled_alignment": (losses.pooled_alignment_loss, (FIRST, OTHER)),
+    "contrastive": (losses.contrastive_loss, (FIRST, OTHER)),
+    "residual": (losses.residual_loss, (FIRST, OTHER, FIRST)),
+    "perceptual": (lambda a, b: losses.perceptual_loss([a], [b]), (FIRST, OTHER)),
+    "perceptual maps": (losses.perceptual_loss, ([FIRST], [OTHER])),
+    "perceptual module": (losses.PerceptualLoss(Map()), (IMAGES, IMAGES)),
+    "lpips": (lambda a, b, head: losses.lpips_distance([a], [b], [head]), (IMAGES, IMAGES, HEAD)),
+    "lpips module": (lambda a, b, head: losses.LPIPS(Map(), [head])(a, b), (IMAGES, IMAGES, HEAD)),
+    "discriminator": (losses.discriminator_loss, (FIRST, OTHER)),
+    "generator": (losses.generator_loss, (FIRST,)),
+    "lecam": (losses.lecam_loss, (FIRST, OTHER, SCALAR, SCALAR)),
+    "lecam module": (losses.LeCamLoss(), (FIRST, OTHER)),
+    "r1": (losses.r1_penalty, (FIRST, OTHER)),
+    "adaptive_weight": (losses.adaptive_weight, (SCALAR, SCALAR, FIRST)),
+    "vector_entropy": (losses.vector_entropy_loss, (FIRST, OTHER)),
+    "lookup_free_entropy": (losses.lookup_free_entropy_loss, (FIRST,)),
+    "binary_spherical_entropy": (losses.binary_spherical_entropy_loss, (FIRST,)),
+    "histogram_relation": (losses.histogram_relation_loss, (FIRST, OTHER)),
+    "histogram_relation module": (losses.HistogramRelationLoss, (FIRST,)),
+    "relation_histogram": (losses.relation_histogram, (FIRST,)),
+    "patchgan": (losses.PatchGANDiscriminator(3, 4), (IMAGES,)),
+    "feature discriminator": (losses.FeatureDiscriminator(Map(), [3]), (IMAGES,)),
+    "vgg": (losses.VGG16Features(), (IMAGES,)),
+}
+
+
+@pytest.mark.parametrize(("loss", "tensors"), TAKES_TENSORS.values(), ids=TAKES_TENSORS)
+def test_what_is_no_dense_tensor_is_a_type_error_in_every_place(loss, tensors):
+    for place, good in enumerate(tensors):
+        sparse = good.to_sparse() if isinstance(good, torch.Tensor) else good[0]
+        for thing in (None, np.ones((3, 4), np.float32), 1.5, sparse):
+            with pytest.raises(TypeError, match=r"must be a (dense tensor|list of feature maps), got") as caught:
+                loss(*tensors[:place], thing, *tensors[place + 1 :])
+            assert "\n" not in str(caught.value)
+
+
+TWO_TENSORS = [name for name, (_, tensors) in TAKES_TENSORS.items() if tensors[-1] is OTHER and name != "r1"]
+
+
+@pytest.mark.parametrize("name", TWO_TENSORS)
+def test_float64_beside_float32_is_computed(name):
+    loss, (a, b) = TAKES_TENSORS[name]
+    wanted = loss(a, b)
+    for first, second in ((a.double(), b), (a, b.double())):
+        torch.testing.assert_close(loss(first, second), wanted, check_dtype=False, atol=1e-4, rtol=1e-4)
+
+
+@given(tensors((3, 4)), st.floats(0.1, 30))
+def test_features_along_their_target_lose_nothing_and_never_less(a, scale):
+    assert losses.patch_alignment_loss(a * scale, a) >= 0 or not a.abs().amax(1).all()
+    assert losses.pooled_alignment_loss(a * scale, a) >= 0
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -159,6 +226,7 @@ def test_wrong_tensors_are_named(loss):
         (lambda: losses.DiscriminatorLoss("wgan"), "kind"),
         (lambda: losses.GeneratorLoss("wgan"), "kind"),
         (lambda: losses.LeCamLoss(decay=1.0), "decay"),
+        (lambda: losses.LeCamLoss(form="two_sided"), "form"),
         (lambda: losses.r1_penalty(FIRST.sum(1), FIRST), "requires_grad"),
         (lambda: losses.r1_penalty(torch.ones(2), FIRST), "same batch size"),
         (lambda: losses.adaptive_weight(FIRST, FIRST.sum(), FIRST), "scalar"),
@@ -181,10 +249,6 @@ def test_wrong_options_are_named(build, message):
 
 
 def test_discriminator_maps_must_match():
-    class Map(torch.nn.Module):
-        def forward(self, images):
-            return [images]
-
     with pytest.raises(ValueError, match="channels"):
         losses.FeatureDiscriminator(Map(), [4])(torch.ones(1, 3, 8, 8))
     with pytest.raises(ValueError, match="positions"):

@@ -3,11 +3,20 @@
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 
+def check_dense(name: str, tensor: object) -> None:
+    """Raise unless ``tensor`` is a tensor that is not sparse."""
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+        got = tensor.layout if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} must be a dense tensor, got {got}")
+
+
 def check_features(name: str, tensor: Tensor, *, min_dims: int = 0) -> None:
-    """Raise unless ``tensor`` is floating point, has elements and at least ``min_dims`` dimensions."""
+    """Raise unless ``tensor`` is dense floating point, has elements and at least ``min_dims`` dimensions."""
+    check_dense(name, tensor)
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be a floating point tensor, got {tensor.dtype}")
     if tensor.ndim < min_dims:

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vistok.losses._checks import check_choice, check_positive
+from vistok.losses._checks import check_choice, check_dense, check_positive
 
 NonFinite = Literal["raise", "zero"]
 
@@ -48,6 +48,7 @@ def adaptive_weight(
 
     Raises:
         ValueError: A loss is not scalar, or ``max_weight`` or ``eps`` is not positive.
+        TypeError: A loss or ``last_layer`` is not a dense tensor.
         FloatingPointError: A gradient is not finite and ``on_non_finite="raise"``.
 
     Distributed:
@@ -62,10 +63,14 @@ def adaptive_weight(
     check_positive("max_weight", max_weight)
     check_positive("eps", eps)
     check_choice("on_non_finite", on_non_finite, ("raise", "zero"))
-    sizes = []
-    for name, loss in (("reconstruction_loss", reconstruction_loss), ("generator_loss", generator_loss)):
+    check_dense("last_layer", last_layer)
+    losses = {"reconstruction_loss": reconstruction_loss, "generator_loss": generator_loss}
+    for name, loss in losses.items():
+        check_dense(name, loss)
         if loss.ndim != 0:
             raise ValueError(f"{name} must be a scalar, got shape {tuple(loss.shape)}")
+    sizes = []
+    for name, loss in losses.items():
         (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
         size = torch.linalg.vector_norm(gradient.detach().float())
         if on_non_finite == "raise" and not size.is_meta and not torch.isfinite(size):

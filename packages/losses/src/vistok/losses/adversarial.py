@@ -67,7 +67,7 @@ class DiscriminatorLoss(nn.Module):
 
     Raises:
         ValueError: ``kind`` is unknown, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.
@@ -119,7 +119,7 @@ class GeneratorLoss(nn.Module):
 
     Raises:
         ValueError: ``kind`` is unknown, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

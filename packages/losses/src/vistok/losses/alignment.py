@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from vistok.losses._checks import check_channel_dim, check_features, check_pair
 from vistok.losses._directions import unit_directions
-from vistok.losses._precision import autocast_off, widen
+from vistok.losses._precision import autocast_off, not_below_zero, widen
 
 
 def patch_alignment_loss(features: Tensor, target: Tensor, *, channel_dim: int = 1) -> Tensor:
@@ -14,7 +14,7 @@ def patch_alignment_loss(features: Tensor, target: Tensor, *, channel_dim: int =
     with autocast_off(features):
         a = unit_directions(widen(features), dim=channel_dim)
         b = unit_directions(widen(target.detach()), dim=channel_dim)
-        return 1.0 - (a * b).sum(dim=channel_dim).mean()
+        return not_below_zero(1.0 - (a * b).sum(dim=channel_dim).mean())
 
 
 def pooled_alignment_loss(features: Tensor, target: Tensor, *, channel_dim: int = 1) -> Tensor:
@@ -56,7 +56,7 @@ class PatchAlignmentLoss(nn.Module):
 
     Raises:
         ValueError: Shapes differ, the input is empty, or ``channel_dim`` is no dimension after the batch.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.
@@ -103,7 +103,7 @@ class PooledAlignmentLoss(nn.Module):
     Raises:
         ValueError: ``target`` is not ``(B, C)``, the input is empty, or ``channel_dim`` is no dimension after the
             batch.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

@@ -146,7 +146,7 @@ class LookupFreeEntropyLoss(nn.Module):
     Raises:
         ValueError: ``temperature <= 0``, ``codebook_weight < 0``, a group outside 1 to 24 bits, the input is empty,
             or ``channel_dim`` is no dimension after the batch.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         Without ``across_ranks`` no collectives. With it one all-reduce of ``2^group_bits`` numbers a group each way;
@@ -219,7 +219,7 @@ class BinarySphericalEntropyLoss(nn.Module):
 
     Raises:
         ValueError: As :class:`LookupFreeEntropyLoss`.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         As :class:`LookupFreeEntropyLoss`.

@@ -48,7 +48,7 @@ class ChromaLoss(nn.Module):
 
     Raises:
         ValueError: Shapes differ, are not ``(B, 3, *spatial)``, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

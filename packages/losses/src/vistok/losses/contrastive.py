@@ -56,7 +56,7 @@ class ContrastiveLoss(nn.Module):
     Raises:
         ValueError: ``temperature <= 0``, shapes differ or are not ``(B, C)``, the input is empty, or ranks bring
             different numbers of images.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         With ``across_ranks`` one all-gather of the targets. Equal batches a rank; the mean over ranks is then the

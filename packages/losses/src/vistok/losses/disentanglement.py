@@ -43,7 +43,7 @@ class DisentanglementLoss(nn.Module):
 
     Raises:
         ValueError: Shapes differ, the input is empty, or ``channel_dim`` is no dimension after the batch.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

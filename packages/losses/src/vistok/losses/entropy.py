@@ -50,7 +50,8 @@ def vector_entropy_terms(
             f"codebook must have shape (K, {z.shape[channel_dim]}) for the channels of z, got {tuple(codebook.shape)}"
         )
     with autocast_off(z):
-        tokens, codes = as_tokens(widen(z), channel_dim), widen(codebook)
+        dtype = torch.promote_types(widen(z).dtype, widen(codebook).dtype)
+        tokens, codes = as_tokens(z.to(dtype), channel_dim), codebook.to(dtype)
 
         def block_sums(rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
             # |z|^2 is the same for all codes of a row: the softmax does not see it.
@@ -115,7 +116,7 @@ class VectorEntropyLoss(nn.Module):
     Raises:
         ValueError: ``temperature <= 0``, ``codebook_weight < 0``, widths differ, the input is empty, or
             ``channel_dim`` is no dimension after the batch.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         Without ``across_ranks`` no collectives. With it one all-reduce of ``(K,)`` each way; ranks with the same

@@ -67,7 +67,7 @@ class FeatureDiscriminator(nn.Module):
     Raises:
         ValueError: ``channels`` is empty or has an entry below 1, ``kernel_size`` is even or below 1, a map is
             shorter than half the kernel, or the maps do not match ``channels``.
-        TypeError: The images are not floating point.
+        TypeError: The images are not a dense floating point tensor.
 
     Distributed:
         No collectives. In training mode each forward moves the power iteration of the spectral norm; DDP broadcasts

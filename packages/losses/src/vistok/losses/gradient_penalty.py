@@ -48,7 +48,7 @@ class R1Penalty(nn.Module):
 
     Raises:
         ValueError: ``real_images`` do not require gradients, batch sizes differ, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. Under DDP call the wrapped module for the logits as usual.

@@ -9,7 +9,7 @@ from vistok.losses._checks import check_choice, check_features, check_positive
 from vistok.losses._counted_pairs import CountedLogSums
 from vistok.losses._directions import unit_directions
 from vistok.losses._exact_pairs import ExactLogSums
-from vistok.losses._precision import autocast_off, widen
+from vistok.losses._precision import autocast_off, not_below_zero, widen
 
 HistogramNorm = Literal["l1", "l2"]
 _NORMS = ("l1", "l2")
@@ -64,8 +64,13 @@ def relation_histogram(
     return _log_histogram(tokens, bins, alpha, norm, include_diagonal, exact).exp()
 
 
-def _teacher_histogram(teacher: Tensor, bins: int, norm: HistogramNorm) -> Tensor:
+def _teacher_histogram(
+    teacher: Tensor, bins: int, alpha: float, norm: HistogramNorm, include_diagonal: bool, exact: bool
+) -> Tensor:
     check_features("teacher", teacher)
+    if teacher.ndim == 2:
+        with torch.no_grad():
+            teacher = _log_histogram(teacher, bins, alpha, norm, include_diagonal, exact).exp()
     if tuple(teacher.shape) != (bins,):
         raise ValueError(f"teacher must be tokens (m, d) or a histogram ({bins},), got shape {tuple(teacher.shape)}")
     histogram = widen(teacher.detach())
@@ -76,11 +81,12 @@ def _teacher_histogram(teacher: Tensor, bins: int, norm: HistogramNorm) -> Tenso
     return histogram / size
 
 
-def _divergence(teacher: Tensor, log_student: Tensor) -> Tensor:
+def _divergence(teacher: Tensor, log_student: Tensor, norm: HistogramNorm) -> Tensor:
     with autocast_off(teacher):
         teacher = teacher.to(log_student.dtype)
         # xlogy gives 0 log 0 = 0; a product with -inf is avoided because log_student is always finite.
-        return (torch.xlogy(teacher, teacher) - teacher * log_student).sum()
+        divergence = (torch.xlogy(teacher, teacher) - teacher * log_student).sum()
+        return not_below_zero(divergence) if norm == "l1" else divergence
 
 
 def histogram_relation_loss(
@@ -95,11 +101,8 @@ def histogram_relation_loss(
 ) -> Tensor:
     """Functional form of :class:`HistogramRelationLoss`; same contract."""
     _check_options(bins, alpha, norm)
-    if teacher.ndim == 2:
-        with torch.no_grad():
-            teacher = _log_histogram(teacher, bins, alpha, norm, include_diagonal, exact).exp()
-    target = _teacher_histogram(teacher, bins, norm)
-    return _divergence(target, _log_histogram(codes, bins, alpha, norm, include_diagonal, exact))
+    target = _teacher_histogram(teacher, bins, alpha, norm, include_diagonal, exact)
+    return _divergence(target, _log_histogram(codes, bins, alpha, norm, include_diagonal, exact), norm)
 
 
 class HistogramRelationLoss(nn.Module):
@@ -144,7 +147,7 @@ class HistogramRelationLoss(nn.Module):
     Raises:
         ValueError: Fewer than 2 codes or not a matrix; ``bins < 2``, ``alpha <= 0``, an unknown ``norm``; a teacher
             that is neither tokens nor a valid histogram of ``bins`` entries.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. Every rank holds the whole codebook and computes the same value.
@@ -175,15 +178,13 @@ class HistogramRelationLoss(nn.Module):
         _check_options(bins, alpha, norm)
         self.bins, self.alpha, self.norm = bins, alpha, norm
         self.include_diagonal, self.exact = include_diagonal, exact
-        if teacher.ndim == 2:
-            with torch.no_grad():
-                teacher = _log_histogram(teacher, bins, alpha, norm, include_diagonal, exact).exp()
-        self.register_buffer("teacher_histogram", _teacher_histogram(teacher, bins, norm))
+        histogram = _teacher_histogram(teacher, bins, alpha, norm, include_diagonal, exact)
+        self.register_buffer("teacher_histogram", histogram)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the divergence of the teacher's histogram from that of ``codes``."""
         student = _log_histogram(codes, self.bins, self.alpha, self.norm, self.include_diagonal, self.exact)
-        return _divergence(self.teacher_histogram, student)
+        return _divergence(self.teacher_histogram, student, self.norm)
 
     def extra_repr(self) -> str:
         """Show the options in ``print(module)``."""

@@ -40,6 +40,7 @@ def lpips_distance(features_a: Sequence[Tensor], features_b: Sequence[Tensor], h
     if len(heads) != len(features_a):
         raise ValueError(f"heads must have one entry for each of the {len(features_a)} maps, got {len(heads)}")
     for index, (feature, head) in enumerate(zip(features_a, heads, strict=True)):
+        check_features(f"heads[{index}]", head)
         if tuple(head.shape) != (feature.shape[1],):
             raise ValueError(f"heads[{index}] must have shape ({feature.shape[1]},), got {tuple(head.shape)}")
     with autocast_off(features_a[0]):
@@ -85,7 +86,7 @@ class LPIPS(nn.Module):
         ValueError: Images are not ``(B, 3, H, W)`` or differ in shape; ``target`` leaves ``value_range`` (checked in
             eager mode); a head is negative, not finite, missing or of the wrong width; ``value_range`` is not
             ascending.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

@@ -60,7 +60,7 @@ class PatchGANDiscriminator(nn.Module):
 
     Raises:
         ValueError: A size is below 1, ``norm`` is unknown, or the image has the wrong channels or is too small.
-        TypeError: The image is not floating point.
+        TypeError: The image is not a dense floating point tensor.
 
     Distributed:
         No collectives of its own. ``"batch"`` normalises over the local batch; convert with

@@ -33,6 +33,9 @@ def stage_distance(a: Tensor, b: Tensor, head: Tensor | None = None, *, normaliz
 
 def check_stages(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> None:
     """Raise unless both are lists of the same number of feature maps with equal shapes."""
+    for name, maps in (("features_a", features_a), ("features_b", features_b)):
+        if not isinstance(maps, Sequence):
+            raise TypeError(f"{name} must be a list of feature maps, got {type(maps).__name__}")
     if len(features_a) != len(features_b) or not features_a:
         raise ValueError(
             f"features_a and features_b must hold the same number of maps, at least 1, "
@@ -99,7 +102,7 @@ class PerceptualLoss(nn.Module):
     Raises:
         ValueError: Stages differ in number or shape, a weight is negative, not finite or missing, or the input is
             empty.
-        TypeError: A feature map is not floating point.
+        TypeError: A feature map is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

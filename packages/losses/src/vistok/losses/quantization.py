@@ -49,7 +49,7 @@ class CodebookCommitmentLoss(nn.Module):
 
     Raises:
         ValueError: ``beta`` is negative or not finite; shapes differ, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

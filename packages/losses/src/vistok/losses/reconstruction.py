@@ -59,7 +59,7 @@ class ReconstructionLoss(nn.Module):
 
     Raises:
         ValueError: ``kind`` is unknown, ``eps`` is not positive, shapes differ, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

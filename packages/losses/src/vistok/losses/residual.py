@@ -71,7 +71,7 @@ class ResidualLoss(nn.Module):
 
     Raises:
         ValueError: ``norm`` is unknown, shapes differ, or the input is empty.
-        TypeError: The input is not floating point.
+        TypeError: The input is not a dense floating point tensor.
 
     Distributed:
         No collectives. DDP averages the gradient as for any mean-reduced loss.

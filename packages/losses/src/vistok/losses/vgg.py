@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from vistok.losses._checks import check_features
+
 # Convolutions of each stage; a 2x2 max pool stands between two stages.
 _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -30,6 +32,7 @@ class VGG16Features(nn.Module):
 
     Raises:
         ValueError: Images are not ``(B, 3, H, W)`` or a side is below 16.
+        TypeError: Images are not a dense floating point tensor.
 
     Example:
         >>> import torch
@@ -54,6 +57,7 @@ class VGG16Features(nn.Module):
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return the five feature maps of ``images``."""
+        check_features("images", images)
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
             raise ValueError(f"images must have shape (B, 3, H, W) with sides >= 16, got {tuple(images.shape)}")
         maps = []
