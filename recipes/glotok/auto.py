@@ -44,6 +44,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         "teacher.num_images": teacher_images,
         "tokenizer.image_size": image_size,
         "tokenizer.image_channels": images.channels,
+        **({} if images.channels == 3 else {"losses.chroma_weight": 0.0}),
         "tokenizer.multipliers": (1, 2, 4, 4, 4)[: halvings + 1],
         "tokenizer.semantic_codebook_size": codes,
         "tokenizer.visual_codebook_size": codes,

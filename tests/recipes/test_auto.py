@@ -1,0 +1,44 @@
+"""A configuration that is made for the images that come fits them, whatever their size and number."""
+
+import importlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vistok.workbench.data import SourceDescription
+
+
+def made(recipe, images, image_size):
+    auto, config = (importlib.import_module(f"{recipe}.{name}") for name in ("auto", "config"))
+    return config.load(auto.BASE, values=auto.auto_values(images, image_size))
+
+
+DESCRIPTIONS = st.builds(
+    SourceDescription, st.just(3), st.integers(20, 100_000), st.integers(1, 1000), st.integers(8, 4000)
+)
+
+
+@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+@settings(max_examples=25)
+@given(images=DESCRIPTIONS, image_size=st.sampled_from([16, 24, 32, 48, 60, 64, 96, 128, 160, 256]))
+def test_any_images_get_a_configuration(recipe, images, image_size):
+    config = made(recipe, images, image_size)
+    assert config.data.image_size == config.tokenizer.image_size == image_size
+    assert config.tokenizer.image_channels == images.channels
+
+
+@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+@pytest.mark.parametrize("image_size", [32, 48, 64, 128])
+def test_its_networks_fit_together(recipe, image_size):
+    networks = importlib.import_module(f"{recipe}.networks")
+    networks.check_networks(made(recipe, SourceDescription(3, 500, 9, 300), image_size))
+
+
+@given(images=DESCRIPTIONS, image_size=st.sampled_from([32, 64, 128]))
+def test_the_teacher_has_enough_vectors_for_its_centres(images, image_size):
+    config = made("glotok", images, image_size)
+    assert config.teacher.num_images <= images.num_images
+    vectors = config.teacher.num_images * config.teacher.pool_grid**2
+    assert config.tokenizer.semantic_codebook_size * 4 <= vectors
+    assert 8 <= config.tokenizer.grid_size < 16
