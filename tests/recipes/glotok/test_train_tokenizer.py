@@ -47,6 +47,8 @@ def test_a_damaged_teacher_is_told_by_its_file(tiny_run, damage):
     options, paths = tiny_run
     paths.teacher.write_bytes(damage(paths.teacher.read_bytes()))
     with pytest.raises(DamagedFileError, match=r"tiny/teacher\.safetensors: damaged"):
+        load_teacher(paths, resolve(options).losses)
+    with pytest.raises(ValueError, match=r"tiny/teacher\.safetensors: "):
         train_tokenizer(options)
 
 
