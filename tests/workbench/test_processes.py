@@ -6,9 +6,10 @@ from _support.recipe_processes import launched
 from vistok.workbench.processes import close_processes, open_accelerator, process_count, process_index, speaks_first
 
 PROGRAM = """
-import logging, sys
+import logging, pathlib, sys
 from dataclasses import dataclass
 import torch, torch.distributed as dist
+from vistok.workbench.adversarial_training import discriminator_step
 from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
 from vistok.workbench.processes import open_accelerator
@@ -22,9 +23,18 @@ def work(options: Options) -> None:
         raise ConfigError("batch_size: expected 2, got 3")
     accelerator = open_accelerator()
     total = accelerator.reduce(torch.ones(()), "sum").item()
-    network = accelerator.prepare(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2)))
-    network(torch.randn(2, 1, 4, 4)).sum().backward()
-    logging.getLogger("work").info("the sum is %d", total)
+    torch.manual_seed(accelerator.process_index)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 1, 1))
+    network, optimizer = accelerator.prepare(network, torch.optim.Adam(network.parameters(), lr=0.1))
+    for step in range(3):
+        discriminator_step(
+            network, optimizer, torch.randn(2, 4, 1, 4, 4), torch.randn(2, 4, 1, 4, 4),
+            lambda real, fake: (fake - real).exp().mean(), accelerator,
+            precision="no", clip_norm=1.0, step=step, folder=pathlib.Path("."),
+        )
+    weights = torch.cat([p.detach().flatten() for p in network.parameters()])
+    apart = (accelerator.gather(weights[None]) - weights).abs().max().item()
+    logging.getLogger("work").info("the sum is %d, the weights are %g apart", total, apart)
     if options.fails == "one" and accelerator.process_index == 1:
         raise ConfigError("only the second knows")
     if options.fails == "one":
@@ -52,11 +62,12 @@ def run(program, fails):
 
 
 def test_processes_meet_say_once_how_many_they_are_and_part(program):
+    """Between, a discriminator with batch norm steps on two passes a micro-batch: its weights stay equal."""
     done, errors = run(program, "none")
     assert done.returncode == 0, done.stderr
     assert errors == []
     assert done.stderr.count("training in 2 processes on ") == 1
-    assert done.stderr.count("the sum is 2") == 1
+    assert done.stderr.count("the sum is 2, the weights are 0 apart") == 1
     assert done.stderr.count("grouped at the end: False") == 2
     assert "deprecated" not in done.stderr
     assert "destroy_process_group" not in done.stderr
