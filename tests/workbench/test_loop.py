@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from vistok.workbench.config import load_config
 from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.tracking import MetricsLog, read_metrics
 from vistok.workbench.training import Interrupted, TrainState
@@ -88,3 +89,10 @@ def test_micro_batches_of_all_processes_are_the_global_batch_in_order(processes,
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="expected a multiple of 2 processes x 3 micro-batches, got 8"):
         own_micro_batches(torch.arange(8), 3, SimpleNamespace(num_processes=2, process_index=0))
+
+
+@pytest.mark.parametrize("text", ["no", '"no"', "false", "bf16"])
+def test_no_mixed_precision_may_be_written_as_it_reads(tmp_path, text):
+    (tmp_path / "c.yaml").write_text("steps: 1\nbatch_size: 1\n")
+    config = load_config(TrainConfig, tmp_path / "c.yaml", (f"mixed_precision={text}",))
+    assert config.mixed_precision == ("bf16" if text == "bf16" else "no")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import torch
 from accelerate import Accelerator
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from tqdm import tqdm
 
@@ -35,6 +35,11 @@ class TrainConfig(Config):
     mixed_precision: Literal["no", "bf16"] = "no"
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: object) -> object:
+        return "no" if value is False else value  # YAML reads a bare no as false
 
     @model_validator(mode="after")
     def _batch_divides(self) -> TrainConfig:
