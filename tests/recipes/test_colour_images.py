@@ -25,7 +25,7 @@ SHORTER = {
     "semtok": (
         "train_refiner.steps=2",
         "refiner.discriminator_start=1",
-        "generators.masked.samples.default.progress_samples=3",
+        "generators.masked.samples.default.progress_samples=6",
         "tokenizer.patch_size=2",
     ),
 }
