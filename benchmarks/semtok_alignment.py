@@ -25,7 +25,7 @@ import torch
 from tqdm import tqdm
 
 from semtok.alignment import write_cache
-from semtok.cli import Options, resolve
+from semtok.cli import Options, prepare, resolve
 from semtok.config import SemTokConfig
 from semtok.evaluate import bit_figures, to_signs
 from semtok.model import SemTok
@@ -34,9 +34,11 @@ from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.backbones import FeatureBackbone
 from vistok.workbench.data import Images
+from vistok.workbench.files import write_atomically
 from vistok.workbench.linear_probe import linear_probe_accuracy
 from vistok.workbench.metrics import pooled_features, psnr
-from vistok.workbench.run import environment_record, open_run, write_atomically
+from vistok.workbench.run import check_folder, environment_record, mark_run
+from vistok.workbench.stages import Stage, Stages
 from vistok.workbench.training import Interrupted, best_device
 
 logger = logging.getLogger("semtok_alignment")
@@ -59,39 +61,39 @@ def run_name(run: Run) -> str:
     return f"weight{run[1]:g}-seed{run[0]}"
 
 
-def run_config(options: argparse.Namespace, seed: int, weight: float, name: str = "") -> SemTokConfig:
-    """The configuration of one run; ``name`` is by default that of its folder."""
+def run_options(options: argparse.Namespace, seed: int, weight: float, name: str = "") -> Options:
+    """What one run is started with; ``name`` is by default that of its folder."""
     own = (f"name={name or run_name((seed, weight))}", f"seed={seed}", f"losses.alignment_weight={weight}")
-    return resolve(Options(config=options.config, data=options.data, set=(*options.set, *own)))
+    return Options(config=options.config, data=options.data, runs=options.runs, set=(*options.set, *own))
 
 
-def prepare(options: argparse.Namespace) -> None:
+def share(options: argparse.Namespace) -> None:
     """Make what all runs share: the cache of the backbone's features, and the references of the probe."""
-    config = run_config(options, 0, 1.0, "shared")
-    paths = RunPaths(open_run(options.runs, "shared", config, resume=True))
-    train, validation = config.data.load()
-    backbone = FeatureBackbone(config.alignment.backbone).to(best_device())
-    if config.alignment.cache and any(options.weights):
-        write_cache(backbone, config, paths, train)
+    config, paths = resolve(run_options(options, 0, 1.0, "shared")), RunPaths(options.runs / "shared")
     file = paths.folder / "references.json"
-    if not file.exists():
-        logger.info("probing the backbone's own features")
-        size = config.alignment.image_size
-        features = [pooled_features(backbone, part, image_size=size) for part in (train, validation)]
-        references = {
-            "images": {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)},
-            "backbone": f"{config.alignment.backbone} at {size} px, weights {backbone.fingerprint()}",
-            "probe_of_backbone": linear_probe_accuracy(features[0], train.labels, features[1], validation.labels),
-            "most_frequent_class": validation.labels.bincount().max().item() / len(validation),
-        }
-        write_atomically(file, json.dumps(references, indent=2) + "\n")
+    references = Stage("references", ("data", "alignment"), (file,))
+    with Stages("semtok", "", paths.folder, config, [references]).opened(references, resume=False, fresh=False):
+        train, validation = config.data.load()
+        backbone = FeatureBackbone(config.alignment.backbone).to(best_device())
+        if config.alignment.cache and any(options.weights):
+            write_cache(backbone, config, paths, train)
+        if not file.exists():
+            logger.info("probing the backbone's own features")
+            size = config.alignment.image_size
+            features = [pooled_features(backbone, part, image_size=size) for part in (train, validation)]
+            found = {
+                "images": {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)},
+                "backbone": f"{config.alignment.backbone} at {size} px, weights {backbone.fingerprint()}",
+                "probe_of_backbone": linear_probe_accuracy(features[0], train.labels, features[1], validation.labels),
+                "most_frequent_class": validation.labels.bincount().max().item() / len(validation),
+            }
+            write_atomically(file, json.dumps(found, indent=2) + "\n")
 
 
 def share_cache(options: argparse.Namespace, paths: RunPaths) -> None:
     """Give a run the shared cache (its record first, as it is written): a hard link, or a copy where links fail."""
     for suffix in (".json", ".safetensors"):
-        source = RunPaths(options.runs / "shared").alignment.with_suffix(suffix)
-        target = paths.alignment.with_suffix(suffix)
+        source, target = (p.alignment.with_suffix(suffix) for p in (RunPaths(options.runs / "shared"), paths))
         if target.exists():
             continue
         try:
@@ -110,16 +112,15 @@ def figures_of(options: argparse.Namespace, run: Run) -> dict[str, float] | None
 
 def complete(options: argparse.Namespace, run: Run) -> None:
     """Train and measure one run, as far as that is not done."""
-    config = run_config(options, *run)
-    paths = RunPaths(open_run(options.runs, config.name, config, resume=True))
-    if not (paths.tokenizer / "model.safetensors").exists():
-        logger.info("%s: training stage I", config.name)
-        if run[1] and config.alignment.cache:
-            share_cache(options, paths)
-        train_tokenizer(config, paths, resume=True)
-    if options.refine and not (paths.refined / "model.safetensors").exists():
-        logger.info("%s: training stage II", config.name)
-        train_refiner(config, paths, resume=True)
+    config, paths, _, stages = prepare(run_options(options, *run))
+    trainings = {"train-tokenizer": train_tokenizer, **({"train-refiner": train_refiner} if options.refine else {})}
+    for name, train in trainings.items():
+        if not stages.is_done(stages.by_name[name]):
+            with stages.opened(stages.by_name[name], resume=True, fresh=False):
+                if run[1] and config.alignment.cache:
+                    share_cache(options, paths)
+                logger.info("%s: %s", config.name, name)
+                train(config, paths, resume=True)
     logger.info("%s: measuring", config.name)
     figures = measure(config, paths, refine=options.refine)
     write_atomically(paths.folder / FIGURES, json.dumps(figures, indent=2) + "\n")
@@ -192,7 +193,8 @@ def work(options: argparse.Namespace, run: Run, threads: int) -> None:
     """What a process of its own does for one run."""
     os.setsid()  # Ctrl-C reaches the parent only, which then asks this process once
     torch.set_num_threads(max(1, threads // options.jobs))
-    (folder := options.runs / run_name(run)).mkdir(exist_ok=True)
+    check_folder(folder := options.runs / run_name(run), "semtok")
+    mark_run(folder, "semtok")
     sys.stderr = (folder / "output.log").open("a", encoding="utf-8", buffering=1)  # to the end of the process
     set_up()
     complete(options, run)
@@ -219,7 +221,7 @@ def write_table(options: argparse.Namespace, runs: list[Run]) -> dict[str, Any]:
     """Write ``table.json`` with the runs that are finished, and return what it holds."""
     rows = {run: figures for run in runs if (figures := figures_of(options, run)) is not None}
     written = {
-        "config": run_config(options, 0, 1.0, "shared").model_dump(mode="json"),
+        "config": resolve(run_options(options, 0, 1.0, "shared")).model_dump(mode="json"),
         "references": json.loads((options.runs / "shared" / "references.json").read_text(encoding="utf-8")),
         "runs": [{"seed": seed, "weight": weight, **figures} for (seed, weight), figures in rows.items()],
         **summarize(rows, options.weights),
@@ -285,7 +287,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         runs = [(seed, weight) for seed in range(options.seeds) for weight in options.weights]
-        prepare(options)
+        share(options)
         complete_all(options, runs)
         print_tables(write_table(options, runs), options)
     except (Interrupted, KeyboardInterrupt):

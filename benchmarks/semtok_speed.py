@@ -17,11 +17,12 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from semtok.alignment import TargetSource, alignment_loss
-from semtok.config import SamplerConfig, SemTokConfig, load
+from semtok.config import AnySampleConfig, FARConfig, SamplerConfig, SemTokConfig, load
 from semtok.draws import draw
-from semtok.generator import build_generator, generate
+from semtok.generator import Generator, TokenGroups, build_generator, generate, token_groups
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_tokenizer import LossTerms, StageOne
@@ -154,29 +155,33 @@ def train(config: SemTokConfig, batch: int, repeats: int) -> None:
 
 
 def generation(config: SemTokConfig, batch: int, repeats: int) -> None:
-    labels = torch.arange(batch) % CLASSES
-    masked, far = (build_generator(config, CLASSES, kind).eval() for kind in ("masked", "far"))
-    length = config.tokenizer.num_tokens
-    name = f"FAR with its cache, {length} steps, guidance {config.sample.far_guidance:g}"
-    rows: dict[str, Callable[[], object]] = {
-        name: lambda: generate(far, labels, config, torch.Generator().manual_seed(0))
-    }
-    for steps in sorted({*(count for count in GENERATION_STEPS if count < length), length}):
-        settings = config.sample.model_copy(update={"num_steps": steps})
-        rows[f"masked AR, {count_of(steps)}, guidance up to {config.sample.guidance:g}"] = partial(
-            lambda given: generate(masked, labels, config, torch.Generator().manual_seed(0), settings=given), settings
-        )
+    labels, length = torch.arange(batch) % CLASSES, config.tokenizer.num_tokens
+    rows: dict[str, Callable[[], object]] = {}
+    for name, sizes in config.generators.items():
+        model, groups = build_generator(config, name, CLASSES).eval(), token_groups(config, name)
+        given = next(iter(sizes.samples.values()))
+        made = f"{name} ({sizes.depth} blocks of width {sizes.width}, {sizes.num_groups} groups of bits)"
+        if isinstance(sizes, FARConfig):
+            row = f"FAR {made} with its cache, {length} steps, guidance {given.guidance:g}"
+            rows[row] = partial(draw_tokens, model, labels, groups, given)
+            continue
+        for steps in sorted({*(count for count in GENERATION_STEPS if count < length), length}):
+            row = f"masked AR {made}, {count_of(steps)}, guidance up to {given.guidance:g}"
+            rows[row] = partial(draw_tokens, model, labels, groups, given.model_copy(update={"num_steps": steps}))
     seconds = medians(rows, repeats)
-    sizes = config.generator
-    groups = f"{length} tokens of {sizes.num_groups} groups of {config.tokenizer.bits // sizes.num_groups} bits"
-    print(f"\nGenerating {batch} images' tokens: {groups}, {sizes.depth} blocks of width {sizes.width}\n")
+    base = next((row for row in rows if row.startswith("FAR")), next(iter(rows)))
+    print(f"\nGenerating {batch} images' tokens: {length} tokens of {config.tokenizer.bits} bits\n")
     table(
-        ("generator", "s", "samples/s", "ratio to FAR's samples/s"),
+        ("generator", "s", "samples/s", f"ratio to the samples/s of {base.partition(' (')[0]}"),
         *(
-            (row, f"{value:.3f}", f"{batch / value:.1f}", f"{seconds[name] / value:.2f}")
+            (row, f"{value:.3f}", f"{batch / value:.1f}", f"{seconds[base] / value:.2f}")
             for row, value in seconds.items()
         ),
     )
+
+
+def draw_tokens(model: Generator, labels: Tensor, groups: TokenGroups, settings: AnySampleConfig) -> Tensor:
+    return generate(model, labels, groups, settings, torch.Generator().manual_seed(0))
 
 
 PARTS = {"decode": decode, "train": train, "generate": generation}
