@@ -140,9 +140,10 @@ def mistake(program: str, arguments: list[str]) -> str | None:
         )
         name = options.config_or_default()
         if name == AUTO and not Path(options.data).exists():
-            name = "digits"  # what auto would choose needs the images
+            name = "emoji64"  # in colour, too; what auto would make needs the images
         if not name.endswith((".yaml", ".yml")):
-            cli.resolve(replace(options, config=name))
+            config = cli.resolve(replace(options, config=name))
+            cli.choose_entries(config, options.generator, options.samples, options.evaluation)
     except (SystemExit, ValueError) as error:
         return str(error)
     return None
@@ -168,8 +169,15 @@ def test_the_page_of_a_recipe_names_every_command(recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_wrong_command_of_a_recipe_would_be_found(recipe):
     assert mistake(recipe, ["demo", "--set", "train.steps=2"]) is None
-    assert "expected one of demo" in str(mistake(recipe, ["dmeo"]))
-    assert "train.stpes" in str(mistake(recipe, ["demo", "--set", "train.stpes=2"]))
+    assert mistake(recipe, ["demo", "--data", "nowhere", "--generator", "far"]) is None
+    for said, *arguments in (
+        ("expected one of demo", "dmeo"),
+        ("train.stpes", "demo", "--set", "train.stpes=2"),
+        ("generator 'fra'", "sample", "--generator", "fra"),
+        ("evaluation 'two'", "report", "--data", "nowhere", "--evaluation", "two"),
+        ("generators.masked.widt", "demo", "--set", "generators.masked.widt=8"),
+    ):
+        assert said in str(mistake(recipe, arguments))
     assert mistake(recipe, ["demo", "--no-such-option", "1"])
 
 
