@@ -137,6 +137,38 @@ def test_a_measure_is_done_again_when_there_is_more_to_read(tmp_path):
     assert done(toy(folder)) == ["train", "sample.net.one"]
 
 
+def test_what_is_read_beside_the_needs_must_be_what_the_configuration_says(tmp_path):
+    """Whether this command lists the stage that wrote it or not: no figure is of other settings than the page says."""
+    folder = tmp_path / "mine"
+    for name in ("train", "sample.net.one"):
+        run(toy(folder), name)
+    asked, before = toy(folder, guidance=2), everything_in(folder)
+    del asked.by_name["sample.net.one"]
+    with pytest.raises(ConfigError, match=r"guidance was 1, now 2\); run sample for it again, or give those settings"):
+        run(asked, "measure")
+    assert everything_in(folder) == before
+
+
+def test_samples_of_a_generator_of_another_kind_are_not_read(tmp_path):
+    """A setting that the new kind does not have is a difference, too."""
+    folder = tmp_path / "mine"
+    for name in ("train", "sample.net.one"):
+        run(toy(folder), name)
+    record = folder / "stages" / "sample.net.one.json"
+    record.write_text(record.read_text().replace('"guidance": 1', '"guidance.schedule": "linear"'))
+    with pytest.raises(ConfigError, match=r"guidance\.schedule was linear, now not there"):
+        run(toy(folder), "measure")
+
+
+def test_a_damaged_file_that_is_read_beside_the_needs_is_named(tmp_path):
+    folder = tmp_path / "mine"
+    for name in ("train", "sample.net.one"):
+        run(toy(folder), name)
+    (folder / "samples").write_text("sam")
+    with pytest.raises(ConfigError, match=r"samples: missing, or not as sample\.net\.one wrote it"):
+        run(toy(folder), "measure")
+
+
 def test_a_first_call_that_fails_does_not_fix_the_configuration(tmp_path):
     folder = tmp_path / "mine"
     stages = toy(folder)

@@ -111,15 +111,17 @@ class Stages:
 
         Raises:
             ConfigError: The folder is no run's, or another process works in it; a stage that is needed is missing,
-                damaged or had other settings; a training had other settings, or has checkpoints and neither ``resume``
-                nor ``fresh`` is given.
+                damaged or had other settings, or one that is read too; a training had other settings, or has
+                checkpoints and neither ``resume`` nor ``fresh`` is given.
         """
         check_folder(self.folder, self.program)
         self._check_needs(stage)
+        self._check_reads(stage)
         self._stale(stage, resume=resume, fresh=fresh)
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
             self._check_needs(stage)  # again: another process may have worked here before the lock was ours
+            self._check_reads(stage)
             stale = self._stale(stage, resume=resume, fresh=fresh)
             if stale:
                 self._set_aside(stale)
@@ -160,6 +162,21 @@ class Stages:
                     f"{self.folder}: {need.command} was run with another configuration ({_some(different)}); "
                     "give those settings again, or another --name"
                 )
+
+    def _check_reads(self, stage: Stage) -> None:
+        """What is read if it is there must be what the configuration says of it."""
+        records = self._records()
+        for name in stage.reads:
+            if name not in records or not records[name].outputs:
+                continue
+            for source in (name, *sorted(self._needs_of(records[name], records) & records.keys())):
+                if different := self._changed(records[source]):
+                    raise ConfigError(
+                        f"{self.folder}: {name} was run with another configuration ({_some(different)}); "
+                        f"run {name.partition('.')[0]} for it again, or give those settings again"
+                    )
+            if damaged := self._damaged(records[name]):
+                raise ConfigError(f"{self.folder / damaged}: missing, or not as {name} wrote it; run that again")
 
     def _stale(self, stage: Stage, *, resume: bool, fresh: bool) -> list[Record]:
         """The records of the stage and of what followed from it, if those must go before it runs."""
@@ -214,6 +231,14 @@ class Stages:
 
     def _settings(self, stage: Stage) -> dict[str, Any]:
         return {key: _lookup(self._values, key) for key in stage.settings}
+
+    def _changed(self, record: Record) -> list[str]:
+        """What the configuration says otherwise than a record of any stage, listed here or not."""
+        now = {}
+        for key in record.settings:
+            with contextlib.suppress(KeyError, TypeError):
+                now[key] = _lookup(self._values, key)
+        return _differences(record.settings, now)
 
     def _has_checkpoints(self, record: Record) -> bool:
         return record.checkpoints is not None and bool(list_checkpoints(self.folder / record.checkpoints))
