@@ -8,11 +8,12 @@ from glotok.config import GloTokConfig, XARConfig
 from glotok.generator import build_generator
 from glotok.model import GloTok
 from vistok.losses import PatchGANDiscriminator
-from vistok.workbench.meta_build import building, check_backbone, check_perceptual
+from vistok.workbench.meta_build import building, check_backbone, check_perceptual, remembered
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
+@remembered
 def check_networks(config: GloTokConfig) -> None:
     """Build and run every network of a run on the meta device.
 

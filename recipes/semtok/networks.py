@@ -9,11 +9,12 @@ from semtok.draws import Draws
 from semtok.generator import build_generator
 from semtok.model import SemTok
 from vistok.losses import PatchGANDiscriminator
-from vistok.workbench.meta_build import building, check_backbone, check_perceptual
+from vistok.workbench.meta_build import building, check_backbone, check_perceptual, remembered
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
+@remembered
 def check_networks(config: SemTokConfig) -> None:
     """Build and run every network of a run on the meta device.
 

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vistok.workbench.backbones import count_stages
-from vistok.workbench.config import ConfigError
+from vistok.workbench.config import ConfigError, ConfigT
 
 _LONGEST_REASON = 250
+
+
+def remembered(check: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
+    """The check of a configuration, made once for equal ones: a demo asks before each of its stages.
+
+    Example:
+        >>> from vistok.workbench.recipe_config import DiscriminatorConfig
+        >>> check = remembered(lambda config: print("checked"))
+        >>> check(DiscriminatorConfig()), check(DiscriminatorConfig())
+        checked
+        (None, None)
+    """
+    passed: set[str] = set()
+
+    @functools.wraps(check)
+    def once(config: ConfigT) -> None:
+        key = config.model_dump_json()
+        if key not in passed:
+            check(config)
+            passed.add(key)
+
+    return once
 
 
 @contextlib.contextmanager
