@@ -1,4 +1,4 @@
-"""A prepared tiny run (its teacher made), copied for each test that trains."""
+"""Tiny runs up to their teacher and up to their tokens, copied for each test that trains."""
 
 import logging
 import shutil
@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from _support.glotok_runs import TINY
-from glotok.cli import Options, teacher
+from glotok.cli import Options, encode, teacher, train_tokenizer
 from glotok.paths import RunPaths
 
 
@@ -16,6 +16,16 @@ def prepared(tmp_path_factory):
     logging.getLogger("glotok").setLevel(logging.WARNING)
     teacher(Options(config=TINY, runs=runs))
     return runs / "tiny"
+
+
+@pytest.fixture(scope="session")
+def encoded(prepared, tmp_path_factory):
+    """The folder of a run with its tokenizer trained and its tokens cached; never written to by a test."""
+    options = Options(config=TINY, runs=tmp_path_factory.mktemp("encoded"))
+    shutil.copytree(prepared, options.runs / "tiny")
+    train_tokenizer(options)
+    encode(options)
+    return options.runs / "tiny"
 
 
 @pytest.fixture

@@ -7,22 +7,17 @@ import pytest
 
 from _support.glotok_runs import TINY
 from _support.recipe_processes import killed, of_stage
-from glotok.cli import Options, encode, teacher, train_generator, train_tokenizer
+from glotok.cli import Options, teacher, train_generator, train_tokenizer
 from glotok.paths import RunPaths
 from vistok.workbench.config import ConfigError
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(prepared, tmp_path_factory):
+def uninterrupted(encoded, tmp_path_factory):
     runs = tmp_path_factory.mktemp("uninterrupted")
-    shutil.copytree(prepared, runs / "tiny")
-    options = Options(config=TINY, runs=runs)
-    train_tokenizer(options)
-    encode(options)
-    after_tokens = tmp_path_factory.mktemp("tokens") / "tiny"
-    shutil.copytree(runs / "tiny", after_tokens)
-    train_generator(options)
-    return RunPaths(runs / "tiny"), after_tokens
+    shutil.copytree(encoded, runs / "tiny")
+    train_generator(Options(config=TINY, runs=runs))
+    return RunPaths(runs / "tiny")
 
 
 @pytest.mark.parametrize(("where", "step"), [("step", 0), ("step", 3), ("write", 2), ("write", 4)])
@@ -30,32 +25,29 @@ def test_a_killed_tokenizer_run_resumes_to_the_same_bits(tiny_run, uninterrupted
     options, paths = tiny_run
     killed("glotok", "tokenizer", options, where, step)
     train_tokenizer(replace(options, resume=True))
-    reference, _ = uninterrupted
     assert (paths.tokenizer / "model.safetensors").read_bytes() == (
-        reference.tokenizer / "model.safetensors"
+        uninterrupted.tokenizer / "model.safetensors"
     ).read_bytes()
-    assert of_stage(paths.folder, "tokenizer") == of_stage(reference.folder, "tokenizer")
+    assert of_stage(paths.folder, "tokenizer") == of_stage(uninterrupted.folder, "tokenizer")
 
 
 @pytest.mark.parametrize(("where", "step"), [("step", 3), ("write", 4)])
-def test_a_killed_generator_run_resumes_to_the_same_bits(tmp_path, uninterrupted, where, step):
-    reference, after_tokens = uninterrupted
-    shutil.copytree(after_tokens, tmp_path / "tiny")
+def test_a_killed_generator_run_resumes_to_the_same_bits(tmp_path, encoded, uninterrupted, where, step):
+    shutil.copytree(encoded, tmp_path / "tiny")
     options, paths = Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")
     killed("glotok", "generator", options, where, step)
     train_generator(replace(options, resume=True))
-    assert paths.generator("xar").read_bytes() == reference.generator("xar").read_bytes()
-    assert of_stage(paths.folder, "xar") == of_stage(reference.folder, "xar")
+    assert paths.generator("xar").read_bytes() == uninterrupted.generator("xar").read_bytes()
+    assert of_stage(paths.folder, "xar") == of_stage(uninterrupted.folder, "xar")
 
 
 def test_the_same_seed_twice_gives_identical_metrics_and_another_seed_does_not(tiny_run, uninterrupted, tmp_path):
     options, paths = tiny_run
-    reference, _ = uninterrupted
     train_tokenizer(options)
-    assert of_stage(paths.folder, "tokenizer") == of_stage(reference.folder, "tokenizer")
+    assert of_stage(paths.folder, "tokenizer") == of_stage(uninterrupted.folder, "tokenizer")
     teacher(replace(options, seed=1, fresh=True))
     train_tokenizer(replace(options, seed=1))
-    assert of_stage(paths.folder, "tokenizer") != of_stage(reference.folder, "tokenizer")
+    assert of_stage(paths.folder, "tokenizer") != of_stage(uninterrupted.folder, "tokenizer")
 
 
 def test_starting_over_on_checkpoints_needs_resume(tiny_run):
