@@ -15,7 +15,18 @@ MISTAKES = [
     ("glotok", "generators.masked.num_heads=5", "generators.masked: need depth >= 1, width a multiple of 4"),
     ("glotok", "generators.xar.label_dropout=1", "generators.xar.label_dropout: "),
     ("glotok", "generators.xar.train.betas=[0.9, 1.0]", "generators.xar.train.betas.1: "),
-    ("glotok", "generators.xar.kind=diffusion", "generators.xar: input tag 'diffusion'"),
+    (
+        "glotok",
+        "generators.xar.kind=diffusion",
+        "generators.xar.kind: expected one of xar, far, masked, got",
+    ),
+    ("glotok", "generators.new={width: 16}", "generators.new.kind is missing; expected one of xar, far, masked"),
+    ("glotok", "generators.far.cell_size=4", "unknown key generators.far.cell_size; the nearest valid name is"),
+    (
+        "glotok",
+        "generators.xar.samples.default.guidence=2",
+        "xar.samples.default.guidence; the nearest valid name is guidance",
+    ),
     ("glotok", "losses.perceptual_stages=6", "losses.perceptual_stages: expected 1 to 5 for lite0, got 6"),
     ("glotok", "losses.perceptual_backbone=resnet5", "losses.perceptual_backbone: "),
     ("glotok", "losses.histogram_weight=.inf", "losses.histogram_weight: "),
@@ -28,6 +39,8 @@ MISTAKES = [
     ("glotok", "tokenizer.residual_heads=3", "tokenizer: "),
     ("glotok", "train.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
     ("semtok", "generators.masked.num_heads=3", "generators.masked: "),
+    ("semtok", "generators.masked.kind=xar", "generators.masked.kind: expected one of masked, far, got 'xar'"),
+    ("semtok", "generators.masked.widt=8", "unknown key generators.masked.widt; the nearest valid name is width"),
     (
         "semtok",
         "generators.masked.num_groups=4",

@@ -1,12 +1,14 @@
 """Configuration errors are one line with the key and the nearest valid name."""
 
 import os
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
 
 from _support.fuzzing import check_told, succeeds_or_is_told
 from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config, save_config
+from vistok.workbench.recipe_config import EntryName
 from vistok.workbench.training import seed_step
 
 
@@ -69,6 +71,53 @@ def test_a_bad_file_gives_one_line_with_the_key(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(Outer, write(tmp_path, text))
     check_told(caught.value, mentions="config.yaml: ")
+
+
+class Small(Config):
+    kind: Literal["small"]
+    width: int = Field(8, ge=8)
+
+
+class Deep(Config):
+    kind: Literal["deep", "deeper"]
+    depth: int = 1
+    sets: dict[EntryName, Inner] = Field({})
+
+
+class Several(Config):
+    networks: dict[EntryName, Annotated[Small | Deep, Field(discriminator="kind")]] = Field({}, max_length=3)
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        ("{a: {kind: small, widt: 9}}", "unknown key networks.a.widt; the nearest valid name is width"),
+        ("{a: {kind: deep, width: 9}}", "unknown key networks.a.width; the nearest valid name is depth"),
+        ("{a: {kind: small, width: 1}}", "networks.a.width: input should be greater than or equal to 8, got 1"),
+        (
+            "{a: {kind: deep, sets: {b: {stepz: 1}}}}",
+            "unknown key networks.a.sets.b.stepz; the nearest valid name is s",
+        ),
+        ("{a: {kind: deep, sets: {b: {steps: x}}}}", "networks.a.sets.b.steps: input should be a valid integer"),
+        ("{a: {kind: large}}", "networks.a.kind: expected one of small, deep, deeper, got 'large'"),
+        ("{a: {kind: [1]}}", "networks.a.kind: expected one of small, deep, deeper, got '[1]'"),
+        ("{a: {width: 9}}", "networks.a.kind is missing; expected one of small, deep, deeper"),
+        ("{a: 3}", "networks.a: input should be a valid dictionary"),
+        ("{small: {kind: deep, width: 3}}", "unknown key networks.small.width; the nearest valid name is depth"),
+        ("{a/b: {kind: small}}", "networks.a/b: expected a name of letters and digits, - or _ between them, got 'a/b'"),
+        (
+            "{refiner: {kind: small}}",
+            "networks.refiner: expected another name than tokenizer, refiner, evaluation, got",
+        ),
+        ("{a: {kind: deep, sets: {-b: {}}}}", "networks.a.sets.-b: expected a name of letters and digits"),
+        ("{a: {kind: small, '[key]': 1}}", "unknown key networks.a.[key]; the nearest valid name is"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_a_mistake_in_an_entry_of_several_kinds_names_its_place_in_the_file(tmp_path, networks, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(Several, write(tmp_path, f"networks: {networks}"))
+    check_told(caught.value, mentions=f"config.yaml: {message}")
 
 
 def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path):

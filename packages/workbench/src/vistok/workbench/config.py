@@ -141,7 +141,10 @@ def _set(tree: dict[str, Any], key: str, value: Any, *, source: str) -> None:
 
 
 def _explain(model: type[Config], error: Any) -> str:
-    location, section = _find(model, [str(part) for part in error["loc"]])
+    place = [str(part) for part in error["loc"]]
+    if len(place) > 1 and place[-1] == "[key]" and error["type"] not in ("extra_forbidden", "missing"):
+        place.pop()  # the validator's word for the name of an entry, which stands before it
+    location, section, kinds = _find(model, place)
     key = _shown(".".join(location), 160)
     if error["type"] == "extra_forbidden":
         names = list(section.model_fields)
@@ -149,6 +152,12 @@ def _explain(model: type[Config], error: Any) -> str:
         return f"unknown key {key}; the nearest valid name is {near[0]}" if near else f"unknown key {key}"
     if error["type"] == "missing":
         return f"{key} is missing"
+    if error["type"] == "union_tag_not_found":
+        return f"{key}.kind is missing; expected one of {', '.join(kinds)}"
+    if error["type"] == "union_tag_invalid":
+        return f"{key}.kind: expected one of {', '.join(kinds)}, got {_shown(repr(error['ctx']['tag']), 120)}"
+    if error["type"] == "value_error":  # one of ours, which says what came
+        return f"{key}{': ' if key else ''}{error['ctx']['error']}"
     message = f"{key}{': ' if key else ''}{error['msg'][0].lower()}{error['msg'][1:]}"
     # What a check of a whole section found is in its message; the section itself would hide it.
     if isinstance(error["input"], dict | Config):
@@ -164,8 +173,8 @@ def _shown(text: str, longest: int) -> str:
     return line if len(line) <= longest else _shown(line, longest)
 
 
-def _find(model: type[Config], location: Sequence[str]) -> tuple[list[str], type[Config]]:
-    """Where an error is, as dotted keys of the file, and the class of the innermost section around it.
+def _find(model: type[Config], location: Sequence[str]) -> tuple[list[str], type[Config], list[str]]:
+    """Where an error is, as dotted keys of the file, the class of the innermost section around it, and its kinds.
 
     Looks through optional sections, sections by name, and sections of several kinds: of those, the validator puts the
     kind into the location, and the file does not.
@@ -188,9 +197,10 @@ def _find(model: type[Config], location: Sequence[str]) -> tuple[list[str], type
         (model,) = sections
         field = model.model_fields.get(part)
         annotation = None if field is None else field.annotation
-    if len(_sections(annotation)) == 1 and typing.get_origin(annotation) is not dict:
-        (model,) = _sections(annotation)
-    return keys, model
+    within = [] if typing.get_origin(annotation) is dict else _sections(annotation)
+    if len(within) == 1:
+        (model,) = within
+    return keys, model, [kind for section in within for kind in _kinds(section)]
 
 
 def _sections(annotation: Any) -> list[type[Config]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
@@ -17,17 +18,18 @@ RunName = Annotated[str, AfterValidator(plain_name)]
 """The name of a run: that of its folder."""
 
 _TAKEN = ("tokenizer", "refiner", "evaluation")  # by the curves and checkpoints of other stages
+_ENTRY = re.compile(r"(?=.{1,60}\Z)[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
 
 
-def _free_name(name: str) -> str:
+def _entry_name(name: str) -> str:
+    if not _ENTRY.fullmatch(name):
+        raise ValueError(f"expected a name of letters and digits, - or _ between them, got {name[:80]!r}")
     if name in _TAKEN:
         raise ValueError(f"expected another name than {', '.join(_TAKEN)}, got {name!r}")
     return name
 
 
-EntryName = Annotated[
-    str, AfterValidator(_free_name), StringConstraints(pattern=r"^[A-Za-z0-9]+([-_][A-Za-z0-9]+)*$", max_length=60)
-]
+EntryName = Annotated[str, AfterValidator(_entry_name)]
 """The name of a generator, a sample set or an evaluation: part of the names of its files."""
 
 
