@@ -1,8 +1,12 @@
 """The folder of a run: marked, plainly named, never taken for another; what is set aside is kept."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.run import check_folder, is_run, mark_run, plain_name, set_aside, write_config
@@ -34,6 +38,19 @@ def test_a_name_with_a_path_in_it_or_one_that_hides_is_refused(name):
 @pytest.mark.parametrize("name", ["demo", "vit-b_2", "3rd try, lr=1e-4", "größer", "試し"])
 def test_ordinary_names_pass(name):
     assert plain_name(name) == name
+
+
+@given(st.text(max_size=8) | st.from_regex(r"[\w./\\~$:-]{0,12}", fullmatch=True))
+def test_any_name_is_that_of_a_folder_within_the_runs_or_refused(name):
+    try:
+        plain_name(name)
+    except ValueError:
+        return
+    place = Path("runs") / name
+    assert place.parent == Path("runs")
+    assert os.path.normpath(place) == f"runs{os.sep}{name}"
+    assert name.isprintable()
+    assert name[0] not in "-.~ "
 
 
 @pytest.mark.parametrize("content", ["config.yaml", "photo.png", None])

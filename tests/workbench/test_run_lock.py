@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from vistok.workbench.config import ConfigError
+from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run import mark_run
 from vistok.workbench.run_lock import run_lock
+from vistok.workbench.stages import Stage, Stages
 
 HOLDER = """
 import pathlib, sys, time
@@ -32,6 +34,18 @@ def test_a_second_process_is_told_who_works_there(tmp_path, holder):
     message = rf"process {holder.pid} on \S+ is working in it; wait for it to end, or use another --name"
     with pytest.raises(ConfigError, match=message), run_lock(tmp_path):
         pass
+
+
+def test_a_stage_does_not_begin_where_another_process_works(tmp_path, holder):
+    mark_run(tmp_path, "toy")
+    stage = Stage("train", (), (tmp_path / "weights",))
+    stages = Stages("toy", "", tmp_path, Config(), [stage])
+    message = rf"process {holder.pid} on \S+ is working in it"
+    with pytest.raises(ConfigError, match=message), stages.opened(stage, resume=False, fresh=True):
+        pytest.fail("it began")
+    with pytest.raises(ConfigError, match=message):
+        stages.restart()
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "vistok-run.json"}
 
 
 def test_what_a_killed_process_left_is_taken_over(tmp_path, holder, caplog):

@@ -9,6 +9,7 @@ from glotok.cli import Options, resolve
 from glotok.config import CONFIGS, load
 from glotok.generator import build_generator
 from glotok.model import GloTok
+from vistok import generators as g
 from vistok.workbench.config import ConfigError
 
 HEADING = re.compile(r"[^:]+:( &\w+)?")  # of a section, perhaps with a name to repeat it by
@@ -42,6 +43,40 @@ def test_it_parses_and_builds(path):
         assert millions(*parts) == pytest.approx(PUBLISHED[path.stem][0], rel=0.01)
         counted = {name: millions(generator) for name, generator in generators.items()}
         assert counted == pytest.approx(PUBLISHED[path.stem][1], rel=0.01)
+
+
+PRESETS = {
+    "xar-b": lambda books: g.xar_base(16),
+    "xar-h": lambda books: g.xar_huge(16),
+    "far-b": lambda books: g.far_base(books),
+    "far-l": lambda books: g.far_large(books),
+}
+
+
+@pytest.mark.parametrize("generator", PRESETS)
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_the_papers_generators_are_the_published_networks(name, generator):
+    """Tensor by tensor, and in what shapes do not tell: so a published checkpoint could be loaded into them."""
+    config = load(name)
+    books = (config.tokenizer.visual_codebook_size, config.tokenizer.semantic_codebook_size)
+    with torch.device("meta"):
+        ours, theirs = build_generator(config, generator, 1000), PRESETS[generator](books)
+    shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert ours.options == theirs.options
+    heads = [{m.num_heads for m in model.modules() if hasattr(m, "num_heads")} for model in (ours, theirs)]
+    assert len(heads[0]) == 1
+    assert heads[0] == heads[1]
+    assert list(config.generators) == list(PRESETS)
+
+
+def test_the_papers_training_of_far_is_fqgans():
+    config = load("imagenet256_2x")
+    for name in ("far-b", "far-l"):
+        train = config.generators[name].train
+        assert (train.learning_rate, train.batch_size) == (1e-4, 256)
+        assert train.steps == pytest.approx(200 * 1_281_167 / 256, rel=1e-3)
+        assert config.generators[name].prefix_rotation == "zero"
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("imagenet256_16k", (4096, 12288)), ("imagenet256_2x", (16384, 16384))])
