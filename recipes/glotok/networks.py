@@ -1,4 +1,4 @@
-"""Whether all networks of a configuration can be built and fit each other; computes shapes only."""
+"""The discriminator, and whether all networks of a configuration can be built and fit each other."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from vistok.workbench.meta_build import building, check_backbone, check_perceptu
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
+def build_discriminator(config: GloTokConfig) -> PatchGANDiscriminator:
+    """The discriminator of the tokenizer's training."""
+    settings = config.discriminator
+    channels = config.tokenizer.image_channels
+    return PatchGANDiscriminator(channels, settings.base_width, settings.num_layers, norm=settings.norm)
+
+
 @remembered
 def check_networks(config: GloTokConfig) -> None:
     """Build and run every network of a run on the meta device.
@@ -20,7 +27,7 @@ def check_networks(config: GloTokConfig) -> None:
     Raises:
         ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
     """
-    sizes, settings = config.tokenizer, config.discriminator
+    sizes = config.tokenizer
     shape = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
     if config.losses.perceptual_weight:
         check_perceptual("losses", config.losses)
@@ -31,9 +38,7 @@ def check_networks(config: GloTokConfig) -> None:
     with building("tokenizer"):
         GloTok(sizes)(torch.empty(shape))
     with building("discriminator"):
-        PatchGANDiscriminator(
-            sizes.image_channels, settings.base_width, settings.num_layers, norm=settings.norm
-        )(torch.empty(shape))  # fmt: skip
+        build_discriminator(config)(torch.empty(shape))
     grid = sizes.grid_size
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):

@@ -14,12 +14,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from glotok.config import GloTokConfig, LossConfig
 from glotok.model import Branch, GloTok, Training
+from glotok.networks import build_discriminator
 from glotok.paths import RunPaths
 from glotok.perceptual import PerceptualTerm
 from glotok.teacher import load_teacher
 from vistok.losses import (
     HistogramRelationLoss,
-    PatchGANDiscriminator,
     chroma_loss,
     codebook_commitment_loss,
     discriminator_loss,
@@ -50,12 +50,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
 
     torch.manual_seed(config.seed)
     bare_model = GloTok(config.tokenizer)
-    bare_discriminator = PatchGANDiscriminator(
-        config.tokenizer.image_channels,
-        config.discriminator.base_width,
-        config.discriminator.num_layers,
-        norm=config.discriminator.norm,
-    )
+    bare_discriminator = build_discriminator(config)
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
     optimizer: Any = torch.optim.Adam(bare_model.parameters(), betas=settings.betas)
