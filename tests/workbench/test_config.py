@@ -217,7 +217,10 @@ def test_an_override_that_is_no_yaml_is_named(tmp_path, value):
     check_told(caught.value)
 
 
-def test_a_saved_configuration_reads_back_equal(tmp_path):
-    config = Outer(name="ä", train=Inner(steps=3))
+@pytest.mark.parametrize(
+    "name", ["ä", "two words", "\x85", "a\u2028b", "a\nb\t", "\xa0", "x " * 100, "\U0001f600", "\ufeff"]
+)
+def test_a_saved_configuration_reads_back_equal(tmp_path, name):
+    config = Outer(name=name, train=Inner(steps=3))
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(Outer, tmp_path / "saved.yaml") == config

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-import yaml
 
 from vistok.workbench.files import write_atomically
-from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
+from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml, write_yaml
 
 MOST_BYTES = 256 * 1024  # of a configuration file
 
@@ -85,8 +84,7 @@ def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str
 
 def save_config(config: Config, path: Path) -> None:
     """Write the resolved configuration as YAML, every default spelled out."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_atomically(path, text)
+    write_atomically(path, write_yaml(config.model_dump(mode="json")))
 
 
 def _read(path: Path, source: str) -> str:

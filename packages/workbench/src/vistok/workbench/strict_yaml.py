@@ -53,6 +53,25 @@ def read_yaml(text: str) -> Any:
         raise StrictYAMLError(f"{_place(loader.get_mark() if loader else None)}{error}") from None
 
 
+def write_yaml(value: Any) -> str:
+    r"""The text from which :func:`read_yaml` reads the value again.
+
+    Example:
+        >>> read_yaml(write_yaml({"a": "\x85"})) == {"a": "\x85"}
+        True
+    """
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        # Unless they are escaped, the rarer ends of a line are read as spaces.
+        return self.represent_scalar(_TAG + "str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def _place(mark: yaml.Mark | None) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
 
