@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
-from glotok.stages import Choice, choose_entries, stages
-from vistok.workbench.command_line import AUTO, RunOptions, opened_stage, run_command_line, run_stages
+from glotok.stages import stages
+from vistok.workbench.command_line import AUTO, opened_stage, run_command_line, run_stages
+from vistok.workbench.command_line import RunOptions as Options
+from vistok.workbench.recipe_config import Choice, choose_entries
 from vistok.workbench.stages import Stages
-
-
-@dataclass(frozen=True)
-class Options(RunOptions):
-    """What every command takes."""
-
-    generator: str | None = None
-    """Which of the configuration's generators is trained and drawn from; the first by default. The report shows all
-    that have samples."""
-    samples: str | None = None
-    """Which of the generator's sample sets is drawn; the first by default."""
-    evaluation: str | None = None
-    """Which of the configuration's evaluations is made and shown; the first by default."""
 
 
 class Run(NamedTuple):

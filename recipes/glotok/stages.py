@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
-from vistok.workbench.recipe_config import choose
+from vistok.workbench.recipe_config import Choice
 from vistok.workbench.stages import Stage
-
-
-class Choice(NamedTuple):
-    """Which of a run's generators, sample sets and evaluations a command is about."""
-
-    generator: str
-    samples: str
-    evaluation: str
-
-
-def choose_entries(config: GloTokConfig, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:
-    """The entries of the configuration that the options name, the first ones where they name none."""
-    name = choose(config.generators, generator, what="generator")
-    chosen = choose(config.generators[name].samples, samples, what=f"samples of generator {name}")
-    return Choice(name, chosen, choose(config.evaluations, evaluation, what="evaluation"))
 
 
 def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:

@@ -1,4 +1,4 @@
-"""Whether all networks of a configuration can be built and fit each other; computes shapes only."""
+"""The discriminator, and whether all networks of a configuration can be built and fit each other."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from vistok.workbench.meta_build import building, check_backbone, check_perceptu
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
+def build_discriminator(config: SemTokConfig) -> PatchGANDiscriminator:
+    """The discriminator of stage II."""
+    settings = config.discriminator
+    channels = config.tokenizer.image_channels
+    return PatchGANDiscriminator(channels, settings.base_width, settings.num_layers, norm=settings.norm)
+
+
 @remembered
 def check_networks(config: SemTokConfig) -> None:
     """Build and run every network of a run on the meta device.
@@ -21,7 +28,7 @@ def check_networks(config: SemTokConfig) -> None:
     Raises:
         ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
     """
-    sizes, settings = config.tokenizer, config.discriminator
+    sizes = config.tokenizer
     for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
         if losses.perceptual_weight:
             check_perceptual(section, losses)
@@ -38,9 +45,7 @@ def check_networks(config: SemTokConfig) -> None:
         )
         SemTok(sizes, config.refiner.input, config.sampler)(torch.empty(images), draws)
     with building("discriminator"):
-        PatchGANDiscriminator(
-            sizes.image_channels, settings.base_width, settings.num_layers, norm=settings.norm
-        )(torch.empty(images))  # fmt: skip
+        build_discriminator(config)(torch.empty(images))
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
             model = build_generator(config, name, _CLASSES)

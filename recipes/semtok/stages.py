@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from semtok.config import MaskedConfig, SemTokConfig, choose_generator
 from semtok.paths import RunPaths
-from vistok.workbench.recipe_config import choose
+from vistok.workbench import recipe_config
+from vistok.workbench.recipe_config import Choice
 from vistok.workbench.stages import Stage
 
 
-class Choice(NamedTuple):
-    """Which of a run's generators, sample sets and evaluations a command is about."""
-
-    generator: str
-    samples: str
-    evaluation: str
-
-
 def choose_entries(config: SemTokConfig, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:
-    """The entries of the configuration that the options name, the first ones where they name none."""
-    name = choose_generator(config, generator)
-    chosen = choose(config.generators[name].samples, samples, what=f"samples of generator {name}")
-    return Choice(name, chosen, choose(config.evaluations, evaluation, what="evaluation"))
+    """As :func:`vistok.workbench.recipe_config.choose_entries`; xAR is refused with the reason."""
+    return recipe_config.choose_entries(config, choose_generator(config, generator), samples, evaluation)
 
 
 def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
 from semtok.model import LatentSpace, SemTok
+from semtok.networks import build_discriminator
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
 from vistok.losses import (
-    PatchGANDiscriminator,
     discriminator_loss,
     generator_loss,
     reconstruction_loss,
@@ -44,12 +44,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     tokenizer.requires_grad_(False).to(accelerator.device)
     bare: Any = tokenizer.refiner
     bare.requires_grad_(True)
-    bare_discriminator = PatchGANDiscriminator(
-        config.tokenizer.image_channels,
-        config.discriminator.base_width,
-        config.discriminator.num_layers,
-        norm=config.discriminator.norm,
-    )
+    bare_discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)

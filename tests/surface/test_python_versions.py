@@ -58,7 +58,7 @@ def commands_of(*arguments: str) -> str:
     [
         ((), ".venv"),
         (("PYTHON=python3.13",), ".venv-python3.13"),
-        (("PYTHON=/opt/3.12/bin/python3.12",), ".venv-python3.12"),
+        (("PYTHON=/usr/local/3.12/bin/python3.12",), ".venv-python3.12"),
     ],
 )
 def test_make_keeps_an_environment_for_each_python(python, folder):

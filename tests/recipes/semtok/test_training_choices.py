@@ -102,14 +102,14 @@ def test_the_refiner_is_the_average_of_its_weights_and_resumes_to_the_same_bits(
 
 def test_the_refiners_logits_have_one_precision_in_both_steps(trained_run, monkeypatch):
     _, paths = trained_run
-    dtypes, build = [], train_refiner.PatchGANDiscriminator
+    dtypes, build = [], train_refiner.build_discriminator
 
-    def watched(*given, **named):
-        discriminator = build(*given, **named)
+    def watched(config):
+        discriminator = build(config)
         discriminator.layers[-1].register_forward_hook(lambda module, seen, logits: dtypes.append(logits.dtype))
         return discriminator
 
-    monkeypatch.setattr(train_refiner, "PatchGANDiscriminator", watched)
+    monkeypatch.setattr(train_refiner, "build_discriminator", watched)
     changes = ("train_refiner.mixed_precision=bf16", "train_refiner.steps=1", "refiner.discriminator_start=0")
     train_refiner.train_refiner(tiny(*changes), paths, resume=False)
     assert dtypes == [torch.bfloat16] * 3

@@ -66,6 +66,13 @@ class RunOptions:
     """The seed that everything random follows from."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Override any setting, as in --set train.steps=100; may be repeated."""
+    generator: str | None = None
+    """Which of the configuration's generators is trained and drawn from; the first by default. The report shows all
+    that have samples."""
+    samples: str | None = None
+    """Which of the generator's sample sets is drawn; the first by default."""
+    evaluation: str | None = None
+    """Which of the configuration's evaluations is made and shown; the first by default."""
     resume: bool = False
     """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
     fresh: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -119,6 +119,24 @@ def choose(section: Mapping[str, Any], asked: str | None, *, what: str) -> str:
     if asked not in section:
         raise ConfigError(f"{what} {asked!r}: expected one of {', '.join(section)}")
     return asked
+
+
+class Choice(NamedTuple):
+    """Which of a run's generators, sample sets and evaluations a command is about."""
+
+    generator: str
+    samples: str
+    evaluation: str
+
+
+def choose_entries(config: Any, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:
+    """The entries of ``config.generators``, of that generator's ``samples`` and of ``config.evaluations`` by name.
+
+    Where no name is given it is the first entry. Raises :class:`ConfigError` as :func:`choose` does.
+    """
+    name = choose(config.generators, generator, what="generator")
+    chosen = choose(config.generators[name].samples, samples, what=f"samples of generator {name}")
+    return Choice(name, chosen, choose(config.evaluations, evaluation, what="evaluation"))
 
 
 def find_config(name: str, folder: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from vistok.workbench.checkpoint import list_checkpoints
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.files import write_atomically
-from vistok.workbench.run import check_folder, mark_run, set_aside, write_config
+from vistok.workbench.run import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run_lock import run_lock
 
 logger = logging.getLogger(__name__)
@@ -115,12 +115,11 @@ class Stages:
                 checkpoints and neither ``resume`` nor ``fresh`` is given.
         """
         check_folder(self.folder, self.program)
-        self._check_needs(stage)
-        self._check_reads(stage)
-        self._stale(stage, resume=resume, fresh=fresh)
+        if not is_run(self.folder):
+            self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
-            self._check_needs(stage)  # again: another process may have worked here before the lock was ours
+            self._check_needs(stage)
             self._check_reads(stage)
             stale = self._stale(stage, resume=resume, fresh=fresh)
             if stale:
