@@ -7,15 +7,14 @@ from typing import Any
 from vistok.workbench.data import SourceDescription
 
 BASE = "emoji64"
-_LARGEST_GRID = 16
-_HEADS = 4
+_HEAD_WIDTH = 32
 
 
 def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
     """What differs from the configuration :data:`BASE` for these images at this size.
 
-    Patches are the smallest of at least 4 pixels a side that divide the image into at most 16 x 16; the decoder is wide
-    enough for a patch's values to pass.
+    Patches are the smallest of at least 4 pixels a side that divide the image into at most 8 x 8, or 16 x 16 where it
+    is larger than 64 pixels; the decoder is wide enough for a patch's values to pass.
 
     Args:
         images: What the source holds.
@@ -30,14 +29,19 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         (8, 192)
     """
     divisors = [size for size in range(1, image_size + 1) if image_size % size == 0]
-    patch = next(size for size in divisors if size >= 4 and image_size // size <= _LARGEST_GRID)
-    step = 4 * _HEADS
-    width = max(128, -(-images.channels * patch**2 // step) * step)
+    largest_grid = 8 if image_size <= 64 else 16
+    patch = next(size for size in divisors if size >= 4 and image_size // size <= largest_grid)
+    heads = max(4, -(-images.channels * patch**2 // _HEAD_WIDTH))
+    batch = 32 if image_size <= 32 else 16 if image_size <= 64 else 8
     return {
         "name": "semtok-auto",
         "data.image_size": image_size,
         "tokenizer.image_size": image_size,
         "tokenizer.image_channels": images.channels,
         "tokenizer.patch_size": patch,
-        "tokenizer.decoder_width": width,
+        "tokenizer.num_tokens": 32 if image_size <= 32 else 64,
+        "tokenizer.decoder_width": heads * _HEAD_WIDTH,
+        "tokenizer.decoder_heads": heads,
+        "train.batch_size": batch,
+        "train_refiner.batch_size": batch,
     }
