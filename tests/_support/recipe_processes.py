@@ -90,7 +90,7 @@ def documented_line(recipe, stage):
 
 
 def assert_same_training(one, other, stage, kept, *, steps):
-    """Two runs wrote the same terms at every step of a stage, and the same weights, to float32 rounding.
+    """Two runs wrote the same terms at every step of a stage, and the same weights in a file, to float32 rounding.
 
     Where a gradient is zero but for rounding (the last bias of a discriminator under a hinge), Adam makes a whole step
     in a direction of chance: logits may differ by the rate of a few steps.
@@ -103,7 +103,7 @@ def assert_same_training(one, other, stage, kept, *, steps):
         assert a.keys() == b.keys()
         for name in a.keys() - {"stage"}:
             assert b[name] == pytest.approx(a[name], rel=2e-3, abs=steps * a["learning_rate"]), (name, a["step"])
-    ours, theirs = (load_file(folder / kept / "model.safetensors") for folder in (one, other))
+    ours, theirs = (load_file(folder / kept) for folder in (one, other))
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         if value.is_floating_point():

@@ -20,7 +20,14 @@ from vistok.workbench.paths import RunPaths
 from vistok.workbench.processes import open_accelerator
 from vistok.workbench.tensor_files import save_tensors
 from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
+from vistok.workbench.training import (
+    TrainState,
+    mixed_precision,
+    seed_step,
+    set_learning_rate,
+    sync_on_last,
+    weight_average,
+)
 
 
 class GeneratorTrainConfig(TrainConfig):
@@ -63,7 +70,8 @@ def train_generator(
         settings: The optimisation.
         paths: The run. Its ``generator(stage)`` and ``generator_checkpoints(stage)`` are written.
         stage: The generator's name; that of its curve and, in errors, of its loss.
-        seed: Decides the order of the images and, with the step, every draw.
+        seed: Decides the order of the images and, with the step and the micro-batch, every draw: several processes
+            follow one that accumulates as many micro-batches.
         resume: Continue from the newest checkpoint.
         record: What the .json beside the weights says beyond the number of parameters, such as ``num_classes``.
     """
@@ -87,10 +95,11 @@ def train_generator(
         drawn = batch_indices(count, settings.batch_size, step.index, seed)
         own = own_micro_batches(drawn, settings.accumulation, accelerator)
         for index, indices in enumerate(own):
-            inputs, labels = (side.to(accelerator.device) for side in batch(indices, step.draws))
+            draws = seed_step(seed, step.index, accelerator.process_index * len(own) + index)
+            inputs, labels = (side.to(accelerator.device) for side in batch(indices, draws))
             with sync_on_last(accelerator, wrapped, index, len(own)):
                 with mixed_precision(accelerator.device, settings.mixed_precision):
-                    term = wrapped(inputs, labels, step.draws)
+                    term = wrapped(inputs, labels, draws)
                 check_finite({stage: term}, step.index, {"indices": indices}, paths.folder)
                 accelerator.backward(term / len(own))
             loss += term.detach() / len(own)

@@ -1,0 +1,30 @@
+"""A generator's training by several processes."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from _support.glotok_runs import TINY
+from _support.recipe_processes import assert_same_training, documented_line, run_line
+from glotok.cli import Options, train_generator
+
+
+@pytest.mark.parametrize(
+    "generator", ["xar", *(pytest.param(name, marks=pytest.mark.slow) for name in ("far", "masked"))]
+)
+def test_two_processes_follow_one_that_accumulates_two_micro_batches(generator, encoded, tmp_path):
+    """Labels to drop, dropout, times, noise and masks are drawn for each micro-batch, whoever computes it."""
+    rates = (f"generators.{generator}.train.learning_rate=1e-4", f"generators.{generator}.train.ema_decay=0")
+    two = Options(config=TINY, generator=generator, runs=tmp_path / "two", set=rates)
+    one = replace(two, runs=tmp_path / "one", set=(*rates, f"generators.{generator}.train.accumulation=2"))
+    for options in (one, two):
+        shutil.copytree(encoded, options.runs / "tiny")
+    train_generator(one)
+    line = documented_line("glotok", "train-tokenizer").replace("train-tokenizer", "train-generator")
+    settings = [word for value in two.set for word in ("--set", value)]
+    done = run_line(line, "--config", TINY, "--runs", two.runs, "--generator", generator, *settings, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("training in 2 processes on ") == 1
+    kept = f"generator-{generator}.safetensors"
+    assert_same_training(one.runs / "tiny", two.runs / "tiny", generator, kept, steps=6)
