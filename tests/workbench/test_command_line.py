@@ -126,6 +126,18 @@ def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path):
     assert (folder / "page").read_text() == "report"
 
 
+def test_samples_of_another_generator_are_checked_before_the_first_stage_runs(tmp_path):
+    calls, folder = [], tmp_path / "run"
+    samples = Stage("sample.other.default", ("steps",), (folder / "samples",))
+    with Stages("toy", "", folder, Settings(steps=2), [samples]).opened(samples, resume=False, fresh=False):
+        (folder / "samples").write_text("samples")
+    _, commands = toy(folder, calls)
+    report = Stage("report", (), (folder / "page",), reads=("sample.other.default",))
+    with pytest.raises(ConfigError, match=r"sample\.other\.default was run with .*\(steps was 2, now 1\)"):
+        run_stages(Options(resume=True), Stages("toy", "", folder, Settings(steps=1), [report]), commands)
+    assert calls == []
+
+
 def test_a_fresh_demo_sets_the_whole_run_aside(tmp_path):
     calls, folder = [], tmp_path / "run"
     stages, commands = toy(folder, calls)
@@ -242,6 +254,11 @@ def raising(error):
 def test_errors_of_users_and_interrupts_end_in_one_line(monkeypatch, caplog, error, code, line):
     assert run(monkeypatch, raising(error)) == code
     assert caplog.messages == [line]
+
+
+def test_an_argument_without_end_is_not_repeated(monkeypatch, caplog):
+    assert run(monkeypatch, raising(ValueError("not reached")), "--seed", "1" * 5000) == 2
+    assert caplog.messages == ["toy: argument 3 (after --seed): expected at most 4096 characters, got 5000"]
 
 
 def test_errors_of_ours_are_one_line_and_a_file_with_the_traceback(monkeypatch, caplog):

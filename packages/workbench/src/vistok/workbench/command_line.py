@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -39,6 +39,7 @@ USER_ERRORS = (ConfigError, CheckpointError, NonFiniteLossError, OSError, ValueE
 #: The name of the configuration that is made for the images of --data.
 AUTO = "auto"
 
+_LONGEST_ARGUMENT = 4096  # the longest path there is; an error repeats what it cannot read
 _LONGEST_REASON = 300
 _NOISY = ("httpx", "datasets", "timm", "huggingface_hub", "matplotlib")
 
@@ -185,7 +186,8 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         commands: The command of each stage.
 
     Raises:
-        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``.
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; or what a stage will read beside
+            the others' files was made with other settings.
     """
     everything = list(stages.by_name.values())
     page = everything[-1].outputs[0]
@@ -198,6 +200,7 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         raise ConfigError(
             f"{stages.folder}: this run exists; --resume continues it, --fresh sets it aside and starts from nothing"
         )
+    stages.check_others()
     begin = time.monotonic()
     within = replace(options, fresh=False)
     for index, stage in enumerate(everything, 1):
@@ -226,6 +229,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
     torch.set_float32_matmul_precision("high")
     message, code = "", 0
     try:
+        _check_lengths(sys.argv[1:])
         tyro.extras.subcommand_cli_from_dict(
             dict(commands),
             prog=program,
@@ -248,6 +252,15 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
     close_processes()  # after the error: its traceback holds what is to be closed
     if code:
         sys.exit(code)
+
+
+def _check_lengths(arguments: Sequence[str]) -> None:
+    for position, argument in enumerate(arguments, 1):
+        if len(argument) > _LONGEST_ARGUMENT:
+            before = f" (after {arguments[position - 2]:.40})" if position > 1 else ""
+            raise ConfigError(
+                f"argument {position}{before}: expected at most {_LONGEST_ARGUMENT} characters, got {len(argument)}"
+            )
 
 
 def _one_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Stages:
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
             self._check_needs(stage)
-            self._check_reads(stage)
+            self._check_reads(stage.reads)
             stale = self._stale(stage, resume=resume, fresh=fresh)
             if stale:
                 self._set_aside(stale)
@@ -131,6 +131,14 @@ class Stages:
             yield
             record.outputs.update({self._relative(path): _sha256(path) for path in stage.outputs})
             self._write(record)
+
+    def check_others(self) -> None:
+        """Check what these stages read and do not make, so that it is not met after hours of training.
+
+        Raises:
+            ConfigError: A stage that is not listed here had other settings, or its files are damaged.
+        """
+        self._check_reads(name for stage in self.by_name.values() for name in stage.reads if name not in self.by_name)
 
     def restart(self) -> None:
         """Set aside all that any stage wrote, so that a run from nothing can begin."""
@@ -162,10 +170,10 @@ class Stages:
                     "give those settings again, or another --name"
                 )
 
-    def _check_reads(self, stage: Stage) -> None:
+    def _check_reads(self, names: Iterable[str]) -> None:
         """What is read if it is there must be what the configuration says of it."""
         records = self._records()
-        for name in stage.reads:
+        for name in names:
             if name not in records or not records[name].outputs:
                 continue
             for source in (name, *sorted(self._needs_of(records[name], records) & records.keys())):
