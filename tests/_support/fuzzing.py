@@ -15,10 +15,10 @@ def many() -> bool:
     return settings.get_current_profile_name() == "nightly"
 
 
-def cases(number: int) -> settings:
-    """Settings of a fuzzer: ``number`` cases in the normal suite, 10,000 at night."""
+def cases(number: int, *, at_night: int = 10_000) -> settings:
+    """Settings of a fuzzer: ``number`` cases in the normal suite, more at night."""
     quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    return settings(max_examples=10_000 if many() else number, suppress_health_check=quiet)
+    return settings(max_examples=at_night if many() else number, suppress_health_check=quiet)
 
 
 @contextmanager
