@@ -25,7 +25,7 @@ def train(folder, *, resume=False, body=lambda step: None):
     log = MetricsLog(folder / "metrics.jsonl")
     for step in training_steps("toy", SETTINGS, state, log, Accelerator(cpu=True), start=start, seed=7):
         optimizer.param_groups[0]["lr"] = step.rate
-        loss = (weight(torch.randn(4, 2)) - torch.randn(4, 1)).square().mean()
+        loss = (weight(torch.randn(4, 2, generator=step.draws)) - torch.randn(4, 1)).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -57,11 +57,13 @@ class Step:
     Attributes:
         index: Its number, from 0.
         rate: Its learning rate.
+        draws: A generator of this step's and process's own.
         log: What the loop's body measured, scalars by name; means over the processes are written when due.
     """
 
     index: int
     rate: float
+    draws: torch.Generator
     log: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -77,7 +79,7 @@ def training_steps(
 ) -> Iterator[Step]:
     """Yield the steps from ``start`` on; around each one do what any training must.
 
-    Before the body: seed torch from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
+    Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
     when due, and answer Ctrl-C or SIGTERM on any process (all processes then stop after the same step).
 
     Raises:
@@ -94,8 +96,7 @@ def training_steps(
                 index, settings.steps, peak=settings.learning_rate, final=settings.final_learning_rate,
                 warmup_steps=settings.warmup_steps, decay_start=settings.decay_start,
             )  # fmt: skip
-            seed_step(seed, index, accelerator.process_index)
-            step = Step(index, rate)
+            step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
             yield step
             done = index + 1
             if done % settings.log_every == 0 or done == settings.steps:
