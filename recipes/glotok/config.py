@@ -137,7 +137,13 @@ class MaskedSampleConfig(SampleConfig):
 AnySampleConfig = XARSampleConfig | FARSampleConfig | MaskedSampleConfig
 
 
-class XARConfig(GeneratorConfig):
+class TransformerConfig(GeneratorConfig):
+    """What the generators of all kinds have beyond their sizes."""
+
+    attention: Literal["sdpa", "xformers"] = "sdpa"  # PyTorch's kernels, or those of xformers (CUDA only)
+
+
+class XARConfig(TransformerConfig):
     """xAR on latents."""
 
     kind: Literal["xar"]
@@ -147,7 +153,7 @@ class XARConfig(GeneratorConfig):
     samples: dict[EntryName, XARSampleConfig] = Field({"default": XARSampleConfig()}, min_length=1)
 
 
-class FARConfig(GeneratorConfig):
+class FARConfig(TransformerConfig):
     """FAR on both streams of tokens."""
 
     kind: Literal["far"]
@@ -156,7 +162,7 @@ class FARConfig(GeneratorConfig):
     samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
 
 
-class MaskedConfig(GeneratorConfig):
+class MaskedConfig(TransformerConfig):
     """Masked AR on both streams of tokens."""
 
     kind: Literal["masked"]

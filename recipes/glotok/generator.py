@@ -34,19 +34,18 @@ def build_generator(config: GloTokConfig, name: str, num_classes: int) -> Genera
     settings, grid = config.generators[name], config.tokenizer.grid_size
     books = (config.tokenizer.visual_codebook_size, config.tokenizer.semantic_codebook_size)
     sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
-    drop, dropout = settings.label_dropout, settings.dropout
+    shared: dict[str, Any] = {
+        "label_drop_prob": settings.label_dropout, "dropout": settings.dropout, "attention": settings.attention,
+    }  # fmt: skip
     model: Generator
     if isinstance(settings, XARConfig):
-        xar = XAROptions(label_drop_prob=drop, dropout=dropout, gate=settings.gate, integer_time=settings.integer_time)
+        xar = XAROptions(**shared, gate=settings.gate, integer_time=settings.integer_time)
         model = XAR(2 * config.tokenizer.code_dim, grid, settings.cell_size, num_classes, **sizes, options=xar)
     elif isinstance(settings, FARConfig):
-        far = FAROptions(
-            label_drop_prob=drop, dropout=dropout,
-            prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth,
-        )  # fmt: skip
+        far = FAROptions(**shared, prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth)
         model = FAR(books, grid, num_classes, **sizes, options=far)
     else:
-        masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout)
+        masked = MaskedAROptions(**shared)
         model = MaskedAR(IdTokens(books), (grid, grid), num_classes, **sizes, options=masked)
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model

@@ -7,8 +7,10 @@ import torch
 from glotok.config import GloTokConfig, XARConfig
 from glotok.generator import build_generator
 from glotok.model import GloTok
+from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.meta_build import building, check_backbone, check_perceptual, remembered
+from vistok.workbench.training import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
@@ -42,6 +44,7 @@ def check_networks(config: GloTokConfig) -> None:
     grid = sizes.grid_size
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
+            check_attention_backend(generator.attention, best_device(), name="attention")
             model = build_generator(config, name, _CLASSES)
             labels = torch.zeros(2, dtype=torch.int64)
             if isinstance(generator, XARConfig):

@@ -11,7 +11,8 @@ from vistok.workbench.stages import Stage
 def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
     """All stages of a run in order, with the generator, the sample set and the evaluation that are chosen."""
     generator, samples, evaluation = choice
-    trained = [key for key in type(config.generators[generator]).model_fields if key != "samples"]
+    # "attention" changes rounding only: a training goes on, and its weights draw, with what the machine has.
+    trained = [key for key in type(config.generators[generator]).model_fields if key not in ("samples", "attention")]
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     return [
         Stage(

@@ -179,7 +179,13 @@ class FARSampleConfig(SampleConfig):
 AnySampleConfig = MaskedSampleConfig | FARSampleConfig
 
 
-class MaskedConfig(GeneratorConfig):
+class TransformerConfig(GeneratorConfig):
+    """What the generators of all kinds have beyond their sizes."""
+
+    attention: Literal["sdpa", "xformers"] = "sdpa"  # PyTorch's kernels, or those of xformers (CUDA only)
+
+
+class MaskedConfig(TransformerConfig):
     """Masked AR on groups of a token's bits."""
 
     kind: Literal["masked"]
@@ -188,7 +194,7 @@ class MaskedConfig(GeneratorConfig):
     samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
 
 
-class FARConfig(GeneratorConfig):
+class FARConfig(TransformerConfig):
     """FAR with the groups of a token as its streams."""
 
     kind: Literal["far"]

@@ -22,17 +22,16 @@ def build_generator(config: SemTokConfig, name: str, num_classes: int) -> Genera
     """Masked AR on bits, or FAR with the groups of a token as its streams."""
     settings, length = config.generators[name], config.tokenizer.num_tokens
     sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
-    drop, dropout = settings.label_dropout, settings.dropout
+    shared: dict[str, Any] = {
+        "label_drop_prob": settings.label_dropout, "dropout": settings.dropout, "attention": settings.attention,
+    }  # fmt: skip
     tokens = BitTokens(config.tokenizer.bits, settings.num_groups)
     model: Generator
     if isinstance(settings, MaskedConfig):
-        masked = MaskedAROptions(label_drop_prob=drop, dropout=dropout, label_smoothing=settings.label_smoothing)
+        masked = MaskedAROptions(**shared, label_smoothing=settings.label_smoothing)
         model = MaskedAR(tokens, length, num_classes, **sizes, options=masked)
     else:
-        far = FAROptions(
-            label_drop_prob=drop, dropout=dropout,
-            prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth,
-        )  # fmt: skip
+        far = FAROptions(**shared, prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth)
         model = FAR(tokens.unit_sizes, (1, length), num_classes, **sizes, options=far)
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model

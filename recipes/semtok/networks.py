@@ -8,8 +8,10 @@ from semtok.config import SemTokConfig
 from semtok.draws import Draws
 from semtok.generator import build_generator
 from semtok.model import SemTok
+from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.meta_build import building, check_backbone, check_perceptual, remembered
+from vistok.workbench.training import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
@@ -48,6 +50,7 @@ def check_networks(config: SemTokConfig) -> None:
         build_discriminator(config)(torch.empty(images))
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
+            check_attention_backend(generator.attention, best_device(), name="attention")
             model = build_generator(config, name, _CLASSES)
             groups = torch.zeros(2, sizes.num_tokens, generator.num_groups, dtype=torch.int64)
             model.loss(groups, torch.zeros(2, dtype=torch.int64))

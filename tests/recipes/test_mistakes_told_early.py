@@ -1,8 +1,11 @@
 """What a configuration gets wrong is told in one line with its key, before the first stage touches anything."""
 
 import importlib
+import sys
+import types
 
 import pytest
+import torch
 
 from _support import glotok_runs, semtok_runs
 from vistok.workbench.config import ConfigError
@@ -20,6 +23,8 @@ MISTAKES = [
         "generators.xar.kind=diffusion",
         "generators.xar.kind: expected one of xar, far, masked, got",
     ),
+    ("glotok", "generators.far.attention=flash", "generators.far.attention: "),
+    ("semtok", "generators.masked.attention=auto", "generators.masked.attention: "),
     ("glotok", "generators.new={width: 16}", "generators.new.kind is missing; expected one of xar, far, masked"),
     ("glotok", "generators.far.cell_size=4", "unknown key generators.far.cell_size; the nearest valid name is"),
     (
@@ -71,3 +76,57 @@ def test_every_shipped_configuration_fits_together(recipe):
     networks = importlib.import_module(f"{recipe}.networks")
     for path in sorted(config.CONFIGS.glob("*.yaml")):
         networks.check_networks(config.load(path.stem))
+
+
+KINDS = [("glotok", "xar"), ("glotok", "far"), ("glotok", "masked"), ("semtok", "masked"), ("semtok", "far")]
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    """There is an xformers; nobody calls it."""
+    package = types.ModuleType("xformers")
+    package.ops = types.ModuleType("xformers.ops")
+    monkeypatch.setitem(sys.modules, "xformers", package)
+    monkeypatch.setitem(sys.modules, "xformers.ops", package.ops)
+
+
+def named(recipe, kind):
+    """The small configuration with xformers for one generator."""
+    load = importlib.import_module(f"{recipe}.config").load
+    return load(str(CONFIGS[recipe]), (f"generators.{kind}.attention=xformers",))
+
+
+@pytest.mark.parametrize(("recipe", "kind"), KINDS)
+def test_attention_that_cannot_be_imported_is_told_before_the_first_stage(recipe, kind, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xformers", None)
+    cli = importlib.import_module(f"{recipe}.cli")
+    setting = f"generators.{kind}.attention=xformers"
+    with pytest.raises(ConfigError, match=f"^generators.{kind}: attention must be 'sdpa' where xformers cannot be"):
+        cli.demo(cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("recipe", "kind"), KINDS)
+def test_attention_that_wants_cuda_is_told_where_there_is_none(recipe, kind, importable, monkeypatch):
+    networks = importlib.import_module(f"{recipe}.networks")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"^generators.{kind}: attention must be 'sdpa' for tensors on cpu, got"):
+        networks.check_networks(named(recipe, kind))
+
+
+@pytest.mark.parametrize(("recipe", "kind"), KINDS)
+def test_a_generator_gets_the_kernels_of_its_configuration(recipe, kind, importable):
+    build = importlib.import_module(f"{recipe}.generator").build_generator
+    with torch.device("meta"):
+        assert build(named(recipe, kind), kind, 10).options.attention == "xformers"
+
+
+@pytest.mark.parametrize(("recipe", "kind"), KINDS)
+def test_a_trained_generator_may_go_on_with_other_kernels(recipe, kind, tmp_path):
+    stages, paths = (importlib.import_module(f"{recipe}.{name}") for name in ("stages", "paths"))
+    config = named(recipe, kind)
+    choice = stages.choose_entries(config, kind, None, None)
+    listed = stages.stages(config, paths.RunPaths(tmp_path), choice)
+    (training,) = (stage for stage in listed if stage.name == f"train-generator.{kind}")
+    assert f"generators.{kind}.width" in training.settings
+    assert not any("attention" in key for stage in listed for key in stage.settings)

@@ -2,7 +2,7 @@
 
 from ._far_sampling import TokenChoice
 from ._masked_sampling import MaskedSampling
-from .attention import attention
+from .attention import attention, check_attention_backend
 from .cells import block_causal_mask, cell_permutation
 from .double_stream import DoubleStreamBlock
 from .far import FAR, FAROptions
@@ -69,6 +69,7 @@ __all__ = [
     "attention",
     "block_causal_mask",
     "cell_permutation",
+    "check_attention_backend",
     "data_to_velocity",
     "draw_tokens",
     "far_base",

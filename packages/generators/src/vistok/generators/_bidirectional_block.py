@@ -3,17 +3,20 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import AttentionBackend, attention
 from .rotary import rotate
 
 
 class BidirectionalBlock(nn.Module):
     """Attention over all tokens and a GELU feed-forward of four times the width."""
 
-    def __init__(self, width: int, num_heads: int, *, dropout: float, post_norm: bool) -> None:
+    def __init__(
+        self, width: int, num_heads: int, *, dropout: float, post_norm: bool, backend: AttentionBackend
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.post_norm = post_norm
+        self.backend = backend
         self.attention_dropout = dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
@@ -36,7 +39,8 @@ class BidirectionalBlock(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if table is not None:
             query, key = rotate(query, table), rotate(key, table)
-        out = attention(query, key, value, dropout=self.attention_dropout if self.training else 0.0)
+        dropout = self.attention_dropout if self.training else 0.0
+        out = attention(query, key, value, dropout=dropout, backend=self.backend)
         projected: Tensor = self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))
         return projected
 

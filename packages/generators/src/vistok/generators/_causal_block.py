@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import AttentionBackend, attention
 from .feed_forward import SwiGLU
 from .kv_cache import KVCache
 from .normalization import RMSNorm
@@ -12,9 +12,12 @@ from .rotary import rotate
 class CausalBlock(nn.Module):
     """Pre-norm attention and SwiGLU without biases; with a cache the new tokens also see what is stored before them."""
 
-    def __init__(self, width: int, num_heads: int, hidden_dim: int, *, dropout: float) -> None:
+    def __init__(
+        self, width: int, num_heads: int, hidden_dim: int, *, dropout: float, backend: AttentionBackend
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.backend = backend
         self.attention_norm = RMSNorm(width, eps=1e-5)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.proj = nn.Linear(width, width, bias=False)
@@ -29,7 +32,7 @@ class CausalBlock(nn.Module):
         query, key = rotate(query, table), rotate(key, table)
         if cache is not None:
             key, value = cache.update(key, value, start=start)
-        out = attention(query, key, value, causal=tokens > 1)
+        out = attention(query, key, value, causal=tokens > 1, backend=self.backend)
         x = x + self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))
         x = x + self.mlp(self.mlp_norm(x))
         return x

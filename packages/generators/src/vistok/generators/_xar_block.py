@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import AttentionBackend, attention
 from .feed_forward import Gate, SwiGLU
 from .kv_cache import KVCache
 from .modulation import Modulation, modulate
@@ -14,10 +14,11 @@ from .rotary import rotate
 class CellBlock(nn.Module):
     """Tokens come as (B, cells, tokens of a cell, width), the condition as (B, cells, width)."""
 
-    def __init__(self, width: int, num_heads: int, *, gate: Gate, dropout: float) -> None:
+    def __init__(self, width: int, num_heads: int, *, gate: Gate, dropout: float, backend: AttentionBackend) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
+        self.backend = backend
         self.norm = RMSNorm(width, affine=False)
         self.modulation = Modulation(width, 6)
         self.qkv = nn.Linear(width, 3 * width)
@@ -46,7 +47,8 @@ class CellBlock(nn.Module):
         query, key = rotate(query, table), rotate(key, table)
         if cache is not None:
             key, value = cache.update(key, value, start=start)
-        out = attention(query, key, value, mask=mask, dropout=self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        out = attention(query, key, value, mask=mask, dropout=dropout, backend=self.backend)
         merged = out.transpose(1, 2).reshape(batch, cells, tokens, width)
         projected: Tensor = self.proj_dropout(self.proj(merged))
         return projected

@@ -1,14 +1,52 @@
-"""Attention behind one function: PyTorch's SDPA, or xformers on CUDA where it is installed."""
+"""Attention behind one function: PyTorch's SDPA, or xformers where it is asked for by name."""
 
-import importlib.util
-from functools import cache
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AttentionBackend = Literal["auto", "sdpa", "xformers"]
+from ._xformers_attention import check_xformers_device, xformers_attention, xformers_ops
+
+AttentionBackend = Literal["sdpa", "xformers"]
+
+
+def check_attention_backend(
+    backend: str,
+    device: torch.device | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    masked: bool = False,
+    name: str = "backend",
+) -> None:
+    """Raise unless :func:`attention` can run with ``backend``, as far as what is given tells.
+
+    The name alone tells whether xformers can be imported: models ask that when they are built.
+
+    Args:
+        backend: ``"sdpa"`` or ``"xformers"``.
+        device: Where the tensors are; ``None`` and the meta device say nothing.
+        dtype: Of the queries.
+        masked: Whether there is a mask as a tensor.
+        name: What the message calls the choice.
+
+    Raises:
+        ValueError: An unknown backend; xformers cannot be imported; the device is not CUDA; or it is newer than
+            compute capability 9.0, where xformers has no kernel for float32 nor for a mask.
+
+    Example:
+        >>> check_attention_backend("sdpa")
+        >>> check_attention_backend("flash")
+        Traceback (most recent call last):
+        ValueError: backend must be 'sdpa' or 'xformers', got 'flash'
+    """
+    if backend not in ("sdpa", "xformers"):
+        raise ValueError(f"{name} must be 'sdpa' or 'xformers', got {backend!r}")
+    if backend == "sdpa":
+        return
+    xformers_ops(name)
+    if device is not None and device.type != "meta":
+        check_xformers_device(device, dtype, masked, name)
 
 
 def attention(
@@ -19,7 +57,7 @@ def attention(
     mask: Tensor | None = None,
     causal: bool = False,
     dropout: float = 0.0,
-    backend: AttentionBackend = "auto",
+    backend: AttentionBackend = "sdpa",
 ) -> Tensor:
     r"""Softmax attention over heads, the one place where a kernel is chosen.
 
@@ -35,7 +73,8 @@ def attention(
         mask: Boolean, true where a query may look. At least one true entry a row.
         causal: Query ``i`` looks at keys ``0..i``. Not together with ``mask``.
         dropout: Probability of dropping an attention weight.
-        backend: ``"auto"`` takes xformers for CUDA tensors where it is installed, else SDPA.
+        backend: ``"sdpa"`` is PyTorch's, for every device; ``"xformers"`` takes the kernels of that package, for CUDA
+            tensors. On the meta device, where there are only shapes, both are SDPA.
 
     Shape:
         - query: ``(B, heads, Q, head_dim)``; key, value: ``(B, heads, K, head_dim)``.
@@ -49,7 +88,8 @@ def attention(
         Flows to query, key and value.
 
     Raises:
-        ValueError: ``mask`` and ``causal`` together, or an unknown ``backend``.
+        ValueError: ``mask`` and ``causal`` together, or a ``backend`` that cannot run: see
+            :func:`check_attention_backend`.
 
     Example:
         >>> import torch
@@ -59,30 +99,7 @@ def attention(
     """
     if mask is not None and causal:
         raise ValueError("attention: give mask or causal, not both")
-    if backend not in ("auto", "sdpa", "xformers"):
-        raise ValueError(f"backend must be 'auto', 'sdpa' or 'xformers', got {backend!r}")
-    if backend == "xformers" or (backend == "auto" and query.is_cuda and _xformers_installed()):
-        return _xformers_attention(query, key, value, mask, causal, dropout)
+    check_attention_backend(backend, query.device, dtype=query.dtype, masked=mask is not None)
+    if backend == "xformers" and not query.is_meta:
+        return xformers_attention(query, key, value, mask, causal, dropout)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal, dropout_p=dropout)
-
-
-@cache
-def _xformers_installed() -> bool:
-    return importlib.util.find_spec("xformers") is not None
-
-
-def _xformers_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
-    """The same attention through xformers, whose layout is (B, tokens, heads, head_dim)."""
-    from xformers import ops
-
-    bias = None
-    if causal:
-        bias = ops.LowerTriangularMask()
-    elif mask is not None:
-        bias = torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill(~mask, float("-inf"))
-        bias = bias.expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-    out = ops.memory_efficient_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_bias=bias, p=dropout
-    )
-    result: Tensor = out.transpose(1, 2)
-    return result

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import AttentionBackend, attention, check_attention_backend
 from .modulation import Modulation, modulate
 from .normalization import RMSNorm
 from .rotary import rotate
@@ -27,6 +27,7 @@ class DoubleStreamBlock(nn.Module):
         num_heads: Attention heads, dividing ``width``.
         conditioned: Whether a condition modulates the block.
         mlp_ratio: Hidden size of the feed-forward over ``width``.
+        backend: Of :func:`attention`: ``"sdpa"`` or ``"xformers"``.
 
     Shape:
         - first: ``(B, N, width)``; second: ``(B, M, width)``; condition: ``(B, width)``.
@@ -40,7 +41,8 @@ class DoubleStreamBlock(nn.Module):
         Flows to both streams and the condition.
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``width``; a condition is missing or not expected.
+        ValueError: ``num_heads`` does not divide ``width``; the backend cannot run; a condition is missing or not
+            expected.
 
     Example:
         >>> import torch
@@ -50,11 +52,21 @@ class DoubleStreamBlock(nn.Module):
         (torch.Size([1, 9, 16]), torch.Size([1, 4, 16]))
     """
 
-    def __init__(self, width: int, num_heads: int, *, conditioned: bool = True, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        conditioned: bool = True,
+        mlp_ratio: float = 4.0,
+        backend: AttentionBackend = "sdpa",
+    ) -> None:
         super().__init__()
         if num_heads < 1 or width % num_heads:
             raise ValueError(f"num_heads must divide width, got {num_heads} and {width}")
+        check_attention_backend(backend)
         self.conditioned = conditioned
+        self.backend = backend
         self.first = _Stream(width, num_heads, conditioned, mlp_ratio)
         self.second = _Stream(width, num_heads, conditioned, mlp_ratio)
 
@@ -75,7 +87,7 @@ class DoubleStreamBlock(nn.Module):
         part_a = self.first.project(first, shifts_a, first_rotary)
         part_b = self.second.project(second, shifts_b, second_rotary)
         query, key, value = (torch.cat(pair, dim=2) for pair in zip(part_a, part_b, strict=True))
-        out = attention(query, key, value).transpose(1, 2).flatten(2)
+        out = attention(query, key, value, backend=self.backend).transpose(1, 2).flatten(2)
         out_a, out_b = out.split([first.shape[1], second.shape[1]], dim=1)
         return self.first.finish(first, out_a, shifts_a), self.second.finish(second, out_b, shifts_b)
 

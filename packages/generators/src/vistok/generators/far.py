@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ._causal_block import CausalBlock
 from ._far_sampling import TokenChoice, sample_streams
+from .attention import AttentionBackend, check_attention_backend
 from .guidance import Guidance, as_guidance
 from .label_embedding import LabelEmbedding
 from .normalization import RMSNorm
@@ -29,6 +30,7 @@ class FAROptions:
             as in the published networks, whose table holds zeros there, so that its query and key vanish.
         head_depth: Blocks of the factorised head; at least 1 with several streams. With one stream 0 gives plain
             next-token prediction.
+        attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
     Example:
         >>> FAROptions(stream_order=(1, 0)).stream_order
@@ -40,6 +42,7 @@ class FAROptions:
     dropout: float = 0.0
     prefix_rotation: Literal["identity", "zero"] = "identity"
     head_depth: int = 3
+    attention: AttentionBackend = "sdpa"
 
 
 _FREE_CHOICE = TokenChoice()
@@ -80,7 +83,7 @@ class FAR(nn.Module):
         Flows to every parameter except those of unused labels and tokens.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input.
+        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
 
     Example:
         >>> import torch
@@ -105,6 +108,7 @@ class FAR(nn.Module):
         options: FAROptions = FAROptions(),
     ) -> None:
         super().__init__()
+        check_attention_backend(options.attention, name="attention")
         streams = len(codebook_sizes)
         order = options.stream_order or tuple(range(streams))
         if streams < 1 or sorted(order) != list(range(streams)):
@@ -130,10 +134,12 @@ class FAR(nn.Module):
         self.merge = nn.Linear(streams * width, width) if streams > 1 else nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
         self.blocks = nn.ModuleList(
-            CausalBlock(width, num_heads, hidden, dropout=options.dropout) for _ in range(depth)
+            CausalBlock(width, num_heads, hidden, dropout=options.dropout, backend=options.attention)
+            for _ in range(depth)
         )
         self.head_blocks = nn.ModuleList(
-            CausalBlock(width, num_heads, hidden, dropout=options.dropout) for _ in range(options.head_depth)
+            CausalBlock(width, num_heads, hidden, dropout=options.dropout, backend=options.attention)
+            for _ in range(options.head_depth)
         )
         self.norm = RMSNorm(width, eps=1e-5)
         self.classifiers = nn.ModuleList(nn.Linear(width, size, bias=False) for size in sizes)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ._bidirectional_block import BidirectionalBlock
 from ._masked_sampling import MaskedSampling, sample_masked
 from ._random import uniform
+from .attention import AttentionBackend, check_attention_backend
 from .guidance import Guidance, as_guidance
 from .label_embedding import LabelEmbedding
 from .mask_schedules import MaskSchedule, mask_ratio
@@ -31,6 +32,7 @@ class MaskedAROptions:
         dropout: Dropout in training.
         post_norm: Normalise after the residual sum, as BERT and MaskBit do.
         positions: ``"learned"``, or ``"rotary"`` (two-dimensional on a grid).
+        attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
     Example:
         >>> MaskedAROptions(positions="rotary").schedule
@@ -45,6 +47,7 @@ class MaskedAROptions:
     dropout: float = 0.0
     post_norm: bool = False
     positions: Literal["learned", "rotary"] = "learned"
+    attention: AttentionBackend = "sdpa"
 
 
 _CONFIDENCE = MaskedSampling()
@@ -82,7 +85,7 @@ class MaskedAR(nn.Module):
         Flows to every parameter except those of unused labels and tokens.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input.
+        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
 
     Example:
         >>> import torch
@@ -107,6 +110,7 @@ class MaskedAR(nn.Module):
         options: MaskedAROptions = MaskedAROptions(),
     ) -> None:
         super().__init__()
+        check_attention_backend(options.attention, name="attention")
         if depth < 1 or num_heads < 1 or width % (4 * num_heads):
             raise ValueError(f"need depth >= 1, width a multiple of 4 * num_heads: got {depth}, {width}, {num_heads}")
         self.tokens = tokens
@@ -122,7 +126,9 @@ class MaskedAR(nn.Module):
         self.input_norm = nn.LayerNorm(width) if options.post_norm else nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
         self.blocks = nn.ModuleList(
-            BidirectionalBlock(width, num_heads, dropout=options.dropout, post_norm=options.post_norm)
+            BidirectionalBlock(
+                width, num_heads, dropout=options.dropout, post_norm=options.post_norm, backend=options.attention
+            )
             for _ in range(depth)
         )
         self.output_norm = nn.Identity() if options.post_norm else nn.LayerNorm(width)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ._random import normal
 from ._xar_block import CellBlock
 from ._xar_sampling import sample_cells
+from .attention import AttentionBackend, check_attention_backend
 from .cells import CellOrder, block_causal_mask, cell_permutation
 from .feed_forward import Gate
 from .flow_matching import flow_path, logit_normal_times
@@ -30,6 +31,7 @@ class XAROptions:
         order: How cells are cut: ``"block"`` or ``"interleaved"``.
         gate: Activation of the gated feed-forward. The published networks use ``"gelu"``.
         integer_time: Truncate ``1000 t`` before embedding, as the published networks do.
+        attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
     Example:
         >>> XAROptions(dropout=0.1).order
@@ -41,6 +43,7 @@ class XAROptions:
     order: CellOrder = "block"
     gate: Gate = "silu"
     integer_time: bool = False
+    attention: AttentionBackend = "sdpa"
 
 
 class XAR(nn.Module):
@@ -76,7 +79,7 @@ class XAR(nn.Module):
         Flows to every parameter except those of unused labels.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input.
+        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
 
     Example:
         >>> import torch
@@ -101,6 +104,7 @@ class XAR(nn.Module):
         options: XAROptions = XAROptions(),
     ) -> None:
         super().__init__()
+        check_attention_backend(options.attention, name="attention")
         if depth < 2 or depth % 2:
             raise ValueError(f"depth must be even and >= 2, got {depth}")
         if num_heads < 1 or width % (4 * num_heads):
@@ -124,7 +128,10 @@ class XAR(nn.Module):
         self.second_positions = nn.Parameter(torch.empty(len(order), width))
         self.first_norm = RMSNorm(width)
         self.second_norm = RMSNorm(width)
-        blocks = [CellBlock(width, num_heads, gate=options.gate, dropout=options.dropout) for _ in range(depth)]
+        blocks = [
+            CellBlock(width, num_heads, gate=options.gate, dropout=options.dropout, backend=options.attention)
+            for _ in range(depth)
+        ]
         self.first_blocks = nn.ModuleList(blocks[: depth // 2])
         self.second_blocks = nn.ModuleList(blocks[depth // 2 :])
         self.head = nn.Linear(width, in_channels)
