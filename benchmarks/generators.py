@@ -1,7 +1,7 @@
 """Sampling speed of the generators: each ratio compares runs of one process that follow each other.
 
     python benchmarks/generators.py                # all parts, about six minutes on one core
-    python benchmarks/generators.py --part cache   # one part: cache, masked, compile, precision or memory
+    python benchmarks/generators.py --part cache   # one part: cells, cache, masked, compile, precision or memory
 
 Times are CPU seconds of this process, the best of the runs. On one thread (the default) and a quiet machine that is
 the wall time, and on a busy machine it does not count the waiting.
@@ -17,6 +17,7 @@ from functools import partial
 import torch
 
 from vistok import generators as g
+from vistok.generators import _cell_attention
 
 CLASSES = 10
 
@@ -127,7 +128,39 @@ def memory() -> None:
     print(f"\nPeak memory of this whole process: {peak:.0f} MiB")
 
 
-PARTS = {"cache": cache, "masked": masked, "compile": compiled, "precision": precision, "memory": memory}
+def cells() -> None:
+    """Attention of xAR's cells by one masked call and by a call a cell, whichever of them the limits would take."""
+    header("attention of xAR, forward and backward", "cells of tokens", "masked ms", "by calls ms", "masked / calls")
+    most, fewest = _cell_attention._MOST_CALLS, _cell_attention._FEWEST_TOKENS
+    limits = {"masked": (0, 0), "by calls": (10**6, 0)}
+    for batch, heads, head_dim in ((8, 8, 64), (8, 4, 32)):
+        for grid, cell in ((8, 4), (16, 8), (16, 4), (8, 2), (16, 2)):
+            parts = torch.randn(3, batch, heads, grid**2, head_dim, requires_grad=True)
+
+            def step(parts: torch.Tensor = parts, tokens: int = cell**2) -> None:
+                out = _cell_attention.cell_attention(*parts, cell_tokens=tokens, dropout=0.0, backend="sdpa")
+                out.sum().backward()
+
+            took = {}
+            for name, pair in limits.items():
+                _cell_attention._MOST_CALLS, _cell_attention._FEWEST_TOKENS = pair
+                took[name] = 1000 * seconds(step, 7)
+            row(
+                f"{batch} x {heads} heads of {head_dim}, grid {grid}, cell {cell}",
+                f"{(grid // cell) ** 2} of {cell**2}",
+                took["masked"], took["by calls"], took["masked"] / took["by calls"],
+            )  # fmt: skip
+    _cell_attention._MOST_CALLS, _cell_attention._FEWEST_TOKENS = most, fewest
+
+
+PARTS = {
+    "cells": cells,
+    "cache": cache,
+    "masked": masked,
+    "compile": compiled,
+    "precision": precision,
+    "memory": memory,
+}
 
 
 def main() -> None:

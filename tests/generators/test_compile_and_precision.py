@@ -13,6 +13,8 @@ LABELS = torch.tensor([1, 4, 2])
 
 def cases():
     yield "xar", xar_checks.network(g), torch.randn(3, 3, 4, 8), {"num_steps": 2}
+    large_cells = g.XAR(3, 8, 4, 5, width=32, depth=2, num_heads=2).eval()
+    yield "xar without a mask", large_cells, torch.randn(3, 3, 8, 8), {"num_steps": 2}
     far = far_checks.network(g)
     yield "far", far, far_checks.tokens_for(far), {}
     masked = masked_checks.network(g)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from .attention import AttentionBackend, attention
+from ._cell_attention import cell_attention
+from .attention import AttentionBackend
 from .feed_forward import Gate, SwiGLU
 from .kv_cache import KVCache
 from .modulation import Modulation, modulate
@@ -31,16 +32,15 @@ class CellBlock(nn.Module):
         x: Tensor,
         condition: Tensor,
         table: Tensor,
-        mask: Tensor | None,
         cache: KVCache | None = None,
         start: int = 0,
     ) -> Tensor:
         gate_a, gate_m, scale_a, scale_m, shift_a, shift_m = (c.unsqueeze(2) for c in self.modulation(condition))
-        attended = self._attend(modulate(self.norm(x), shift_a, scale_a), table, mask, cache, start)
+        attended = self._attend(modulate(self.norm(x), shift_a, scale_a), table, cache, start)
         x = torch.addcmul(x, attended, gate_a)
         return torch.addcmul(x, self.mlp(modulate(self.norm(x), shift_m, scale_m)), gate_m)
 
-    def _attend(self, x: Tensor, table: Tensor, mask: Tensor | None, cache: KVCache | None, start: int) -> Tensor:
+    def _attend(self, x: Tensor, table: Tensor, cache: KVCache | None, start: int) -> Tensor:
         batch, cells, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, cells * tokens, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -48,7 +48,7 @@ class CellBlock(nn.Module):
         if cache is not None:
             key, value = cache.update(key, value, start=start)
         dropout = self.dropout if self.training else 0.0
-        out = attention(query, key, value, mask=mask, dropout=dropout, backend=self.backend)
+        out = cell_attention(query, key, value, cell_tokens=tokens, dropout=dropout, backend=self.backend)
         merged = out.transpose(1, 2).reshape(batch, cells, tokens, width)
         projected: Tensor = self.proj_dropout(self.proj(merged))
         return projected

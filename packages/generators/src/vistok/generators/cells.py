@@ -51,7 +51,7 @@ def cell_permutation(grid_size: tuple[int, int], cell_size: tuple[int, int], *, 
     raise ValueError(f"order must be 'block' or 'interleaved', got {order!r}")
 
 
-def block_causal_mask(num_cells: int, cell_tokens: int) -> Tensor:
+def block_causal_mask(num_cells: int, cell_tokens: int, *, device: torch.device | None = None) -> Tensor:
     """Boolean mask: a token sees all tokens of its own cell and of earlier cells.
 
     Source:
@@ -60,6 +60,7 @@ def block_causal_mask(num_cells: int, cell_tokens: int) -> Tensor:
     Args:
         num_cells: Number of cells.
         cell_tokens: Tokens of a cell.
+        device: Where the mask lies.
 
     Shape:
         ``(L, L)`` with ``L = num_cells * cell_tokens``; true where row may look at column.
@@ -68,5 +69,5 @@ def block_causal_mask(num_cells: int, cell_tokens: int) -> Tensor:
         >>> block_causal_mask(2, 1).tolist()
         [[True, False], [True, True]]
     """
-    cell = torch.arange(num_cells * cell_tokens) // cell_tokens
+    cell = torch.arange(num_cells * cell_tokens, device=device) // cell_tokens
     return cell[:, None] >= cell[None, :]

@@ -10,7 +10,7 @@ from ._random import normal
 from ._xar_block import CellBlock
 from ._xar_sampling import sample_cells
 from .attention import AttentionBackend, check_attention_backend
-from .cells import CellOrder, block_causal_mask, cell_permutation
+from .cells import CellOrder, cell_permutation
 from .feed_forward import Gate
 from .flow_matching import flow_path, logit_normal_times
 from .guidance import Guidance, as_guidance
@@ -138,12 +138,10 @@ class XAR(nn.Module):
 
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("inverse_order", order.argsort(), persistent=False)
-        self.register_buffer("mask", block_causal_mask(self.num_cells, self.cell_tokens), persistent=False)
         table = rotary_table_2d(self.grid_size, width // num_heads)[order]
         self.register_buffer("rotary", table, persistent=False)
         self.order: Tensor
         self.inverse_order: Tensor
-        self.mask: Tensor
         self.rotary: Tensor
         self._initialise()
 
@@ -189,17 +187,16 @@ class XAR(nn.Module):
         """Velocity of consecutive cells from ``first_cell`` on; with caches the earlier cells are read from there."""
         start, count = first_cell * self.cell_tokens, cells.shape[1] * self.cell_tokens
         span = slice(start, start + count)
-        mask = self.mask[span, span if caches is None else slice(0, start + count)] if cells.shape[1] > 1 else None
         table = self.rotary[span]
         per_cell = (-1, self.cell_tokens)
         caches_or_none: list[KVCache | None] = [None] * self.num_blocks if caches is None else list(caches)
         x = self.stem_norm(self.stem(cells) + self.first_positions[span].unflatten(0, per_cell))
         half = len(self.first_blocks)
         for block, cache in zip(self.first_blocks, caches_or_none[:half], strict=True):
-            x = block(x, condition, table, mask, cache, start)
+            x = block(x, condition, table, cache, start)
         x = self.middle(self.first_norm(x)) + self.second_positions[span].unflatten(0, per_cell)
         for block, cache in zip(self.second_blocks, caches_or_none[half:], strict=True):
-            x = block(x, condition, table, mask, cache, start)
+            x = block(x, condition, table, cache, start)
         out: Tensor = self.head(self.second_norm(x))
         return out
 
