@@ -22,18 +22,21 @@ class MaskedSampling:
     r"""How a masked generator fills in.
 
     ``"confidence"``: every step draws all hidden units and fixes those of highest
-    :math:`\log p + \tau (1 - i/S)\,g`, ``g`` standard Gumbel and ``i`` the step from 1.
+    :math:`\log p + \tau (1 - i/S)\,g`, ``g`` standard Gumbel and ``i`` the step from 1. There ``p`` is the probability
+    with which the unit's value was drawn: after guidance and temperature, as MaskBit's sampler takes it. At temperature
+    0 that would be 1 everywhere, and ``p`` is the untempered probability.
     ``"random"``: units are fixed in one random order a sample, whatever their probability.
     ``"raster"``: units are fixed from the first position to the last, within a position from the first unit on. With
     as many steps as units this is ancestral sampling from left to right.
 
     Source:
-        confidence: MaskGIT (arXiv:2202.04200), Section 3.2; random: MAR (arXiv:2406.11838), Section 3.4.
+        confidence: MaskGIT (arXiv:2202.04200), Section 3.2, with MaskBit's published code for the temperature; random:
+        MAR (arXiv:2406.11838), Section 3.4.
 
     Args:
         order: See above.
         schedule: How many units are hidden after each step.
-        temperature: Of the draw of ids; 0 takes the most likely.
+        temperature: Of the draw of ids, and so of their confidence; 0 takes the most likely.
         noise: The weight of the Gumbel noise, ``tau``; for ``"confidence"``.
 
     Raises:
@@ -120,8 +123,11 @@ def _draw(
         doubled = model(tokens.repeat(2, 1, 1), mask.repeat(2, 1, 1), both)
         logits = tuple(guide(stream[: len(labels)], stream[len(labels) :], scale) for stream in doubled)
     ids = [draw_tokens(stream, temperature=settings.temperature, generator=generator) for stream in logits]
-    log_probs = [
-        stream.log_softmax(dim=-1).gather(-1, chosen[..., None])[..., 0]
-        for stream, chosen in zip(logits, ids, strict=True)
-    ]
+    log_probs = [_log_prob(stream, chosen, settings) for stream, chosen in zip(logits, ids, strict=True)]
     return torch.stack(ids, dim=-1), torch.stack(log_probs, dim=-1)
+
+
+def _log_prob(logits: Tensor, ids: Tensor, settings: MaskedSampling) -> Tensor:
+    """Of the drawn ids, as they were drawn; at temperature 0, where that is 0 for all, without the temperature."""
+    tempered = logits / settings.temperature if settings.temperature else logits
+    return tempered.log_softmax(dim=-1).gather(-1, ids[..., None])[..., 0]
