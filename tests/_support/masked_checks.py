@@ -253,6 +253,32 @@ def bits_and_groups_convert(g):
     assert tokens.to_bits(torch.tensor([1, 6])).tolist() == [1, -1, -1, -1, 1, 1]
 
 
+def norms_divide_by_the_spread_however_small(g):
+    """The published epsilon, 1e-12, does not show at a spread of 1e-4, where torch's 1e-5 is a thousand times it."""
+    for model in (network(g), network(g, "bits", 6, post_norm=True)):
+        norms = [module for module in model.modules() if isinstance(module, torch.nn.LayerNorm)]
+        assert len(norms) == 6
+        x = 1e-4 * torch.randn(5, 32, generator=seeded())
+        centred = x.double() - x.double().mean(-1, keepdim=True)
+        expected = centred / (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        for norm in norms:
+            torch.testing.assert_close(norm(x).double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def norms_of_a_constant_are_finite_and_so_are_their_gradients(g):
+    """Zeros give zeros; rounding of another constant is at most as large as any normalised vector."""
+    for dtype in (torch.float32, torch.bfloat16):
+        norm = network(g).to(dtype).hidden_norm
+        for value in (0.0, 0.1, -3.0, 1000.0):
+            x = torch.full((2, 32), value, dtype=dtype, requires_grad=True)
+            out = norm(x)
+            out.square().sum().backward()
+            assert out.isfinite().all()
+            assert x.grad.isfinite().all()
+            assert out.float().square().mean() <= 1.01
+            assert value or (out == 0).all()
+
+
 def post_norm_block_follows_its_equations(g):
     model = network(g, "bits", 6, post_norm=True)
     block = model.blocks[0].double()

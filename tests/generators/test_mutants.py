@@ -246,6 +246,7 @@ MUTANTS = [
         masked.gumbel_noise_shuffles_the_order,
     ),
     ("_masked_sampling", "1 - hidden / units", "hidden / units", masked.guidance_clocks_count_units_or_steps),
+    ("_bidirectional_block", "1e-12", "1e-5", masked.norms_divide_by_the_spread_however_small),
     (
         "_bidirectional_block",
         "x = self.attention_norm(x + self._attend(x, table))",

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from .attention import AttentionBackend, attention
 from .rotary import rotate
 
+LAYER_NORM_EPS = 1e-12  # BERT's, and so MaskBit's and TiTok's
+
 
 class BidirectionalBlock(nn.Module):
     """Attention over all tokens and a GELU feed-forward of four times the width."""
@@ -20,10 +22,10 @@ class BidirectionalBlock(nn.Module):
         self.attention_dropout = dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
-        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, table: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._bidirectional_block import BidirectionalBlock
+from ._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
 from ._masked_sampling import MaskedSampling, sample_masked
 from ._random import uniform
 from .attention import AttentionBackend, check_attention_backend
@@ -123,7 +123,7 @@ class MaskedAR(nn.Module):
             self.tables.extend(nn.Embedding(size + 1, width) for size in tokens.unit_sizes)
         else:
             self.tables.append(nn.Linear(tokens.num_bits, width))
-        self.input_norm = nn.LayerNorm(width) if options.post_norm else nn.Identity()
+        self.input_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS) if options.post_norm else nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
         self.blocks = nn.ModuleList(
             BidirectionalBlock(
@@ -131,9 +131,9 @@ class MaskedAR(nn.Module):
             )
             for _ in range(depth)
         )
-        self.output_norm = nn.Identity() if options.post_norm else nn.LayerNorm(width)
+        self.output_norm = nn.Identity() if options.post_norm else nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.hidden = nn.Linear(width, width)
-        self.hidden_norm = nn.LayerNorm(width)
+        self.hidden_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.classifiers = nn.ModuleList(nn.Linear(width, size) for size in tokens.unit_sizes)
         rotary = options.positions == "rotary"
         self.positions = None if rotary else nn.Parameter(torch.empty(self.length + 1, width))
