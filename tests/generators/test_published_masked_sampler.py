@@ -38,7 +38,7 @@ def published_steps(model, *, steps, scale, power, temperature, noise, rng):
         chosen = [p.gather(-1, ids[..., None])[..., 0] for p, ids in zip(probabilities, drawn, strict=True)]
         tokens = torch.where(mask, torch.stack(drawn, -1), tokens)
         confidence = torch.stack(chosen, -1).masked_fill(~mask, math.inf).log().flatten(1)
-        if step < steps - 1:
+        if noise * (1 - progress) > 0:
             confidence = confidence + noise * (1 - progress) * gumbel((batch, units), rng)
         hidden = int(mask[0].sum())
         count = min(max(math.floor(units * math.acos(progress) / (math.pi / 2)), 1), hidden - 1)
