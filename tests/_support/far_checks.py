@@ -136,6 +136,25 @@ def the_stream_order_only_renames_streams(g):
     assert torch.equal(straight.sample(LABELS, generator=seeded()).flip(-1), swapped.sample(LABELS, generator=seeded()))
 
 
+def more_streams_than_positions_have_turns_of_their_own(g):
+    """A grid of one position and five streams: the head's table goes on below the grid."""
+    for grid, streams in (((1, 1), 5), ((1, 2), 6), ((2, 1), 4)):
+        torch.manual_seed(0)
+        model = g.FAR((3,) * streams, grid, 5, width=32, depth=1, num_heads=2, options=g.FAROptions(head_depth=1))
+        assert model.head_rotary.shape[0] == streams
+        rows = -(-(streams - 1) // grid[1])
+        assert torch.equal(model.head_rotary[1:], g.rotary_table_2d((rows, grid[1]), 16)[: streams - 1])
+        larger = g.FAR((3,) * streams, (4, grid[1]), 5, width=32, depth=1, num_heads=2)
+        assert torch.equal(model.head_rotary[: 4 * grid[1] + 1], larger.head_rotary[: 4 * grid[1] + 1])
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3)
+        both = [model.eval().sample(LABELS, generator=seeded(), use_cache=cache) for cache in (True, False)]
+        assert torch.equal(*both)
+        assert both[0].shape == (3, grid[0] * grid[1], streams)
+        model.loss(both[0], LABELS).backward()
+
+
 def one_generator_gives_one_result(g):
     model = network(g).train()
     first, second = (model.sample(LABELS, generator=seeded(2)) for _ in range(2))

@@ -155,7 +155,8 @@ MUTANTS = [
         far.the_loss_is_the_mean_negative_log_likelihood,
     ),
     ("far", "return tokens[..., list(self.inverse_order)]", "return tokens", far.the_stream_order_only_renames_streams),
-    ("far", 'if options.prefix_rotation == "identity":', "if True:", far.the_class_token_turns_as_asked),
+    ("far", 'if self.options.prefix_rotation == "identity":', "if True:", far.the_class_token_turns_as_asked),
+    ("far", "rows = max(rows,", "rows = min(rows,", far.more_streams_than_positions_have_turns_of_their_own),
     (
         "_far_sampling",
         "table = model.rotary[start : position + 1]",

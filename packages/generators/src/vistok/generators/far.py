@@ -143,16 +143,22 @@ class FAR(nn.Module):
         )
         self.norm = RMSNorm(width, eps=1e-5)
         self.classifiers = nn.ModuleList(nn.Linear(width, size, bias=False) for size in sizes)
-        table = rotary_table_2d(self.grid_size, width // num_heads)
-        prefix = torch.zeros_like(table[:1])
-        if options.prefix_rotation == "identity":
-            prefix[..., 0] = 1
-        table = torch.cat([prefix, table])
+        table = self._rotary_table(width // num_heads)
         self.register_buffer("rotary", table[: self.length], persistent=False)
         self.register_buffer("head_rotary", table[:streams], persistent=False)
         self.rotary: Tensor
         self.head_rotary: Tensor
         self._initialise()
+
+    def _rotary_table(self, head_dim: int) -> Tensor:
+        """The class token's row, then those of the grid; as many further rows of it as the head has streams."""
+        rows, columns = self.grid_size
+        rows = max(rows, -(-(len(self.codebook_sizes) - 1) // columns))
+        table = rotary_table_2d((rows, columns), head_dim)
+        prefix = torch.zeros_like(table[:1])
+        if self.options.prefix_rotation == "identity":
+            prefix[..., 0] = 1
+        return torch.cat([prefix, table])
 
     def _initialise(self) -> None:
         for module in self.modules():
