@@ -36,6 +36,21 @@ def masked():
         (lambda: g.FAR((4, 4), 2, 3, **SIZES, options=g.FAROptions(head_depth=0)), "several streams need head_depth"),
         (lambda: g.FAR((4, 4), 2, 3, **SIZES, options=g.FAROptions(stream_order=(0, 0))), "stream_order must list"),
         (lambda: g.FAR((4,), 2, 3, width=12, depth=1, num_heads=2), "width a multiple of 4"),
+        (lambda: g.FAR((), 2, 3, **SIZES), r"codebook_sizes must hold sizes >= 1, got \(\)"),
+        (lambda: g.FAR((4, 0), 2, 3, **SIZES), r"codebook_sizes must hold sizes >= 1, got \(4, 0\)"),
+        (lambda: g.FAR((4,), (2, 0), 3, **SIZES), r"grid_size must be >= 1, got \(2, 0\)"),
+        (lambda: g.FAR((4,), 2, 3, width=0, depth=1, num_heads=1), "width a multiple of 4"),
+        (lambda: g.XAR(0, 4, 2, 3, **SIZES), "in_channels must be >= 1, got 0"),
+        (lambda: g.MaskedAR(g.IdTokens((4,)), 0, 3, **SIZES), "shape must hold at least one position, got 0"),
+        (lambda: g.FAROptions(head_depth=-1), "head_depth must be >= 0, got -1"),
+        (lambda: g.FAROptions(prefix_rotation="none"), "prefix_rotation must be 'identity' or 'zero', got 'none'"),
+        (lambda: g.XAROptions(order="spiral"), "order must be 'block' or 'interleaved', got 'spiral'"),
+        (lambda: g.XAROptions(gate="relu"), "gate must be 'silu' or 'gelu', got 'relu'"),
+        (lambda: g.MaskedAROptions(positions="sinus"), "positions must be 'learned' or 'rotary', got 'sinus'"),
+        (lambda: g.MaskedAROptions(schedule="square"), "schedule must be 'cosine', 'arccos', 'linear' or 'trunc"),
+        (lambda: g.MaskedAROptions(unmasked_weight=-0.1), "unmasked_weight must be finite and >= 0, got -0.1"),
+        (lambda: g.MaskedAROptions(label_smoothing=1.0), r"label_smoothing must lie in \[0, 1\), got 1.0"),
+        (lambda: g.SwiGLU(4, 4, dropout=1.0), r"dropout must lie in \[0, 1\), got 1.0"),
         (lambda: far()(torch.zeros(1, 4, 1, dtype=torch.int64), torch.tensor([0])), "tokens must have shape"),
         (lambda: g.draw_tokens(torch.zeros(1, 2), temperature=-1.0), "temperature must be >= 0"),
         (lambda: g.filter_logits(torch.zeros(2), top_k=-1), "top_k must be >= 0"),
@@ -91,6 +106,14 @@ def test_a_wrong_value_is_named(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [g.XAROptions, g.FAROptions, g.MaskedAROptions])
+@pytest.mark.parametrize("name", ["label_drop_prob", "dropout"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_probability_of_a_model_lies_below_one(options, name, value):
+    with pytest.raises(ValueError, match=rf"^{name} must lie in \[0, 1\), got {value}$"):
+        options(**{name: value})
 
 
 def test_labels_must_be_integers():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._causal_block import CausalBlock
+from ._checks import check_choice, check_ids, check_integers, check_labels, check_share
 from ._far_sampling import TokenChoice, sample_streams
 from .attention import AttentionBackend, check_attention_backend
 from .guidance import Guidance, as_guidance
@@ -32,6 +33,9 @@ class FAROptions:
             next-token prediction.
         attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
+    Raises:
+        ValueError: A probability outside ``[0, 1)``, an unknown name, or a negative ``head_depth``.
+
     Example:
         >>> FAROptions(stream_order=(1, 0)).stream_order
         (1, 0)
@@ -43,6 +47,13 @@ class FAROptions:
     prefix_rotation: Literal["identity", "zero"] = "identity"
     head_depth: int = 3
     attention: AttentionBackend = "sdpa"
+
+    def __post_init__(self) -> None:
+        check_share("label_drop_prob", self.label_drop_prob)
+        check_share("dropout", self.dropout)
+        check_choice("prefix_rotation", self.prefix_rotation, ("identity", "zero"))
+        if self.head_depth < 0:
+            raise ValueError(f"head_depth must be >= 0, got {self.head_depth}")
 
 
 _FREE_CHOICE = TokenChoice()
@@ -83,7 +94,9 @@ class FAR(nn.Module):
         Flows to every parameter except those of unused labels and tokens.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
+        ValueError: Sizes that do not fit each other or the input; labels or ids out of range (for CUDA see
+            :class:`LabelEmbedding`); kernels of attention that cannot run.
+        TypeError: Tokens or labels that are not dense tensors of integers.
 
     Example:
         >>> import torch
@@ -111,15 +124,14 @@ class FAR(nn.Module):
         check_attention_backend(options.attention, name="attention")
         streams = len(codebook_sizes)
         order = options.stream_order or tuple(range(streams))
-        if streams < 1 or sorted(order) != list(range(streams)):
-            raise ValueError(f"stream_order must list each of the {streams} streams once, got {order}")
-        if streams > 1 and options.head_depth < 1:
-            raise ValueError(f"several streams need head_depth >= 1, got {options.head_depth}")
-        if depth < 1 or num_heads < 1 or width % (4 * num_heads):
+        _check_streams(codebook_sizes, order, options)
+        if depth < 1 or num_heads < 1 or width < 1 or width % (4 * num_heads):
             raise ValueError(
                 f"need depth >= 1 and width a multiple of 4 * num_heads, got {depth}, {width}, {num_heads}"
             )
         self.grid_size = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
+        if min(self.grid_size) < 1:
+            raise ValueError(f"grid_size must be >= 1, got {self.grid_size}")
         self.length = self.grid_size[0] * self.grid_size[1]
         self.codebook_sizes = tuple(codebook_sizes)
         self.order = order
@@ -184,7 +196,7 @@ class FAR(nn.Module):
         self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, ...]:
         """Logits of every position and stream given what comes before them, in the streams' own order."""
-        self._check(tokens)
+        self._check(tokens, labels)
         tokens = tokens[..., list(self.order)]
         prefix = self.labels(labels, generator=generator)[:, None]
         x = self.dropout(torch.cat([prefix, self.embed(tokens[:, :-1])], dim=1))
@@ -204,7 +216,9 @@ class FAR(nn.Module):
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy over positions and streams, in nats; dropped labels come from ``generator``."""
         logits = self.forward(tokens, labels, generator=generator)
-        terms = [F.cross_entropy(stream.flatten(0, 1), tokens[..., k].flatten()) for k, stream in enumerate(logits)]
+        terms = [
+            F.cross_entropy(stream.flatten(0, 1), tokens[..., k].flatten().long()) for k, stream in enumerate(logits)
+        ]
         return torch.stack(terms).mean()
 
     @torch.no_grad()
@@ -222,6 +236,7 @@ class FAR(nn.Module):
         A schedule takes ``position / (T - 1)`` as progress. Without the cache every step runs all positions so far
         again: same tokens, slower.
         """
+        check_labels(labels, self.null_label)
         was_training = self.training
         self.eval()
         try:
@@ -230,7 +245,20 @@ class FAR(nn.Module):
             self.train(was_training)
         return tokens[..., list(self.inverse_order)]
 
-    def _check(self, tokens: Tensor) -> None:
+    def _check(self, tokens: Tensor, labels: Tensor) -> None:
+        check_integers("tokens", tokens)
         expected = (self.length, len(self.codebook_sizes))
         if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
             raise ValueError(f"tokens must have shape (B, {expected[0]}, {expected[1]}), got {tuple(tokens.shape)}")
+        check_ids(tokens, self.codebook_sizes)
+        check_labels(labels, self.null_label, len(tokens))
+
+
+def _check_streams(codebook_sizes: Sequence[int], order: tuple[int, ...], options: FAROptions) -> None:
+    streams = len(codebook_sizes)
+    if streams < 1 or min(codebook_sizes) < 1:
+        raise ValueError(f"codebook_sizes must hold sizes >= 1, got {tuple(codebook_sizes)}")
+    if sorted(order) != list(range(streams)):
+        raise ValueError(f"stream_order must list each of the {streams} streams once, got {order}")
+    if streams > 1 and options.head_depth < 1:
+        raise ValueError(f"several streams need head_depth >= 1, got {options.head_depth}")

@@ -5,6 +5,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ._checks import check_share
+
 Gate = Literal["silu", "gelu"]
 
 
@@ -35,7 +37,7 @@ class SwiGLU(nn.Module):
         Flows to the input and all three maps.
 
     Raises:
-        ValueError: an unknown ``gate``, or a size below 1.
+        ValueError: an unknown ``gate``, a size below 1, or ``dropout`` outside ``[0, 1)``.
 
     Example:
         >>> import torch
@@ -49,6 +51,7 @@ class SwiGLU(nn.Module):
         super().__init__()
         if gate not in ("silu", "gelu"):
             raise ValueError(f"gate must be 'silu' or 'gelu', got {gate!r}")
+        check_share("dropout", dropout)
         if dim < 1 or hidden_dim < 1:
             raise ValueError(f"dim and hidden_dim must be >= 1, got {dim} and {hidden_dim}")
         self.gate_proj = nn.Linear(dim, hidden_dim, bias=bias)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ._checks import check_labels, check_share
 from ._random import uniform
 
 
@@ -27,9 +28,9 @@ class LabelEmbedding(nn.Module):
         Flows to the rows that were used.
 
     Raises:
-        ValueError: ``drop_prob`` outside ``[0, 1)``, labels that are not ``(B,)``, or a label out of range
-            (checked for CPU labels).
-        TypeError: Labels that are not integers.
+        ValueError: ``drop_prob`` outside ``[0, 1)``, labels that are not ``(B,)``, or a label out of range (on CUDA and
+            in a compiled graph a failed assertion on the device, with the same line: nothing waits for it).
+        TypeError: Labels that are not a dense tensor of integers.
 
     Example:
         >>> import torch
@@ -42,28 +43,16 @@ class LabelEmbedding(nn.Module):
         super().__init__()
         if num_classes < 1:
             raise ValueError(f"num_classes must be >= 1, got {num_classes}")
-        if not 0 <= drop_prob < 1:
-            raise ValueError(f"drop_prob must lie in [0, 1), got {drop_prob}")
+        check_share("drop_prob", drop_prob)
         self.null_label = num_classes
         self.drop_prob = drop_prob
         self.table = nn.Embedding(num_classes + 1, dim)
 
     def forward(self, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """See the class; ``generator`` draws which labels are dropped."""
-        if not torch.compiler.is_compiling():
-            self._check(labels)
+        check_labels(labels, self.null_label)
         if self.training and self.drop_prob > 0:
             dropped = uniform(labels.shape, labels.device, generator) < self.drop_prob
             labels = labels.masked_fill(dropped, self.null_label)
         out: Tensor = self.table(labels)
         return out
-
-    def _check(self, labels: Tensor) -> None:
-        if labels.dtype not in (torch.int64, torch.int32):
-            raise TypeError(f"labels must be integers (int64 or int32), got {labels.dtype}")
-        if labels.ndim != 1:
-            raise ValueError(f"labels must have shape (B,), got {tuple(labels.shape)}")
-        if labels.device.type == "cpu" and labels.numel():
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high > self.null_label:
-                raise ValueError(f"labels must lie in [0, {self.null_label}], got values from {low} to {high}")

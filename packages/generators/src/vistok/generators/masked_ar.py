@@ -1,5 +1,6 @@
 """Masked autoregression: several tokens a step, from a bidirectional transformer."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
+from ._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
 from ._masked_sampling import MaskedSampling, sample_masked
 from ._random import uniform
 from .attention import AttentionBackend, check_attention_backend
@@ -34,6 +36,9 @@ class MaskedAROptions:
         positions: ``"learned"``, or ``"rotary"`` (two-dimensional on a grid).
         attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
+    Raises:
+        ValueError: A probability outside ``[0, 1)``, a negative weight, or an unknown name.
+
     Example:
         >>> MaskedAROptions(positions="rotary").schedule
         'arccos'
@@ -48,6 +53,14 @@ class MaskedAROptions:
     post_norm: bool = False
     positions: Literal["learned", "rotary"] = "learned"
     attention: AttentionBackend = "sdpa"
+
+    def __post_init__(self) -> None:
+        for name in ("label_smoothing", "label_drop_prob", "dropout"):
+            check_share(name, getattr(self, name))
+        if not (math.isfinite(self.unmasked_weight) and self.unmasked_weight >= 0):
+            raise ValueError(f"unmasked_weight must be finite and >= 0, got {self.unmasked_weight}")
+        check_choice("schedule", self.schedule, ("cosine", "arccos", "linear", "truncated_normal"))
+        check_choice("positions", self.positions, ("learned", "rotary"))
 
 
 _CONFIDENCE = MaskedSampling()
@@ -85,7 +98,9 @@ class MaskedAR(nn.Module):
         Flows to every parameter except those of unused labels and tokens.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
+        ValueError: Sizes that do not fit each other or the input; labels or ids out of range (for CUDA see
+            :class:`LabelEmbedding`); kernels of attention that cannot run.
+        TypeError: Tokens or labels that are not dense tensors of integers.
 
     Example:
         >>> import torch
@@ -111,10 +126,12 @@ class MaskedAR(nn.Module):
     ) -> None:
         super().__init__()
         check_attention_backend(options.attention, name="attention")
-        if depth < 1 or num_heads < 1 or width % (4 * num_heads):
+        if depth < 1 or num_heads < 1 or width < 1 or width % (4 * num_heads):
             raise ValueError(f"need depth >= 1, width a multiple of 4 * num_heads: got {depth}, {width}, {num_heads}")
         self.tokens = tokens
         self.length = shape if isinstance(shape, int) else shape[0] * shape[1]
+        if self.length < 1:
+            raise ValueError(f"shape must hold at least one position, got {shape}")
         self.num_units = len(tokens.unit_sizes)
         self.options = options
         self.labels = LabelEmbedding(num_classes, width, drop_prob=options.label_drop_prob)
@@ -161,8 +178,17 @@ class MaskedAR(nn.Module):
     def forward(
         self, tokens: Tensor, mask: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, ...]:
-        """Logits of every unit given the units that are not masked."""
-        self._check(tokens, mask)
+        """Logits of every unit given the units that are not masked; under the mask any ids will do."""
+        self._check(tokens, labels)
+        check_dense("mask", mask)
+        if mask.shape != tokens.shape or mask.dtype != torch.bool:
+            raise ValueError(f"mask must be bool of shape {tuple(tokens.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+        check_ids(tokens.masked_fill(mask, 0), self.tokens.unit_sizes)
+        return self._logits(tokens, mask, labels, generator)
+
+    def _logits(
+        self, tokens: Tensor, mask: Tensor, labels: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, ...]:
         prefix = self.labels(labels, generator=generator)[:, None]
         x = torch.cat([prefix, self._embed(tokens, mask)], dim=1)
         if self.positions is not None:
@@ -200,12 +226,14 @@ class MaskedAR(nn.Module):
 
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy of the hidden units, in nats; mask and dropped labels come from ``generator``."""
+        self._check(tokens, labels)
+        check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
-        logits = self.forward(tokens, mask, labels, generator=generator)
+        logits = self._logits(tokens, mask, labels, generator)
         weight = mask + ~mask * self.options.unmasked_weight
         total = weight.new_zeros((), dtype=torch.float32)
         for unit, stream in enumerate(logits):
-            target = tokens[..., unit].flatten()
+            target = tokens[..., unit].flatten().long()
             terms = F.cross_entropy(
                 stream.flatten(0, 1), target, reduction="none", label_smoothing=self.options.label_smoothing
             )
@@ -229,6 +257,7 @@ class MaskedAR(nn.Module):
         ``observe(tokens, mask)`` is called after every step with copies; the ids under the mask are that step's
         draws, which the next step replaces.
         """
+        check_labels(labels, self.null_label)
         was_training = self.training
         self.eval()
         try:
@@ -237,12 +266,12 @@ class MaskedAR(nn.Module):
         finally:
             self.train(was_training)
 
-    def _check(self, tokens: Tensor, mask: Tensor) -> None:
+    def _check(self, tokens: Tensor, labels: Tensor) -> None:
+        check_integers("tokens", tokens)
         expected = (self.length, self.num_units)
         if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
             raise ValueError(f"tokens must have shape (B, {expected[0]}, {expected[1]}), got {tuple(tokens.shape)}")
-        if mask.shape != tokens.shape or mask.dtype != torch.bool:
-            raise ValueError(f"mask must be bool of shape {tuple(tokens.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+        check_labels(labels, self.null_label, len(tokens))
 
 
 def _rotary(shape: int | tuple[int, int], head_dim: int) -> Tensor:

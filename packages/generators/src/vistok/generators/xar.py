@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ._checks import check_choice, check_dense, check_floating, check_labels, check_share
 from ._random import normal
 from ._xar_block import CellBlock
 from ._xar_sampling import sample_cells
@@ -33,6 +34,9 @@ class XAROptions:
         integer_time: Truncate ``1000 t`` before embedding, as the published networks do.
         attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
 
+    Raises:
+        ValueError: A probability outside ``[0, 1)``, or an unknown name.
+
     Example:
         >>> XAROptions(dropout=0.1).order
         'block'
@@ -44,6 +48,12 @@ class XAROptions:
     gate: Gate = "silu"
     integer_time: bool = False
     attention: AttentionBackend = "sdpa"
+
+    def __post_init__(self) -> None:
+        check_share("label_drop_prob", self.label_drop_prob)
+        check_share("dropout", self.dropout)
+        check_choice("order", self.order, ("block", "interleaved"))
+        check_choice("gate", self.gate, ("silu", "gelu"))
 
 
 class XAR(nn.Module):
@@ -79,7 +89,9 @@ class XAR(nn.Module):
         Flows to every parameter except those of unused labels.
 
     Raises:
-        ValueError: Sizes that do not fit each other or the input; kernels of attention that cannot run.
+        ValueError: Sizes that do not fit each other or the input; labels out of range (for CUDA see
+            :class:`LabelEmbedding`); kernels of attention that cannot run.
+        TypeError: Latents that are not dense floating point, labels that are not a dense tensor of integers.
 
     Example:
         >>> import torch
@@ -105,10 +117,7 @@ class XAR(nn.Module):
     ) -> None:
         super().__init__()
         check_attention_backend(options.attention, name="attention")
-        if depth < 2 or depth % 2:
-            raise ValueError(f"depth must be even and >= 2, got {depth}")
-        if num_heads < 1 or width % (4 * num_heads):
-            raise ValueError(f"width must be a multiple of 4 * num_heads, got width {width} and {num_heads} heads")
+        _check_sizes(in_channels, width, depth, num_heads)
         self.grid_size = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
         cell = (cell_size, cell_size) if isinstance(cell_size, int) else cell_size
         order = cell_permutation(self.grid_size, cell, order=options.order)
@@ -160,6 +169,7 @@ class XAR(nn.Module):
 
     def to_cells(self, latents: Tensor) -> Tensor:
         """Latents ``(B, C, rows, columns)`` to ``(B, cells, tokens of a cell, C)``."""
+        check_floating("latents", latents)
         expected = (self.in_channels, *self.grid_size)
         if latents.ndim != 4 or tuple(latents.shape[1:]) != expected:
             raise ValueError(
@@ -176,6 +186,8 @@ class XAR(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Velocity of every cell, given all cells up to it; ``generator`` draws the dropped labels in training."""
         cells = self.to_cells(x_t)
+        check_labels(labels, self.null_label, len(x_t))
+        check_dense("t", t)
         if t.shape != (len(x_t), self.num_cells):
             raise ValueError(f"t must have shape (B, {self.num_cells}), one time a cell, got {tuple(t.shape)}")
         condition = self.labels(labels, generator=generator)[:, None] + self.time(t)
@@ -207,8 +219,9 @@ class XAR(nn.Module):
 
     def loss(self, latents: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Flow-matching loss with noisy context; times, noise and dropped labels come from ``generator``."""
-        t = logit_normal_times((len(latents), self.num_cells), device=latents.device, generator=generator)
         cells = self.to_cells(latents).float()
+        check_labels(labels, self.null_label, len(latents))
+        t = logit_normal_times((len(latents), self.num_cells), device=latents.device, generator=generator)
         noise = normal(cells.shape, latents.device, generator)
         sample = flow_path(cells, noise, t[:, :, None, None])
         condition = self.labels(labels, generator=generator)[:, None] + self.time(t)
@@ -235,6 +248,7 @@ class XAR(nn.Module):
         """
         if method not in ("sde", "ode", "heun"):
             raise ValueError(f"method must be 'sde', 'ode' or 'heun', got {method!r}")
+        check_labels(labels, self.null_label)
         was_training = self.training
         self.eval()
         try:
@@ -243,3 +257,12 @@ class XAR(nn.Module):
         finally:
             self.train(was_training)
         return self.from_cells(cells.float())
+
+
+def _check_sizes(in_channels: int, width: int, depth: int, num_heads: int) -> None:
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be >= 1, got {in_channels}")
+    if depth < 2 or depth % 2:
+        raise ValueError(f"depth must be even and >= 2, got {depth}")
+    if num_heads < 1 or width < 1 or width % (4 * num_heads):
+        raise ValueError(f"width must be a multiple of 4 * num_heads, got width {width} and {num_heads} heads")
