@@ -1,7 +1,9 @@
-"""Hypothesis profiles: `ci` by default, `--hypothesis-profile nightly` for the long random run. And torchvision."""
+"""Hypothesis profiles: `ci` by default, `--hypothesis-profile nightly` for the long random run. Bugs, torchvision."""
 
 import pytest
 from hypothesis import settings
+
+from _support.mutants import pytest_generate_tests, pytest_pyfunc_call  # noqa: F401 - pytest calls them by name
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=1000)

@@ -1,7 +1,8 @@
 """Two CPU processes that run a function as the two ranks of a gloo process group.
 
 One pool a session, started at the first use. A function is sent by its file and name, so it must be defined at the
-top level of a module; arguments and results are pickled. Each run has a process group of its own.
+top level of a module; arguments and results are pickled. Each run has a process group of its own. Under a planted bug
+the ranks run on it, too.
 """
 
 import atexit
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import cache, lru_cache
 from multiprocessing.connection import Connection
@@ -21,6 +23,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+from _support.mutants import planted, planted_bug
 
 WORLD = 2
 PATIENCE = 60.0
@@ -63,7 +67,8 @@ class _Pool:
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], grouped: bool) -> list[Any]:
         self._runs += 1
         meeting_point = str(Path(self._folder.name) / f"run_{self._runs}")
-        order = pickle.dumps((function.__code__.co_filename, function.__qualname__, args, grouped, meeting_point))
+        place = function.__code__.co_filename, function.__qualname__
+        order = pickle.dumps((*place, args, grouped, meeting_point, planted_bug()))
         try:
             for pipe in self._pipes:
                 pipe.send_bytes(order)
@@ -100,7 +105,7 @@ def _serve(rank: int, pipe: Connection) -> None:
     support = sys.modules["_support.gloo"]  # this module may be running under another name
     while True:
         try:
-            file, name, args, grouped, meeting_point = pickle.loads(pipe.recv_bytes())
+            file, name, args, grouped, meeting_point, bug = pickle.loads(pipe.recv_bytes())
         except EOFError:
             return
         support._here.update(rank=rank, meeting_point=meeting_point)
@@ -108,7 +113,8 @@ def _serve(rank: int, pipe: Connection) -> None:
         try:
             if grouped:
                 join_group()
-            result = getattr(_module(file), name)(rank, *args)
+            with planted(bug, vars(_module(file))) if bug else nullcontext():
+                result = getattr(_module(file), name)(rank, *args)
         except Exception:
             error = traceback.format_exc()
         if dist.is_initialized():
