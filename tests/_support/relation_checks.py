@@ -172,7 +172,7 @@ def a_teacher_is_a_constant(losses: ModuleType) -> None:
 def blocks_change_nothing(losses: ModuleType) -> None:
     import importlib
 
-    blocks = importlib.import_module("vistok.losses._pair_blocks")
+    blocks = importlib.import_module("vistok.losses._exact_pairs")
     for n, elements in ((7, 4), (7, 49), (13, 25), (1, 1), (5, 1)):
         seen = torch.zeros(n, n, dtype=torch.long)
         for rows, columns in blocks.pair_blocks(n, elements):

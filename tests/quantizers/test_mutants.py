@@ -39,7 +39,7 @@ MUTANTS = [
      learned.tokens_that_are_not_finite_stay_out_of_the_statistics),
     ("_rows", "return rows.movedim(-1, channel_dim)", "return rows.movedim(0, channel_dim)",
      learned.codes_are_the_rows_of_the_indices),
-    ("_unit", "return x / length.clamp_min(SMALLEST_LENGTH)", "return x / length.square().clamp_min(SMALLEST_LENGTH)",
+    ("_precision", "length.clamp_min(SMALLEST_LENGTH)", "length.square().clamp_min(SMALLEST_LENGTH)",
      learned.lookup_by_hand),
     # the moving average
     ("vector", "self.ema_count.dtype), 1 - self.decay)", "self.ema_count.dtype), self.decay)",

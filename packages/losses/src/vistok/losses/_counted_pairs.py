@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from vistok.losses._pair_blocks import BLOCK_ELEMENTS, pair_blocks
+from vistok.losses._exact_pairs import BLOCK_ELEMENTS, pair_blocks
 
 CELLS = 16384
 # An accelerator wants fewer, larger launches; counts of a block stay exact in float32 below 2**24.

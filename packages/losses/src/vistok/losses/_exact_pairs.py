@@ -1,10 +1,26 @@
 """Log of the soft histogram of all pairs, each pair evaluated at each bin, in blocks and again in backward."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from vistok.losses._pair_blocks import pair_blocks
+# Similarities held at a time: a block and its few temporaries stay in the cache of a core, far below any memory bound.
+BLOCK_ELEMENTS = 1 << 18
+
+
+def pair_blocks(n: int, block_elements: int = BLOCK_ELEMENTS) -> Iterator[tuple[slice, slice]]:
+    """Cut all pairs of n rows into blocks that hold each unordered pair once.
+
+    Yields ``(rows, columns)``: equal slices on the diagonal, columns after the rows elsewhere.
+    """
+    side = max(1, int(block_elements**0.5))
+    for start in range(0, n, side):
+        rows = slice(start, min(start + side, n))
+        yield rows, rows
+        for left in range(rows.stop, n, side):
+            yield rows, slice(left, min(left + side, n))
 
 
 def _log_sums(unit: Tensor, centres: Tensor, alpha: float, include_diagonal: bool) -> Tensor:

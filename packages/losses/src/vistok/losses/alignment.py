@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_channel_dim, check_features, check_pair
-from vistok.losses._directions import unit_directions
-from vistok.losses._precision import autocast_off, not_below_zero, widen
+from vistok.losses._precision import autocast_off, not_below_zero, unit_directions, widen
 
 
 def patch_alignment_loss(features: Tensor, target: Tensor, *, channel_dim: int = 1) -> Tensor:

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_channel_dim, check_features
-from vistok.losses._directions import unit_directions
 from vistok.losses._distributed import sum_across_ranks
-from vistok.losses._precision import autocast_off, widen
+from vistok.losses._precision import autocast_off, unit_directions, widen
 from vistok.losses._token_blocks import as_tokens, sum_over_blocks
 from vistok.losses.entropy import EntropyTerms, check_entropy_options, plogp
 

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_pair, check_positive
-from vistok.losses._directions import unit_directions
 from vistok.losses._distributed import gather_constants
-from vistok.losses._precision import autocast_off, widen
+from vistok.losses._precision import autocast_off, unit_directions, widen
 
 
 def contrastive_loss(

@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_channel_dim, check_pair
-from vistok.losses._directions import unit_directions
-from vistok.losses._precision import autocast_off, widen
+from vistok.losses._precision import autocast_off, unit_directions, widen
 
 
 def disentanglement_loss(codes_a: Tensor, codes_b: Tensor, *, channel_dim: int = 1) -> Tensor:

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from vistok.losses._checks import check_choice, check_features, check_positive
 from vistok.losses._counted_pairs import CountedLogSums
-from vistok.losses._directions import unit_directions
 from vistok.losses._exact_pairs import ExactLogSums
-from vistok.losses._precision import autocast_off, not_below_zero, widen
+from vistok.losses._precision import autocast_off, not_below_zero, unit_directions, widen
 
 HistogramNorm = Literal["l1", "l2"]
 _NORMS = ("l1", "l2")

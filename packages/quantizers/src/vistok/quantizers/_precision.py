@@ -1,9 +1,11 @@
-"""The float32 island: searches and norms run in float32, whatever autocast says outside."""
+"""What keeps the numbers sound: float32 whatever autocast says outside, and unit length of any vector."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+
+SMALLEST_LENGTH = 1e-8
 
 
 def autocast_off(tensor: Tensor) -> AbstractContextManager[object]:
@@ -11,3 +13,9 @@ def autocast_off(tensor: Tensor) -> AbstractContextManager[object]:
     if tensor.is_meta:
         return nullcontext()
     return torch.autocast(device_type=tensor.device.type, enabled=False)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Divide by the length along the last dimension; the zero vector stays zero and its gradient stays finite."""
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / length.clamp_min(SMALLEST_LENGTH)

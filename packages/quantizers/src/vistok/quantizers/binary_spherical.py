@@ -5,10 +5,9 @@ import math
 from torch import Tensor, nn
 
 from vistok.quantizers._bits import bits_to_indices, check_groups, indices_to_bits
-from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._precision import autocast_off, unit
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
-from vistok.quantizers._unit import unit
 from vistok.quantizers.quantized import Quantized
 
 

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from vistok.quantizers._collectives import rows_of_all_ranks, value_of_first_rank
-from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._precision import autocast_off, unit
 from vistok.quantizers._rows import check_dense, finite_rows
-from vistok.quantizers._unit import unit
 from vistok.quantizers.nearest import Metric, nearest_codes
 
 

@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._precision import autocast_off, unit
 from vistok.quantizers._rows import check_dense
-from vistok.quantizers._unit import unit
 
 Metric = Literal["cosine", "euclidean"]
 Search = Literal["cosine", "euclidean", "dot"]

@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.quantizers._collectives import rows_of_all_ranks, sum_over_ranks, value_of_first_rank
-from vistok.quantizers._precision import autocast_off
+from vistok.quantizers._precision import autocast_off, unit
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, finite_rows
 from vistok.quantizers._tokens import Tokens, quantize_tokens
-from vistok.quantizers._unit import unit
 from vistok.quantizers.k_means import k_means
 from vistok.quantizers.nearest import Metric, nearest_codes
 from vistok.quantizers.quantized import Quantized
