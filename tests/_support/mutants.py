@@ -75,7 +75,7 @@ def must_notice(bug: Bug, test: Callable[..., object], namespace: dict[str, Any]
     with planted(bug, namespace), _ended_by_the_first_failure(test):
         try:
             test(**arguments)
-        except NameError as error:
+        except (NameError, HypothesisException) as error:
             raise ValueError(f"the planted bug does not run: {bug}") from error
         except (Exception, pytest.fail.Exception, _Noticed):
             return

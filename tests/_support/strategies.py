@@ -26,6 +26,11 @@ def integer_tensors(shape: tuple[int, ...], limit: int = 4) -> st.SearchStrategy
     return hnp.arrays("int64", shape, elements=values).map(lambda array: torch.from_numpy(array.copy()).float())
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator of random numbers that starts at a seed."""
+    return torch.Generator().manual_seed(seed)
+
+
 def normal(seed: int, *shape: int) -> Tensor:
     """Standard normal values of a seed."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(*shape, generator=seeded(seed))

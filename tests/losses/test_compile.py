@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import vistok.losses as losses
+from _support.stages import Stages
 from _support.strategies import normal
-from _support.term_checks import Stages
 
 OTHER, ONE_EACH, BOOK = normal(1, 2, 4, 6, 6), normal(2, 2, 4), normal(3, 7, 4)
 CASES = {

@@ -1,13 +1,11 @@
-"""What every loss does with dtypes, autocast, derivatives and wrong input."""
+"""The contract that all losses share: dtypes, autocast, derivatives, the meta device, wrong input."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import vistok.losses as losses
-from _support.strategies import normal, tensors
+from _support.strategies import normal
 
 OTHER, FIRST = normal(1, 3, 4), normal(0, 3, 4)
 LOSSES = {
@@ -95,28 +93,6 @@ def test_modules_of_losses_run_on_the_meta_device():
             assert got.shape == ()
 
 
-@given(tensors((3, 4)), tensors((3, 4)))
-def test_ranges_hold(a, b):
-    assert losses.codebook_commitment_loss(a, b) >= 0
-    assert (losses.codebook_commitment_loss(a, b) == 0) == torch.equal(a, b) or (a - b).abs().max() < 1e-18
-    assert 0 <= losses.disentanglement_loss(a, b) <= 1 + 1e-5
-    assert 0 <= losses.patch_alignment_loss(a, b) <= 2 + 1e-5
-    assert -1e-5 <= losses.perceptual_loss([a], [b]) <= 4 + 1e-4
-    assert losses.chroma_loss(a.T, b.T) >= 0
-    assert losses.reconstruction_loss(a, b, kind="charbonnier") >= 1e-3 - 1e-8
-    for norm in ("squared", "l1", "norm"):
-        assert losses.residual_loss(a, b, a, norm=norm) >= 0
-
-
-@given(tensors((5,), limit=100), st.sampled_from(["hinge", "non_saturating", "vanilla"]))
-def test_the_game_has_its_ranges(logits, kind):
-    assert losses.discriminator_loss(logits, logits, kind=kind) >= 0
-    if kind == "non_saturating":
-        assert losses.generator_loss(logits, kind=kind) >= 0
-    if kind == "vanilla":
-        assert losses.generator_loss(logits, kind=kind) <= 0
-
-
 PAIRS = {
     "codebook_commitment": losses.codebook_commitment_loss,
     "reconstruction": losses.reconstruction_loss,
@@ -197,59 +173,3 @@ def test_float64_beside_float32_is_computed(name):
     wanted = loss(a, b)
     for first, second in ((a.double(), b), (a, b.double())):
         torch.testing.assert_close(loss(first, second), wanted, check_dtype=False, atol=1e-4, rtol=1e-4)
-
-
-@given(tensors((3, 4)), st.floats(0.1, 30))
-def test_features_along_their_target_lose_nothing_and_never_less(a, scale):
-    assert losses.patch_alignment_loss(a * scale, a) >= 0 or not a.abs().amax(1).all()
-    assert losses.pooled_alignment_loss(a * scale, a) >= 0
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda: losses.CodebookCommitmentLoss(-1.0), "beta"),
-        (lambda: losses.codebook_commitment_loss(FIRST, OTHER, beta=float("nan")), "beta"),
-        (lambda: losses.ResidualLoss(norm="l3"), "norm"),
-        (lambda: losses.ReconstructionLoss("l3"), "kind"),
-        (lambda: losses.ReconstructionLoss("l1", eps=0.0), "eps"),
-        (lambda: losses.chroma_loss(FIRST, OTHER), r"\(B, 3, \*spatial\), got \(3, 4\)"),
-        (lambda: losses.disentanglement_loss(FIRST, OTHER, channel_dim=0), "channel_dim"),
-        (lambda: losses.patch_alignment_loss(FIRST, OTHER, channel_dim=2), "channel_dim"),
-        (lambda: losses.pooled_alignment_loss(FIRST, torch.ones(3, 5)), r"target must have shape \(3, 4\)"),
-        (lambda: losses.ContrastiveLoss(temperature=0.0), "temperature"),
-        (lambda: losses.contrastive_loss(torch.ones(2, 3, 4), torch.ones(2, 3, 4)), "features must have shape"),
-        (lambda: losses.perceptual_loss([FIRST], [OTHER, OTHER]), "same number of maps"),
-        (lambda: losses.perceptual_loss([], []), "at least 1"),
-        (lambda: losses.perceptual_loss([FIRST], [OTHER], [1.0, 2.0]), "weights"),
-        (lambda: losses.PerceptualLoss(torch.nn.Identity(), weights=[-1.0]), "weights"),
-        (lambda: losses.DiscriminatorLoss("wgan"), "kind"),
-        (lambda: losses.GeneratorLoss("wgan"), "kind"),
-        (lambda: losses.LeCamLoss(decay=1.0), "decay"),
-        (lambda: losses.LeCamLoss(form="two_sided"), "form"),
-        (lambda: losses.r1_penalty(FIRST.sum(1), FIRST), "requires_grad"),
-        (lambda: losses.r1_penalty(torch.ones(2), FIRST), "same batch size"),
-        (lambda: losses.adaptive_weight(FIRST, FIRST.sum(), FIRST), "scalar"),
-        (lambda: losses.PatchGANDiscriminator(norm="layer"), "norm"),
-        (lambda: losses.PatchGANDiscriminator(num_layers=0), "num_layers"),
-        (lambda: losses.PatchGANDiscriminator(3, 4)(torch.ones(1, 2, 64, 64)), "images must have shape"),
-        (lambda: losses.FeatureDiscriminator(torch.nn.Identity(), []), "channels"),
-        (lambda: losses.FeatureDiscriminator(torch.nn.Identity(), [3], kernel_size=4), "kernel_size"),
-        (lambda: losses.VectorEntropyLoss(temperature=-1.0), "temperature"),
-        (lambda: losses.VectorEntropyLoss(codebook_weight=-1.0), "codebook_weight"),
-        (lambda: losses.vector_entropy_loss(FIRST, torch.ones(5, 3)), "codebook must have shape"),
-        (lambda: losses.LookupFreeEntropyLoss(group_bits=25), "group_bits"),
-        (lambda: losses.lookup_free_entropy_loss(torch.ones(1, 25)), "group_bits"),
-        (lambda: losses.binary_spherical_entropy_loss(FIRST, channel_dim=0), "channel_dim"),
-    ],
-)
-def test_wrong_options_are_named(build, message):
-    with pytest.raises(ValueError, match=message):
-        build()
-
-
-def test_discriminator_maps_must_match():
-    with pytest.raises(ValueError, match="channels"):
-        losses.FeatureDiscriminator(Map(), [4])(torch.ones(1, 3, 8, 8))
-    with pytest.raises(ValueError, match="positions"):
-        losses.FeatureDiscriminator(Map(), [3])(torch.ones(1, 3, 1, 3))
