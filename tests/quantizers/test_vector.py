@@ -1,20 +1,83 @@
-import copy
+"""The vector quantizer's lookup and gradients; how its codebook learns is in test_vector_learning.py."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _support.strategies import normal, seeds
-from vistok.quantizers import VectorQuantizer, k_means
+from _support.float64 import distances64, unit64
+from _support.mutants import catches
+from _support.strategies import normal, seeded, seeds
+from vistok.quantizers import VectorQuantizer
 
-
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
+SUBJECT = "vistok.quantizers.vector"
 
 
 def build(seed=0, **kwargs):
-    return VectorQuantizer(16, 3, generator=generator(seed), **kwargs)
+    return VectorQuantizer(16, 3, generator=seeded(seed), **kwargs)
+
+
+def test_codes_are_the_rows_of_the_indices():
+    for metric in ("euclidean", "cosine"):
+        quantizer = VectorQuantizer(20, 4, metric=metric, generator=seeded(0))
+        z = normal(1, 3, 4, 2, 5)
+        quantized, codes, indices = quantizer(z)
+        table = quantizer.codebook.detach().double()
+        features = z.permute(0, 2, 3, 1).reshape(-1, 4)
+        assert indices.shape == (3, 2, 5)
+        assert torch.equal(indices.flatten(), distances64(features, table, metric).argmin(1))
+        table = unit64(table) if metric == "cosine" else table
+        assert torch.allclose(codes.double(), table[indices].permute(0, 3, 1, 2), atol=1e-6)
+        assert torch.equal(quantized, codes)
+        assert torch.equal(quantizer.indices_to_codes(indices), codes)
+
+
+@catches(
+    "vistok.quantizers._precision", "length.clamp_min(SMALLEST_LENGTH)", "length.square().clamp_min(SMALLEST_LENGTH)"
+)
+@catches(SUBJECT, "metric=self.metric, token_block", "token_block")
+@catches(SUBJECT, "return self._scaled(F.embedding(indices, self.weight))", "return F.embedding(indices, self.weight)")
+def test_lookup_by_hand():
+    """Codes (3, 4) and (0, -2); features (6, 7) and (1, -1)."""
+    z = torch.tensor([[6.0, 7.0], [1.0, -1.0]])
+    for metric, codes in (("euclidean", [[3.0, 4.0], [0.0, -2.0]]), ("cosine", [[0.6, 0.8], [0.0, -1.0]])):
+        quantizer = VectorQuantizer(2, 2, metric=metric)
+        quantizer.codebook.data.copy_(torch.tensor([[3.0, 4.0], [0.0, -2.0]]))
+        out = quantizer(z)
+        assert out.indices.tolist() == [0, 1]
+        assert torch.allclose(out.codes, torch.tensor(codes))
+
+
+@catches("vistok.quantizers.quantized", "codes.detach() + (z - z.detach())", "codes + (z - z.detach())")
+@catches("vistok.quantizers.quantized", "codes.detach() + (z - z.detach())", "codes.detach() + (z - z).detach()")
+@catches(SUBJECT, "F.embedding(indices, self.weight)", "F.embedding(indices, self.weight.detach())")
+def test_gradients_take_their_own_ways():
+    for metric in ("euclidean", "cosine"):
+        quantizer = VectorQuantizer(12, 3, metric=metric, generator=seeded(0))
+        z, up, g = normal(1, 6, 3), normal(2, 6, 3), normal(3, 6, 3)
+        z.requires_grad_()
+        out = quantizer(z)
+        ((out.quantized * up).sum() + (out.codes * g).sum()).backward()
+        z64 = z.detach().double().requires_grad_()
+        table = quantizer.codebook.detach().double().requires_grad_()
+        features, chosen = z64, table[out.indices]
+        if metric == "cosine":
+            features, chosen = unit64(z64), unit64(chosen)
+        ((features * up).sum() + (chosen * g).sum()).backward()
+        assert z.grad is not None
+        assert torch.allclose(z.grad.double(), z64.grad, atol=1e-5)
+        assert torch.allclose(quantizer.codebook.grad.double(), table.grad, rtol=1e-4, atol=1e-5)
+
+
+@catches("vistok.quantizers._tokens", "codes = lookup(indices)", "codes = lookup(indices).roll(1, 0)")
+@given(seeds, st.sampled_from(["cosine", "euclidean"]))
+def test_no_code_is_nearer_than_the_chosen_one(seed, metric):
+    quantizer = build(seed, metric=metric)
+    z = normal(seed, 7, 3)
+    features, codes = quantizer.to_code_space(z), quantizer(z).codes
+    table = quantizer.indices_to_codes(torch.arange(16))
+    distance = (features - codes).square().sum(1)
+    assert (distance <= (features.unsqueeze(1) - table).square().sum(2).amin(1) + 1e-6).all()
 
 
 @pytest.mark.parametrize(
@@ -33,10 +96,10 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_the_first_codebook_is_uniform_and_of_unit_length_for_cosine():
-    plain = VectorQuantizer(1000, 4, metric="euclidean", generator=generator(0)).codebook
+    plain = VectorQuantizer(1000, 4, metric="euclidean", generator=seeded(0)).codebook
     assert plain.abs().max() <= 1 / 1000
     assert plain.abs().max() > 0.99 / 1000
-    length = VectorQuantizer(1000, 4, generator=generator(0)).codebook.norm(dim=1)
+    length = VectorQuantizer(1000, 4, generator=seeded(0)).codebook.norm(dim=1)
     torch.testing.assert_close(length, torch.ones(1000))
     assert torch.equal(build(3).codebook, build(3).codebook)
     assert not torch.equal(build(3).codebook, build(4).codebook)
@@ -53,105 +116,28 @@ def test_the_codebook_is_a_parameter_only_when_learned_by_gradient(learning, par
     assert quantizer.codebook.requires_grad == (learning == "gradient")
 
 
-@given(seeds, st.sampled_from(["cosine", "euclidean"]))
-def test_a_code_that_no_token_chose_does_not_move(seed, metric):
-    quantizer = build(seed, metric=metric, learning="ema")
-    before = quantizer.codebook.clone()
-    indices = quantizer(normal(seed, 5, 3)).indices
-    quantizer.update()
-    unused = torch.ones(16, dtype=torch.bool)
-    unused[indices] = False
-    assert torch.equal(quantizer.codebook[unused], before[unused])
-    if metric == "cosine":
-        torch.testing.assert_close(quantizer.codebook.norm(dim=1), torch.ones(16))
-
-
-@given(seeds)
-def test_the_moving_average_never_leaves_the_hull_of_codes_and_features(seed):
-    quantizer = build(seed, metric="euclidean", learning="ema", decay=0.5)
-    z = normal(seed, 30, 3)
-    low = torch.minimum(z.amin(0), quantizer.codebook.amin(0))
-    high = torch.maximum(z.amax(0), quantizer.codebook.amax(0))
-    for _ in range(3):
-        quantizer(z)
-        quantizer.update()
-    assert (quantizer.codebook >= low - 1e-5).all()
-    assert (quantizer.codebook <= high + 1e-5).all()
-
-
-def test_steps_unused_counts_updates_since_a_code_was_chosen():
-    quantizer = build()
-    indices = quantizer(normal(0, 2, 3)).indices
-    quantizer.update()
-    quantizer.update()
-    wanted = torch.full((16,), 2)
-    wanted[indices] = 1
-    assert torch.equal(quantizer.steps_unused, wanted)
-
-
-@pytest.mark.parametrize("learning", ["gradient", "ema"])
-def test_a_resumed_run_equals_the_uninterrupted_one(learning):
-    def steps(quantizer, draw, first, last):
-        for step in range(first, last):
-            z = normal(step, 20, 3)
-            quantizer(z)
-            quantizer.update()
-            quantizer.revive(z, generator=draw, after=2)
-
-    whole, draw = build(learning=learning), generator(5)
-    steps(whole, draw, 0, 3)
-    saved, saved_draw = copy.deepcopy(whole.state_dict()), draw.get_state()
-    steps(whole, draw, 3, 6)
-    resumed, draw = build(9, learning=learning), generator(0)
-    resumed.load_state_dict(saved)
-    draw.set_state(saved_draw)
-    steps(resumed, draw, 3, 6)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name]), name
-
-
-@pytest.mark.parametrize("learning", ["gradient", "ema"])
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_initialize_sets_the_k_means_centres_and_forgets_the_statistics(learning, metric):
-    quantizer = build(learning=learning, metric=metric)
-    quantizer(normal(1, 9, 3))
-    quantizer.update()
-    quantizer(normal(2, 9, 3))
-    z = normal(0, 4, 3, 5, 5)
-    quantizer.initialize(z, generator=generator(1), iterations=4)
-    rows = quantizer.to_code_space(z).movedim(1, -1).reshape(-1, 3)
-    wanted = k_means(rows, 16, generator=generator(1), metric=metric, iterations=4)
-    assert torch.equal(quantizer.codebook.detach(), wanted)
-    assert not quantizer.steps_unused.any()
-    assert not quantizer.pending_count.any()
-    if learning == "ema":
-        assert torch.equal(quantizer.ema_sum, wanted)
-        assert (quantizer.ema_count == 1).all()
-        assert not quantizer.pending_sum.any()
-
-
-def test_initialize_needs_a_finite_token_for_each_code():
-    z = normal(0, 16, 3)
-    z[3, 1] = float("nan")
-    with pytest.raises(ValueError, match="at least num_clusters=16 finite rows, got 15"):
-        build().initialize(z, generator=generator(0))
-
-
-def test_revival_draws_only_finite_features_and_refuses_a_senseless_age():
-    quantizer = build()
-    quantizer.steps_unused += 3
-    z = normal(0, 4, 3)
-    z[0, 0] = float("inf")
-    revived = quantizer.revive(z, generator=generator(0))
-    assert len(revived) == 3
-    assert quantizer.codebook.isfinite().all()
-    with pytest.raises(ValueError, match="after must be at least 1, got 0"):
-        quantizer.revive(z, generator=generator(0), after=0)
-
-
 def test_distinct_codes_have_a_zero_error_fixed_point():
     quantizer = build(metric="euclidean")
     quantizer.codebook.data.copy_(normal(0, 16, 3))
     out = quantizer(quantizer.codebook.detach())
     assert out.indices.tolist() == list(range(16))
     assert torch.equal(out.codes, quantizer.codebook)
+
+
+@catches(SUBJECT, "if self.training and not self.frozen:", "if not self.frozen:")
+@catches(SUBJECT, "if self.training and not self.frozen:", "if self.training:")
+@catches(SUBJECT, "            dead = dead[:0]\n", "            pass\n")
+def test_evaluation_and_freezing_change_nothing():
+    for learning in ("gradient", "ema"):
+        for stop in ("eval", "freeze"):
+            quantizer = VectorQuantizer(8, 3, learning=learning, generator=seeded(0))
+            getattr(quantizer, stop)()
+            quantizer.steps_unused += 7
+            before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+            quantizer(normal(0, 30, 3))
+            if stop == "freeze":
+                quantizer.update()
+                assert quantizer.revive(normal(1, 30, 3), generator=seeded(0)).numel() == 0
+                assert not quantizer.codebook.requires_grad
+            for name, value in quantizer.state_dict().items():
+                assert torch.equal(value, before[name]), name

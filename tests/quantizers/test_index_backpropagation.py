@@ -1,0 +1,90 @@
+"""Index backpropagation: the gradient of the dense formula, in blocks."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from _support.strategies import normal, seeded, seeds
+from vistok.quantizers import IndexBackpropagationQuantizer
+
+SUBJECT = "vistok.quantizers.index_backpropagation"
+
+
+def dense(z, table, temperature):
+    """The formula with tokens x codes written out."""
+    logits = z @ table.t()
+    p = (logits / temperature).softmax(1)
+    hard = torch.nn.functional.one_hot(logits.argmax(1), len(table)).double()
+    return logits.argmax(1), (hard + p - p.detach()) @ table
+
+
+@catches(SUBJECT, 'metric="dot"', 'metric="euclidean"')
+@catches(SUBJECT, "towards.sub_(mean)", "towards")
+@catches(SUBJECT, "mul_(towards.sub_(mean)).div_(ctx.temperature)", "mul_(towards.sub_(mean))")
+@catches(SUBJECT, "(hard + through_softmax", "(hard.detach() + through_softmax")
+def test_the_gradient_is_that_of_the_dense_formula():
+    for temperature in (1.0, 0.3):
+        z, up = normal(0, 11, 3).requires_grad_(), normal(1, 11, 3)
+        quantizer = IndexBackpropagationQuantizer(7, 3, temperature=temperature, token_block=4)
+        quantizer.codebook.data.copy_(normal(2, 7, 3))
+        out = quantizer(z)
+        (out.quantized * up).sum().backward()
+        z64 = z.detach().double().requires_grad_()
+        table = quantizer.codebook.detach().double().requires_grad_()
+        chosen, wanted = dense(z64, table, temperature)
+        (wanted * up).sum().backward()
+        assert torch.equal(out.indices, chosen)
+        assert torch.allclose(out.quantized.double(), wanted, atol=1e-6)
+        assert torch.equal(out.quantized, out.codes)
+        assert torch.allclose(z.grad.double(), z64.grad, atol=1e-5)
+        assert torch.allclose(quantizer.codebook.grad.double(), table.grad, atol=1e-5)
+
+
+@catches(SUBJECT, "p.sub_(p.amax(1, keepdim=True)).exp_()", "p.exp_().sqrt_()")
+def test_by_hand():
+    """Codes +1 and -1 and a token of 0: p is a half each; g = 1 gives dz = sum p (c - 0) c = 1."""
+    quantizer = IndexBackpropagationQuantizer(2, 1)
+    quantizer.codebook.data.copy_(torch.tensor([[1.0], [-1.0]]))
+    z = torch.zeros(1, 1, requires_grad=True)
+    out = quantizer(z)
+    out.quantized.sum().backward()
+    assert out.indices.tolist() == [0]
+    assert z.grad.item() == 1.0
+    assert quantizer.codebook.grad.flatten().tolist() == [1.0, 0.0]
+    far = IndexBackpropagationQuantizer(2, 1)
+    far.codebook.data.copy_(torch.tensor([[1.0], [-1.0]]))
+    z = torch.tensor([[0.5]], requires_grad=True)
+    far(z).quantized.sum().backward()
+    p = 1 / (1 + torch.tensor(-1.0).exp())
+    torch.testing.assert_close(z.grad.squeeze(), 4 * p * (1 - p))
+
+
+@catches(SUBJECT, "grad_codebook.addmm_(d_logits.t(), z)", "grad_codebook = d_logits.t() @ z")
+@given(seeds, st.integers(1, 12))
+def test_every_code_gets_a_gradient_whatever_the_block_of_tokens(seed, block):
+    gradients = []
+    for size in (None, block):
+        quantizer = IndexBackpropagationQuantizer(6, 3, generator=seeded(seed), token_block=size)
+        quantizer(normal(seed, 10, 3)).quantized.square().sum().backward()
+        gradients.append(quantizer.codebook.grad)
+    assert gradients[0].any(1).all()
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
+
+
+@catches(SUBJECT, "self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)", "1 << 40")
+def test_it_holds_a_block_of_scores(largest_tensor):
+    quantizer = IndexBackpropagationQuantizer(4096, 4)
+    z = normal(0, 1024, 4).requires_grad_()
+    with largest_tensor as largest:
+        quantizer(z).quantized.sum().backward()
+    assert largest.elements <= 2**20
+
+
+def test_wrong_arguments_are_refused():
+    for temperature in (0.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="temperature"):
+            IndexBackpropagationQuantizer(4, 2, temperature=temperature)
+    with pytest.raises(ValueError, match="at least 1"):
+        IndexBackpropagationQuantizer(0, 2)

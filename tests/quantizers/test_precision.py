@@ -1,0 +1,42 @@
+"""The float32 island, and unit length."""
+
+import torch
+from hypothesis import given
+
+from _support.float64 import unit64
+from _support.mutants import catches
+from _support.strategies import normal, tensors
+from vistok.quantizers._precision import autocast_off, unit
+
+SUBJECT = "vistok.quantizers._precision"
+
+
+@catches(SUBJECT, "enabled=False", "enabled=True")
+def test_autocast_is_off_inside_and_on_again_behind():
+    a = normal(0, 4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast_off(a):
+            assert (a @ a).dtype == torch.float32
+        assert (a @ a).dtype == torch.bfloat16
+        with autocast_off(a.to("meta")):
+            pass
+
+
+@catches(SUBJECT, "length.clamp_min(SMALLEST_LENGTH)", "length.square().clamp_min(SMALLEST_LENGTH)")
+def test_by_hand_and_in_float64():
+    torch.testing.assert_close(unit(torch.tensor([6.0, 8.0])), torch.tensor([0.6, 0.8]))
+    x = normal(0, 5, 3)
+    torch.testing.assert_close(unit(x).double(), unit64(x), atol=1e-6, rtol=1e-6)
+
+
+@catches(SUBJECT, "length.clamp_min(SMALLEST_LENGTH)", "length")
+@given(tensors((3, 4), limit=2.0**40))
+def test_length_is_one_or_zero_and_the_gradient_finite(x):
+    x.requires_grad_()
+    out = unit(x)
+    length = out.norm(dim=-1)
+    assert (length <= 1 + 1e-5).all()
+    assert (length[x.norm(dim=-1) > 1e-6] >= 1 - 1e-5).all()
+    assert not out[(x == 0).all(-1)].any()
+    out.sum().backward()
+    assert torch.isfinite(x.grad).all()

@@ -1,0 +1,103 @@
+"""Residual vector quantization."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from _support.mutants import catches
+from _support.strategies import normal, seeded, seeds
+from vistok.quantizers import ResidualVectorQuantizer
+
+SUBJECT = "vistok.quantizers.residual_vector"
+
+
+@catches(
+    SUBJECT,
+    "torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs]).sum(0)",
+    "torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs]).mean(0)",
+)
+@catches(
+    SUBJECT,
+    "pairs = zip(indices.unbind(-1), self.codebooks, strict=True)",
+    "pairs = zip(indices.unbind(-1), self.codebooks[::-1], strict=True)",
+)
+def test_stages_are_greedy():
+    quantizer = ResidualVectorQuantizer(9, 3, num_stages=3, generator=seeded(0))
+    for stage, codebook in enumerate(quantizer.codebooks):
+        codebook.data.copy_(normal(stage, 1, 9, 3) / 2**stage)
+    z = normal(9, 30, 3)
+    out = quantizer(z)
+    residual = z.double()
+    for stage, codebook in enumerate(quantizer.codebooks):
+        chosen = (residual.unsqueeze(1) - codebook[0].detach().double()).square().sum(2).argmin(1)
+        assert torch.equal(out.indices[:, stage], chosen)
+        residual = residual - codebook[0].detach().double()[chosen]
+    torch.testing.assert_close(out.codes.double(), z.double() - residual, atol=1e-6, rtol=0)
+    out.codes.sum().backward()
+    for stage, codebook in enumerate(quantizer.codebooks):
+        count = torch.bincount(out.indices[:, stage], minlength=9).float()
+        torch.testing.assert_close(codebook.grad[0], count.unsqueeze(1).expand(9, 3))
+
+
+@catches(SUBJECT, "num_quantizers=num_stages", "num_quantizers=num_stages + 1")
+def test_by_hand():
+    """Codes 10 and 0, then 1 and -1: 9.2 is 10 - 1, 0.6 is 0 + 1."""
+    quantizer = ResidualVectorQuantizer(2, 1, num_stages=2)
+    quantizer.codebooks[0].data.copy_(torch.tensor([[[10.0], [0.0]]]))
+    quantizer.codebooks[1].data.copy_(torch.tensor([[[1.0], [-1.0]]]))
+    out = quantizer(torch.tensor([[9.2], [0.6]]))
+    assert out.indices.tolist() == [[0, 1], [1, 0]]
+    assert out.codes.tolist() == [[9.0], [1.0]]
+    assert quantizer.indices_to_stages(out.indices).tolist() == [[[10.0], [-1.0]], [[0.0], [1.0]]]
+
+
+@catches(SUBJECT, "-1 / codebook_size, 1 / codebook_size, generator=generator", "-1, 1, generator=generator")
+def test_the_first_codebooks_are_uniform_and_those_of_the_generator():
+    quantizer = ResidualVectorQuantizer(500, 3, num_stages=2, generator=seeded(0))
+    for codebook in quantizer.codebooks:
+        assert 0.99 / 500 < codebook.abs().max() <= 1 / 500
+    again = ResidualVectorQuantizer(500, 3, num_stages=2, generator=seeded(0))
+    assert torch.equal(quantizer.codebooks[1], again.codebooks[1])
+    assert not torch.equal(quantizer.codebooks[0], quantizer.codebooks[1])
+
+
+@catches(SUBJECT, "super().train(mode)\n        self.wrapped.eval()", "super().train(mode)")
+def test_the_wrapped_module_stays_in_evaluation_and_learns_by_gradient_alone():
+    quantizer = ResidualVectorQuantizer(9, 3, num_stages=2, generator=seeded(0)).train()
+    assert not quantizer.wrapped.training
+    before = [codebook.detach().clone() for codebook in quantizer.codebooks]
+    quantizer(normal(0, 20, 3))
+    assert all(torch.equal(a, b) for a, b in zip(before, quantizer.codebooks, strict=True))
+    assert all(isinstance(codebook, torch.nn.Parameter) for codebook in quantizer.codebooks)
+
+
+@settings(max_examples=15)
+@given(seeds)
+def test_a_zero_code_lets_no_stage_raise_the_error(seed):
+    quantizer = ResidualVectorQuantizer(6, 3, num_stages=3, generator=seeded(seed))
+    for stage, codebook in enumerate(quantizer.codebooks):
+        codebook.data.copy_(normal(seed + stage, 1, 6, 3))
+        codebook.data[0, 0] = 0
+    z = normal(seed, 12, 3)
+    left = [z.square().sum()]
+    for part in quantizer.indices_to_stages(quantizer(z).indices).detach().cumsum(-2).unbind(-2):
+        left.append((z - part).square().sum())
+        assert left[-1] <= left[-2] + 1e-5
+
+
+@catches(SUBJECT, "stages.ndim < 2 or stages.shape[-2:] != (self.num_stages, self.code_dim)", "False")
+def test_stages_of_the_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match=r"stages must be \(\*, 2, 3\), got \(4, 3\)"):
+        ResidualVectorQuantizer(9, 3, num_stages=2).stages_to_indices(torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("thing", [None, np.zeros((4, 3), np.float32), torch.zeros(4, 3).to_sparse()])
+def test_stages_that_are_no_dense_tensor_are_named(thing):
+    with pytest.raises(TypeError, match="stages must be a dense tensor, got"):
+        ResidualVectorQuantizer(9, 3, num_stages=2).stages_to_indices(thing)
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(ValueError, match="got 4, 2 and 0"):
+        ResidualVectorQuantizer(4, 2, num_stages=0)

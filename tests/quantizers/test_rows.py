@@ -1,0 +1,93 @@
+"""Between the caller's layout and rows of channels, and what is refused on the way."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from _support.strategies import normal, spatial_shapes
+from vistok.quantizers._rows import (
+    channels_back,
+    channels_last,
+    check_dense,
+    check_features,
+    check_indices,
+    finite_rows,
+)
+
+SUBJECT = "vistok.quantizers._rows"
+
+
+@catches(SUBJECT, "return rows.movedim(-1, channel_dim)", "return rows.movedim(0, channel_dim)")
+@catches(SUBJECT, "return z.movedim(channel_dim, -1)", "return z.transpose(channel_dim, -1)")
+def test_by_hand_channels_go_last_and_back():
+    z = normal(0, 2, 3, 4, 5)
+    rows = channels_last(z, 1)
+    assert rows.shape == (2, 4, 5, 3)
+    assert torch.equal(rows[1, 2, 4], z[1, :, 2, 4])
+    assert torch.equal(channels_back(rows, 1), z)
+
+
+@catches(SUBJECT, "return rows.movedim(-1, channel_dim)", "return rows")
+@given(spatial_shapes, st.integers(-2, 1))
+def test_back_undoes_last_in_any_layout(spatial, channel_dim):
+    z = normal(0, 2, 3, *spatial)
+    assert torch.equal(channels_back(channels_last(z, channel_dim), channel_dim), z)
+
+
+@catches(SUBJECT, "rows[rows.isfinite().all(1)]", "rows[rows.isfinite().any(1)]")
+def test_finite_rows_are_those_without_any_other_value():
+    rows = torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [0.0, -float("inf")], [3.0, 4.0]])
+    assert finite_rows(rows).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert finite_rows(rows.to("meta")).shape == (4, 2)
+
+
+@catches(SUBJECT, "or x.layout != torch.strided", "")
+@pytest.mark.parametrize(
+    "thing", [torch.ones(2, 3).to_sparse(), torch.ones(2, 3).to_mkldnn()], ids=["sparse", "mkldnn"]
+)
+def test_a_tensor_of_another_layout_is_no_dense_one(thing):
+    with pytest.raises(TypeError, match=r"^Owner: z must be a dense tensor, got torch\."):
+        check_dense("z", thing, "Owner")
+
+
+@pytest.mark.parametrize(("thing", "came"), [(None, "NoneType"), ([1.0], "list"), (np.ones(2), "ndarray")])
+def test_what_is_no_tensor_is_a_type_error(thing, came):
+    with pytest.raises(TypeError, match=f"^Owner: z must be a dense tensor, got {came}$"):
+        check_dense("z", thing, "Owner")
+
+
+@catches(SUBJECT, "if not z.is_floating_point():", "if False:")
+@catches(SUBJECT, "if z.shape[channel_dim] != channels:", "if z.shape[-1] != channels:")
+@catches(SUBJECT, "z.ndim < 2 or", "")
+@catches(SUBJECT, "not -z.ndim <= channel_dim < z.ndim", "False")
+def test_features_have_their_channels_where_they_should():
+    check_features(torch.ones(2, 3, 4), 1, 3, "Owner")
+    with pytest.raises(TypeError, match=r"^Owner: z must be a floating-point tensor, got torch\.int64$"):
+        check_features(torch.ones(2, 3, dtype=torch.int64), 1, 3, "Owner")
+    with pytest.raises(ValueError, match=r"^Owner: z must have 3 channels at channel_dim=1, got shape \(2, 4, 3\)$"):
+        check_features(torch.ones(2, 4, 3), 1, 3, "Owner")
+    for shape, dim in (((3,), 0), ((2, 3), 2)):
+        with pytest.raises(ValueError, match=rf"^Owner: z must .* and a dimension {dim} \(channel_dim\), got shape"):
+            check_features(torch.ones(shape), dim, 3, "Owner")
+
+
+@catches(SUBJECT, "if low < 0 or high >= size:", "if high >= size:")
+@catches(SUBJECT, "if low < 0 or high >= size:", "if low < 0 or high > size:")
+@catches(SUBJECT, "if indices.is_meta or indices.numel() == 0:", "if indices.is_meta:")
+@catches(SUBJECT, "indices.shape[-1] != per_token", "False")
+def test_indices_are_whole_and_inside_the_codebook():
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        check_indices(torch.tensor([0, 7], dtype=dtype), "Owner", 8)
+    check_indices(torch.empty(0, dtype=torch.int64), "Owner", 8)
+    check_indices(torch.full((3,), 99, device="meta"), "Owner", 8)
+    for dtype in (torch.float32, torch.bool):
+        with pytest.raises(TypeError, match=f"^Owner: indices must be an integer tensor, got {dtype}$"):
+            check_indices(torch.ones(2, dtype=dtype), "Owner", 8)
+    for values, came in (([0, 8], "0 to 8"), ([-1, 7], "-1 to 7")):
+        with pytest.raises(ValueError, match=rf"^Owner: indices must lie in 0 \.\. 7, got values from {came}$"):
+            check_indices(torch.tensor(values), "Owner", 8)
+    with pytest.raises(ValueError, match=r"^Owner: the last dimension of indices must be 2 .*, got shape \(3,\)$"):
+        check_indices(torch.zeros(3, dtype=torch.int64), "Owner", 8, per_token=2)
