@@ -24,6 +24,7 @@ def test_patch_alignment_is_one_minus_the_mean_cosine():
     loss.backward()
     assert b.grad is None
     assert (a.grad * a).sum(-1).abs().max() < 1e-6
+    assert abs(patch_alignment_loss(-2 * b, b).item() - 2) < 1e-6
 
 
 @catches(SUBJECT, "1.0 - (a * b)", "0.0 - (a * b)")
