@@ -132,7 +132,7 @@ def test_a_target_outside_the_value_range_is_named():
     ("build", "message"),
     [
         (lambda: LPIPS(Stages(), [torch.ones(6)])(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)), "heads"),
-        (lambda: LPIPS(Stages(), [-torch.ones(6)]), "heads"),
+        (lambda: LPIPS(Stages(), [-torch.ones(6)]), r"heads\[0\] must be finite and >= 0, got values from -1 to -1"),
         (lambda: LPIPS(Stages(), [torch.full((6,), float("nan"))]), "heads"),
         (lambda: LPIPS(Stages(), [torch.ones(6)], value_range=(1.0, 1.0)), "value_range"),
         (lambda: LPIPS(Stages(), [torch.ones(6)] * 2)(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)), "3, H, W"),

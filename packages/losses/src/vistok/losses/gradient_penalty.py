@@ -16,7 +16,9 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
             f"got {real_logits.shape[0]} and {real_images.shape[0]}"
         )
     if not real_images.requires_grad:
-        raise ValueError("real_images must require gradients: call real_images.requires_grad_() before the network")
+        raise ValueError(
+            "real_images must require gradients before they go through the network, got requires_grad=False"
+        )
     scores = real_logits.flatten(1).mean(dim=1) if real_logits.ndim > 1 else real_logits
     (slope,) = torch.autograd.grad(scores.sum(), real_images, create_graph=True)
     wide = slope if slope.dtype == torch.float64 else slope.float()

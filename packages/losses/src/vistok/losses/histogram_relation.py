@@ -75,7 +75,11 @@ def _teacher_histogram(
     histogram = widen(teacher.detach())
     valid = torch.isfinite(histogram).all() & (histogram >= 0).all() & (histogram.sum() > 0)
     if not histogram.is_meta and not bool(valid):
-        raise ValueError("teacher must be a histogram of finite values >= 0 with a positive sum")
+        least, most = (end.item() for end in histogram.aminmax())
+        raise ValueError(
+            f"teacher must be a histogram of finite values >= 0 with a positive sum, "
+            f"got values from {least:.3g} to {most:.3g}"
+        )
     size: Tensor = torch.linalg.vector_norm(histogram, ord=1 if norm == "l1" else 2)
     return histogram / size
 

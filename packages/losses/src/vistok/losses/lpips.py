@@ -115,7 +115,8 @@ class LPIPS(nn.Module):
         for index, head in enumerate(heads):
             check_features(f"heads[{index}]", head)
             if not head.is_meta and not bool((torch.isfinite(head) & (head >= 0)).all()):
-                raise ValueError(f"heads[{index}] must be finite and >= 0")
+                least, most = (end.item() for end in head.detach().aminmax())
+                raise ValueError(f"heads[{index}] must be finite and >= 0, got values from {least:.3g} to {most:.3g}")
         self.network = FrozenNetwork(network)
         self.heads = nn.ParameterList(nn.Parameter(head.detach().clone(), requires_grad=False) for head in heads)
         self.value_range = (low, high)
