@@ -1,7 +1,8 @@
 """Planted bugs: a test under `@catches` runs once more on its package with one place changed, and must fail there.
 
-No file is touched, and the package that is already imported stays as it is: a fresh copy of it is loaded from memory,
-and for the time of one test the names that the test's module took from the package mean those of the copy.
+No file is touched, and the package that is already imported stays as it is: a copy of it is loaded, and for the time
+of one test the modules, classes and functions that the test's module took from the package mean those of the copy.
+What a module of tests built from them when it was imported (a table of bound functions, an object) does not.
 """
 
 import functools
@@ -54,14 +55,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test under `catches` one more case a bug."""
     bugs = [mark.args[0] for mark in metafunc.definition.iter_markers("catches")]
     if bugs:
-        metafunc.fixturenames.append("bug")
-        metafunc.parametrize("bug", [None, *bugs], ids=[pytest.HIDDEN_PARAM, *map(str, bugs)])
+        metafunc.fixturenames.append("planted_bug")
+        metafunc.parametrize("planted_bug", [None, *bugs], ids=[pytest.HIDDEN_PARAM, *map(str, bugs)])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run the case of a bug."""
-    bug = pyfuncitem.callspec.params.get("bug") if hasattr(pyfuncitem, "callspec") else None
+    bug = pyfuncitem.callspec.params.get("planted_bug") if hasattr(pyfuncitem, "callspec") else None
     if not isinstance(bug, Bug):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
