@@ -2,7 +2,7 @@
 
     python benchmarks/colour.py runs/emoji64 runs/semtok-emoji64 ...
 
-Reads what `glotok reconstruct` or `semtok reconstruct` wrote, and prints a row a run: PSNR; mean absolute error of
+Reads what `glotok reconstruct` or `semtok reconstruct` wrote, and prints a row a reconstruction: PSNR; mean absolute error of
 brightness (Y) and of colour (Cb and Cr), of 255, over the pixels that are not background (white); and, over the
 pixels that have a colour (a chroma above 40), the share whose hue is off by more than 30 degrees or whose chroma is
 less than 0.4 of what it should be (orange for yellow, grey for green), and the chroma kept on average.
@@ -50,11 +50,14 @@ def main() -> None:
     )
     for run in parser.parse_args().runs:
         tensors = load_file(run / "reconstructions.safetensors")
-        f = colour_figures(tensors["originals"], tensors["reconstructions"])
-        print(
-            f"| {run.name} | {f['psnr']:.2f} | {f['brightness']:.1f} | {f['colour']:.1f} "
-            f"| {f['wrong']:.1%} | {f['chroma']:.0%} |"
-        )
+        originals = tensors.pop("originals")
+        for kind, images in tensors.items():
+            if images.shape == originals.shape:
+                f = colour_figures(originals, images)
+                print(
+                    f"| {run.name}: {kind} | {f['psnr']:.2f} | {f['brightness']:.1f} | {f['colour']:.1f} "
+                    f"| {f['wrong']:.1%} | {f['chroma']:.0%} |"
+                )
 
 
 if __name__ == "__main__":
