@@ -2,9 +2,9 @@
 
     python benchmarks/colour.py runs/emoji64 runs/semtok-emoji64 ...
 
-Reads what `glotok reconstruct` or `semtok reconstruct` wrote, and prints a row a reconstruction: PSNR; mean absolute error of
-brightness (Y) and of colour (Cb and Cr), of 255, over the pixels that are not background (white); and, over the
-pixels that have a colour (a chroma above 40), the share whose hue is off by more than 30 degrees or whose chroma is
+Reads what `glotok reconstruct` or `semtok reconstruct` wrote, and prints a row a reconstruction: PSNR; mean absolute
+error of brightness (Y) and of colour (Cb and Cr), of 255, over the pixels that are not background (white); and, over
+the pixels that have a colour (a chroma above 40), the share whose hue is off by more than 30 degrees or whose chroma is
 less than 0.4 of what it should be (orange for yellow, grey for green), and the chroma kept on average.
 """
 
