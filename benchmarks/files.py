@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from vistok.workbench.checkpoint import load_latest_checkpoint, save_checkpoint
-from vistok.workbench.run import environment_record
-from vistok.workbench.tensor_files import load_tensors, save_tensors
+from vistok.workbench.run.checkpoint import load_latest_checkpoint, save_checkpoint
+from vistok.workbench.run.folder import environment_record
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 
 def seconds(call: Callable[[], object]) -> str:

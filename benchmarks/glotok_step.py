@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from glotok.config import load
 from glotok.model import GloTok
 from glotok.train_tokenizer import LossTerms
-from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.run import environment_record
-from vistok.workbench.training import mixed_precision
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.workbench.run.folder import environment_record
+from vistok.workbench.training.training import mixed_precision
 
 
 def main() -> None:

@@ -32,14 +32,14 @@ from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import Images
-from vistok.workbench.files import write_atomically
-from vistok.workbench.linear_probe import linear_probe_accuracy
+from vistok.workbench.evaluation.linear_probe import linear_probe_accuracy
 from vistok.workbench.metrics import pooled_features, psnr
-from vistok.workbench.run import check_folder, environment_record, mark_run
-from vistok.workbench.stages import Stage, Stages
-from vistok.workbench.training import Interrupted, best_device
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.folder import check_folder, environment_record, mark_run
+from vistok.workbench.run.stages import Stage, Stages
+from vistok.workbench.training.training import Interrupted, best_device
 
 logger = logging.getLogger("semtok_alignment")
 

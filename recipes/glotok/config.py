@@ -10,8 +10,6 @@ from pydantic import Field, model_validator
 
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
-from vistok.workbench.generator_training import GeneratorConfig
-from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import (
     DataConfig,
     DiscriminatorConfig,
@@ -20,6 +18,8 @@ from vistok.workbench.recipe_config import (
     RunName,
     SampleConfig,
 )
+from vistok.workbench.training.generator_training import GeneratorConfig
+from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 

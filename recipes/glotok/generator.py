@@ -20,8 +20,8 @@ from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.generators import FAR, XAR, FAROptions, Guidance, IdTokens, MaskedAR, MaskedAROptions, XAROptions
-from vistok.workbench.generator_training import generator_record
-from vistok.workbench.pretrained import load_module
+from vistok.workbench.backbones.pretrained import load_module
+from vistok.workbench.training.generator_training import generator_record
 
 Generator = XAR | FAR | MaskedAR
 

@@ -10,8 +10,8 @@ from glotok.adapter import Adapter
 from glotok.autoencoder import Decoder, Encoder, to_channels_last
 from glotok.config import TokenizerConfig
 from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
+from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
-from vistok.workbench.pretrained import Pretrained
 
 
 class Tokens(NamedTuple):

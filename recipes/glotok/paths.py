@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vistok.workbench import paths
+from vistok.workbench.run import paths
 
 
 class RunPaths(paths.RunPaths):

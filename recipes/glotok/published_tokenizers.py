@@ -14,7 +14,7 @@ from glotok.autoencoder import Decoder, Downsample, Encoder, ResidualBlock, Upsa
 from glotok.config import TokenizerConfig
 from glotok.model import GloTok
 from vistok.quantizers import VectorQuantizer
-from vistok.workbench.weights import read_weights, tensor_problem
+from vistok.workbench.backbones.weights import read_weights, tensor_problem
 
 FQGAN_DUAL = TokenizerConfig(semantic_codebook_size=16384, visual_codebook_size=16384, residual=False)
 """The published dual tokenizer at stride 16; ``multipliers=(1, 2, 2, 4)`` gives the one at stride 8."""

@@ -10,13 +10,13 @@ from torch import Tensor
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
-from vistok.workbench.evaluation import load_evaluation
-from vistok.workbench.files import read_json
+from vistok.workbench.evaluation.figures import load_evaluation
+from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.metrics import psnr
-from vistok.workbench.pictures import image_grid
-from vistok.workbench.plots import plot_histograms, plot_lines, plot_usage
-from vistok.workbench.report import Picture, Section, Table, Text
-from vistok.workbench.report_sections import (
+from vistok.workbench.reporting.page import Picture, Section, Table, Text
+from vistok.workbench.reporting.pictures import image_grid
+from vistok.workbench.reporting.plots import plot_histograms, plot_lines, plot_usage
+from vistok.workbench.reporting.sections import (
     data_line,
     generator_rows,
     load_environment,
@@ -27,9 +27,9 @@ from vistok.workbench.report_sections import (
     training_section,
     write_page,
 )
-from vistok.workbench.sampling import load_samples, sample_files
-from vistok.workbench.tracking import read_metrics
-from vistok.workbench.verdict import Finding, findings, verdict_section
+from vistok.workbench.reporting.verdict import Finding, findings, verdict_section
+from vistok.workbench.run.files import read_json
+from vistok.workbench.run.tracking import read_metrics
 
 TOKENIZER_PANELS = {
     "reconstruction": ["reconstruction"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from vistok.workbench.recipe_config import Choice
-from vistok.workbench.stages import Stage
+from vistok.workbench.run.stages import Stage
 
 
 def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:

@@ -18,14 +18,14 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig, LossConfig, TeacherConfig
 from glotok.paths import RunPaths
 from vistok.losses import relation_histogram
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.files import write_atomically
 from vistok.workbench.metrics import cosine_moments, welch_bound
-from vistok.workbench.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training import best_device
-from vistok.workbench.weights import WeightsError, read_tensor
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vistok.workbench.training.training import best_device
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from glotok.config import GloTokConfig
 from glotok.encode import load_tokens
 from glotok.generator import build_generator, generator_inputs
 from glotok.paths import RunPaths
-from vistok.workbench.generator_training import train_generator as train
+from vistok.workbench.training.generator_training import train_generator as train
 
 
 def train_generator(config: GloTokConfig, paths: RunPaths, name: str, *, resume: bool) -> None:

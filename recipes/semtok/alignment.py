@@ -14,12 +14,12 @@ from tqdm import tqdm
 from semtok.config import SemTokConfig
 from semtok.paths import RunPaths
 from vistok.losses import patch_alignment_loss
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.files import read_json, write_atomically
-from vistok.workbench.micro_batches import MicroBatch
-from vistok.workbench.tensor_files import is_whole, load_tensors, save_tensors
+from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors
+from vistok.workbench.training.micro_batches import MicroBatch
 
 
 class Targets(NamedTuple):

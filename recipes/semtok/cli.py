@@ -14,7 +14,7 @@ from semtok.stages import choose_entries, stages
 from vistok.workbench.command_line import AUTO, opened_stage, run_command_line, run_stages
 from vistok.workbench.command_line import RunOptions as Options
 from vistok.workbench.recipe_config import Choice
-from vistok.workbench.stages import Stages
+from vistok.workbench.run.stages import Stages
 
 
 class Run(NamedTuple):

@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from vistok.workbench.config import Config, ConfigError, Seed
-from vistok.workbench.generator_training import GeneratorConfig
-from vistok.workbench.loop import TrainConfig
 from vistok.workbench.recipe_config import (
     DataConfig,
     DiscriminatorConfig,
@@ -22,6 +20,8 @@ from vistok.workbench.recipe_config import (
     choose,
     load_recipe,
 )
+from vistok.workbench.training.generator_training import GeneratorConfig
+from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 

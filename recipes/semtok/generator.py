@@ -12,8 +12,8 @@ from torch import Tensor
 from semtok.config import AnySampleConfig, FARSampleConfig, MaskedConfig, SemTokConfig
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
-from vistok.workbench.generator_training import generator_record
-from vistok.workbench.pretrained import load_module
+from vistok.workbench.backbones.pretrained import load_module
+from vistok.workbench.training.generator_training import generator_record
 
 Generator = FAR | MaskedAR
 

@@ -13,8 +13,8 @@ from semtok.encoder import Encoder
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
+from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
-from vistok.workbench.pretrained import Pretrained
 
 
 class LatentSpace(Protocol):
@@ -93,7 +93,7 @@ class SemTok(
         token: str | bool | None = None,
         local_files_only: bool = False,
     ) -> "SemTok":
-        """The tokenizer of a folder or of a model on the hub, see :class:`vistok.workbench.pretrained.Pretrained`."""
+        """The tokenizer of a folder or of the hub, see :class:`vistok.workbench.backbones.pretrained.Pretrained`."""
         hub: dict[str, Any] = {"revision": revision, "token": token, "local_files_only": local_files_only}
         return super().from_pretrained(pretrained_model_name_or_path, given={"space": space}, **hub)
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from vistok.losses import LPIPS, VGG16Features, lpips_heads, perceptual_loss
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.workbench.backbones.weights import read_weights
 from vistok.workbench.config import ConfigError
 from vistok.workbench.recipe_config import PerceptualConfig
-from vistok.workbench.weights import read_weights
 
 
 class PerceptualTerm(nn.Module):

@@ -12,12 +12,13 @@ from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions, spread
 from semtok.sample import PROGRESS
-from vistok.workbench.evaluation import load_evaluation
+from vistok.workbench.evaluation.figures import load_evaluation
+from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.metrics import psnr
-from vistok.workbench.pictures import image_grid
-from vistok.workbench.plots import plot_lines
-from vistok.workbench.report import Picture, Section, Table, Text
-from vistok.workbench.report_sections import (
+from vistok.workbench.reporting.page import Picture, Section, Table, Text
+from vistok.workbench.reporting.pictures import image_grid
+from vistok.workbench.reporting.plots import plot_lines
+from vistok.workbench.reporting.sections import (
     data_line,
     generator_rows,
     load_environment,
@@ -27,9 +28,8 @@ from vistok.workbench.report_sections import (
     training_section,
     write_page,
 )
-from vistok.workbench.sampling import load_samples, sample_files
-from vistok.workbench.tracking import read_metrics
-from vistok.workbench.verdict import findings, verdict_section
+from vistok.workbench.reporting.verdict import findings, verdict_section
+from vistok.workbench.run.tracking import read_metrics
 
 TOKENIZER_PANELS = {
     "flow matching": ["flow"],

@@ -6,7 +6,7 @@ from semtok.config import MaskedConfig, SemTokConfig, choose_generator
 from semtok.paths import RunPaths
 from vistok.workbench import recipe_config
 from vistok.workbench.recipe_config import Choice
-from vistok.workbench.stages import Stage
+from vistok.workbench.run.stages import Stage
 
 
 def choose_entries(config: SemTokConfig, generator: str | None, samples: str | None, evaluation: str | None) -> Choice:

@@ -9,7 +9,7 @@ from semtok.config import SemTokConfig
 from semtok.encode import load_tokens
 from semtok.generator import build_generator, token_groups
 from semtok.paths import RunPaths
-from vistok.workbench.generator_training import train_generator as train
+from vistok.workbench.training.generator_training import train_generator as train
 
 
 def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume: bool) -> None:

@@ -18,14 +18,20 @@ from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from vistok.generators import velocity_to_data
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
-from vistok.workbench.checkpoint import list_checkpoints
 from vistok.workbench.config import ConfigError
-from vistok.workbench.finite import check_finite
-from vistok.workbench.loop import own_micro_batches, training_steps
-from vistok.workbench.micro_batches import load_micro_batches
-from vistok.workbench.processes import open_accelerator
-from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import TrainState, mixed_precision, set_learning_rate, sync_on_last, weight_average
+from vistok.workbench.run.checkpoint import list_checkpoints
+from vistok.workbench.run.processes import open_accelerator
+from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.loop import own_micro_batches, training_steps
+from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.training import (
+    TrainState,
+    mixed_precision,
+    set_learning_rate,
+    sync_on_last,
+    weight_average,
+)
 
 logger = logging.getLogger(__name__)
 

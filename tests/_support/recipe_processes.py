@@ -11,17 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vistok.workbench.tracking import read_metrics
+from vistok.workbench.run.tracking import read_metrics
 
 # Runs a stage in a process of its own and kills it (SIGKILL) at a step: in the middle of the step, or when half of the
 # checkpoint after it is written.
 KILLED = """
 import importlib, os, signal, sys, pathlib
-from vistok.workbench import checkpoint
+from vistok.workbench.run import checkpoint
 recipe, name, config, where = sys.argv[1:5]
 runs, step = pathlib.Path(sys.argv[5]), int(sys.argv[6])
 cli = importlib.import_module(f"{recipe}.cli")
-own = "vistok.workbench.generator_training" if name == "generator" else f"{recipe}.train_{name}"
+own = "vistok.workbench.training.generator_training" if name == "generator" else f"{recipe}.train_{name}"
 stage = importlib.import_module(own)
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,7 @@ from semtok.alignment import Targets
 from semtok.config import LossConfig
 from semtok.draws import Draws
 from vistok.generators import BitTokens
-from vistok.workbench.micro_batches import MicroBatch
+from vistok.workbench.training.micro_batches import MicroBatch
 
 NOISE = torch.randn(3, 1, 16, 16, generator=generator(1))
 TIMES = torch.tensor([0.2, 0.5, 0.9])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.fuzzing import cases, succeeds_or_is_told
-from vistok.workbench.config import ConfigError, load_config, save_config
+from vistok.workbench.config import ConfigError, load_config
+from vistok.workbench.run.folder import save_config
 
 RECIPES = {name: importlib.import_module(f"{name}.config") for name in ("glotok", "semtok")}
 SHIPPED = [(name, path) for name, recipe in RECIPES.items() for path in sorted(recipe.CONFIGS.glob("*.yaml"))]

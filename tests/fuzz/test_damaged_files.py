@@ -11,12 +11,12 @@ from torch import nn
 
 from _support.fuzzing import cases, check_told, succeeds_or_is_told
 from _support.mutated_bytes import MUTATIONS, mutated
-from vistok.workbench.checkpoint import CheckpointError, checkpoint_path, load_latest_checkpoint, save_checkpoint
-from vistok.workbench.files import DamagedFileError, read_json
-from vistok.workbench.pretrained import Pretrained
-from vistok.workbench.tensor_files import is_whole, load_tensors, save_tensors
-from vistok.workbench.tracking import MetricsLog, read_metrics
-from vistok.workbench.weights import WeightsError, read_tensor, read_weights
+from vistok.workbench.backbones.pretrained import Pretrained
+from vistok.workbench.backbones.weights import WeightsError, read_tensor, read_weights
+from vistok.workbench.run.checkpoint import CheckpointError, checkpoint_path, load_latest_checkpoint, save_checkpoint
+from vistok.workbench.run.files import DamagedFileError, read_json
+from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors
+from vistok.workbench.run.tracking import MetricsLog, read_metrics
 
 TENSORS = {
     "images": torch.arange(96, dtype=torch.uint8).reshape(2, 3, 4, 4),

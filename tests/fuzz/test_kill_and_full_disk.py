@@ -15,10 +15,10 @@ from torch import nn
 
 from _support.fuzzing import cases, check_told
 from _support.mutated_bytes import contents, in_a_child
-from vistok.workbench.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
-from vistok.workbench.files import NoSpaceError, read_json, write_atomically
-from vistok.workbench.pretrained import Pretrained
-from vistok.workbench.tensor_files import load_tensors, save_tensors
+from vistok.workbench.backbones.pretrained import Pretrained
+from vistok.workbench.run.checkpoint import CheckpointError, load_latest_checkpoint, save_checkpoint
+from vistok.workbench.run.files import NoSpaceError, read_json, write_atomically
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 SIZE = 4000
 

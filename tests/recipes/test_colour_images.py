@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from _support import glotok_runs, semtok_runs
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.evaluation.sampling import load_samples
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 GENERATORS = {"glotok": ("xar", "far", "masked"), "semtok": ("masked", "far")}

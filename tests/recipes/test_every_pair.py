@@ -8,7 +8,7 @@ import torch
 
 from _support import glotok_runs, semtok_runs
 from vistok.workbench.config import ConfigError
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.evaluation.sampling import load_samples
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 FEW = {

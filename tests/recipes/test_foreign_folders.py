@@ -6,7 +6,7 @@ import pytest
 
 from _support import glotok_runs, semtok_runs
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run import mark_run
+from vistok.workbench.run.folder import mark_run
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 COMMANDS = [

@@ -30,6 +30,47 @@ def test_the_workbench_imports_neither_components_nor_recipes():
     assert strays("workbench", [import_name(other) for other in (*COMPONENTS, *RECIPES)]) == []
 
 
+#: The rooms of the workbench, modules beside them included, and for each those that it may import; the lowest first.
+ROOMS: dict[str, set[str]] = {
+    "strict_yaml": set(),
+    "config": {"strict_yaml"},
+    "data": set(),
+    "run": {"config", "strict_yaml"},
+    "backbones": {"config", "run"},
+    "metrics": {"backbones", "data"},
+    "recipe_config": {"config", "data", "run"},
+    "training": {"config", "data", "run"},
+    "evaluation": {"backbones", "data", "metrics", "recipe_config", "run", "training"},
+    "reporting": {"data", "evaluation", "run"},
+    "command_line": {"config", "data", "run", "training"},
+}
+
+
+def room_arrows() -> dict[str, set[str]]:
+    """The other rooms that each room of the workbench imports."""
+    top = import_name("workbench")
+    arrows: dict[str, set[str]] = {}
+    for source in sources("workbench"):
+        if source.name == top:
+            continue
+        room = source.name.split(".")[2]
+        found = {name.split(".")[2] for name, _ in imports(source) if name.startswith(f"{top}.")}
+        arrows.setdefault(room, set()).update(found - {room})
+    return arrows
+
+
+def test_rooms_of_the_workbench_import_those_that_are_listed_and_no_others():
+    assert room_arrows() == ROOMS
+
+
+def test_no_circle_leads_through_rooms_of_the_workbench():
+    rooms = list(ROOMS)
+    upward = [
+        (room, other) for room, below in ROOMS.items() for other in below if other not in rooms[: rooms.index(room)]
+    ]
+    assert upward == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_imports_no_other_recipe(recipe):
     assert strays(recipe, [other for other in RECIPES if other != recipe]) == []

@@ -6,8 +6,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vistok.workbench.adversarial_training import discriminator_step
-from vistok.workbench.finite import NonFiniteLossError
+from vistok.workbench.training.adversarial_training import discriminator_step
+from vistok.workbench.training.finite import NonFiniteLossError
 
 
 def images(seed):

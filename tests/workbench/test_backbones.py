@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from _support.strategies import seeds
-from vistok.workbench.backbones import FeatureBackbone, fold_batch_norms
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone, fold_batch_norms
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vistok.workbench import checkpoint
-from vistok.workbench.checkpoint import (
+from vistok.workbench.run import checkpoint
+from vistok.workbench.run.checkpoint import (
     CheckpointError,
     checkpoint_path,
     list_checkpoints,
@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
 
 KILLED_WHILE_WRITING = """
 import os, pathlib, signal, sys, torch
-from vistok.workbench import checkpoint
+from vistok.workbench.run import checkpoint
 folder = pathlib.Path(sys.argv[1])
 checkpoint.save_checkpoint(folder, 1, {"x": torch.ones(10)})
 def half(state, file):
@@ -144,7 +144,7 @@ def test_a_disk_that_fills_up_while_writing_says_so(tmp_path, after):
     save_checkpoint(tmp_path, 1, state(1))
     code = f"""
 import pathlib, resource, torch
-from vistok.workbench import checkpoint
+from vistok.workbench.run import checkpoint
 resource.setrlimit(resource.RLIMIT_FSIZE, ({after}, {after}))
 try:
     checkpoint.save_checkpoint(pathlib.Path({str(tmp_path)!r}), 2, {{"x": torch.ones(10_000)}})

@@ -9,12 +9,13 @@ import pytest
 import tyro
 
 from vistok.workbench.command_line import RunOptions, UnexpectedError, opened_stage, run_command_line, run_stages
-from vistok.workbench.config import Config, ConfigError, load_config, save_config
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.loop import TrainConfig
+from vistok.workbench.config import Config, ConfigError, load_config
 from vistok.workbench.recipe_config import DataConfig
-from vistok.workbench.stages import Stage, Stages
-from vistok.workbench.training import Interrupted
+from vistok.workbench.run.folder import save_config
+from vistok.workbench.run.stages import Stage, Stages
+from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.training import Interrupted
 
 
 class Settings(Config):

@@ -16,8 +16,8 @@ from PIL import Image
 from _support.image_files import numbers, png, write_folder
 from vistok.workbench.data import decode_image, load_images, resize_and_crop, to_uint8
 from vistok.workbench.data.resize import decode_for_crops, random_crop
-from vistok.workbench.evaluation import image_counts
-from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.evaluation.figures import image_counts
+from vistok.workbench.training.micro_batches import load_micro_batches
 
 
 def noise(width, height, seed=0):

@@ -6,13 +6,19 @@ import logging
 import pytest
 import torch
 
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import ImageSet, load_images, to_uint8
-from vistok.workbench.evaluation import Evaluation, image_counts, load_evaluation, measure_names, write_evaluation
+from vistok.workbench.evaluation.figures import (
+    Evaluation,
+    image_counts,
+    load_evaluation,
+    measure_names,
+    write_evaluation,
+)
 from vistok.workbench.metrics import density_coverage, frechet_distance, pooled_features, psnr
-from vistok.workbench.paths import RunPaths
 from vistok.workbench.recipe_config import EvaluateConfig
-from vistok.workbench.tracking import read_metrics
+from vistok.workbench.run.paths import RunPaths
+from vistok.workbench.run.tracking import read_metrics
 
 SIZE = 32
 

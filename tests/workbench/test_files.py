@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from vistok.workbench.files import NoSpaceError, write_atomically, written_aside
+from vistok.workbench.run.files import NoSpaceError, write_atomically, written_aside
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -16,7 +16,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vistok.workbench.files.os.replace", stop)
+    monkeypatch.setattr("vistok.workbench.run.files.os.replace", stop)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, "new")
     assert path.read_text() == "old"
@@ -40,7 +40,7 @@ def test_a_full_disk_names_the_device_and_the_size_and_keeps_the_old_file(tmp_pa
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("vistok.workbench.files.os.fsync", full)
+    monkeypatch.setattr("vistok.workbench.run.files.os.fsync", full)
     with pytest.raises(NoSpaceError) as caught:
         write_atomically(path, "x" * 12_345)
     message = str(caught.value)
@@ -58,7 +58,7 @@ def test_a_file_over_the_limit_of_the_process_is_refused_in_one_line(tmp_path):
     path.write_bytes(b"old")
     code = f"""
 import pathlib
-from vistok.workbench.files import NoSpaceError, write_atomically
+from vistok.workbench.run.files import NoSpaceError, write_atomically
 try:
     write_atomically(pathlib.Path({str(path)!r}), bytes(100_000))
 except NoSpaceError as error:

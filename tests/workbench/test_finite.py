@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vistok.workbench.finite import NonFiniteLossError, check_finite
+from vistok.workbench.training.finite import NonFiniteLossError, check_finite
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.generator_training import (
+from vistok.workbench.run.paths import RunPaths
+from vistok.workbench.run.tracking import read_metrics
+from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.generator_training import (
     GeneratorTrainConfig,
     generator_record,
     parameter_groups,
     train_generator,
 )
-from vistok.workbench.paths import RunPaths
-from vistok.workbench.tracking import read_metrics
 
 DATA = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(10)

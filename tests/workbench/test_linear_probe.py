@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _support.mutants import mutated
-from vistok.workbench import linear_probe
 from vistok.workbench.data import load_images
-from vistok.workbench.linear_probe import linear_probe_accuracy
+from vistok.workbench.evaluation import linear_probe
+from vistok.workbench.evaluation.linear_probe import linear_probe_accuracy
 
 
 def blobs(count, classes, width, distance, seed=0):
@@ -150,9 +150,9 @@ def test_that(check):
     ],
 )
 def test_a_planted_bug_is_caught(old, new, check):
-    importlib.import_module("vistok.workbench.linear_probe")
-    with mutated("vistok.workbench", "linear_probe", old, new):
-        module = importlib.import_module("vistok.workbench.linear_probe")
+    importlib.import_module("vistok.workbench.evaluation.linear_probe")
+    with mutated("vistok.workbench.evaluation", "linear_probe", old, new):
+        module = importlib.import_module("vistok.workbench.evaluation.linear_probe")
         with pytest.raises(AssertionError):
             check(module)
 

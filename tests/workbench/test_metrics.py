@@ -11,7 +11,7 @@ import vistok.workbench.metrics as metrics
 from _support import metric_checks as checks
 from _support.mutants import mutated
 from _support.strategies import normal, seeds, tensors
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import ImageSet
 
 PACKAGE = "vistok.workbench.metrics"

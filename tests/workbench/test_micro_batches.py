@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vistok.workbench.data import ImageSet, batch_indices
-from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import load_micro_batches
 
 PIXELS = torch.randint(0, 256, (30, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 IMAGES = ImageSet(PIXELS, torch.zeros(30, dtype=torch.int64), ("all",), "thirty")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vistok.workbench.pictures import image_grid, pair_grid
+from vistok.workbench.reporting.pictures import image_grid, pair_grid
 
 
 def pixels(png):

@@ -7,7 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from vistok.workbench.plots import _running_mean, _series, plot_curves, plot_histograms, plot_lines, plot_usage
+from vistok.workbench.reporting.plots import (
+    _running_mean,
+    _series,
+    plot_curves,
+    plot_histograms,
+    plot_lines,
+    plot_usage,
+)
 
 RECORDS = [{"step": step, "loss": 1 / (1 + step)} for step in (2, 0, 1)] + [{"step": 1, "psnr": 20.0}]
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vistok.workbench.backbones.pretrained import Pretrained, load_module
 from vistok.workbench.config import Config
-from vistok.workbench.files import DamagedFileError, NoSpaceError
-from vistok.workbench.pretrained import Pretrained, load_module
+from vistok.workbench.run.files import DamagedFileError, NoSpaceError
 
 
 class Sizes(Config):
@@ -124,7 +124,9 @@ def test_a_configuration_that_is_not_the_saved_one_is_refused_and_the_key_named(
 def test_a_folder_that_is_not_there_is_one_line_at_once_and_never_goes_to_the_hub(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr("vistok.workbench.pretrained.hf_hub_download", lambda **_: pytest.fail("asked the hub"))
+    monkeypatch.setattr(
+        "vistok.workbench.backbones.pretrained.hf_hub_download", lambda **_: pytest.fail("asked the hub")
+    )
     begin = time.monotonic()
     with pytest.raises(FileNotFoundError, match=rf"^{name}: no such folder$"):
         Network.from_pretrained(name)
@@ -133,13 +135,15 @@ def test_a_folder_that_is_not_there_is_one_line_at_once_and_never_goes_to_the_hu
 
 def test_a_model_of_the_hub_is_downloaded_and_its_absence_is_one_line(saved, monkeypatch):
     _, folder = saved
-    monkeypatch.setattr("vistok.workbench.pretrained.hf_hub_download", lambda repo_id, filename, **_: folder / filename)
+    monkeypatch.setattr(
+        "vistok.workbench.backbones.pretrained.hf_hub_download", lambda repo_id, filename, **_: folder / filename
+    )
     assert Network.from_pretrained("some/model").kind == "other"
 
     def offline(**_):
         raise ConnectionError("first line\nsecond line")
 
-    monkeypatch.setattr("vistok.workbench.pretrained.hf_hub_download", offline)
+    monkeypatch.setattr("vistok.workbench.backbones.pretrained.hf_hub_download", offline)
     with pytest.raises(
         FileNotFoundError, match=r"some/model: no folder here, and the hub gave no config\.json \(first"
     ):
@@ -158,7 +162,7 @@ def test_a_full_disk_leaves_the_network_that_was_there(saved, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vistok.workbench.files.os.fsync", full)
+    monkeypatch.setattr("vistok.workbench.run.files.os.fsync", full)
     with pytest.raises(NoSpaceError, match=r"model\.safetensors: no space left"):
         Network(Sizes(width=9)).save_pretrained(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vistok.workbench.data import ImageSet, load_images
-from vistok.workbench.recognition import fit_recognizer
+from vistok.workbench.evaluation.recognition import fit_recognizer
 
 
 @pytest.fixture(scope="module")

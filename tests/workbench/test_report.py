@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vistok.workbench.report import Picture, Section, Table, Text, format_number, render_report
+from vistok.workbench.reporting.page import Picture, Section, Table, Text, format_number, render_report
 
 PNG = b"\x89PNG\r\n\x1a\n pixels"
 VOID = {"meta", "img", "link", "br"}

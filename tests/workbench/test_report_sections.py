@@ -7,9 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vistok.workbench.paths import RunPaths
-from vistok.workbench.report import Picture, Section, Table, Text
-from vistok.workbench.report_sections import (
+from vistok.workbench.reporting.page import Picture, Section, Table, Text
+from vistok.workbench.reporting.sections import (
     data_line,
     load_environment,
     making_section,
@@ -21,7 +20,8 @@ from vistok.workbench.report_sections import (
     training_section,
     write_page,
 )
-from vistok.workbench.run import environment_record, write_config
+from vistok.workbench.run.folder import environment_record, write_config
+from vistok.workbench.run.paths import RunPaths
 
 RECONSTRUCTION = {"psnr": 21.5, "ssim": 0.75, "perceptual_distance": 0.125, "frechet_distance": 3.5}
 FIGURES = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run import check_folder, is_run, mark_run, plain_name, set_aside, write_config
+from vistok.workbench.run.folder import check_folder, is_run, mark_run, plain_name, set_aside, write_config
 
 
 class Settings(Config):

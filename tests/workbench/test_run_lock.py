@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run import mark_run
-from vistok.workbench.run_lock import run_lock
-from vistok.workbench.stages import Stage, Stages
+from vistok.workbench.run.folder import mark_run
+from vistok.workbench.run.lock import run_lock
+from vistok.workbench.run.stages import Stage, Stages
 
 HOLDER = """
 import pathlib, sys, time
-from vistok.workbench.run_lock import run_lock
+from vistok.workbench.run.lock import run_lock
 with run_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vistok.workbench.data import to_uint8
-from vistok.workbench.sampling import load_samples, write_samples
+from vistok.workbench.evaluation.sampling import load_samples, write_samples
 
 
 def noise(labels, draws):

@@ -5,7 +5,7 @@ from contextlib import nullcontext, suppress
 import pytest
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.stages import Stage, Stages
+from vistok.workbench.run.stages import Stage, Stages
 
 
 class Training(Config):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vistok.workbench.files import DamagedFileError, NoSpaceError
-from vistok.workbench.tensor_files import load_tensors, save_tensors, tensor_metadata
+from vistok.workbench.run.files import DamagedFileError, NoSpaceError
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors, tensor_metadata
 
 REAL = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
 DTYPES = [getattr(torch, name) for name in REAL.split(" ")]
@@ -105,7 +105,7 @@ def test_a_disk_that_fills_up_keeps_the_old_tensors(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vistok.workbench.files.os.fsync", full)
+    monkeypatch.setattr("vistok.workbench.run.files.os.fsync", full)
     with pytest.raises(NoSpaceError, match=r"needed [\d,]{5,} bytes, .* bytes are free; the file that was there"):
         save_tensors(path, {"x": torch.zeros(1000)})
     assert torch.equal(load_tensors(path)["weight"], tensors()["weight"])

@@ -1,6 +1,6 @@
 """metrics.jsonl: rewound on resume, and a line that a crash cut off is dropped."""
 
-from vistok.workbench.tracking import MetricsLog, read_metrics
+from vistok.workbench.run.tracking import MetricsLog, read_metrics
 
 
 def test_lines_come_back_in_order(tmp_path):

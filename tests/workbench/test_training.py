@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vistok.workbench.checkpoint import CheckpointError
 from vistok.workbench.config import ConfigError
-from vistok.workbench.training import Interrupted, StopSignal, TrainState, scheduled_rate, seed_step
+from vistok.workbench.run.checkpoint import CheckpointError
+from vistok.workbench.training.training import Interrupted, StopSignal, TrainState, scheduled_rate, seed_step
 
 
 @given(st.integers(0, 99), st.integers(0, 10**6), st.integers(0, 7))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vistok.workbench.report import Table, Text, render_report
-from vistok.workbench.verdict import findings, verdict_section
+from vistok.workbench.reporting.page import Table, Text, render_report
+from vistok.workbench.reporting.verdict import findings, verdict_section
 
 REAL = {
     "frechet_distance": 20.0,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vistok.workbench.tensor_files import save_tensors
-from vistok.workbench.weights import WeightsError, read_tensor, read_weights, tensor_problem
+from vistok.workbench.backbones.weights import WeightsError, read_tensor, read_weights, tensor_problem
+from vistok.workbench.run.tensor_files import save_tensors
 
 
 def state():

@@ -12,8 +12,8 @@ from _support.glotok_runs import TINY
 from glotok.cli import Options, demo, evaluate, prepare, reconstruct, report, sample, train_generator, train_tokenizer
 from glotok.paths import RunPaths
 from vistok.workbench.config import ConfigError
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.sampling import load_samples
+from vistok.workbench.evaluation.sampling import load_samples
+from vistok.workbench.training.finite import NonFiniteLossError
 
 TRAINING = {"steps": 4, "batch_size": 8, "checkpoint_every": 2, "log_every": 1}
 XAR = {

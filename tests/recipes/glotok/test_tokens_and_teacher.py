@@ -19,9 +19,9 @@ from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, retention_study
 from glotok.teacher import load_teacher, make_teacher, read_token_set
 from vistok.losses import relation_histogram
+from vistok.workbench.backbones.weights import WeightsError
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
-from vistok.workbench.weights import WeightsError
 
 
 def cache(seed, flips=1, count=5, grid=3, sizes=(7, 11)):

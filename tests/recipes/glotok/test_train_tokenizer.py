@@ -18,14 +18,14 @@ from glotok.cli import resolve, train_tokenizer
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
 from vistok.losses import PatchGANDiscriminator, chroma_loss, discriminator_loss
-from vistok.workbench.adversarial_training import discriminator_step
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
-from vistok.workbench.files import DamagedFileError
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.tracking import read_metrics
-from vistok.workbench.training import weight_average
+from vistok.workbench.run.files import DamagedFileError
+from vistok.workbench.run.tracking import read_metrics
+from vistok.workbench.training.adversarial_training import discriminator_step
+from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.training import weight_average
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from glotok.model import GloTok
 from glotok.perceptual import PerceptualTerm
 from glotok.teacher import cluster_features, load_teacher
 from vistok.losses import PatchGANDiscriminator, VGG16Features, relation_histogram
-from vistok.workbench._torchvision_schemas import declare_missing_operators
-from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.checkpoint import load_checkpoint, load_latest_checkpoint
+from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
+from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
 
 STILL = ("train.learning_rate=1e-12", "train.revive_every=0")
 

@@ -7,7 +7,7 @@ import pytest
 from _support.semtok_runs import TINY
 from semtok.cli import Options, encode, train_refiner, train_tokenizer
 from semtok.paths import RunPaths
-from vistok.workbench.run import mark_run
+from vistok.workbench.run.folder import mark_run
 
 
 @pytest.fixture(scope="session")

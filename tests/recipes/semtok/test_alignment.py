@@ -13,10 +13,10 @@ from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_lo
 from semtok.draws import draw
 from semtok.model import SemTok
 from semtok.paths import RunPaths
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
-from vistok.workbench.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import load_micro_batches
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions, reconstruct_validation
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
-from vistok.workbench.tracking import read_metrics
+from vistok.workbench.run.tracking import read_metrics
 
 
 class Unshuffled:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import semtok.train_refiner as stage
 from _support.semtok_runs import assert_gradients_agree, generator, gradients_of_every_step, pictures, tiny
 from semtok.model import SemTok
-from vistok.workbench.tracking import read_metrics
+from vistok.workbench.run.tracking import read_metrics
 
 KINDS = ("constant", "noise", "sample")
 

@@ -15,8 +15,8 @@ from semtok import perceptual
 from semtok.cli import train_refiner, train_tokenizer
 from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.tracking import read_metrics
+from vistok.workbench.run.tracking import read_metrics
+from vistok.workbench.training.finite import NonFiniteLossError
 
 
 def weights(folder):

@@ -12,11 +12,11 @@ from semtok import train_refiner, train_tokenizer
 from semtok.alignment import TargetSource
 from semtok.model import SemTok
 from semtok.paths import RunPaths
-from vistok.workbench._torchvision_schemas import declare_missing_operators
-from vistok.workbench.backbones import FeatureBackbone
-from vistok.workbench.checkpoint import load_checkpoint, load_latest_checkpoint
+from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
+from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
 
 
 @pytest.fixture(scope="module")

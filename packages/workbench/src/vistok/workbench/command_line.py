@@ -18,16 +18,16 @@ from typing import Annotated, Any, TypeVar
 import torch
 import tyro
 
-from vistok.workbench.checkpoint import CheckpointError
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import SourceDescription, describe_source
-from vistok.workbench.files import NoSpaceError
-from vistok.workbench.finite import NonFiniteLossError
-from vistok.workbench.loop import TrainConfig
-from vistok.workbench.processes import close_processes, process_count, process_index, speaks_first
-from vistok.workbench.run import CONFIG, is_run
-from vistok.workbench.stages import Stage, Stages
-from vistok.workbench.training import Interrupted
+from vistok.workbench.run.checkpoint import CheckpointError
+from vistok.workbench.run.files import NoSpaceError
+from vistok.workbench.run.folder import CONFIG, is_run
+from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
+from vistok.workbench.run.stages import Stage, Stages
+from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.training import Interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -151,8 +151,8 @@ def opened_stage(
         training: Its optimisation, if it trains; such a stage divides its work among processes.
 
     Raises:
-        ConfigError: As :meth:`vistok.workbench.stages.Stages.opened`; or there are several processes and nothing for
-            them to do.
+        ConfigError: As :meth:`vistok.workbench.run.stages.Stages.opened`; or there are several processes and nothing
+            for them to do.
         UnexpectedError: Anything else went wrong; the traceback is in the run's ``error.log``.
     """
     rank, count = process_index(), process_count()

@@ -11,12 +11,12 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
-from vistok.workbench.files import write_atomically
-from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml, write_yaml
+from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
 MOST_BYTES = 256 * 1024  # of a configuration file
 
-#: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.seed_step`) it stays 64 bits.
+#: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.training.seed_step`) it stays
+#: 64 bits.
 Seed = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
 
 ConfigT = TypeVar("ConfigT", bound="Config")
@@ -80,11 +80,6 @@ def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{source}: {_explain(model, first)}") from None
-
-
-def save_config(config: Config, path: Path) -> None:
-    """Write the resolved configuration as YAML, every default spelled out."""
-    write_atomically(path, write_yaml(config.model_dump(mode="json")))
 
 
 def _read(path: Path, source: str) -> str:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.workbench.backbones import FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import from_uint8
 

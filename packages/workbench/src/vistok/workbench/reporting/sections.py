@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.evaluation import LEFT_OUT
-from vistok.workbench.files import read_json, write_atomically
-from vistok.workbench.paths import RunPaths
-from vistok.workbench.pictures import image_grid, pair_grid
-from vistok.workbench.plots import plot_curves
-from vistok.workbench.report import Picture, Section, Table, Text, render_report
+from vistok.workbench.evaluation.figures import LEFT_OUT
+from vistok.workbench.reporting.page import Picture, Section, Table, Text, render_report
+from vistok.workbench.reporting.pictures import image_grid, pair_grid
+from vistok.workbench.reporting.plots import plot_curves
+from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.paths import RunPaths
 
 _PAIRS = 24
 _SAMPLE_ROWS = 8
@@ -136,7 +136,7 @@ def training_section(
     Args:
         records: All of ``metrics.jsonl``.
         trainings: Of the tokenizer and its parts: the stage, its panels as for
-            :func:`vistok.workbench.plots.plot_curves`, and a caption.
+            :func:`vistok.workbench.reporting.plots.plot_curves`, and a caption.
         generators: Their names.
     """
     losses = [(name, {name: ["loss"]}, f"{name}: training loss.") for name in generators]
@@ -152,7 +152,7 @@ def making_section(environment: Mapping[str, Any], rows: Sequence[Sequence[str]]
     """What is needed to make the run again.
 
     Args:
-        environment: As :func:`vistok.workbench.run.environment_record` made it.
+        environment: As :func:`vistok.workbench.run.folder.environment_record` made it.
         rows: What the recipe adds, a name and a value each, such as the numbers of steps.
     """
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())

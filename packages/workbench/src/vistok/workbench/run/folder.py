@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
-from vistok.workbench.config import Config, ConfigError, save_config
-from vistok.workbench.files import write_atomically
-from vistok.workbench.run_lock import NAME as LOCK
+from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.lock import NAME as LOCK
+from vistok.workbench.strict_yaml import write_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,11 @@ def mark_run(folder: Path, program: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not is_run(folder):
         write_atomically(folder / MARK, json.dumps({_MAKER: program}) + "\n")
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved configuration as YAML, every default spelled out."""
+    write_atomically(path, write_yaml(config.model_dump(mode="json")))
 
 
 def write_config(folder: Path, config: Config) -> None:

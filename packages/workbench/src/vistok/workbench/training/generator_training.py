@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
-from vistok.workbench.files import read_json, write_atomically
-from vistok.workbench.finite import check_finite
-from vistok.workbench.loop import TrainConfig, own_micro_batches, training_steps
-from vistok.workbench.paths import RunPaths
-from vistok.workbench.processes import open_accelerator
-from vistok.workbench.tensor_files import save_tensors
-from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import (
+from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.paths import RunPaths
+from vistok.workbench.run.processes import open_accelerator
+from vistok.workbench.run.tensor_files import save_tensors
+from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
+from vistok.workbench.training.training import (
     TrainState,
     mixed_precision,
     seed_step,

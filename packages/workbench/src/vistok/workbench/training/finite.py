@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vistok.workbench.tensor_files import save_tensors
+from vistok.workbench.run.tensor_files import save_tensors
 
 
 class NonFiniteLossError(RuntimeError):

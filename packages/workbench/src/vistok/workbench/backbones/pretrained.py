@@ -13,9 +13,9 @@ import pydantic
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import nn
 
-from vistok.workbench.files import DamagedFileError, read_json, write_atomically, written_aside
-from vistok.workbench.tensor_files import load_tensors, save_tensors, tensor_metadata
-from vistok.workbench.weights import tensor_problem
+from vistok.workbench.backbones.weights import tensor_problem
+from vistok.workbench.run.files import DamagedFileError, read_json, write_atomically, written_aside
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors, tensor_metadata
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

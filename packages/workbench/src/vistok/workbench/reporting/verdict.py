@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from vistok.workbench.report import Section, Table, Text
+from vistok.workbench.reporting.page import Section, Table, Text
 
 #: dB above the mean training image, below which tokens carry little; at 0 they carry nothing.
 LITTLE_PSNR_GAIN = 3.0
@@ -36,7 +36,7 @@ def findings(figures: Mapping[str, Any], *, reconstruction: str, usage: Mapping[
     """Judge the figures of a run by the thresholds of this module; a figure that is missing is not judged.
 
     Args:
-        figures: The run's, as :class:`vistok.workbench.evaluation.Evaluation` makes them.
+        figures: The run's, as :class:`vistok.workbench.evaluation.figures.Evaluation` makes them.
         reconstruction: Which of its sections is the final reconstruction.
         usage: Names of what tokens are made of (a codebook, bits) and the share in use.
 

@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vistok.workbench.finite import check_finite
-from vistok.workbench.training import mixed_precision, sync_on_last
+from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.training import mixed_precision, sync_on_last
 
 
 def discriminator_step(

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.checkpoint import list_checkpoints
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.files import write_atomically
-from vistok.workbench.run import check_folder, is_run, mark_run, set_aside, write_config
-from vistok.workbench.run_lock import run_lock
+from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
+from vistok.workbench.run.lock import run_lock
+from vistok.workbench.run.records import Record, Records, all_needs, differences
 
 logger = logging.getLogger(__name__)
-
-RECORDS = "stages"
 
 
 @dataclass(frozen=True)
@@ -52,25 +47,6 @@ class Stage:
         return self.name.partition(".")[0]
 
 
-@dataclass(frozen=True)
-class Record:
-    """What a run's folder says of a stage, kept in ``stages/<name>.json``.
-
-    Attributes:
-        name: The stage's.
-        needs: Names of the stages that it read.
-        settings: What it depended on, by dotted key.
-        outputs: SHA-256 of each file that it wrote, by its path in the folder; empty until it is finished.
-        checkpoints: Where it keeps its training state, if it trains.
-    """
-
-    name: str
-    needs: list[str]
-    settings: dict[str, Any]
-    outputs: dict[str, str] = field(default_factory=dict)
-    checkpoints: str | None = None
-
-
 class Stages:
     """The stages of one run, for one configuration.
 
@@ -86,21 +62,22 @@ class Stages:
         self.program, self.hint, self.folder, self.config = program, hint, folder, config
         self.by_name = {stage.name: stage for stage in stages}
         self._values = config.model_dump(mode="json")
+        self._records = Records(folder)
 
     def is_done(self, stage: Stage) -> bool:
         """Whether its outputs are whole, and made with these settings from all that there is to read."""
-        record = self._records().get(stage.name)
+        record = self._records.read().get(stage.name)
         return (
             record is not None
             and bool(record.outputs)
             and record.needs == self._present(stage)
-            and not _differences(record.settings, self._settings(stage))
-            and self._damaged(record) is None
+            and not differences(record.settings, self._settings(stage))
+            and self._records.damaged(record) is None
         )
 
     def has_begun(self) -> bool:
         """Whether the folder holds anything that a run from nothing would spoil."""
-        return any(record.outputs or self._has_checkpoints(record) for record in self._records().values())
+        return any(record.outputs or self._records.has_checkpoints(record) for record in self._records.read().values())
 
     @contextlib.contextmanager
     def opened(self, stage: Stage, *, resume: bool, fresh: bool) -> Iterator[None]:
@@ -125,12 +102,11 @@ class Stages:
             if stale:
                 self._set_aside(stale)
             write_config(self.folder, self.config)
-            checkpoints = None if stage.checkpoints is None else self._relative(stage.checkpoints)
+            checkpoints = None if stage.checkpoints is None else self._records.relative(stage.checkpoints)
             record = Record(stage.name, self._present(stage), self._settings(stage), checkpoints=checkpoints)
-            self._write(record)
+            self._records.write(record)
             yield
-            record.outputs.update({self._relative(path): _sha256(path) for path in stage.outputs})
-            self._write(record)
+            self._records.finish(record, stage.outputs)
 
     def check_others(self) -> None:
         """Check what these stages read and do not make, so that it is not met after hours of training.
@@ -152,18 +128,18 @@ class Stages:
         return " ".join(part for part in (self.program, stage.command, self.hint, *flags) if part)
 
     def _check_needs(self, stage: Stage) -> None:
-        records = self._records()
+        records = self._records.read()
         for name in self._all_needs(stage):
             need, record = self.by_name[name], records.get(name)
             if record is None or not record.outputs:
                 raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
-            damaged = self._damaged(record)
+            damaged = self._records.damaged(record)
             if damaged is not None:
                 raise ConfigError(
                     f"{self.folder / damaged}: missing, or not as {need.command} wrote it; "
                     f"run {self.command(need, '--fresh')}"
                 )
-            different = _differences(record.settings, self._settings(need))
+            different = differences(record.settings, self._settings(need))
             if different:
                 raise ConfigError(
                     f"{self.folder}: {need.command} was run with another configuration ({_some(different)}); "
@@ -172,27 +148,27 @@ class Stages:
 
     def _check_reads(self, names: Iterable[str]) -> None:
         """What is read if it is there must be what the configuration says of it."""
-        records = self._records()
+        records = self._records.read()
         for name in names:
             if name not in records or not records[name].outputs:
                 continue
-            for source in (name, *sorted(self._needs_of(records[name], records) & records.keys())):
+            for source in (name, *sorted(all_needs(records[name], records) & records.keys())):
                 if different := self._changed(records[source]):
                     raise ConfigError(
                         f"{self.folder}: {name} was run with another configuration ({_some(different)}); "
                         f"run {name.partition('.')[0]} for it again, or give those settings again"
                     )
-            if damaged := self._damaged(records[name]):
+            if damaged := self._records.damaged(records[name]):
                 raise ConfigError(f"{self.folder / damaged}: missing, or not as {name} wrote it; run that again")
 
     def _stale(self, stage: Stage, *, resume: bool, fresh: bool) -> list[Record]:
         """The records of the stage and of what followed from it, if those must go before it runs."""
-        records = self._records()
+        records = self._records.read()
         record = records.get(stage.name)
         if record is None:
             return []
-        different = _differences(record.settings, self._settings(stage))
-        trained = self._has_checkpoints(record)
+        different = differences(record.settings, self._settings(stage))
+        trained = self._records.has_checkpoints(record)
         if not fresh:
             if not record.outputs and not trained:
                 return []  # it failed before it made anything: its settings may change
@@ -208,12 +184,12 @@ class Stages:
                 )
             if not different:
                 return []
-        return [record, *(other for other in records.values() if stage.name in self._needs_of(other, records))]
+        return [record, *(other for other in records.values() if stage.name in all_needs(other, records))]
 
     def _set_aside(self, stale: list[Record]) -> None:
         paths = []
         for record in stale:
-            paths += [self._record_file(record.name), *(self.folder / path for path in record.outputs)]
+            paths += [self._records.file(record.name), *(self.folder / path for path in record.outputs)]
             paths += [self.folder / record.checkpoints] if record.checkpoints else []
             paths += self.by_name[record.name].outputs if record.name in self.by_name else ()
         set_aside(self.folder, list(dict.fromkeys(paths)))
@@ -225,15 +201,8 @@ class Stages:
             needed |= dict.fromkeys((*self._all_needs(self.by_name[name]), name))
         return list(needed)
 
-    def _needs_of(self, record: Record, records: dict[str, Record]) -> set[str]:
-        found = set(record.needs)
-        for name in record.needs:
-            if name in records:
-                found |= self._needs_of(records[name], records)
-        return found
-
     def _present(self, stage: Stage) -> list[str]:
-        records = self._records()
+        records = self._records.read()
         return [*stage.needs, *(name for name in stage.reads if name in records and records[name].outputs)]
 
     def _settings(self, stage: Stage) -> dict[str, Any]:
@@ -245,37 +214,7 @@ class Stages:
         for key in record.settings:
             with contextlib.suppress(KeyError, TypeError):
                 now[key] = _lookup(self._values, key)
-        return _differences(record.settings, now)
-
-    def _has_checkpoints(self, record: Record) -> bool:
-        return record.checkpoints is not None and bool(list_checkpoints(self.folder / record.checkpoints))
-
-    def _damaged(self, record: Record) -> str | None:
-        """The first output that is gone or holds other bytes than the stage wrote."""
-        for path, digest in record.outputs.items():
-            file = self.folder / path
-            if not file.is_file() or _sha256(file) != digest:
-                return path
-        return None
-
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-    def _record_file(self, name: str) -> Path:
-        return self.folder / RECORDS / f"{name}.json"
-
-    def _records(self) -> dict[str, Record]:
-        found = {}
-        for path in sorted((self.folder / RECORDS).glob("*.json")):
-            try:
-                record = Record(**json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"{path}: damaged ({error}); remove it to run its stage again") from None
-            found[record.name] = record
-        return found
-
-    def _write(self, record: Record) -> None:
-        write_atomically(self._record_file(record.name), json.dumps(asdict(record), indent=2) + "\n")
+        return differences(record.settings, now)
 
 
 def _lookup(values: Any, key: str) -> Any:
@@ -284,22 +223,5 @@ def _lookup(values: Any, key: str) -> Any:
     return values
 
 
-def _differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
-    """The settings that differ, as ``key was X, now Y``."""
-    found = []
-    for key in dict.fromkeys((*saved, *asked)):
-        was, now = saved.get(key, "not there"), asked.get(key, "not there")
-        if isinstance(was, dict) and isinstance(now, dict):
-            found += _differences(was, now, f"{prefix}{key}.")
-        elif was != now:
-            found.append(f"{prefix}{key} was {was}, now {now}")
-    return found
-
-
 def _some(different: list[str]) -> str:
     return "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.files import DamagedFileError
-from vistok.workbench.tensor_files import load_tensors
+from vistok.workbench.run.files import DamagedFileError
+from vistok.workbench.run.tensor_files import load_tensors
 
 logger = logging.getLogger(__name__)
 

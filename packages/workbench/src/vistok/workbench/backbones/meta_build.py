@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vistok.workbench.backbones import count_stages
+from vistok.workbench.backbones.feature_backbone import count_stages
 from vistok.workbench.config import ConfigError, ConfigT
 
 _LONGEST_REASON = 250

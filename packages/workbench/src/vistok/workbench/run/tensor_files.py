@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vistok.workbench.files import DamagedFileError, read_json, written_aside
+from vistok.workbench.run.files import DamagedFileError, read_json, written_aside
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images
-from vistok.workbench.loop import own_micro_batches
+from vistok.workbench.training.loop import own_micro_batches
 
 
 class MicroBatch(NamedTuple):

@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vistok.workbench.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
 from vistok.workbench.config import ConfigError
+from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.files import full_is_told, write_atomically
+from vistok.workbench.run.files import full_is_told, write_atomically
 
 logger = logging.getLogger(__name__)
 

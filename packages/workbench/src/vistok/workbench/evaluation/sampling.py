@@ -11,8 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.paths import DEFAULT, RunPaths
-from vistok.workbench.tensor_files import load_tensors, save_tensors
+from vistok.workbench.run.paths import DEFAULT, RunPaths
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 
 def sample_label(generator: str, name: str) -> str:

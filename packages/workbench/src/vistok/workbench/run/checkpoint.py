@@ -17,7 +17,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.files import DamagedFileError, NoSpaceError, written_aside
+from vistok.workbench.run.files import DamagedFileError, NoSpaceError, written_aside
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.backbones import LITE0, FeatureBackbone
+from vistok.workbench.backbones.feature_backbone import LITE0, FeatureBackbone
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.pixels import from_uint8
-from vistok.workbench.files import read_json, write_atomically
+from vistok.workbench.evaluation.recognition import Recognizer, fit_recognizer
 from vistok.workbench.metrics import (
     NotMeasurableError,
     density_coverage,
@@ -26,11 +26,11 @@ from vistok.workbench.metrics import (
     relative_diversity,
     ssim,
 )
-from vistok.workbench.paths import DEFAULT, RunPaths
 from vistok.workbench.recipe_config import EvaluateConfig
-from vistok.workbench.recognition import Recognizer, fit_recognizer
-from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import best_device
+from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.paths import DEFAULT, RunPaths
+from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.training import best_device
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Evaluation:
 
         Args:
             samples: Images and labels of each set, by its label, as
-                :func:`vistok.workbench.sampling.load_samples` gives them.
+                :func:`vistok.workbench.evaluation.sampling.load_samples` gives them.
             train: Real images; a classifier of them judges the samples where there are classes.
             real_count: How many training images the floor is measured on: as many as there are samples.
             seed: Decides which.

@@ -13,8 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.config import Config
-from vistok.workbench.tracking import MetricsLog
-from vistok.workbench.training import StopSignal, TrainState, scheduled_rate, seed_step
+from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.training import StopSignal, TrainState, scheduled_rate, seed_step
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 

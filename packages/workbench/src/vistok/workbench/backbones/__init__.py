@@ -1,0 +1,1 @@
+"""Networks that come with weights: frozen features, readers of checkpoints, and whether networks can be built."""

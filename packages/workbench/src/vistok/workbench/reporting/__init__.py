@@ -1,0 +1,1 @@
+"""What is shown of a run: one page of sections, tables, pictures and plots, and a verdict in words."""

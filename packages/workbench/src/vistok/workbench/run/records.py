@@ -1,0 +1,112 @@
+"""The records of a run's stages: what each depended on, and the checksums of what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.checkpoint import list_checkpoints
+from vistok.workbench.run.files import write_atomically
+
+RECORDS = "stages"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run's folder says of a stage, kept in ``stages/<name>.json``.
+
+    Attributes:
+        name: The stage's.
+        needs: Names of the stages that it read.
+        settings: What it depended on, by dotted key.
+        outputs: SHA-256 of each file that it wrote, by its path in the folder; empty until it is finished.
+        checkpoints: Where it keeps its training state, if it trains.
+    """
+
+    name: str
+    needs: list[str]
+    settings: dict[str, Any]
+    outputs: dict[str, str] = field(default_factory=dict)
+    checkpoints: str | None = None
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records of a run's folder, read anew at each call."""
+
+    folder: Path
+
+    def read(self) -> dict[str, Record]:
+        """The records by the names of their stages.
+
+        Raises:
+            ConfigError: One is damaged.
+        """
+        found = {}
+        for path in sorted((self.folder / RECORDS).glob("*.json")):
+            try:
+                record = Record(**json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise ConfigError(f"{path}: damaged ({error}); remove it to run its stage again") from None
+            found[record.name] = record
+        return found
+
+    def write(self, record: Record) -> None:
+        """Keep a record."""
+        write_atomically(self.file(record.name), json.dumps(asdict(record), indent=2) + "\n")
+
+    def finish(self, record: Record, outputs: tuple[Path, ...]) -> None:
+        """Keep a record with the checksums of what its stage wrote."""
+        record.outputs.update({self.relative(path): sha256(path) for path in outputs})
+        self.write(record)
+
+    def file(self, name: str) -> Path:
+        """Where the record of a stage is kept."""
+        return self.folder / RECORDS / f"{name}.json"
+
+    def relative(self, path: Path) -> str:
+        """A path as records name it."""
+        return path.relative_to(self.folder).as_posix()
+
+    def damaged(self, record: Record) -> str | None:
+        """The first output that is gone or holds other bytes than the stage wrote."""
+        for path, digest in record.outputs.items():
+            file = self.folder / path
+            if not file.is_file() or sha256(file) != digest:
+                return path
+        return None
+
+    def has_checkpoints(self, record: Record) -> bool:
+        """Whether there is a training state to continue from."""
+        return record.checkpoints is not None and bool(list_checkpoints(self.folder / record.checkpoints))
+
+
+def all_needs(record: Record, records: dict[str, Record]) -> set[str]:
+    """Everything that a stage read, and that those read in turn."""
+    found = set(record.needs)
+    for name in record.needs:
+        if name in records:
+            found |= all_needs(records[name], records)
+    return found
+
+
+def differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    """The settings that differ, as ``key was X, now Y``."""
+    found = []
+    for key in dict.fromkeys((*saved, *asked)):
+        was, now = saved.get(key, "not there"), asked.get(key, "not there")
+        if isinstance(was, dict) and isinstance(now, dict):
+            found += differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            found.append(f"{prefix}{key} was {was}, now {now}")
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""What any training needs around its own maths: the loop, seeds, rates, precision, state that resumes exactly."""
