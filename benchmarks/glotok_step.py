@@ -19,7 +19,7 @@ from glotok.model import GloTok
 from glotok.train_tokenizer import LossTerms
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.run.folder import environment_record
-from vistok.workbench.training.training import mixed_precision
+from vistok.workbench.training.precision import mixed_precision
 
 
 def main() -> None:

@@ -36,10 +36,11 @@ from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import Images
 from vistok.workbench.evaluation.linear_probe import linear_probe_accuracy
 from vistok.workbench.metrics import pooled_features, psnr
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.folder import check_folder, environment_record, mark_run
 from vistok.workbench.run.stages import Stage, Stages
-from vistok.workbench.training.training import Interrupted, best_device
+from vistok.workbench.training.signals import Interrupted
 
 logger = logging.getLogger("semtok_alignment")
 

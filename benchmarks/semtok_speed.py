@@ -30,7 +30,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet
 from vistok.workbench.run.folder import environment_record
 from vistok.workbench.training.micro_batches import load_micro_batches
-from vistok.workbench.training.training import mixed_precision
+from vistok.workbench.training.precision import mixed_precision
 
 CLASSES = 10
 STEPS = (1, 5, 25)

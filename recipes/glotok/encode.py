@@ -12,8 +12,8 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.data import Images
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training.training import best_device
 
 
 @dataclass(frozen=True)

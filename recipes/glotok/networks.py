@@ -10,7 +10,7 @@ from glotok.model import GloTok
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_perceptual, remembered
-from vistok.workbench.training.training import best_device
+from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 

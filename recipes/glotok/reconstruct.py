@@ -10,8 +10,8 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training.training import best_device
 
 RETENTION = (0.25, 0.5, 0.75, 1.0)
 RETENTION_IMAGES = 6

@@ -11,8 +11,8 @@ from glotok.generator import generate, load_generator
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.workbench.evaluation.sampling import write_samples
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.training.generator_training import generator_record
-from vistok.workbench.training.training import best_device
 
 
 def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: str) -> None:

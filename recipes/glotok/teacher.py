@@ -23,9 +23,9 @@ from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.metrics import cosine_moments, welch_bound
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training.training import best_device
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training.training import best_device
 
 PREFIX = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens, from the first on
 PREFIX_IMAGES = 6

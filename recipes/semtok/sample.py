@@ -14,10 +14,10 @@ from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.data.pixels import to_uint8
 from vistok.workbench.evaluation.sampling import write_samples
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.paths import DEFAULT
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training.generator_training import generator_record
-from vistok.workbench.training.training import best_device
 
 PROGRESS = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens that are known
 PROGRESS_CLASSES = 4

@@ -21,19 +21,17 @@ from vistok.losses import (
     generator_loss,
     reconstruction_loss,
 )
-from vistok.workbench.run.processes import open_accelerator
+from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
-from vistok.workbench.training.training import (
-    TrainState,
-    mixed_precision,
-    set_learning_rate,
-    sync_on_last,
-    weight_average,
-)
+from vistok.workbench.training.micro_step import sync_on_last
+from vistok.workbench.training.precision import mixed_precision
+from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.weight_average import weight_average
 
 STAGE = "refiner"
 

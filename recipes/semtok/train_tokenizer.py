@@ -20,18 +20,16 @@ from vistok.generators import velocity_to_data
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import list_checkpoints
-from vistok.workbench.run.processes import open_accelerator
+from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
-from vistok.workbench.training.training import (
-    TrainState,
-    mixed_precision,
-    set_learning_rate,
-    sync_on_last,
-    weight_average,
-)
+from vistok.workbench.training.micro_step import sync_on_last
+from vistok.workbench.training.precision import mixed_precision
+from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.weight_average import weight_average
 
 logger = logging.getLogger(__name__)
 

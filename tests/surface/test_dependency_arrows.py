@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "metrics": {"backbones", "data"},
     "recipe_config": {"config", "data", "run"},
     "training": {"config", "data", "run"},
-    "evaluation": {"backbones", "data", "metrics", "recipe_config", "run", "training"},
+    "evaluation": {"backbones", "data", "metrics", "recipe_config", "run"},
     "reporting": {"data", "evaluation", "run"},
     "command_line": {"config", "data", "run", "training"},
 }

@@ -15,7 +15,7 @@ from vistok.workbench.run.folder import save_config
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
-from vistok.workbench.training.training import Interrupted
+from vistok.workbench.training.signals import Interrupted
 
 
 class Settings(Config):

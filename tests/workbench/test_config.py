@@ -10,7 +10,7 @@ from _support.fuzzing import check_told, succeeds_or_is_told
 from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config
 from vistok.workbench.recipe_config import EntryName
 from vistok.workbench.run.folder import save_config
-from vistok.workbench.training.training import seed_step
+from vistok.workbench.training.seeds import seed_step
 
 
 class Inner(Config):

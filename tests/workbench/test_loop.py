@@ -11,7 +11,8 @@ from accelerate import Accelerator
 from vistok.workbench.config import load_config
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
-from vistok.workbench.training.training import Interrupted, TrainState
+from vistok.workbench.training.signals import Interrupted
+from vistok.workbench.training.state import TrainState
 
 SETTINGS = TrainConfig(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, checkpoint_every=4, log_every=3)
 

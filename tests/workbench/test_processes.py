@@ -3,7 +3,8 @@
 import pytest
 
 from _support.recipe_processes import launched
-from vistok.workbench.run.processes import close_processes, open_accelerator, process_count, process_index, speaks_first
+from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
 
 PROGRAM = """
 import logging, pathlib, sys
@@ -12,7 +13,7 @@ import torch, torch.distributed as dist
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.processes import open_accelerator
+from vistok.workbench.run.devices import open_accelerator
 
 @dataclass(frozen=True)
 class Options:

@@ -25,7 +25,7 @@ from vistok.workbench.run.files import DamagedFileError
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.finite import NonFiniteLossError
-from vistok.workbench.training.training import weight_average
+from vistok.workbench.training.weight_average import weight_average
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from vistok.workbench.run.processes import close_processes, process_count, proce
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
-from vistok.workbench.training.training import Interrupted
+from vistok.workbench.training.signals import Interrupted
 
 logger = logging.getLogger(__name__)
 

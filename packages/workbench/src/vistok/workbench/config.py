@@ -15,7 +15,7 @@ from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
 MOST_BYTES = 256 * 1024  # of a configuration file
 
-#: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.training.seed_step`) it stays
+#: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.seeds.seed_step`) it stays
 #: 64 bits.
 Seed = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
 

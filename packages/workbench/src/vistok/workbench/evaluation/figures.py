@@ -27,10 +27,10 @@ from vistok.workbench.metrics import (
     ssim,
 )
 from vistok.workbench.recipe_config import EvaluateConfig
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.training import best_device
 
 logger = logging.getLogger(__name__)
 

@@ -7,18 +7,10 @@ workbench that touches ``torch.distributed``.
 from __future__ import annotations
 
 import gc
-import inspect
-import logging
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 
-import torch
 import torch.distributed as dist
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from torch.nn.parallel import DistributedDataParallel
-
-logger = logging.getLogger(__name__)
 
 _SPOKEN = "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
@@ -32,27 +24,6 @@ def process_index() -> int:
 def process_count() -> int:
     """How many processes the launcher started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
-    """The accelerator of a training: CUDA where there is one, else the CPU; buffers stay each process's own.
-
-    Says once how many processes take part.
-
-    Args:
-        find_unused_parameters: For networks of which a forward pass leaves parameters out.
-    """
-    parallel = _DataParallelOptions(find_unused_parameters=find_unused_parameters)
-    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters:
-        parallel.forward_sync_buffers = False
-    else:  # the name before torch 2.13
-        parallel.broadcast_buffers = False
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    accelerator.ddp_handler = parallel  # as a constructor's argument it would have to be accelerate's own class
-    if accelerator.is_main_process:
-        count = accelerator.num_processes
-        logger.info("training in %d process%s on %s", count, "es" * (count > 1), accelerator.device.type)
-    return accelerator
 
 
 def speaks_first() -> bool:
@@ -82,10 +53,3 @@ def close_processes() -> None:
     if dist.is_available() and dist.is_initialized():
         gc.collect()
         dist.destroy_process_group()
-
-
-@dataclass
-class _DataParallelOptions(DistributedDataParallelKwargs):
-    """With the option that torch 2.13 put in the place of ``broadcast_buffers``."""
-
-    forward_sync_buffers: bool | None = None

@@ -11,7 +11,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vistok.workbench.training.finite import check_finite
-from vistok.workbench.training.training import mixed_precision, sync_on_last
+from vistok.workbench.training.micro_step import sync_on_last
+from vistok.workbench.training.precision import mixed_precision
 
 
 def discriminator_step(

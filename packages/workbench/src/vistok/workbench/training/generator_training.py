@@ -13,21 +13,19 @@ from torch import Tensor, nn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths
-from vistok.workbench.run.processes import open_accelerator
 from vistok.workbench.run.tensor_files import save_tensors
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
-from vistok.workbench.training.training import (
-    TrainState,
-    mixed_precision,
-    seed_step,
-    set_learning_rate,
-    sync_on_last,
-    weight_average,
-)
+from vistok.workbench.training.micro_step import sync_on_last
+from vistok.workbench.training.precision import mixed_precision
+from vistok.workbench.training.seeds import seed_step
+from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.weight_average import weight_average
 
 
 class GeneratorTrainConfig(TrainConfig):

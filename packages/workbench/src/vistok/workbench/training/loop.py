@@ -14,7 +14,10 @@ from tqdm import tqdm
 
 from vistok.workbench.config import Config
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.training import StopSignal, TrainState, scheduled_rate, seed_step
+from vistok.workbench.training.learning_rate import scheduled_rate
+from vistok.workbench.training.seeds import seed_step
+from vistok.workbench.training.signals import StopSignal
+from vistok.workbench.training.state import TrainState
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 

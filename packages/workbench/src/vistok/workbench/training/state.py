@@ -1,31 +1,21 @@
-"""Pieces of a training loop: seeds by step, learning rate by step, precision, state that resumes exactly."""
+"""What a training keeps between its steps: saved, resumed exactly, or begun with another training's."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import math
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
+from vistok.workbench.training.signals import Interrupted, StopSignal
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_REASON = 240
-
-
-class Interrupted(RuntimeError):
-    """The run was asked to stop; everything up to the named step is saved."""
 
 
 class Stateful(Protocol):
@@ -33,64 +23,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> Mapping[str, Any]: ...  # noqa: D102
     def load_state_dict(self, state_dict: Any) -> Any: ...  # noqa: D102
-
-
-def best_device() -> torch.device:
-    """The first CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def seed_step(seed: int, step: int, part: int = 0) -> torch.Generator:
-    """Seed torch's global generator for a part of one step and return a generator for explicit draws.
-
-    A part is a process, or a micro-batch counted over all processes. All randomness follows from
-    ``(seed, step, part)``, so a resumed run needs no generator state: step 100 draws the same numbers whether or not
-    steps 0 to 99 ran in this process.
-    """
-    mixed = (seed * 1_000_003 + step) * 4_099 + part
-    torch.manual_seed(mixed)
-    return torch.Generator().manual_seed(mixed ^ 0x5DEECE66D)
-
-
-def scheduled_rate(
-    step: int, steps: int, *, peak: float, final: float = 0.0, warmup_steps: int = 0, decay_start: float = 1.0
-) -> float:
-    """Rate of a step: linear warm-up, constant, then a cosine from ``decay_start * steps`` on down to ``final``."""
-    if step < warmup_steps:
-        return peak * (step + 1) / warmup_steps
-    begin = decay_start * steps
-    if step < begin or begin >= steps:
-        return peak
-    fraction = (step - begin) / (steps - begin)
-    return final + (peak - final) * 0.5 * (1.0 + math.cos(math.pi * fraction))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give all parameter groups one learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-@contextlib.contextmanager
-def mixed_precision(device: torch.device, kind: str) -> Iterator[None]:
-    """Autocast to bfloat16 where ``kind`` is ``"bf16"``; parameters stay float32.
-
-    On CPUs attention then takes its plain form: the fused kernel's backward pass is the slower one there for the short
-    sequences that fit a CPU.
-    """
-    plain = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else contextlib.nullcontext()
-    with plain, torch.autocast(device.type, torch.bfloat16, enabled=kind == "bf16"):
-        yield
-
-
-def weight_average(model: torch.nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential average of a model's weights that each step updates; none where ``decay`` is 0."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
-
-
-def sync_on_last(accelerator: Accelerator, model: torch.nn.Module, index: int, count: int) -> Any:
-    """Context of one micro-batch: processes exchange gradients on the last of ``count`` only."""
-    return contextlib.nullcontext() if index == count - 1 else accelerator.no_sync(model)
 
 
 class TrainState:
@@ -167,34 +99,3 @@ def _load_state(item: Stateful, state: Any, what: str) -> None:
     if isinstance(item, torch.optim.Optimizer):
         for group, options in zip(item.param_groups, own, strict=True):
             group.update({name: value for name, value in options.items() if name != "params"})
-
-
-class StopSignal:
-    """Turn the first Ctrl-C or SIGTERM into a request, answered after the current step; the second one kills."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignal:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._ask)
-        except ValueError:  # not the main thread: signals stay as they are
-            self._previous.clear()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._restore()
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        logger.warning("stopping after this step; interrupt again to stop at once")
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()

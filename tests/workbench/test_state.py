@@ -1,45 +1,15 @@
-"""Seeds and rates are functions of the step; state comes back; a stop is answered after the step."""
+"""The state of a training comes back, is saved when due, and begins others."""
 
-import math
 import os
 import signal
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import CheckpointError
-from vistok.workbench.training.training import Interrupted, StopSignal, TrainState, scheduled_rate, seed_step
-
-
-@given(st.integers(0, 99), st.integers(0, 10**6), st.integers(0, 7))
-def test_a_step_draws_the_same_numbers_whatever_ran_before(seed, step, rank):
-    first = torch.rand(4, generator=seed_step(seed, step, rank)), torch.rand(4)
-    torch.rand(17)
-    again = torch.rand(4, generator=seed_step(seed, step, rank)), torch.rand(4)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    other = torch.rand(4, generator=seed_step(seed, step, rank + 1))
-    assert not torch.equal(first[0], other)
-
-
-@given(st.integers(1, 1000), st.integers(0, 100), st.floats(0, 1), st.floats(0, 1))
-def test_the_rate_stays_between_zero_and_the_peak(steps, warmup, decay_start, final):
-    for step in {0, steps // 2, steps - 1}:
-        rate = scheduled_rate(step, steps, peak=1.0, final=final, warmup_steps=warmup, decay_start=decay_start)
-        assert 0 < rate <= 1 or rate >= final
-
-
-def test_the_rate_by_hand():
-    # 10 steps, warm-up over 2, constant to step 6, then a cosine over 4 steps from 1 to 0.
-    rates = [scheduled_rate(s, 10, peak=1.0, warmup_steps=2, decay_start=0.6) for s in range(10)]
-    expected = [0.5, 1, 1, 1, 1, 1, 1, 0.5 * (1 + math.cos(math.pi / 4)), 0.5, 0.5 * (1 + math.cos(3 * math.pi / 4))]
-    assert rates == pytest.approx(expected)
-
-
-def test_a_constant_rate_never_decays():
-    assert {scheduled_rate(s, 100, peak=2e-4) for s in range(100)} == {2e-4}
+from vistok.workbench.training.signals import Interrupted, StopSignal
+from vistok.workbench.training.state import TrainState
 
 
 def make(tmp_path, value):
@@ -73,13 +43,6 @@ def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
         for step in range(1, 13):
             state.after_step(step, 12, stop)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010.pt", "step-000000012.pt"]
-
-
-def test_signals_are_restored(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignal():
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_training_starts_from_a_checkpoint_file_or_the_newest_of_a_folder(tmp_path, caplog):

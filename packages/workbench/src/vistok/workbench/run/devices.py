@@ -1,0 +1,46 @@
+"""The device of a command: CUDA where there is one, else the CPU."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch.nn.parallel import DistributedDataParallel
+
+logger = logging.getLogger(__name__)
+
+
+def best_device() -> torch.device:
+    """The first CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
+    """The accelerator of a training: CUDA where there is one, else the CPU; buffers stay each process's own.
+
+    Says once how many processes take part.
+
+    Args:
+        find_unused_parameters: For networks of which a forward pass leaves parameters out.
+    """
+    parallel = _DataParallelOptions(find_unused_parameters=find_unused_parameters)
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters:
+        parallel.forward_sync_buffers = False
+    else:  # the name before torch 2.13
+        parallel.broadcast_buffers = False
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator.ddp_handler = parallel  # as a constructor's argument it would have to be accelerate's own class
+    if accelerator.is_main_process:
+        count = accelerator.num_processes
+        logger.info("training in %d process%s on %s", count, "es" * (count > 1), accelerator.device.type)
+    return accelerator
+
+
+@dataclass
+class _DataParallelOptions(DistributedDataParallelKwargs):
+    """With the option that torch 2.13 put in the place of ``broadcast_buffers``."""
+
+    forward_sync_buffers: bool | None = None

@@ -1,0 +1,27 @@
+"""The rate of a step, by bounds and by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vistok.workbench.training.learning_rate import scheduled_rate
+
+
+@given(st.integers(1, 1000), st.integers(0, 100), st.floats(0, 1), st.floats(0, 1))
+def test_the_rate_stays_between_zero_and_the_peak(steps, warmup, decay_start, final):
+    for step in {0, steps // 2, steps - 1}:
+        rate = scheduled_rate(step, steps, peak=1.0, final=final, warmup_steps=warmup, decay_start=decay_start)
+        assert 0 < rate <= 1 or rate >= final
+
+
+def test_the_rate_by_hand():
+    # 10 steps, warm-up over 2, constant to step 6, then a cosine over 4 steps from 1 to 0.
+    rates = [scheduled_rate(s, 10, peak=1.0, warmup_steps=2, decay_start=0.6) for s in range(10)]
+    expected = [0.5, 1, 1, 1, 1, 1, 1, 0.5 * (1 + math.cos(math.pi / 4)), 0.5, 0.5 * (1 + math.cos(3 * math.pi / 4))]
+    assert rates == pytest.approx(expected)
+
+
+def test_a_constant_rate_never_decays():
+    assert {scheduled_rate(s, 100, peak=2e-4) for s in range(100)} == {2e-4}
