@@ -113,7 +113,8 @@ def figures_of(options: argparse.Namespace, run: Run) -> dict[str, float] | None
 
 def complete(options: argparse.Namespace, run: Run) -> None:
     """Train and measure one run, as far as that is not done."""
-    config, paths, _, stages = prepare(run_options(options, *run))
+    prepared = prepare(run_options(options, *run))
+    config, paths, stages = prepared.config, prepared.paths, prepared.stages
     trainings = {"train-tokenizer": train_tokenizer, **({"train-refiner": train_refiner} if options.refine else {})}
     for name, train in trainings.items():
         if not stages.is_done(stages.by_name[name]):

@@ -2,153 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
-
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
+from glotok.encode import encode_data_set
+from glotok.evaluate import evaluate_run
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
+from glotok.reconstruct import reconstruct_validation
+from glotok.report import write_report
+from glotok.sample import sample_images
 from glotok.stages import stages
-from vistok.workbench.command_line import AUTO, opened_stage, run_command_line, run_stages
-from vistok.workbench.command_line import RunOptions as Options
-from vistok.workbench.recipe_config import Choice, choose_entries
+from glotok.teacher import make_teacher
+from glotok.train_generator import train_generator
+from glotok.train_tokenizer import train_tokenizer
+from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.options import AUTO
+from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 
-
-class Run(NamedTuple):
-    """What a command works with."""
-
-    config: GloTokConfig
-    paths: RunPaths
-    choice: Choice
-    stages: Stages
+#: The keys of the configuration that each option sets.
+OPTION_KEYS = {
+    "name": ["name"],
+    "seed": ["seed"],
+    "data": ["data.source"],
+    "image_size": ["data.image_size", "tokenizer.image_size"],
+    "image_channels": ["tokenizer.image_channels"],
+}
 
 
 def resolve(options: Options) -> GloTokConfig:
     """The configuration that the options ask for."""
-    name, values = options.config_or_default(), options.overrides()
+    name, values = options.config_or_default("digits"), options.overrides(OPTION_KEYS)
     if name == AUTO:
         images, size = options.describe_images()
         name, values = BASE, auto_values(images, size) | values
     return load(name, options.set, values=values)
 
 
-def prepare(options: Options) -> Run:
-    """Resolve the configuration, and check that its networks fit; nothing is written."""
+def prepare(options: Options) -> Run[GloTokConfig, RunPaths]:
+    """Resolve the configuration, check that its networks fit, open its images; nothing is written."""
     config = resolve(options)
     check_networks(config)
     choice = choose_entries(config, options.generator, options.samples, options.evaluation)
+    config.data.load()
     paths = RunPaths(options.runs / config.name)
-    listed = stages(config, paths, choice)
-    return Run(config, paths, choice, Stages("glotok", options.hint(), paths.folder, config, listed))
+    listed = Stages("glotok", options.hint(), paths.folder, config, stages(config, paths, choice))
+    return Run(config, paths, choice, listed, options.resume)
 
 
-@contextmanager
-def opened(options: Options, command: str) -> Iterator[Run]:
-    """Open the images and the run's folder for a command."""
-    run = prepare(options)
-    run.config.data.load()
-    stage = next(stage for stage in run.stages.by_name.values() if stage.command == command)
-    trainings = {
-        "train-tokenizer": run.config.train,
-        "train-generator": run.config.generators[run.choice.generator].train,
-    }
-    with opened_stage(options, run.stages, stage, trainings.get(command)):
-        yield run
+STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
+    Command(
+        "teacher",
+        "Make the teacher: pretrained features, clustered, and the histogram of their similarities.",
+        lambda run: make_teacher(run.config, run.paths),
+    ),
+    Command(
+        "train-tokenizer",
+        "Train the tokenizer (needs the teacher).\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m glotok train-tokenizer ...",
+        lambda run: train_tokenizer(run.config, run.paths, resume=run.resume),
+        training=lambda run: run.config.train,
+    ),
+    Command(
+        "encode",
+        "Cache the training images' tokens (needs the tokenizer).",
+        lambda run: encode_data_set(run.config, run.paths),
+    ),
+    Command(
+        "train-generator",
+        "Train a generator on the cached tokens.\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m glotok train-generator ...",
+        lambda run: train_generator(run.config, run.paths, run.choice.generator, resume=run.resume),
+        training=lambda run: run.config.generators[run.choice.generator].train,
+    ),
+    Command(
+        "sample",
+        "Generate images (needs tokenizer and generator).",
+        lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+    ),
+    Command(
+        "reconstruct",
+        "Reconstruct the validation images, whole and from parts of their features.",
+        lambda run: reconstruct_validation(run.config, run.paths),
+    ),
+    Command(
+        "evaluate",
+        "Measure reconstructions, and all samples that there are.",
+        lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+    ),
+    Command(
+        "report",
+        "Write the run's page: pictures, curves, figures.",
+        lambda run: write_report(run.config, run.paths, run.choice.evaluation),
+    ),
+]
 
-
-def teacher(options: Options) -> None:
-    """Make the teacher: pretrained features, clustered, and the histogram of their similarities."""
-    from glotok.teacher import make_teacher
-
-    with opened(options, "teacher") as run:
-        make_teacher(run.config, run.paths)
-
-
-def train_tokenizer(options: Options) -> None:
-    """Train the tokenizer (needs the teacher).
-
-    Several processes: torchrun --nproc_per_node 2 -m glotok train-tokenizer ...
-    """
-    from glotok.train_tokenizer import train_tokenizer
-
-    with opened(options, "train-tokenizer") as run:
-        train_tokenizer(run.config, run.paths, resume=options.resume)
-
-
-def encode(options: Options) -> None:
-    """Cache the training images' tokens (needs the tokenizer)."""
-    from glotok.encode import encode_data_set
-
-    with opened(options, "encode") as run:
-        encode_data_set(run.config, run.paths)
-
-
-def train_generator(options: Options) -> None:
-    """Train a generator on the cached tokens.
-
-    Several processes: torchrun --nproc_per_node 2 -m glotok train-generator ...
-    """
-    from glotok.train_generator import train_generator
-
-    with opened(options, "train-generator") as run:
-        train_generator(run.config, run.paths, run.choice.generator, resume=options.resume)
-
-
-def sample(options: Options) -> None:
-    """Generate images (needs tokenizer and generator)."""
-    from glotok.sample import sample_images
-
-    with opened(options, "sample") as run:
-        sample_images(run.config, run.paths, run.choice.generator, run.choice.samples)
-
-
-def reconstruct(options: Options) -> None:
-    """Reconstruct the validation images, whole and from parts of their features."""
-    from glotok.reconstruct import reconstruct_validation
-
-    with opened(options, "reconstruct") as run:
-        reconstruct_validation(run.config, run.paths)
-
-
-def evaluate(options: Options) -> None:
-    """Measure reconstructions, and all samples that there are."""
-    from glotok.evaluate import evaluate_run
-
-    with opened(options, "evaluate") as run:
-        evaluate_run(run.config, run.paths, run.choice.evaluation)
-
-
-def report(options: Options) -> None:
-    """Write the run's page: pictures, curves, figures."""
-    from glotok.report import write_report
-
-    with opened(options, "report") as run:
-        write_report(run.config, run.paths, run.choice.evaluation)
-
-
-STAGES: dict[str, Callable[[Options], None]] = {
-    "teacher": teacher,
-    "train-tokenizer": train_tokenizer,
-    "encode": encode,
-    "train-generator": train_generator,
-    "sample": sample,
-    "reconstruct": reconstruct,
-    "evaluate": evaluate,
-    "report": report,
-}
-
-
-def demo(options: Options) -> None:
-    """Run every stage on the embedded digits (or --data): teacher to report, in one command."""
-    run = prepare(options)
-    run.config.data.load()
-    run_stages(options, run.stages, STAGES)
-
-
-COMMANDS = {"demo": demo, **STAGES}
+COMMANDS = recipe_commands(
+    prepare,
+    STAGES,
+    demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
+    options_type=Options,
+)
 
 
 def main() -> None:

@@ -12,16 +12,18 @@ from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
 from vistok.workbench.recipe_config import (
     DataConfig,
-    DiscriminatorConfig,
     EntryName,
     PerceptualConfig,
     RunName,
     SampleConfig,
+    other_than,
 )
 from vistok.workbench.training.generator_training import GeneratorConfig
 from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+
+GeneratorName = Annotated[EntryName, other_than("tokenizer", "evaluation")]  # which have curves of their own
 
 
 class TeacherConfig(Config):
@@ -96,6 +98,14 @@ class LossConfig(PerceptualConfig):
     histogram_alpha: float = Field(190.0, gt=0)
     histogram_norm: Literal["l1", "l2"] = "l1"
     histogram_include_diagonal: bool = False  # equation 4 as printed (i <= j) counts each code against itself too
+
+
+class DiscriminatorConfig(Config):
+    """PatchGAN."""
+
+    base_width: int = Field(64, ge=4)
+    num_layers: int = Field(3, ge=1)
+    norm: Literal["batch", "group", "none"] = "batch"
 
 
 class TokenizerTrainConfig(TrainConfig):
@@ -190,7 +200,7 @@ class GloTokConfig(Config):
     losses: LossConfig = LossConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train: TokenizerTrainConfig
-    generators: dict[EntryName, AnyGeneratorConfig] = Field(min_length=1)
+    generators: dict[GeneratorName, AnyGeneratorConfig] = Field(min_length=1)
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
     @model_validator(mode="after")

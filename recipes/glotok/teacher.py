@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 from tqdm import tqdm
 
@@ -82,6 +81,8 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
 
     Features keep their mean: centring would push the cosines towards zero, where few dimensions cannot follow.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
     vectors = []

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.recipe_config import (
     DataConfig,
-    DiscriminatorConfig,
     EntryName,
     EvaluateConfig,
     PerceptualConfig,
@@ -19,11 +18,14 @@ from vistok.workbench.recipe_config import (
     SampleConfig,
     choose,
     load_recipe,
+    other_than,
 )
 from vistok.workbench.training.generator_training import GeneratorConfig
 from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+
+GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]  # which have curves of their own
 
 MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
@@ -140,6 +142,14 @@ class RefinerConfig(PerceptualConfig):
     discriminator_start: int = Field(15_000, ge=0)
 
 
+class DiscriminatorConfig(Config):
+    """PatchGAN."""
+
+    base_width: int = Field(64, ge=4)
+    num_layers: int = Field(3, ge=1)
+    norm: Literal["batch", "group", "none"] = "batch"
+
+
 class SamplerConfig(Config):
     """Stage I's sampler: Euler on the grid ``(j / steps) ** power``, guided while low <= t <= high."""
 
@@ -229,7 +239,7 @@ class SemTokConfig(Config):
     refiner: RefinerConfig = RefinerConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train_refiner: TrainConfig
-    generators: dict[EntryName, AnyGeneratorConfig] = Field(min_length=1)
+    generators: dict[GeneratorName, AnyGeneratorConfig] = Field(min_length=1)
     reconstruct: ReconstructConfig = ReconstructConfig()
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 

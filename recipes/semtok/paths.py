@@ -16,9 +16,29 @@ class RunPaths(paths.RunPaths):
         return self.folder / "alignment.safetensors"
 
     @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer, a folder for ``from_pretrained``."""
+        return self.folder / "tokenizer"
+
+    @property
+    def tokenizer_checkpoints(self) -> Path:
+        """Training state of the tokenizer."""
+        return self.checkpoints("tokenizer")
+
+    @property
+    def tokens(self) -> Path:
+        """Cached tokens of the training images."""
+        return self.folder / "tokens.safetensors"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Validation images (uint8) through the tokenizer."""
+        return self.folder / "reconstructions.safetensors"
+
+    @property
     def refiner_checkpoints(self) -> Path:
         """Training state of stage II."""
-        return self.folder / "checkpoints" / "refiner"
+        return self.checkpoints("refiner")
 
     @property
     def refined(self) -> Path:

@@ -42,7 +42,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             tuple(f"generators.{generator}.{key}" for key in trained),
             (paths.generator(generator), paths.generator(generator).with_suffix(".json")),
             needs=("encode",),
-            checkpoints=paths.generator_checkpoints(generator),
+            checkpoints=paths.checkpoints(generator),
         ),
         Stage(
             f"sample.{generator}.{samples}",

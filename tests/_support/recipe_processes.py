@@ -36,7 +36,7 @@ def half_written(state, file):
 save = checkpoint.torch.save
 if where == "step": stage.check_finite = in_step
 else: checkpoint.torch.save = half_written
-getattr(cli, f"train_{name}")(cli.Options(config=config, runs=runs))
+cli.COMMANDS[f"train-{name}"](cli.Options(config=config, runs=runs))
 """
 
 

@@ -78,9 +78,9 @@ def run_every_stage(recipe, source, runs, *changes):
     cli = importlib.import_module(f"{recipe}.cli")
     settings = (*SHORT, *SHORTER[recipe], *generator_settings(recipe))
     options = cli.Options(config=CONFIGS[recipe], runs=runs, data=str(source), set=(*settings, *changes), resume=True)
-    for stage, command in cli.STAGES.items():
+    for stage in (command.name for command in cli.STAGES):
         for kind in GENERATORS[recipe] if stage in ("train-generator", "sample") else GENERATORS[recipe][:1]:
-            command(replace(options, generator=kind))
+            cli.COMMANDS[stage](replace(options, generator=kind))
     paths = cli.RunPaths(runs / "tiny")
     return paths, paths.report().read_text(), json.loads(paths.evaluation().read_text())
 

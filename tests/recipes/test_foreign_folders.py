@@ -42,5 +42,5 @@ def test_a_name_that_is_no_plain_name_is_refused_and_nothing_is_written(recipe, 
     before = everything_in(tmp_path)
     for fresh in (False, True):
         with pytest.raises(ConfigError, match="name: expected a plain name of letters, digits and"):
-            cli.demo(cli.Options(config=CONFIGS[recipe], runs=tmp_path / "a" / "b", name=name, fresh=fresh))
+            cli.COMMANDS["demo"](cli.Options(config=CONFIGS[recipe], runs=tmp_path / "a" / "b", name=name, fresh=fresh))
     assert everything_in(tmp_path) == before

@@ -64,7 +64,7 @@ MISTAKES = [
 def test_a_mistake_is_told_before_the_first_stage(recipe, setting, message, tmp_path):
     cli = importlib.import_module(f"{recipe}.cli")
     with pytest.raises(ConfigError) as caught:
-        cli.demo(cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
+        cli.COMMANDS["demo"](cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())

@@ -42,7 +42,8 @@ ROOMS: dict[str, set[str]] = {
     "training": {"config", "data", "run"},
     "evaluation": {"backbones", "data", "metrics", "recipe_config", "run"},
     "reporting": {"data", "evaluation", "run"},
-    "command_line": {"config", "data", "run", "training"},
+    "options": {"config", "data", "run"},
+    "command_line": {"config", "options", "recipe_config", "run", "training"},
 }
 
 

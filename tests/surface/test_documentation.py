@@ -14,7 +14,7 @@ from PIL import Image
 
 from surface.documents import Block, anchors, blocks, links, pages
 from surface.repository import RECIPES, ROOT, text_files
-from vistok.workbench.command_line import AUTO
+from vistok.workbench.options import AUTO
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
 MAX_NOT_RUN = 8
@@ -138,7 +138,7 @@ def mistake(program: str, arguments: list[str]) -> str | None:
         options = tyro.cli(
             cli.Options, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
         )
-        name = options.config_or_default()
+        name = options.config_or_default("digits")
         if name == AUTO and not Path(options.data).exists():
             name = "emoji64"  # in colour, too; what auto would make needs the images
         if not name.endswith((".yaml", ".yml")):

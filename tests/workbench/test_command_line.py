@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 import tyro
 
-from vistok.workbench.command_line import RunOptions, UnexpectedError, opened_stage, run_command_line, run_stages
+from vistok.workbench.command_line import (
+    Command,
+    Run,
+    UnexpectedError,
+    opened_stage,
+    recipe_commands,
+    run_command_line,
+    run_stages,
+)
 from vistok.workbench.config import Config, ConfigError, load_config
-from vistok.workbench.recipe_config import DataConfig
+from vistok.workbench.options import RunOptions
+from vistok.workbench.recipe_config import Choice, DataConfig
 from vistok.workbench.run.folder import save_config
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
@@ -49,14 +58,18 @@ def toy(folder, calls, options=None):
     return stages, {stage.name: command(stage) for stage in listed}
 
 
+KEYS = {"name": ["name"], "seed": ["seed"], "data": ["data.source"], "image_size": ["data.image_size"]}
+SIZES = {"image_size": ["data.image_size", "network.side"], "image_channels": ["network.channels"]}
+
+
 def test_options_become_values_without_those_that_were_not_given():
-    assert RunOptions().overrides() == {}
+    assert RunOptions().overrides(KEYS | SIZES) == {}
     options = RunOptions(name="mine", seed=0, data="photos", image_size=64, set=("steps=3",))
-    assert options.overrides() == {
-        "name": "mine", "seed": 0, "data.source": "photos", "tokenizer.image_channels": 3,
-        "data.image_size": 64, "tokenizer.image_size": 64,
+    assert options.overrides(KEYS | SIZES) == {
+        "name": "mine", "seed": 0, "data.source": "photos", "network.channels": 3,
+        "data.image_size": 64, "network.side": 64,
     }  # fmt: skip
-    assert RunOptions(data="digits").overrides() == {"data.source": "digits"}
+    assert RunOptions(data="digits").overrides(KEYS | SIZES) == {"data.source": "digits"}
 
 
 class Named(Config):
@@ -73,8 +86,7 @@ def test_an_option_by_name_is_what_was_typed(text, tmp_path):
     """And stays that through the run's own configuration file."""
     (tmp_path / "c.yaml").write_text("name: shipped\n")
     options = tyro.cli(Options, args=["--data", text, "--name", text, "--seed", "7"])
-    values = {key: value for key, value in options.overrides().items() if not key.startswith("tokenizer.")}
-    config = load_config(Named, tmp_path / "c.yaml", values=values)
+    config = load_config(Named, tmp_path / "c.yaml", values=options.overrides(KEYS))
     assert (config.data.source, config.name, config.seed) == (text, text, 7)
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(Named, tmp_path / "saved.yaml") == config
@@ -83,7 +95,7 @@ def test_an_option_by_name_is_what_was_typed(text, tmp_path):
 def test_set_has_the_last_word_and_is_yaml(tmp_path):
     (tmp_path / "c.yaml").write_text("seed: 1\n")
     options = Options(name="mine", seed=2, set=("name=other", "data={image_size: 64}"))
-    config = load_config(Named, tmp_path / "c.yaml", options.set, values=options.overrides())
+    config = load_config(Named, tmp_path / "c.yaml", options.set, values=options.overrides(KEYS))
     assert config == Named(name="other", seed=2, data=DataConfig(image_size=64))
 
 
@@ -210,18 +222,43 @@ def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
 
 
 def test_the_configuration_of_a_run_that_is_named_is_found(tmp_path):
-    assert Options(runs=tmp_path).config_or_default() == "digits"
-    assert Options(runs=tmp_path, data="photos").config_or_default() == "auto"
-    assert Options(runs=tmp_path, name="run").config_or_default() == "digits"
+    assert Options(runs=tmp_path).config_or_default("small") == "small"
+    assert Options(runs=tmp_path, data="photos").config_or_default("small") == "auto"
+    assert Options(runs=tmp_path, name="run").config_or_default("small") == "small"
     _, commands = toy(tmp_path / "run", [])
     commands["train"](Options())
-    assert Options(runs=tmp_path, name="run").config_or_default() == str(tmp_path / "run" / "config.yaml")
-    assert Options(runs=tmp_path, name="run", config="digits").config_or_default() == "digits"
+    assert Options(runs=tmp_path, name="run").config_or_default("small") == str(tmp_path / "run" / "config.yaml")
+    assert Options(runs=tmp_path, name="run", config="large").config_or_default("small") == "large"
 
 
 def test_a_configuration_for_images_needs_images():
     with pytest.raises(ConfigError, match="config auto: expected --data"):
         Options(config="auto").describe_images()
+
+
+def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_path):
+    """What a command works with is resolved anew for each, and a stage that trains may divide its work."""
+    done = []
+
+    def prepare(options: Options) -> Run:
+        stages, _ = toy(tmp_path / "run", [], options)
+        return Run(Settings(), stages.folder, Choice("a", "b", "c"), stages, options.resume)
+
+    def work(run):
+        done.append(run.resume)
+        run.stages.by_name["train" if len(done) == 1 else "report"].outputs[0].write_text("made")
+
+    table = [
+        Command("train", "Train.", work, training=lambda run: TrainConfig(steps=1, batch_size=4)),
+        Command("report", "Report.", work),
+    ]
+    commands = recipe_commands(prepare, table, demo="All of it.", options_type=Options)
+    assert {name: command.__doc__ for name, command in commands.items()} == {
+        "demo": "All of it.", "train": "Train.", "report": "Report.",
+    }  # fmt: skip
+    commands["train"](Options())
+    commands["demo"](Options(resume=True))
+    assert done == [False, True]
 
 
 def run(monkeypatch, command, *arguments):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from _support.fuzzing import check_told, succeeds_or_is_told
 from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config
-from vistok.workbench.recipe_config import EntryName
+from vistok.workbench.recipe_config import EntryName, other_than
 from vistok.workbench.run.folder import save_config
 from vistok.workbench.training.seeds import seed_step
 
@@ -85,8 +85,11 @@ class Deep(Config):
     sets: dict[EntryName, Inner] = Field({})
 
 
+NetworkName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]
+
+
 class Several(Config):
-    networks: dict[EntryName, Annotated[Small | Deep, Field(discriminator="kind")]] = Field({}, max_length=3)
+    networks: dict[NetworkName, Annotated[Small | Deep, Field(discriminator="kind")]] = Field({}, max_length=3)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_it_leaves_weights_a_record_checkpoints_and_a_curve(tmp_path):
     assert load_file(paths.generator("guess")).keys() == model.state_dict().keys()
     assert json.loads(paths.generator("guess").with_suffix(".json").read_text()) == {"num_classes": 10, "parameters": 6}
     assert generator_record(paths, "guess")["num_classes"] == 10
-    assert [p.name for p in sorted(paths.generator_checkpoints("guess").iterdir())] == [
+    assert [p.name for p in sorted(paths.checkpoints("guess").iterdir())] == [
         "step-000000002.pt", "step-000000004.pt",
     ]  # fmt: skip
     lines = read_metrics(paths.metrics)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from _support.glotok_runs import TINY
-from glotok.cli import Options, encode, teacher, train_tokenizer
+from glotok.cli import COMMANDS, Options
 from glotok.paths import RunPaths
 
 
@@ -14,7 +14,7 @@ from glotok.paths import RunPaths
 def prepared(tmp_path_factory):
     runs = tmp_path_factory.mktemp("prepared")
     logging.getLogger("glotok").setLevel(logging.WARNING)
-    teacher(Options(config=TINY, runs=runs))
+    COMMANDS["teacher"](Options(config=TINY, runs=runs))
     return runs / "tiny"
 
 
@@ -23,8 +23,8 @@ def encoded(prepared, tmp_path_factory):
     """The folder of a run with its tokenizer trained and its tokens cached; never written to by a test."""
     options = Options(config=TINY, runs=tmp_path_factory.mktemp("encoded"))
     shutil.copytree(prepared, options.runs / "tiny")
-    train_tokenizer(options)
-    encode(options)
+    COMMANDS["train-tokenizer"](options)
+    COMMANDS["encode"](options)
     return options.runs / "tiny"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from _support.glotok_runs import TINY
 from _support.recipe_processes import killed, of_stage
-from glotok.cli import Options, teacher, train_generator, train_tokenizer
+from glotok.cli import COMMANDS, Options
 from glotok.paths import RunPaths
 from vistok.workbench.config import ConfigError
 
@@ -16,7 +16,7 @@ from vistok.workbench.config import ConfigError
 def uninterrupted(encoded, tmp_path_factory):
     runs = tmp_path_factory.mktemp("uninterrupted")
     shutil.copytree(encoded, runs / "tiny")
-    train_generator(Options(config=TINY, runs=runs))
+    COMMANDS["train-generator"](Options(config=TINY, runs=runs))
     return RunPaths(runs / "tiny")
 
 
@@ -24,7 +24,7 @@ def uninterrupted(encoded, tmp_path_factory):
 def test_a_killed_tokenizer_run_resumes_to_the_same_bits(tiny_run, uninterrupted, where, step):
     options, paths = tiny_run
     killed("glotok", "tokenizer", options, where, step)
-    train_tokenizer(replace(options, resume=True))
+    COMMANDS["train-tokenizer"](replace(options, resume=True))
     assert (paths.tokenizer / "model.safetensors").read_bytes() == (
         uninterrupted.tokenizer / "model.safetensors"
     ).read_bytes()
@@ -36,22 +36,22 @@ def test_a_killed_generator_run_resumes_to_the_same_bits(tmp_path, encoded, unin
     shutil.copytree(encoded, tmp_path / "tiny")
     options, paths = Options(config=TINY, runs=tmp_path), RunPaths(tmp_path / "tiny")
     killed("glotok", "generator", options, where, step)
-    train_generator(replace(options, resume=True))
+    COMMANDS["train-generator"](replace(options, resume=True))
     assert paths.generator("xar").read_bytes() == uninterrupted.generator("xar").read_bytes()
     assert of_stage(paths.folder, "xar") == of_stage(uninterrupted.folder, "xar")
 
 
 def test_the_same_seed_twice_gives_identical_metrics_and_another_seed_does_not(tiny_run, uninterrupted, tmp_path):
     options, paths = tiny_run
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     assert of_stage(paths.folder, "tokenizer") == of_stage(uninterrupted.folder, "tokenizer")
-    teacher(replace(options, seed=1, fresh=True))
-    train_tokenizer(replace(options, seed=1))
+    COMMANDS["teacher"](replace(options, seed=1, fresh=True))
+    COMMANDS["train-tokenizer"](replace(options, seed=1))
     assert of_stage(paths.folder, "tokenizer") != of_stage(uninterrupted.folder, "tokenizer")
 
 
 def test_starting_over_on_checkpoints_needs_resume(tiny_run):
     options, _ = tiny_run
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     with pytest.raises(ConfigError, match="holds checkpoints; --resume continues"):
-        train_tokenizer(options)
+        COMMANDS["train-tokenizer"](options)

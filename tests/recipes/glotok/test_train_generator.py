@@ -7,7 +7,7 @@ import pytest
 
 from _support.glotok_runs import TINY
 from _support.recipe_processes import assert_same_training, documented_line, run_line
-from glotok.cli import Options, train_generator
+from glotok.cli import COMMANDS, Options
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_two_processes_follow_one_that_accumulates_two_micro_batches(generator, 
     one = replace(two, runs=tmp_path / "one", set=(*rates, f"generators.{generator}.train.accumulation=2"))
     for options in (one, two):
         shutil.copytree(encoded, options.runs / "tiny")
-    train_generator(one)
+    COMMANDS["train-generator"](one)
     line = documented_line("glotok", "train-tokenizer").replace("train-tokenizer", "train-generator")
     settings = [word for value in two.set for word in ("--set", value)]
     done = run_line(line, "--config", TINY, "--runs", two.runs, "--generator", generator, *settings, timeout=280)

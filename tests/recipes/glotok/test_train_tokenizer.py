@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import glotok.train_tokenizer as stage
 from _support.recipe_processes import assert_same_training, documented_line, run_line
 from glotok import perceptual
-from glotok.cli import resolve, train_tokenizer
+from glotok.cli import COMMANDS, resolve
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
 from vistok.losses import PatchGANDiscriminator, chroma_loss, discriminator_loss
@@ -49,7 +49,7 @@ def test_a_damaged_teacher_is_told_by_its_file(tiny_run, damage):
     with pytest.raises(DamagedFileError, match=r"tiny/teacher\.safetensors: damaged"):
         load_teacher(paths, resolve(options).losses)
     with pytest.raises(ValueError, match=r"tiny/teacher\.safetensors: "):
-        train_tokenizer(options)
+        COMMANDS["train-tokenizer"](options)
 
 
 def run_step(parts, micro_batches, learning_rate=1e-2):
@@ -132,7 +132,7 @@ def test_the_generators_step_leaves_no_trace_in_the_discriminator(parts):
 
 def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
     options, paths = tiny_run
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     lines = read_metrics(paths.metrics)
     assert [("discriminator" in line, "adversarial" in line) for line in lines] == [(False, False)] * 3 + [
         (True, True)
@@ -151,9 +151,9 @@ def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):
     monkeypatch.setattr(FeatureBackbone, "patches", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
     monkeypatch.setattr(FeatureBackbone, "pooled", lambda *_, **__: pytest.fail("a semantic feature was asked for"))
     options, _ = tiny_run
-    train_tokenizer(replace(options, set=("losses.perceptual_weight=0", "train.steps=2")))
+    COMMANDS["train-tokenizer"](replace(options, set=("losses.perceptual_weight=0", "train.steps=2")))
     assert built == []
-    train_tokenizer(replace(options, set=("train.steps=2",), fresh=True))
+    COMMANDS["train-tokenizer"](replace(options, set=("train.steps=2",), fresh=True))
     assert built == ["lite0"]
 
 
@@ -173,7 +173,7 @@ def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
     monkeypatch.setattr(perceptual, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
-        train_tokenizer(options)
+        COMMANDS["train-tokenizer"](options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
 
 
@@ -206,7 +206,7 @@ def test_a_run_can_start_from_saved_weights_and_names_what_does_not_fit(tiny_run
     torch.manual_seed(5)
     GloTok(config.tokenizer).save_pretrained(tmp_path / "saved")
     still = (f"train.init_from={tmp_path / 'saved'}", "train.learning_rate=1e-12", "train.revive_every=0")
-    train_tokenizer(replace(options, set=still))
+    COMMANDS["train-tokenizer"](replace(options, set=still))
     before, after = (load_file(folder / "model.safetensors") for folder in (tmp_path / "saved", paths.tokenizer))
     for name, value in before.items():
         if value.is_floating_point():
@@ -227,7 +227,7 @@ def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whol
     one = replace(options, set=("train.learning_rate=1e-4", "train.ema_decay=0.5"))
     several = replace(one, runs=tmp_path / "several")
     shutil.copytree(paths.folder, several.runs / "tiny")
-    train_tokenizer(one)
+    COMMANDS["train-tokenizer"](one)
     line = documented_line("glotok", "train-tokenizer").replace("--nproc_per_node 2", f"--nproc_per_node {count}")
     settings = [word for value in several.set for word in ("--set", value)]
     done = run_line(line, "--config", several.config, "--runs", several.runs, *settings, timeout=280)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import glotok.train_tokenizer as stage
 from _support.glotok_runs import TINY
 from _support.recipe_processes import of_stage
-from glotok.cli import Options, resolve, train_tokenizer
+from glotok.cli import COMMANDS, Options, resolve
 from glotok.model import GloTok
 from glotok.perceptual import PerceptualTerm
 from glotok.teacher import cluster_features, load_teacher
@@ -32,7 +32,7 @@ def config_with(*changes):
 def train(tiny_run, *changes, resume=False):
     """Train the tokenizer of a copy of the prepared run with changed settings."""
     options, paths = tiny_run
-    train_tokenizer(replace(options, set=changes, resume=resume))
+    COMMANDS["train-tokenizer"](replace(options, set=changes, resume=resume))
     return paths
 
 
@@ -236,7 +236,7 @@ def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images
 def test_a_file_of_weights_that_is_not_there_is_told_before_anything_runs(tiny_run, key):
     options, paths = tiny_run
     with pytest.raises(ConfigError, match=rf"^{key}: expected a file, got 'nowhere.pth'"):
-        train_tokenizer(replace(options, set=(f"{key}=nowhere.pth",)))
+        COMMANDS["train-tokenizer"](replace(options, set=(f"{key}=nowhere.pth",)))
     assert not paths.tokenizer_checkpoints.exists()
 
 

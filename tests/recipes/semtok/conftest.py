@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from _support.semtok_runs import TINY
-from semtok.cli import Options, encode, train_refiner, train_tokenizer
+from semtok.cli import COMMANDS, Options
 from semtok.paths import RunPaths
 from vistok.workbench.run.folder import mark_run
 
@@ -14,8 +14,8 @@ from vistok.workbench.run.folder import mark_run
 def stage_one(tmp_path_factory):
     """The folder of a run after stage I and encode; never written to by a test."""
     options = Options(config=TINY, runs=tmp_path_factory.mktemp("stage_one"))
-    train_tokenizer(options)
-    encode(options)
+    COMMANDS["train-tokenizer"](options)
+    COMMANDS["encode"](options)
     return options.runs / "tiny"
 
 
@@ -24,7 +24,7 @@ def stage_two(stage_one, tmp_path_factory):
     """The folder of a run after stage II; never written to by a test."""
     options = Options(config=TINY, runs=tmp_path_factory.mktemp("stage_two"))
     shutil.copytree(stage_one, options.runs / "tiny")
-    train_refiner(options)
+    COMMANDS["train-refiner"](options)
     return options.runs / "tiny"
 
 

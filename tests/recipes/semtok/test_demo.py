@@ -11,7 +11,7 @@ import pytest
 
 from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
-from semtok.cli import Options, demo, main, prepare
+from semtok.cli import COMMANDS, Options, main, prepare
 from semtok.paths import RunPaths
 from vistok.workbench.config import ConfigError
 
@@ -55,12 +55,12 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
     assert {"deviation", "psnr_between", "psnr_to_original", "psnr_other_image"} <= set(figures["noise"])
     options = Options(config=TINY, runs=tmp_path)
     with caplog.at_level(logging.INFO, logger="vistok"):
-        demo(options)
+        COMMANDS["demo"](options)
         assert "finished earlier" in caplog.text
         paths.report().unlink()
         with pytest.raises(ConfigError, match="--resume continues it"):
-            demo(options)
-        demo(replace(options, resume=True))
+            COMMANDS["demo"](options)
+        COMMANDS["demo"](replace(options, resume=True))
     assert "[7/8] evaluate: done earlier" in caplog.text
     assert paths.report().read_text() == page
 

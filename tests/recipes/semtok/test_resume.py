@@ -7,7 +7,7 @@ import pytest
 
 from _support.recipe_processes import killed, of_stage
 from _support.semtok_runs import TINY
-from semtok.cli import Options, train_generator, train_refiner, train_tokenizer
+from semtok.cli import COMMANDS, Options
 from semtok.paths import RunPaths
 
 
@@ -22,10 +22,10 @@ def test_a_killed_tokenizer_run_resumes_to_the_same_bits_and_so_does_stage_two_a
 ):
     options, paths = tiny_run
     killed("semtok", "tokenizer", options, where, step)
-    train_tokenizer(replace(options, resume=True))
+    COMMANDS["train-tokenizer"](replace(options, resume=True))
     assert_same(paths, stage_one, "tokenizer", "tokenizer/model.safetensors")
     if (where, step) == ("step", 3):
-        train_refiner(options)
+        COMMANDS["train-refiner"](options)
         assert_same(paths, stage_two, "refiner", "refined/model.safetensors")
 
 
@@ -34,7 +34,7 @@ def test_a_killed_refiner_run_resumes_to_the_same_bits(trained_run, stage_two, w
     """Step 5 has the discriminator, and its state, behind it."""
     options, paths = trained_run
     killed("semtok", "refiner", options, where, step)
-    train_refiner(replace(options, resume=True))
+    COMMANDS["train-refiner"](replace(options, resume=True))
     assert_same(paths, stage_two, "refiner", "refined/model.safetensors")
 
 
@@ -43,9 +43,9 @@ def test_a_killed_generator_run_resumes_to_the_same_bits(trained_run, tmp_path, 
     options, paths = trained_run
     reference = Options(config=TINY, runs=tmp_path / "reference")
     shutil.copytree(paths.folder, reference.runs / "tiny")
-    train_generator(reference)
+    COMMANDS["train-generator"](reference)
     killed("semtok", "generator", options, where, step)
-    train_generator(replace(options, resume=True))
+    COMMANDS["train-generator"](replace(options, resume=True))
     assert_same(paths, reference.runs / "tiny", "masked", "generator-masked.safetensors")
 
 
@@ -54,19 +54,19 @@ def test_an_average_of_the_weights_resumes_too(tiny_run, tmp_path):
     options = replace(options, set=("train.ema_decay=0.5", "train.steps=4"))
     whole = replace(options, runs=tmp_path / "whole")
     shutil.copytree(paths.folder, whole.runs / "tiny")
-    train_tokenizer(whole)
+    COMMANDS["train-tokenizer"](whole)
     shutil.copytree(whole.runs / "tiny", paths.folder, dirs_exist_ok=True)
     (paths.tokenizer_checkpoints / "step-000000004.pt").unlink()
     shutil.rmtree(paths.tokenizer)
-    train_tokenizer(replace(options, resume=True))
+    COMMANDS["train-tokenizer"](replace(options, resume=True))
     assert_same(paths, whole.runs / "tiny", "tokenizer", "tokenizer/model.safetensors")
 
 
 def test_the_same_seed_twice_gives_identical_metrics_and_another_seed_does_not(tiny_run, stage_one):
     options, paths = tiny_run
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     assert_same(paths, stage_one, "tokenizer", "tokenizer/model.safetensors")
-    train_tokenizer(replace(options, seed=1, fresh=True))
+    COMMANDS["train-tokenizer"](replace(options, seed=1, fresh=True))
     assert of_stage(paths.folder, "tokenizer") != of_stage(stage_one, "tokenizer")
 
 

@@ -12,7 +12,7 @@ import semtok.train_tokenizer as stage
 from _support.recipe_processes import assert_same_training, documented_line, run_line
 from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
 from semtok import perceptual
-from semtok.cli import train_refiner, train_tokenizer
+from semtok.cli import COMMANDS
 from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.tracking import read_metrics
@@ -33,7 +33,7 @@ def assert_equal_weights(ours, theirs, **tolerance):
 
 def test_it_logs_every_term_and_leaves_a_tokenizer(tiny_run):
     options, paths = tiny_run
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     lines = read_metrics(paths.metrics)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert all({"flow", "entropy", "perceptual", "alignment", "learning_rate"} <= set(line) for line in lines)
@@ -110,16 +110,16 @@ def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
     monkeypatch.setattr(perceptual, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
-        train_tokenizer(options)
+        COMMANDS["train-tokenizer"](options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
 
 
 def test_starting_over_on_checkpoints_needs_resume(tiny_run):
     options, _ = tiny_run
     options = replace(options, set=("train.steps=2",))
-    train_tokenizer(options)
+    COMMANDS["train-tokenizer"](options)
     with pytest.raises(ConfigError, match="holds checkpoints; --resume continues"):
-        train_tokenizer(options)
+        COMMANDS["train-tokenizer"](options)
 
 
 @pytest.mark.parametrize("command", ["train-tokenizer", "train-refiner"])
@@ -133,7 +133,7 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, re
     one = replace(options, set=changes)
     two = replace(one, runs=tmp_path / "two")
     shutil.copytree(paths.folder, two.runs / "tiny")
-    {"train-tokenizer": train_tokenizer, "train-refiner": train_refiner}[command](one)
+    COMMANDS[command](one)
     line = documented_line("semtok", "train-tokenizer").replace("train-tokenizer", command)
     settings = [word for value in two.set for word in ("--set", value)]
     done = run_line(line, "--config", two.config, "--runs", two.runs, *settings, timeout=280)

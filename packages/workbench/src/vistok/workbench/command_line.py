@@ -1,28 +1,26 @@
-"""The command line of a recipe: options, how a stage is opened, all stages in turn, errors in one line."""
+"""The command line of a recipe: a command a stage, how it is opened, all of them in turn, errors in one line."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
-import shlex
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import tyro
 
-from vistok.workbench.config import ConfigError
-from vistok.workbench.data import SourceDescription, describe_source
+from vistok.workbench.config import ConfigError, ConfigT
+from vistok.workbench.options import RunOptions
+from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.run.files import NoSpaceError
-from vistok.workbench.run.folder import CONFIG, is_run
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
@@ -31,13 +29,12 @@ from vistok.workbench.training.signals import Interrupted
 
 logger = logging.getLogger(__name__)
 
-_OptionsT = TypeVar("_OptionsT", bound="RunOptions")
+_OptionsT = TypeVar("_OptionsT", bound=RunOptions)
+_PathsT = TypeVar("_PathsT", bound=RunPaths)
+_RunT = TypeVar("_RunT", bound="Run[Any, Any]")
 
 #: Errors whose message is for the user; anything else leaves its traceback in a file.
 USER_ERRORS = (ConfigError, CheckpointError, NonFiniteLossError, OSError, ValueError)
-
-#: The name of the configuration that is made for the images of --data.
-AUTO = "auto"
 
 _LONGEST_ARGUMENT = 4096  # the longest path there is; an error repeats what it cannot read
 _LONGEST_REASON = 300
@@ -49,91 +46,75 @@ class UnexpectedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What every command takes. A recipe adds its own in a subclass; the strings are the help texts."""
+class Run(Generic[ConfigT, _PathsT]):
+    """What the commands of a recipe work with.
 
-    config: str | None = None
-    """A shipped configuration by its name, the path of a YAML file, or auto: one that is made for the images of --data.
-    By default that of the run, if --name names one that exists; else auto with --data, and digits without."""
-    name: str | None = None
-    """The run: everything lands in RUNS/NAME. By default the configuration's own name."""
-    runs: Path = Path("runs")
-    """The folder of all runs."""
-    data: str | None = None
-    """An image folder, a Parquet file or folder, or the id of a hub data set, in place of the configuration's."""
-    image_size: int | None = None
-    """Resize and crop the images to this side."""
-    seed: int | None = None
-    """The seed that everything random follows from."""
-    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Override any setting, as in --set train.steps=100; may be repeated."""
-    generator: str | None = None
-    """Which of the configuration's generators is trained and drawn from; the first by default. The report shows all
-    that have samples."""
-    samples: str | None = None
-    """Which of the generator's sample sets is drawn; the first by default."""
-    evaluation: str | None = None
-    """Which of the configuration's evaluations is made and shown; the first by default."""
-    resume: bool = False
-    """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
-    fresh: bool = False
-    """Set aside what the command made earlier, and what followed from it, and make it again."""
+    Attributes:
+        config: The resolved configuration.
+        paths: Where the run keeps what.
+        choice: The generator, the sample set and the evaluation that are meant.
+        stages: All stages of the run.
+        resume: Whether a training goes on from its newest checkpoint.
+    """
 
-    def config_or_default(self) -> str:
-        """The configuration that is meant: the one named, or that of the run named if it exists, or a default."""
-        if self.config is not None:
-            return self.config
-        if self.data is None and self.name is not None and is_run(self.runs / self.name):
-            return str(self.runs / self.name / CONFIG)
-        return "digits" if self.data in (None, "digits") else AUTO
+    config: ConfigT
+    paths: _PathsT
+    choice: Choice
+    stages: Stages
+    resume: bool
 
-    def describe_images(self) -> tuple[SourceDescription, int]:
-        """What ``data`` holds, and the size its images are brought to: ``image_size``, or one that a device can train.
 
-        Raises:
-            ConfigError: There is no ``data`` to look at.
-        """
-        if self.data is None:
-            raise ConfigError(f"config {AUTO}: expected --data, whose images the configuration is made for")
-        images = describe_source(self.data)
-        affordable = 256 if torch.cuda.is_available() else 32
-        size = self.image_size or max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
-        logger.info(
-            "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
-            images.num_images, images.num_classes, images.channels, images.image_size, size,
-        )  # fmt: skip
-        return images, size
+@dataclass(frozen=True)
+class Command(Generic[_RunT]):
+    """A stage as a command.
 
-    def hint(self) -> str:
-        """The options that were given, as they would be typed, for commands in messages."""
-        given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
-        words: list[str] = []
-        for field, value in given:
-            if value == field.default or field.name in ("resume", "fresh"):
-                continue
-            for item in value if isinstance(value, tuple) else (value,):
-                words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]
-        return shlex.join(words)
+    Args:
+        name: That of the stage, without its variant.
+        help: The help text.
+        work: Does it.
+        training: Gives the optimisation of a stage that trains; such a stage divides its work among processes.
+    """
 
-    def overrides(self) -> dict[str, Any]:
-        """What the options by name change in a recipe's configuration: dotted keys and plain values.
+    name: str
+    help: str
+    work: Callable[[_RunT], None]
+    training: Callable[[_RunT], TrainConfig] | None = None
 
-        They are the ``values`` of :func:`vistok.workbench.config.load_config`, and ``set`` its ``overrides``, which
-        have the last word. Data other than the embedded digits are in colour.
 
-        Example:
-            >>> RunOptions(name="2024", image_size=64, set=("train.steps=9",)).overrides()
-            {'name': '2024', 'data.image_size': 64, 'tokenizer.image_size': 64}
-        """
-        named = {
-            "name": self.name,
-            "seed": self.seed,
-            "data.source": self.data,
-            "tokenizer.image_channels": None if self.data in (None, "digits") else 3,
-            "data.image_size": self.image_size,
-            "tokenizer.image_size": self.image_size,
-        }
-        return {key: value for key, value in named.items() if value is not None}
+def recipe_commands(
+    prepare: Callable[[_OptionsT], _RunT],
+    table: Sequence[Command[_RunT]],
+    *,
+    demo: str,
+    options_type: type[_OptionsT],
+) -> dict[str, Callable[[_OptionsT], None]]:
+    """The commands of a recipe by name: ``demo``, which runs all stages in turn, and each stage alone.
+
+    Args:
+        prepare: Resolves and checks what the options ask for, images included; writes nothing.
+        table: The stages, in order.
+        demo: The help text of ``demo``.
+        options_type: What every command takes.
+    """
+
+    def alone(command: Command[_RunT]) -> Callable[[_OptionsT], None]:
+        def run_one(options: _OptionsT) -> None:
+            run = prepare(options)
+            stage = next(stage for stage in run.stages.by_name.values() if stage.command == command.name)
+            with opened_stage(options, run.stages, stage, command.training and command.training(run)):
+                command.work(run)
+
+        return run_one
+
+    stages = {command.name: alone(command) for command in table}
+
+    def run_all(options: _OptionsT) -> None:
+        run_stages(options, prepare(options).stages, stages)
+
+    commands = {"demo": run_all, **stages}
+    for command, text in zip(commands.values(), (demo, *(command.help for command in table)), strict=True):
+        command.__doc__, command.__annotations__["options"] = text, options_type
+    return commands
 
 
 @contextlib.contextmanager
@@ -218,7 +199,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
     User errors end with one line and exit code 2, an interrupted run with 130; of several processes one speaks.
 
     Args:
-        program: The recipe's command, such as ``glotok``.
+        program: The recipe's command.
         description: One sentence for ``--help``.
         commands: Each takes one data class, whose fields are the command's options.
     """

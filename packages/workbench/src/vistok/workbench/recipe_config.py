@@ -17,16 +17,24 @@ from vistok.workbench.run.folder import plain_name
 RunName = Annotated[str, AfterValidator(plain_name)]
 """The name of a run: that of its folder."""
 
-_TAKEN = ("tokenizer", "refiner", "evaluation")  # by the curves and checkpoints of other stages
 _ENTRY = re.compile(r"(?=.{1,60}\Z)[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
 
 
 def _entry_name(name: str) -> str:
     if not _ENTRY.fullmatch(name):
         raise ValueError(f"expected a name of letters and digits, - or _ between them, got {name[:80]!r}")
-    if name in _TAKEN:
-        raise ValueError(f"expected another name than {', '.join(_TAKEN)}, got {name!r}")
     return name
+
+
+def other_than(*taken: str) -> AfterValidator:
+    """The check of a name that it is none of those that curves and checkpoints of other stages have."""
+
+    def check(name: str) -> str:
+        if name in taken:
+            raise ValueError(f"expected another name than {', '.join(taken)}, got {name!r}")
+        return name
+
+    return AfterValidator(check)
 
 
 EntryName = Annotated[str, AfterValidator(_entry_name)]
@@ -81,14 +89,6 @@ class PerceptualConfig(Config):
         return self
 
 
-class DiscriminatorConfig(Config):
-    """PatchGAN."""
-
-    base_width: int = Field(64, ge=4)
-    num_layers: int = Field(3, ge=1)
-    norm: Literal["batch", "group", "none"] = "batch"
-
-
 class EvaluateConfig(Config):
     """The features that figures are measured in."""
 
@@ -111,8 +111,8 @@ def choose(section: Mapping[str, Any], asked: str | None, *, what: str) -> str:
         ConfigError: There is no such entry; the message lists those that there are.
 
     Example:
-        >>> choose({"xar": 1, "far": 2}, None, what="generator")
-        'xar'
+        >>> choose({"small": 1, "large": 2}, None, what="generator")
+        'small'
     """
     if asked is None:
         return next(iter(section))

@@ -20,9 +20,9 @@ def remembered(check: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
     """The check of a configuration, made once for equal ones: a demo asks before each of its stages.
 
     Example:
-        >>> from vistok.workbench.recipe_config import DiscriminatorConfig
+        >>> from vistok.workbench.config import Config
         >>> check = remembered(lambda config: print("checked"))
-        >>> check(DiscriminatorConfig()), check(DiscriminatorConfig())
+        >>> check(Config()), check(Config())
         checked
         (None, None)
     """

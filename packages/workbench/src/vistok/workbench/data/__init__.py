@@ -3,11 +3,12 @@
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
-from vistok.workbench.data.loading import ImageSplits, SourceDescription, describe_source, load_images
+from vistok.workbench.data.loading import DIGITS, ImageSplits, SourceDescription, describe_source, load_images
 from vistok.workbench.data.pixels import from_uint8, to_uint8
 from vistok.workbench.data.resize import decode_image, resize_and_crop
 
 __all__ = [
+    "DIGITS",
     "ImageSet",
     "ImageSplits",
     "Images",

@@ -15,6 +15,9 @@ from vistok.workbench.data.resize import MAX_PIXELS, decode_for_crops, decode_im
 
 logger = logging.getLogger(__name__)
 
+#: The source that needs no files: the embedded digits.
+DIGITS = "digits"
+
 # Headers that are read to tell the usual size of a source's images.
 _NUM_SIZES_READ = 64
 
@@ -112,12 +115,12 @@ def load_images(
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     if not 0.0 < validation_fraction < 1.0:
         raise ValueError(f"validation_fraction must lie between 0 and 1, got {validation_fraction}")
-    name = "digits" if source is None else str(source)
+    name = DIGITS if source is None else str(source)
     request = _Request(
         name, image_size, split_seed, validation_fraction, max_unreadable, max_pixels,
         image_column, label_column, random_crop, memory_limit, None if cache_dir is None else str(cache_dir),
     )  # fmt: skip
-    return _load(request, Path.cwd(), None if name == "digits" else signature(name))
+    return _load(request, Path.cwd(), None if name == DIGITS else signature(name))
 
 
 def describe_source(
@@ -142,7 +145,7 @@ def describe_source(
         >>> describe_source("digits")
         SourceDescription(channels=1, num_images=4500, num_classes=10, image_size=32)
     """
-    if source is None or str(source) == "digits":
+    if source is None or str(source) == DIGITS:
         digits = load_images().train
         return SourceDescription(1, len(digits), len(digits.class_names), 32)
     name, cache = str(source), None if cache_dir is None else str(cache_dir)

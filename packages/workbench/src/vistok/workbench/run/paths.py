@@ -11,14 +11,14 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The files of one run, by stage; a recipe adds its own in a subclass.
+    """The files that every run has; a recipe names those of its own stages in a subclass.
 
     Args:
         folder: The run's folder.
 
     Example:
-        >>> RunPaths(Path("runs/demo")).samples("xar").name
-        'samples-xar.safetensors'
+        >>> RunPaths(Path("runs/demo")).samples("small").name
+        'samples-small.safetensors'
     """
 
     folder: Path
@@ -33,24 +33,9 @@ class RunPaths:
         """All curves, one JSON line a measurement."""
         return self.folder / "metrics.jsonl"
 
-    @property
-    def tokenizer_checkpoints(self) -> Path:
-        """Training state of the tokenizer."""
-        return self.folder / "checkpoints" / "tokenizer"
-
-    @property
-    def tokenizer(self) -> Path:
-        """The trained tokenizer, a folder for ``from_pretrained``."""
-        return self.folder / "tokenizer"
-
-    @property
-    def tokens(self) -> Path:
-        """Cached tokens of the training images."""
-        return self.folder / "tokens.safetensors"
-
-    def generator_checkpoints(self, name: str) -> Path:
-        """Training state of a generator."""
-        return self.folder / "checkpoints" / name
+    def checkpoints(self, training: str) -> Path:
+        """Training state, by the name of the training's curve."""
+        return self.folder / "checkpoints" / training
 
     def generator(self, name: str) -> Path:
         """A trained generator's weights; its record is the .json beside it."""
@@ -59,11 +44,6 @@ class RunPaths:
     def samples(self, generator: str, name: str = DEFAULT) -> Path:
         """A set of generated images (uint8) and their labels."""
         return self.folder / f"samples-{generator}{_suffix(name)}.safetensors"
-
-    @property
-    def reconstructions(self) -> Path:
-        """Validation images (uint8) through the tokenizer."""
-        return self.folder / "reconstructions.safetensors"
 
     def evaluation(self, name: str = DEFAULT) -> Path:
         """All figures of an evaluation."""

@@ -30,7 +30,7 @@ class Stage:
         checkpoints: Where it keeps its training state, if it trains.
 
     Example:
-        >>> Stage("sample.xar.default", ("seed",), (Path("samples-xar.safetensors"),)).command
+        >>> Stage("sample.small.default", ("seed",), (Path("samples-small.safetensors"),)).command
         'sample'
     """
 

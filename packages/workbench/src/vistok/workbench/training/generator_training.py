@@ -66,7 +66,7 @@ def train_generator(
             is given, before those of the loss.
         count: How many images there are.
         settings: The optimisation.
-        paths: The run. Its ``generator(stage)`` and ``generator_checkpoints(stage)`` are written.
+        paths: The run. Its ``generator(stage)`` and ``checkpoints(stage)`` are written.
         stage: The generator's name; that of its curve and, in errors, of its loss.
         seed: Decides the order of the images and, with the step and the micro-batch, every draw: several processes
             follow one that accumulates as many micro-batches.
@@ -80,7 +80,7 @@ def train_generator(
     objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
     if average is not None:
         objects["average"] = average
-    folder, writes = paths.generator_checkpoints(stage), accelerator.is_main_process
+    folder, writes = paths.checkpoints(stage), accelerator.is_main_process
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
