@@ -9,6 +9,7 @@ from glotok.config import GloTokConfig
 from glotok.encode import load_tokens
 from glotok.generator import build_generator, generator_inputs
 from glotok.paths import RunPaths
+from vistok.workbench.training.generator_training import Examples
 from vistok.workbench.training.generator_training import train_generator as train
 
 
@@ -25,6 +26,6 @@ def train_generator(config: GloTokConfig, paths: RunPaths, name: str, *, resume:
         return generator_inputs(settings, cache, cache.tokens(indices, flips)), cache.labels[indices]
 
     train(
-        model, batch, len(cache), settings.train, paths,
+        model, Examples(len(cache), batch), settings.train, paths,
         stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
     )  # fmt: skip

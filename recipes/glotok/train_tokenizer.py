@@ -31,14 +31,12 @@ from vistok.workbench.data import Images
 from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.adversarial_training import discriminator_step
-from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
-from vistok.workbench.training.micro_step import sync_on_last
-from vistok.workbench.training.precision import mixed_precision
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
 logger = logging.getLogger(__name__)
@@ -53,30 +51,26 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     settings = config.train
 
     torch.manual_seed(config.seed)
-    bare_model = GloTok(config.tokenizer)
-    bare_discriminator = build_discriminator(config)
+    model = GloTok(config.tokenizer)
+    discriminator = build_discriminator(config)
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
-    optimizer: Any = torch.optim.Adam(bare_model.parameters(), betas=settings.betas)
-    d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas)
-    average = weight_average(bare_model.to(accelerator.device), settings.ema_decay)
+    optimizer: Any = torch.optim.Adam(model.parameters(), betas=settings.betas)
+    d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas)
+    average = weight_average(model.to(accelerator.device), settings.ema_decay)
 
-    objects: dict[str, Any] = {"model": bare_model, "discriminator": bare_discriminator}
-    objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
-    if average is not None:
-        objects["average"] = average
-    state = TrainState(
-        paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
-    )
+    objects = {"model": model, "discriminator": discriminator, "optimizer": optimizer}
+    objects |= {"d_optimizer": d_optimizer, "average": average}
+    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(Path(settings.init_from), bare_model, state)
+        start_from(Path(settings.init_from), model, state)
     elif start == 0 and settings.codebook_start == "k_means":
-        initialize_codebooks(bare_model, train, config, accelerator)
-    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
-    model, discriminator, optimizer, d_optimizer = accelerator.prepare(
-        bare_model, bare_discriminator, optimizer, d_optimizer
-    )
+        initialize_codebooks(model, train, config, accelerator)
+    metrics = MetricsLog(paths.metrics, enabled=writes)
+    tokenizer = Learner.prepared(model, optimizer, accelerator, settings, paths.folder)
+    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, paths.folder)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
@@ -87,23 +81,18 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
             random_crop=config.data.random_crop,
         )  # fmt: skip
         reals = [batch.images for batch in batches]
-        adversary = bare_discriminator if step.index >= config.losses.discriminator_start else None
+        adversary = discriminator if step.index >= config.losses.discriminator_start else None
 
-        step.log, fakes, features = generator_step(
-            model, optimizer, terms, adversary, reals, accelerator, config, step.index, paths
-        )
+        step.log, fakes, features = generator_step(tokenizer, terms, adversary, reals, step.index)
         if adversary is not None:
-            step.log["discriminator"] = discriminator_step(
-                discriminator, d_optimizer, reals, fakes, d_loss, accelerator,
-                precision=settings.mixed_precision, clip_norm=settings.clip_norm, step=step.index, folder=paths.folder,
-            )  # fmt: skip
+            step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)
         if average is not None:
-            average.update_parameters(bare_model)
+            average.update_parameters(model)
         if config.train.revives_after(step.index):
-            step.log["revived"] = revive_codebooks(bare_model, average, optimizer, features, config, step.index)
+            step.log["revived"] = revive_codebooks(model, average, optimizer, features, config, step.index)
 
-    if accelerator.is_main_process:
-        final: Any = bare_model if average is None else average.module
+    if writes:
+        final: Any = model if average is None else average.module
         final.save_pretrained(paths.tokenizer)
     accelerator.wait_for_everyone()
 
@@ -140,7 +129,7 @@ class LossTerms(nn.Module):
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
-        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()
+        return weighted_sum(terms, self.config)
 
     def _quantization(self, branch: Branch) -> Tensor:
         return codebook_commitment_loss(branch.features, branch.codes, beta=self.config.beta)
@@ -154,9 +143,8 @@ class LossTerms(nn.Module):
 
 
 def generator_step(
-    model: Any, optimizer: Any, loss_terms: LossTerms, adversary: nn.Module | None, micro_batches: list[Tensor],
-    accelerator: Accelerator, config: GloTokConfig, step: int, paths: RunPaths,
-) -> tuple[dict[str, Tensor], list[Tensor], tuple[Tensor, Tensor]]:  # fmt: skip
+    tokenizer: Learner, loss_terms: LossTerms, adversary: nn.Module | None, micro_batches: list[Tensor], step: int
+) -> tuple[dict[str, Tensor], list[Tensor], tuple[Tensor, Tensor]]:
     """One update of the tokenizer over all micro-batches.
 
     The discriminator takes part frozen and unwrapped, so no gradient reaches it and no process waits for it.
@@ -164,31 +152,20 @@ def generator_step(
     Returns:
         The terms (means over the micro-batches), the detached reconstructions, and all features of both branches.
     """
-    bare = accelerator.unwrap_model(model)
+    quantizer = tokenizer.accelerator.unwrap_model(tokenizer.model).quantizer
     log: dict[str, Tensor] = {}
     fakes, semantic, visual = [], [], []
-    if adversary is not None:
-        adversary.requires_grad_(False)
-    optimizer.zero_grad(set_to_none=True)
-    for index, images in enumerate(micro_batches):
-        with sync_on_last(accelerator, model, index, len(micro_batches)):
-            with mixed_precision(accelerator.device, config.train.mixed_precision):
-                out = model(images, detach=config.losses.residual_code == "detached")
+    with frozen(adversary):
+        for micro, images in micro_steps(tokenizer, step, micro_batches, log):
+            with tokenizer.precision():
+                out = tokenizer.model(images, detach=loss_terms.config.residual_code == "detached")
                 logits = None if adversary is None else adversary(out.reconstruction)
-            terms = loss_terms(images, out, bare.quantizer.semantic.codebook, logits)
-            check_finite(terms, step, {"images": images, "reconstruction": out.reconstruction}, paths.folder)
-            accelerator.backward(loss_terms.total(terms) / len(micro_batches))
-        for name, term in terms.items():
-            log[name] = log.get(name, 0.0) + term.detach() / len(micro_batches)
-        fakes.append(out.reconstruction.detach().float())
-        semantic.append(out.semantic.features.detach())
-        visual.append(out.visual.features.detach())
-    if config.train.clip_norm:
-        accelerator.clip_grad_norm_(model.parameters(), config.train.clip_norm)
-    optimizer.step()
-    bare.quantizer.update()
-    if adversary is not None:
-        adversary.requires_grad_(True)
+            terms = loss_terms(images, out, quantizer.semantic.codebook, logits)
+            micro.backward(terms, loss_terms.total(terms), {"images": images, "reconstruction": out.reconstruction})
+            fakes.append(out.reconstruction.detach().float())
+            semantic.append(out.semantic.features.detach())
+            visual.append(out.visual.features.detach())
+    quantizer.update()
     return log, fakes, (torch.cat(semantic), torch.cat(visual))
 
 

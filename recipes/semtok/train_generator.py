@@ -9,6 +9,7 @@ from semtok.config import SemTokConfig
 from semtok.encode import load_tokens
 from semtok.generator import build_generator, token_groups
 from semtok.paths import RunPaths
+from vistok.workbench.training.generator_training import Examples
 from vistok.workbench.training.generator_training import train_generator as train
 
 
@@ -25,6 +26,6 @@ def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume:
         return groups.split(cache.pick(indices, flips)), cache.labels[indices]
 
     train(
-        model, batch, len(cache), config.generators[name].train, paths,
+        model, Examples(len(cache), batch), config.generators[name].train, paths,
         stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
     )  # fmt: skip

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
@@ -23,14 +22,12 @@ from vistok.losses import (
 )
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.adversarial_training import discriminator_step
-from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
-from vistok.workbench.training.micro_step import sync_on_last
-from vistok.workbench.training.precision import mixed_precision
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
 STAGE = "refiner"
@@ -48,45 +45,39 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     tokenizer.requires_grad_(False).to(accelerator.device)
     bare: Any = tokenizer.refiner
     bare.requires_grad_(True)
-    bare_discriminator = build_discriminator(config)
+    discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
-    d_optimizer: Any = torch.optim.Adam(bare_discriminator.parameters(), betas=settings.betas, fused=True)
+    d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
 
-    objects: dict[str, Any] = {"model": bare, "discriminator": bare_discriminator}
-    objects |= {"optimizer": optimizer, "d_optimizer": d_optimizer}
     average = weight_average(bare, settings.ema_decay)
-    if average is not None:
-        objects["average"] = average
-    state = TrainState(
-        paths.refiner_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
-    )
+    objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
+    objects |= {"d_optimizer": d_optimizer, "average": average}
+    folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
-    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
-    model, discriminator, optimizer, d_optimizer = accelerator.prepare(bare, bare_discriminator, optimizer, d_optimizer)
+    metrics = MetricsLog(paths.metrics, enabled=writes)
+    refiner = Learner.prepared(bare, optimizer, accelerator, settings, paths.folder)
+    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, paths.folder)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
-        adversary = bare_discriminator if step.index >= losses.discriminator_start else None
+        adversary = discriminator if step.index >= losses.discriminator_start else None
         batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
             random_crop=config.data.random_crop,
         )  # fmt: skip
-        step.log, fakes = refiner_step(
-            model, optimizer, tokenizer, terms, adversary, batches, accelerator, config, step.index, paths
-        )
+        step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
         if adversary is not None:
-            step.log["discriminator"] = discriminator_step(
-                discriminator, d_optimizer, [batch.images for batch in batches], fakes, d_loss, accelerator,
-                precision=settings.mixed_precision, clip_norm=settings.clip_norm, step=step.index, folder=paths.folder,
-            )  # fmt: skip
+            reals = [batch.images for batch in batches]
+            step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)
         if average is not None:
             average.update_parameters(bare)
 
-    if accelerator.is_main_process:
+    if writes:
         if average is not None:
             bare.load_state_dict(average.module.state_dict())
         tokenizer.save_pretrained(paths.refined)
@@ -94,8 +85,8 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
 
 def refiner_step(
-    model: Any, optimizer: Any, tokenizer: SemTok, terms: LossTerms, adversary: nn.Module | None,
-    batches: list[MicroBatch], accelerator: Accelerator, config: SemTokConfig, step: int, paths: RunPaths,
+    refiner: Learner, tokenizer: SemTok, terms: LossTerms, adversary: nn.Module | None,
+    batches: list[MicroBatch], config: SemTokConfig, step: int,
 ) -> tuple[dict[str, Tensor], list[Tensor]]:  # fmt: skip
     """One update of the refiner over all micro-batches; the discriminator takes part frozen.
 
@@ -103,29 +94,18 @@ def refiner_step(
         The terms (means over the micro-batches) and the detached reconstructions.
     """
     settings = config.train_refiner
-    places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
+    places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, refiner.accelerator)
     log: dict[str, Tensor] = {}
     fakes = []
-    if adversary is not None:
-        adversary.requires_grad_(False)
-    optimizer.zero_grad(set_to_none=True)
-    for index, (batch, own) in enumerate(zip(batches, places, strict=True)):
-        given = inputs(tokenizer, batch.images, own, step, config)
-        with sync_on_last(accelerator, model, index, len(batches)):
-            with mixed_precision(accelerator.device, settings.mixed_precision):
-                reconstruction = tokenizer.from_space(model(*given))
+    with frozen(adversary):
+        for micro, batch in micro_steps(refiner, step, batches, log):
+            given = inputs(tokenizer, batch.images, places[micro.index], step, config)
+            with refiner.precision():
+                reconstruction = tokenizer.from_space(refiner.model(*given))
                 logits = None if adversary is None else adversary(reconstruction)
             values = terms(batch.images, reconstruction, logits)
-            check_finite(values, step, {"images": batch.images, "reconstruction": reconstruction}, paths.folder)
-            accelerator.backward(terms.total(values) / len(batches))
-        for name, value in values.items():
-            log[name] = log.get(name, 0.0) + value.detach() / len(batches)
-        fakes.append(reconstruction.detach())
-    if settings.clip_norm:
-        accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-    optimizer.step()
-    if adversary is not None:
-        adversary.requires_grad_(True)
+            micro.backward(values, terms.total(values), {"images": batch.images, "reconstruction": reconstruction})
+            fakes.append(reconstruction.detach())
     return log, fakes
 
 
@@ -174,4 +154,4 @@ class LossTerms(nn.Module):
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
-        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()
+        return weighted_sum(terms, self.config)

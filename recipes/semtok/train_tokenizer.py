@@ -22,13 +22,11 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.finite import check_finite
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
-from vistok.workbench.training.micro_step import sync_on_last
-from vistok.workbench.training.precision import mixed_precision
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
 logger = logging.getLogger(__name__)
@@ -51,47 +49,36 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
     average = weight_average(bare, settings.ema_decay)
 
-    objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
-    if average is not None:
-        objects["average"] = average
-    state = TrainState(
-        paths.tokenizer_checkpoints, objects, every=settings.checkpoint_every, writes=accelerator.is_main_process
-    )
+    objects = {"model": bare, "optimizer": optimizer, "average": average}
+    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
         start_from(Path(settings.init_from), tokenizer, state)
-    metrics = MetricsLog(paths.metrics, enabled=accelerator.is_main_process)
-    model, optimizer = accelerator.prepare(bare, optimizer)
+    metrics = MetricsLog(paths.metrics, enabled=writes)
+    learner = Learner.prepared(bare, optimizer, accelerator, settings, paths.folder)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        optimizer.zero_grad(set_to_none=True)
-        micro_batches = load_micro_batches(
+        batches = load_micro_batches(
             train, settings.batch_size, step.index, accelerator,
             seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
             random_crop=config.data.random_crop,
         )  # fmt: skip
         places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
-        for index, (batch, own) in enumerate(zip(micro_batches, places, strict=True)):
-            draws = draw(own, step.index, config.seed, config.tokenizer, losses).to(accelerator.device)
+        for micro, batch in micro_steps(learner, step.index, batches, step.log):
+            draws = draw(places[micro.index], step.index, config.seed, config.tokenizer, losses).to(accelerator.device)
             wanted = targets(batch) if targets else None
-            with sync_on_last(accelerator, model, index, len(micro_batches)):
-                with mixed_precision(accelerator.device, settings.mixed_precision):
-                    out, predicted = model(batch.images, draws, wanted)
-                values = terms(batch.images, draws, out)
-                if wanted is not None:
-                    values["alignment"] = alignment_loss(predicted, wanted)
-                check_finite(values, step.index, {"images": batch.images}, paths.folder)
-                accelerator.backward(terms.total(values) / len(micro_batches))
-            for name, value in values.items():
-                step.log[name] = step.log.get(name, 0.0) + value.detach() / len(micro_batches)
-        if settings.clip_norm:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        optimizer.step()
+            with learner.precision():
+                out, predicted = learner.model(batch.images, draws, wanted)
+            values = terms(batch.images, draws, out)
+            if wanted is not None:
+                values["alignment"] = alignment_loss(predicted, wanted)
+            micro.backward(values, terms.total(values), {"images": batch.images})
         if average is not None:
             average.update_parameters(bare)
 
-    if accelerator.is_main_process:
+    if writes:
         final: Any = bare if average is None else average.module
         final.tokenizer.save_pretrained(paths.tokenizer)
     accelerator.wait_for_everyone()
@@ -159,7 +146,7 @@ class LossTerms(nn.Module):
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
-        return torch.stack([getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]).sum()
+        return weighted_sum(terms, self.config)
 
     def _entropy(self, features: Tensor) -> Tensor:
         """Mean over tokens, in nats: of joint codes, or of each bit at each position on its own."""

@@ -18,14 +18,13 @@ from vistok.workbench.run.tracking import read_metrics
 KILLED = """
 import importlib, os, signal, sys, pathlib
 from vistok.workbench.run import checkpoint
+from vistok.workbench.training import update
 recipe, name, config, where = sys.argv[1:5]
 runs, step = pathlib.Path(sys.argv[5]), int(sys.argv[6])
 cli = importlib.import_module(f"{recipe}.cli")
-own = "vistok.workbench.training.generator_training" if name == "generator" else f"{recipe}.train_{name}"
-stage = importlib.import_module(own)
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-check = stage.check_finite
+check = update.check_finite
 def in_step(terms, at, batch, folder):
     if at == step: die()
     check(terms, at, batch, folder)
@@ -34,7 +33,7 @@ def half_written(state, file):
         file.write(b"PK half of a checkpoint"); file.flush(); die()
     save(state, file)
 save = checkpoint.torch.save
-if where == "step": stage.check_finite = in_step
+if where == "step": update.check_finite = in_step
 else: checkpoint.torch.save = half_written
 cli.COMMANDS[f"train-{name}"](cli.Options(config=config, runs=runs))
 """

@@ -8,6 +8,8 @@ from accelerate import Accelerator
 
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.update import Learner
 
 
 def images(seed):
@@ -26,12 +28,14 @@ def hinge(real, fake):
     return 0.5 * ((1 - real).relu().mean() + (1 + fake).relu().mean())
 
 
-def step(network, parts=1, loss=hinge, folder=None, precision="no", fakes=FAKES, clip_norm=0.0):
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    return discriminator_step(
-        network, optimizer, REALS.chunk(parts), fakes.chunk(parts), loss, Accelerator(cpu=True),
-        precision=precision, clip_norm=clip_norm, step=7, folder=folder,
-    )  # fmt: skip
+def learner(network, optimizer, folder=None, **settings):
+    settings = TrainConfig(steps=1, batch_size=8, **settings)
+    return Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
+
+
+def step(network, parts=1, loss=hinge, fakes=FAKES, folder=None, **settings):
+    discriminator = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), folder, **settings)
+    return discriminator_step(discriminator, REALS.chunk(parts), fakes.chunk(parts), loss, 7)
 
 
 def test_it_is_one_step_of_gradient_descent_on_the_loss():
@@ -83,7 +87,7 @@ def test_in_bf16_the_loss_still_sees_float32():
         return hinge(real, fake)
 
     network = make()
-    torch.testing.assert_close(step(network, loss=loss, precision="bf16"), step(make()), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(step(network, loss=loss, mixed_precision="bf16"), step(make()), rtol=0.02, atol=0.02)
     assert dtypes == [(torch.float32, torch.float32)]
 
 
@@ -98,10 +102,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
 
 def test_as_many_fakes_as_reals_are_asked_for():
     with pytest.raises(ValueError, match="zip"):
-        discriminator_step(
-            make(), torch.optim.SGD(make().parameters()), [REALS], [FAKES, FAKES], hinge, Accelerator(cpu=True),
-            precision="no", clip_norm=0.0, step=0, folder=None,
-        )  # fmt: skip
+        discriminator_step(learner(make(), torch.optim.SGD(make().parameters())), [REALS], [FAKES, FAKES], hinge, 0)
 
 
 def test_a_batch_norm_sees_the_fakes_as_it_does_when_the_generator_is_judged():
@@ -121,10 +122,7 @@ def test_a_batch_norm_sees_the_fakes_as_it_does_when_the_generator_is_judged():
     for number in range(20):
         with torch.no_grad():
             judged = network(fakes[0])
-        discriminator_step(
-            network, optimizer, [REALS], fakes, loss, Accelerator(cpu=True),
-            precision="no", clip_norm=1.0, step=number, folder=None,
-        )  # fmt: skip
+        discriminator_step(learner(network, optimizer, clip_norm=1.0), [REALS], fakes, loss, number)
         torch.testing.assert_close(seen[-1], judged)
 
 

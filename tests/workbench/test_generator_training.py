@@ -10,6 +10,7 @@ from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.generator_training import (
+    Examples,
     GeneratorTrainConfig,
     generator_record,
     parameter_groups,
@@ -47,7 +48,7 @@ def train(folder, batch=pick, *, resume=False, seed=3, **changes):
     torch.manual_seed(0)
     model = Guess()
     train_generator(
-        model, batch, len(DATA), settings(**changes), RunPaths(folder),
+        model, Examples(len(DATA), batch), settings(**changes), RunPaths(folder),
         stage="guess", seed=seed, resume=resume, record={"num_classes": 10},
     )  # fmt: skip
     return model, RunPaths(folder)
@@ -92,8 +93,9 @@ def test_accumulated_micro_batches_equal_the_whole_batch(tmp_path):
     for accumulation in (1, 3):
         torch.manual_seed(0)
         model = Quiet()
+        paths = RunPaths(tmp_path / str(accumulation))
         train_generator(
-            model, pick, len(DATA), settings(accumulation=accumulation), RunPaths(tmp_path / str(accumulation)),
+            model, Examples(len(DATA), pick), settings(accumulation=accumulation), paths,
             stage="guess", seed=3, resume=False, record={},
         )  # fmt: skip
         weights.append(model.centre.weight.detach())
@@ -113,7 +115,14 @@ def test_the_average_is_written_where_it_is_asked_for(tmp_path):
     model = Traced()
     paths = RunPaths(tmp_path)
     train_generator(
-        model, pick, len(DATA), settings(ema_decay=0.75), paths, stage="guess", seed=3, resume=False, record={}
+        model,
+        Examples(len(DATA), pick),
+        settings(ema_decay=0.75),
+        paths,
+        stage="guess",
+        seed=3,
+        resume=False,
+        record={},
     )
     after = [*trajectory[1:], model.centre.weight.detach()]
     average = after[0]
@@ -168,7 +177,7 @@ def test_clipping_bounds_the_gradient(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step)
         train_generator(
-            model, pick, len(DATA), settings(clip_norm=0.5), RunPaths(tmp_path),
+            model, Examples(len(DATA), pick), settings(clip_norm=0.5), RunPaths(tmp_path),
             stage="guess", seed=3, resume=False, record={},
         )  # fmt: skip
     assert norms == pytest.approx([0.5] * 4, rel=1e-3)

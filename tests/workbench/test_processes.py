@@ -14,6 +14,8 @@ from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.update import Learner
 
 @dataclass(frozen=True)
 class Options:
@@ -26,12 +28,14 @@ def work(options: Options) -> None:
     total = accelerator.reduce(torch.ones(()), "sum").item()
     torch.manual_seed(accelerator.process_index)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 1, 1))
-    network, optimizer = accelerator.prepare(network, torch.optim.Adam(network.parameters(), lr=0.1))
+    settings = TrainConfig(steps=3, batch_size=8, clip_norm=1.0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+    learner = Learner.prepared(network, optimizer, accelerator, settings, pathlib.Path("."))
+    network = learner.model
     for step in range(3):
         discriminator_step(
-            network, optimizer, torch.randn(2, 4, 1, 4, 4), torch.randn(2, 4, 1, 4, 4),
-            lambda real, fake: (fake - real).exp().mean(), accelerator,
-            precision="no", clip_norm=1.0, step=step, folder=pathlib.Path("."),
+            learner, torch.randn(2, 4, 1, 4, 4), torch.randn(2, 4, 1, 4, 4),
+            lambda real, fake: (fake - real).exp().mean(), step,
         )
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
     apart = (accelerator.gather(weights[None]) - weights).abs().max().item()

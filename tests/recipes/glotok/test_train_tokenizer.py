@@ -25,6 +25,7 @@ from vistok.workbench.run.files import DamagedFileError
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.update import Learner
 from vistok.workbench.training.weight_average import weight_average
 
 
@@ -52,19 +53,19 @@ def test_a_damaged_teacher_is_told_by_its_file(tiny_run, damage):
         COMMANDS["train-tokenizer"](options)
 
 
+def learner(network, config, paths, learning_rate=1e-2):
+    """A network that plain gradient descent trains."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
+    return Learner(network, optimizer, Accelerator(cpu=True), config.train, paths.folder)
+
+
 def run_step(parts, micro_batches, learning_rate=1e-2):
     """One generator and one discriminator update by plain gradient descent; returns the two networks and the terms."""
     config, paths, model, discriminator, terms, _ = parts
     model, discriminator = copy.deepcopy(model), copy.deepcopy(discriminator)
-    accelerator = Accelerator(cpu=True)
-    optimizers = [torch.optim.SGD(m.parameters(), lr=learning_rate) for m in (model, discriminator)]
-    log, fakes, _ = stage.generator_step(
-        model, optimizers[0], terms, discriminator, micro_batches, accelerator, config, 0, paths
-    )
-    log["discriminator"] = discriminator_step(
-        discriminator, optimizers[1], micro_batches, fakes, discriminator_loss, accelerator,
-        precision="no", clip_norm=0.0, step=0, folder=paths.folder,
-    )  # fmt: skip
+    tokenizer, judge = (learner(network, config, paths, learning_rate) for network in (model, discriminator))
+    log, fakes, _ = stage.generator_step(tokenizer, terms, discriminator, micro_batches, 0)
+    log["discriminator"] = discriminator_step(judge, micro_batches, fakes, discriminator_loss, 0)
     return model, discriminator, log
 
 
@@ -124,8 +125,7 @@ def test_grey_images_have_no_chroma_to_learn(tiny_run):
 def test_the_generators_step_leaves_no_trace_in_the_discriminator(parts):
     config, paths, model, discriminator, terms, images = parts
     before = copy.deepcopy(discriminator.state_dict())
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
-    stage.generator_step(model, optimizer, terms, discriminator, [images], Accelerator(cpu=True), config, 0, paths)
+    stage.generator_step(learner(model, config, paths), terms, discriminator, [images], 0)
     assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
 

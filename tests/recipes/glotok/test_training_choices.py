@@ -21,6 +21,7 @@ from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
+from vistok.workbench.training.update import Learner
 
 STILL = ("train.learning_rate=1e-12", "train.revive_every=0")
 
@@ -220,15 +221,12 @@ def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     dtypes = []
     discriminator.layers[-1].register_forward_hook(lambda module, given, logits: dtypes.append(logits.dtype))
-    optimizers = [torch.optim.SGD(m.parameters(), lr=1e-3) for m in (model, discriminator)]
-    accelerator = Accelerator(cpu=True)
-    _, fakes, _ = stage.generator_step(
-        model, optimizers[0], terms, discriminator, [images], accelerator, config, 0, paths
+    tokenizer, judge = (
+        Learner(m, torch.optim.SGD(m.parameters(), lr=1e-3), Accelerator(cpu=True), config.train, paths.folder)
+        for m in (model, discriminator)
     )
-    stage.discriminator_step(
-        discriminator, optimizers[1], [images], fakes, lambda real, fake: fake.mean() - real.mean(), accelerator,
-        precision="bf16", clip_norm=1.0, step=0, folder=paths.folder,
-    )  # fmt: skip
+    _, fakes, _ = stage.generator_step(tokenizer, terms, discriminator, [images], 0)
+    stage.discriminator_step(judge, [images], fakes, lambda real, fake: fake.mean() - real.mean(), 0)
     assert dtypes == [torch.bfloat16] * 3
 
 

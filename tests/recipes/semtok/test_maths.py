@@ -37,7 +37,7 @@ MUTANTS = [
     (checks.check_entropy_of_bits, STAGE, "total / num_tokens", "total"),
     (checks.check_entropy_of_bits, STAGE, "dim=-1).flatten(1)", "dim=-1).flatten(0, 1)"),
     (checks.check_entropy_of_codes, STAGE, "config.entropy_group_bits, channel_dim=-1", "6, channel_dim=-1"),
-    (checks.check_sum_is_weighted, STAGE, "_weight\") * term for name", "_weight\") * 0 + term for name"),
+    (checks.check_sum_is_weighted, STAGE, "weighted_sum(terms, self.config)", "sum(terms.values())"),
     (checks.check_alignment_is_two_cosines, ALIGNMENT, "patches + patch_", "patches - patch_"),
     (checks.check_cached_targets_flip, ALIGNMENT, "batch.flips.long()", "torch.zeros_like(batch.indices)"),
     (checks.check_cached_targets_flip, ALIGNMENT, "batch.flips.long()", "1 - batch.flips.long()"),

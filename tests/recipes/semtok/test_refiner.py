@@ -110,9 +110,10 @@ def test_the_refiners_step_leaves_no_trace_in_the_discriminator(trained_run, mon
     seen = []
     own_step = stage.discriminator_step
 
-    def watched(discriminator, *given, **named):
+    def watched(judge, *given):
+        discriminator = judge.model
         seen.append([(p.detach().clone(), p.grad, p.requires_grad) for p in discriminator.parameters()])
-        result = own_step(discriminator, *given, **named)
+        result = own_step(judge, *given)
         seen.append([(p.detach().clone(), None, True) for p in discriminator.parameters()])
         discriminator.zero_grad(set_to_none=True)
         return result

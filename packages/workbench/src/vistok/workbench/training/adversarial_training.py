@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
-import torch
-from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
-from vistok.workbench.training.finite import check_finite
-from vistok.workbench.training.micro_step import sync_on_last
-from vistok.workbench.training.precision import mixed_precision
+from vistok.workbench.training.update import Learner, micro_steps
 
 
 def discriminator_step(
-    discriminator: Any,
-    optimizer: Any,
+    discriminator: Learner,
     reals: Sequence[Tensor],
     fakes: Sequence[Tensor],
     loss: Callable[[Tensor, Tensor], Tensor],
-    accelerator: Accelerator,
-    *,
-    precision: str,
-    clip_norm: float,
     step: int,
-    folder: Path,
 ) -> Tensor:
     """One update of the discriminator: real and reconstructed images of a micro-batch, each in a pass of its own.
 
@@ -34,16 +23,12 @@ def discriminator_step(
     statistics of both together tell the discriminator which is which, and what it learns is of no use there.
 
     Args:
-        discriminator: As ``accelerator.prepare`` returned it; any module that gives logits, image by image.
-        optimizer: Its optimizer, prepared too.
+        discriminator: Any module that gives logits, image by image, and how it learns; its settings are those of the
+            generator's step.
         reals: Real images, one tensor a micro-batch.
         fakes: Their reconstructions, detached.
         loss: From real and fake logits (float32) to a scalar.
-        accelerator: Of this training.
-        precision: ``"bf16"`` for autocast, or ``"no"``; that of the generator's step.
-        clip_norm: The largest norm of the gradients; 0 leaves them as they are.
         step: The step's number, for errors.
-        folder: Where a batch with a loss that is not finite is kept.
 
     Returns:
         The loss, the mean over the micro-batches, detached.
@@ -51,17 +36,20 @@ def discriminator_step(
     Raises:
         NonFiniteLossError: The loss is not finite; its term is named ``discriminator``.
     """
-    total = torch.zeros((), device=accelerator.device)
-    optimizer.zero_grad(set_to_none=True)
-    for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
-        with sync_on_last(accelerator, discriminator, index, len(reals)):
-            with mixed_precision(accelerator.device, precision):
-                real_logits, fake_logits = discriminator(real), discriminator(fake)
-            term = loss(real_logits.float(), fake_logits.float())
-            check_finite({"discriminator": term}, step, {"images": real, "reconstruction": fake}, folder)
-            accelerator.backward(term / len(reals))
-        total = total + term.detach() / len(reals)
-    if clip_norm:
-        accelerator.clip_grad_norm_(discriminator.parameters(), clip_norm)
-    optimizer.step()
-    return total
+    log: dict[str, Tensor] = {}
+    for micro, (real, fake) in micro_steps(discriminator, step, list(zip(reals, fakes, strict=True)), log):
+        with discriminator.precision():
+            real_logits, fake_logits = discriminator.model(real), discriminator.model(fake)
+        term = loss(real_logits.float(), fake_logits.float())
+        micro.backward({"discriminator": term}, term, {"images": real, "reconstruction": fake})
+    return log["discriminator"]
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module | None) -> Iterator[None]:
+    """Within the block a network takes part and does not learn: gradients pass through it, and none reaches it."""
+    if network is not None:
+        network.requires_grad_(False)
+    yield
+    if network is not None:
+        network.requires_grad_(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,11 @@ from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tensor_files import save_tensors
 from vistok.workbench.run.tracking import MetricsLog
-from vistok.workbench.training.finite import check_finite
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
-from vistok.workbench.training.micro_step import sync_on_last
-from vistok.workbench.training.precision import mixed_precision
 from vistok.workbench.training.seeds import seed_step
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.update import Learner, micro_steps
 from vistok.workbench.training.weight_average import weight_average
 
 
@@ -46,10 +45,23 @@ class GeneratorConfig(Config):
     train: GeneratorTrainConfig
 
 
+@dataclass(frozen=True)
+class Examples:
+    """What a generator learns from.
+
+    Attributes:
+        count: How many images there are.
+        batch: Gives inputs and labels (on the CPU) of some images; every draw it makes comes from the generator that it
+            is given, before those of the loss.
+    """
+
+    count: int
+    batch: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
 def train_generator(
     model: nn.Module,
-    batch: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]],
-    count: int,
+    examples: Examples,
     settings: GeneratorTrainConfig,
     paths: RunPaths,
     *,
@@ -62,9 +74,7 @@ def train_generator(
 
     Args:
         model: What is trained, with ``loss(inputs, labels, generator=)``. Build it after ``torch.manual_seed``.
-        batch: Gives inputs and labels (on the CPU) of some images; every draw it makes comes from the generator that it
-            is given, before those of the loss.
-        count: How many images there are.
+        examples: What it learns from.
         settings: The optimisation.
         paths: The run. Its ``generator(stage)`` and ``checkpoints(stage)`` are written.
         stage: The generator's name; that of its curve and, in errors, of its loss.
@@ -77,36 +87,27 @@ def train_generator(
     bare = model.to(accelerator.device)
     optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas)
     average = weight_average(bare, settings.ema_decay)
-    objects: dict[str, Any] = {"model": bare, "optimizer": optimizer}
-    if average is not None:
-        objects["average"] = average
+    objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.checkpoints(stage), accelerator.is_main_process
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    wrapped, optimizer = accelerator.prepare(_TrainingLoss(bare), optimizer)
+    learner = Learner.prepared(_TrainingLoss(bare), optimizer, accelerator, settings, paths.folder)
 
     for step in training_steps(stage, settings, state, metrics, accelerator, start=start, seed=seed):
         set_learning_rate(optimizer, step.rate)
-        loss = torch.zeros((), device=accelerator.device)
-        optimizer.zero_grad(set_to_none=True)
-        drawn = batch_indices(count, settings.batch_size, step.index, seed)
+        drawn = batch_indices(examples.count, settings.batch_size, step.index, seed)
         own = own_micro_batches(drawn, settings.accumulation, accelerator)
-        for index, indices in enumerate(own):
-            draws = seed_step(seed, step.index, accelerator.process_index * len(own) + index)
-            inputs, labels = (side.to(accelerator.device) for side in batch(indices, draws))
-            with sync_on_last(accelerator, wrapped, index, len(own)):
-                with mixed_precision(accelerator.device, settings.mixed_precision):
-                    term = wrapped(inputs, labels, draws)
-                check_finite({stage: term}, step.index, {"indices": indices}, paths.folder)
-                accelerator.backward(term / len(own))
-            loss += term.detach() / len(own)
-        if settings.clip_norm:
-            accelerator.clip_grad_norm_(wrapped.parameters(), settings.clip_norm)
-        optimizer.step()
+        log: dict[str, Tensor] = {}
+        for micro, indices in micro_steps(learner, step.index, own, log):
+            draws = seed_step(seed, step.index, accelerator.process_index * len(own) + micro.index)
+            inputs, labels = (side.to(accelerator.device) for side in examples.batch(indices, draws))
+            with learner.precision():
+                term = learner.model(inputs, labels, draws)
+            micro.backward({stage: term}, term, {"indices": indices})
         if average is not None:
             average.update_parameters(bare)
-        step.log["loss"] = loss
+        step.log["loss"] = log[stage]
 
     if writes:
         final: nn.Module = bare if average is None else average.module

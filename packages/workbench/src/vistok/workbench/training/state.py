@@ -30,14 +30,14 @@ class TrainState:
 
     Args:
         folder: Where the checkpoints go.
-        objects: Models, optimizers, averages by name; unwrapped (not the DDP wrappers).
+        objects: Models, optimizers, averages by name; unwrapped (not the DDP wrappers). Where there is none, ``None``.
         every: Steps between checkpoints.
         writes: Whether this process writes (the main one); all processes read.
     """
 
-    def __init__(self, folder: Path, objects: Mapping[str, Stateful], *, every: int, writes: bool) -> None:
+    def __init__(self, folder: Path, objects: Mapping[str, Stateful | None], *, every: int, writes: bool) -> None:
         self.folder = folder
-        self.objects = dict(objects)
+        self.objects = {name: item for name, item in objects.items() if item is not None}
         self.every = every
         self.writes = writes
 

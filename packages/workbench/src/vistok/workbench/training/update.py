@@ -1,0 +1,110 @@
+"""One update of a network: the gradients of its micro-batches, then a step of its optimizer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vistok.workbench.config import Config
+from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.precision import mixed_precision
+
+_BatchT = TypeVar("_BatchT")
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network that learns, with what an update of it takes.
+
+    Attributes:
+        model: As ``accelerator.prepare`` returned it.
+        optimizer: Of the model, prepared too.
+        accelerator: Of the training.
+        settings: Precision and clipping.
+        folder: Where a batch with a loss that is not finite is kept.
+    """
+
+    model: Any
+    optimizer: Any
+    accelerator: Accelerator
+    settings: TrainConfig
+    folder: Path
+
+    @classmethod
+    def prepared(
+        cls, model: Any, optimizer: Any, accelerator: Accelerator, settings: TrainConfig, folder: Path
+    ) -> Learner:
+        """A network and its optimizer, prepared for the processes of a training."""
+        model, optimizer = accelerator.prepare(model, optimizer)
+        return cls(model, optimizer, accelerator, settings, folder)
+
+    def precision(self) -> contextlib.AbstractContextManager[None]:
+        """Context of a forward pass; the losses come after it, in float32."""
+        return mixed_precision(self.accelerator.device, self.settings.mixed_precision)
+
+
+@dataclass(frozen=True)
+class MicroStep:
+    """The part that one micro-batch has in an update.
+
+    Attributes:
+        learner: What learns.
+        step: The step's number, for errors.
+        index, count: Which micro-batch this is, of how many.
+        log: Terms by name, the means over the micro-batches so far, detached.
+    """
+
+    learner: Learner
+    step: int
+    index: int
+    count: int
+    log: dict[str, Tensor]
+
+    def backward(self, terms: Mapping[str, Tensor], total: Tensor, batch: Mapping[str, Tensor]) -> None:
+        """Add this micro-batch's share of the gradients of ``total``, and of the terms to the log.
+
+        Raises:
+            NonFiniteLossError: A term is not finite; ``batch`` is kept.
+        """
+        check_finite(terms, self.step, batch, self.learner.folder)
+        self.learner.accelerator.backward(total / self.count)
+        for name, term in terms.items():
+            self.log[name] = self.log.get(name, 0.0) + term.detach() / self.count
+
+
+def micro_steps(
+    learner: Learner, step: int, batches: Sequence[_BatchT], log: dict[str, Tensor]
+) -> Iterator[tuple[MicroStep, _BatchT]]:
+    """Yield the micro-batches of one update; the body passes each forward and calls ``backward`` of its part.
+
+    Gradients of before are forgotten first; after the last micro-batch they are clipped and the optimizer makes its
+    step. Processes exchange gradients on the last one only.
+
+    Args:
+        learner: What learns.
+        step: The step's number.
+        batches: Anything, one a micro-batch.
+        log: Filled with the terms by name, means over the micro-batches.
+    """
+    accelerator, model = learner.accelerator, learner.model
+    learner.optimizer.zero_grad(set_to_none=True)
+    for index, batch in enumerate(batches):
+        last = index == len(batches) - 1
+        with contextlib.nullcontext() if last else accelerator.no_sync(model):
+            yield MicroStep(learner, step, index, len(batches), log), batch
+    if learner.settings.clip_norm:
+        accelerator.clip_grad_norm_(model.parameters(), learner.settings.clip_norm)
+    learner.optimizer.step()
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Config) -> Tensor:
+    """The terms times ``<name>_weight`` of a section of the configuration, summed."""
+    return torch.stack([getattr(weights, f"{name}_weight") * term for name, term in terms.items()]).sum()

@@ -1,0 +1,118 @@
+"""One update of a network: exact accumulation, terms by name, and nothing moves where a loss is not finite."""
+
+import copy
+import importlib
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from _support.mutants import mutated
+from vistok.workbench.config import Config
+from vistok.workbench.training import update as subject
+from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
+
+DATA = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+
+
+class Weights(Config):
+    square_weight: float = 2.0
+    size_weight: float = 0.5
+
+
+def make():
+    torch.manual_seed(1)
+    return torch.nn.Linear(3, 1)
+
+
+def update(network, parts=1, data=DATA, folder=None, module=subject, **settings):
+    """One step of gradient descent on two terms, and their log."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    settings = TrainConfig(steps=1, batch_size=8, **settings)
+    learner = module.Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
+    log = {}
+    for micro, batch in module.micro_steps(learner, 7, data.chunk(parts), log):
+        with learner.precision():
+            out = network(batch)
+        terms = {"square": out.float().square().mean(), "size": out.float().abs().mean()}
+        micro.backward(terms, module.weighted_sum(terms, Weights()), {"batch": batch})
+    return log
+
+
+def test_it_is_one_step_of_gradient_descent_on_the_weighted_sum():
+    ours, theirs = make(), make()
+    ours(DATA).sum().backward()  # gradients of before do not count
+    log = update(ours)
+    out = theirs(DATA)
+    (2.0 * out.square().mean() + 0.5 * out.abs().mean()).backward()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b.detach() - 0.1 * b.grad)
+    torch.testing.assert_close(log, {"square": out.square().mean().detach(), "size": out.abs().mean().detach()})
+    assert not any(term.requires_grad for term in log.values())
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_micro_batches_equal_the_whole_batch(parts):
+    whole, divided = make(), make()
+    torch.testing.assert_close(update(whole), update(divided, parts))
+    torch.testing.assert_close(whole.weight, divided.weight)
+
+
+def test_processes_exchange_gradients_on_the_last_micro_batch_only():
+    network, exchanges = make(), []
+
+    class Watched(Accelerator):
+        def no_sync(self, model):
+            exchanges.append(model is network)
+            return super().no_sync(model)
+
+    learner = Learner(
+        network, torch.optim.SGD(network.parameters()), Watched(cpu=True), TrainConfig(steps=1, batch_size=3), None
+    )
+    seen = []
+    for micro, part in micro_steps(learner, 0, "abc", {}):
+        seen.append((micro.index, micro.count, part, len(exchanges)))
+    assert seen == [(0, 3, "a", 1), (1, 3, "b", 2), (2, 3, "c", 2)]
+    assert exchanges == [True, True]
+
+
+def test_the_gradients_are_clipped_together():
+    network = make()
+    before = torch.cat([p.detach().flatten() for p in network.parameters()])
+    update(network, parts=2, clip_norm=1e-3)
+    after = torch.cat([p.detach().flatten() for p in network.parameters()])
+    assert (after - before).norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+def test_a_term_that_is_not_finite_stops_before_the_step(tmp_path):
+    network = make()
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(NonFiniteLossError, match="step 7: loss term square is nan"):
+        update(network, data=DATA * float("nan"), folder=tmp_path)
+    assert (tmp_path / "nonfinite-step-7.safetensors").exists()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("backward(total / self.count)", "backward(total)"),
+        ("term.detach() / self.count", "term.detach()"),
+        ('_weight") * term for name', '_weight") * 0 + term for name'),
+        ("zero_grad(set_to_none=True)", "zero_grad"),
+        ("    learner.optimizer.step()", "    pass"),
+    ],
+)
+def test_a_planted_bug_is_noticed(old, new):
+    """In a copy of the module the update is not that of the whole batch by hand."""
+    ours, theirs = make(), make()
+    ours(DATA).sum().backward()
+    with mutated("vistok.workbench.training", "update", old, new):
+        broken = importlib.import_module("vistok.workbench.training.update")
+        log = update(ours, parts=2, module=broken)
+    terms = {"square": theirs(DATA).square().mean(), "size": theirs(DATA).abs().mean()}
+    weighted_sum(terms, Weights()).backward()
+    moved = torch.allclose(ours.weight, theirs.weight - 0.1 * theirs.weight.grad)
+    assert not (moved and torch.allclose(log["square"], terms["square"]))
