@@ -34,7 +34,7 @@ def check_flow_and_estimate(model, stage):
     predicted = tokenizer.decoder(x_t.float(), codes, TIMES, HIDDEN).double()
     close(out.predicted, predicted)
     close(values["flow"], ((predicted - (noise - x)) ** 2).mean())
-    stages = terms.perceptual.network.stages
+    stages = terms.perceptual.distance.network.network.stages
     estimate, target = (stages(part.float(), num_stages=1)[0] for part in (x_t - t * predicted, x))
     estimate, target = (F.normalize(part.double(), dim=1) for part in (estimate, target))
     close(values["perceptual"], (estimate - target).square().sum(1).mean(), rtol=1e-3)

@@ -119,6 +119,24 @@ def test_the_released_head_file_is_read_in_stage_order():
         lpips_heads({"lin1.model.1.weight": torch.ones(1)})
 
 
+def test_it_is_made_of_the_weights_of_files_together_or_apart_and_of_no_others():
+    torch.manual_seed(0)
+    network = VGG16Features()
+    vgg16 = {**network.state_dict(), "classifier.0.bias": torch.zeros(3)}
+    widths = (64, 128, 256, 512, 512)
+    heads = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(widths)}
+    x, y = (normal(seed, 1, 3, 16, 16).clamp(-1, 1) for seed in (0, 1))
+    expected = LPIPS(network, lpips_heads(heads))(x, y)
+    assert torch.equal(LPIPS.from_weights(vgg16, heads)(x, y), expected)
+    assert torch.equal(LPIPS.from_weights(vgg16 | heads)(x, y), expected)
+    with pytest.raises(ValueError, match=r"expected VGG16, got no features\.0\.weight of \(64, 3, 3, 3\)"):
+        LPIPS.from_weights({**vgg16, "features.0.weight": torch.zeros(64, 1, 3, 3)}, heads)
+    with pytest.raises(ValueError, match="must hold lin0"):
+        LPIPS.from_weights(vgg16)
+    with pytest.raises(ValueError, match=r"expected heads of \[64, 128, 256, 512, 512\] channels, got \[3\]"):
+        LPIPS.from_weights(vgg16, {"lin0.model.1.weight": torch.ones(1, 3, 1, 1)})
+
+
 @catches(SUBJECT, "lowest < low - slack", "lowest < low - 1000 * slack")
 def test_a_target_outside_the_value_range_is_named():
     module = LPIPS(Stages(), [torch.ones(6), torch.ones(4)], value_range=(0.0, 1.0))

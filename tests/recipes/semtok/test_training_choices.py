@@ -36,8 +36,8 @@ def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_fil
     config = tiny(*(f"{key}={backbone_file}" for key in keys), "alignment.cache=false")
     train = load_images("digits", image_size=16).train
     used = [
-        train_tokenizer.LossTerms(config.losses, tiny_tokenizer()).perceptual.network,
-        train_refiner.LossTerms(config.refiner).perceptual.network,
+        train_tokenizer.LossTerms(config.losses, tiny_tokenizer()).perceptual.distance.network.network,
+        train_refiner.LossTerms(config.refiner).perceptual.distance.network.network,
         TargetSource(config, RunPaths(tmp_path), train, Accelerator(cpu=True)).backbone,
     ]
     given = FeatureBackbone("lite0", weights=backbone_file).fingerprint()

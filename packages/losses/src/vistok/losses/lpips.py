@@ -9,6 +9,7 @@ from vistok.losses._checks import check_features, check_pair
 from vistok.losses._frozen import FrozenNetwork
 from vistok.losses._precision import autocast_off, widen
 from vistok.losses.perceptual import check_stages, stage_distance
+from vistok.losses.vgg import VGG16Features
 
 # What the published heads were trained with, for images in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -122,6 +123,28 @@ class LPIPS(nn.Module):
         self.value_range = (low, high)
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def from_weights(cls, vgg16: Mapping[str, Tensor], heads: Mapping[str, Tensor] | None = None) -> "LPIPS":
+        """The published distance, of images in ``[-1, 1]``, with the weights of files that you have read.
+
+        Args:
+            vgg16: torchvision's state dict of VGG16; what is no convolution's is passed over.
+            heads: The channel weights as :func:`lpips_heads` takes them; ``None`` where ``vgg16`` holds them too.
+
+        Raises:
+            ValueError: A convolution or a head is missing or of another shape.
+        """
+        network = VGG16Features()
+        wanted = network.state_dict()
+        for name, own in wanted.items():
+            if name not in vgg16 or vgg16[name].shape != own.shape:
+                raise ValueError(f"expected VGG16, got no {name} of {tuple(own.shape)}")
+        network.load_state_dict({name: vgg16[name] for name in wanted})
+        weights = lpips_heads(vgg16 if heads is None else heads)
+        if (lengths := [len(head) for head in weights]) != list(network.widths):
+            raise ValueError(f"expected heads of {list(network.widths)} channels, got {lengths}")
+        return cls(network, weights)
 
     def _features(self, images: Tensor) -> Sequence[Tensor]:
         low, high = self.value_range

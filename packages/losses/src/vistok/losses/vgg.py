@@ -54,6 +54,7 @@ class VGG16Features(nn.Module):
             ends.append(len(layers))
         self.features = nn.Sequential(*layers)
         self.ends = tuple(ends)
+        self.widths = tuple(stage[-1] for stage in _STAGES)
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return the five feature maps of ``images``."""

@@ -39,6 +39,7 @@ class FeatureBackbone(nn.Module):
             ``"vit_base_patch16_clip_224.openai"``, ``"vit_base_patch16_siglip_224.webli"``).
         weights: Path of a ``.safetensors`` or ``.pth`` file with the weights of ``name`` as timm or its authors publish
             them. ``None`` takes the packaged weights for ``"lite0"`` and timm's download or its cache for the rest.
+        num_stages: How many stages a call gives, as losses that look through a network take them; all by default.
 
     Shape:
         - images: ``(B, C, H, W)`` with ``C`` 1 (grey, repeated) or 3, any float dtype.
@@ -72,9 +73,9 @@ class FeatureBackbone(nn.Module):
     std: Tensor
     network: Any
 
-    def __init__(self, name: str = LITE0, *, weights: str | Path | None = None) -> None:
+    def __init__(self, name: str = LITE0, *, weights: str | Path | None = None, num_stages: int | None = None) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.num_stages = name, num_stages
         self.network = _packaged_lite0() if name == LITE0 and weights is None else _timm_model(name, weights)
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         config: Mapping[str, Any] = self.network.pretrained_cfg
@@ -88,6 +89,10 @@ class FeatureBackbone(nn.Module):
     def train(self, mode: bool = True) -> "FeatureBackbone":
         """Stay in evaluation mode: the statistics of a pretrained network are part of its weights."""
         return super().train(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The first stages, as many as the backbone was made for; see :meth:`stages`."""
+        return self.stages(images, num_stages=self.num_stages)
 
     def stages(self, images: Tensor, *, num_stages: int | None = None, image_size: int | None = None) -> list[Tensor]:
         """Feature maps of the first ``num_stages`` stages (all by default); later stages are not computed.
