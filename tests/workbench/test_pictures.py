@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vistok.workbench.reporting import pictures
 from vistok.workbench.reporting.pictures import image_grid, pair_grid
 
 
@@ -65,6 +66,18 @@ def test_pairs_stand_over_each_other():
 def test_fewer_pairs_than_columns_make_one_short_row():
     narrow, wide = pair_grid(flat(1), flat(2), columns=8), pair_grid(flat(1), flat(2), columns=1)
     assert narrow == wide
+
+
+def test_a_label_wider_than_its_column_is_cut_off_and_leaves_the_next_alone():
+    alone, beside = (
+        pixels(image_grid(flat(10, 20), columns=2, column_labels=[first, "b"], scale=32))
+        for first in ("a", "a name of many words")
+    )
+    assert alone.shape == beside.shape
+    assert (alone[:, alone.shape[1] // 2 :] == beside[:, alone.shape[1] // 2 :]).all()
+    assert pictures._fitting("a name of many words", 64).endswith("…")
+    assert pictures._fitting("a name", 64) == "a name"
+    assert pictures._fitting("a name", 1) == "…"
 
 
 @pytest.mark.parametrize(

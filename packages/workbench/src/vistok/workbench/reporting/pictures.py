@@ -32,7 +32,7 @@ def image_grid(
         images: In ``[-1, 1]`` or uint8.
         columns: Images a row; the last row may be shorter.
         row_labels: Text left of each row, one a row, or none.
-        column_labels: Text above each column, one a column, or none.
+        column_labels: Text above each column, one a column, or none; cut off where it is wider than the column.
         scale: Pixels a side that each pixel becomes; ``None`` enlarges small images to about 64 pixels.
 
     Shape:
@@ -127,6 +127,13 @@ def _draw_labels(
     for row, label in enumerate(row_labels):
         draw.text((left - _MARGIN, top + row * height + height / 2), label, fill="black", font=_font(), anchor="rm")
     for column, label in enumerate(column_labels):
-        draw.text(
-            (left + column * width + width / 2, top - _MARGIN / 2), label, fill="black", font=_font(), anchor="md"
-        )
+        place = (left + column * width + width / 2, top - _MARGIN / 2)
+        draw.text(place, _fitting(label, width - _GAP), fill="black", font=_font(), anchor="md")
+
+
+def _fitting(label: str, width: int) -> str:
+    """The label, or as much of it as is not wider, with an ellipsis."""
+    if _font().getlength(label) <= width:
+        return label
+    end = next(n for n in range(len(label), -1, -1) if n == 0 or _font().getlength(f"{label[:n]}…") <= width)
+    return f"{label[:end].rstrip()}…"

@@ -82,9 +82,7 @@ def sample_section(
     rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
     chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in classes], dim=1).flatten()
     picture = Picture(
-        image_grid(
-            samples["images"][chosen], columns=len(classes), column_labels=[class_names[c][:9] for c in classes]
-        ),
+        image_grid(samples["images"][chosen], columns=len(classes), column_labels=[class_names[c] for c in classes]),
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
