@@ -9,6 +9,7 @@ import torch
 
 from _support import glotok_runs, semtok_runs
 from vistok.workbench.config import ConfigError
+from vistok.workbench.recipe_config import choose_entries
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 
@@ -125,8 +126,7 @@ def test_a_generator_gets_the_kernels_of_its_configuration(recipe, kind, importa
 def test_a_trained_generator_may_go_on_with_other_kernels(recipe, kind, tmp_path):
     stages, paths = (importlib.import_module(f"{recipe}.{name}") for name in ("stages", "paths"))
     config = named(recipe, kind)
-    choice = stages.choose_entries(config, kind, None, None)
-    listed = stages.stages(config, paths.RunPaths(tmp_path), choice)
+    listed = stages.stages(config, paths.RunPaths(tmp_path), choose_entries(config, kind, None, None))
     (training,) = (stage for stage in listed if stage.name == f"train-generator.{kind}")
     assert f"generators.{kind}.width" in training.settings
     assert not any("attention" in key for stage in listed for key in stage.settings)
