@@ -134,23 +134,6 @@ def no_vectors_beat_the_welch_bound_and_some_reach_it(m: ModuleType) -> None:
     assert m.welch_bound(3, 3) == 0.0
 
 
-def cosine_histogram_counts_every_pair_once(m: ModuleType) -> None:
-    vectors = normal(0, 23, 3)
-    units = vectors.double() / vectors.double().norm(dim=1, keepdim=True)
-    cosines = [float(units[i] @ units[j]) for i in range(23) for j in range(i)]
-    wanted = np.histogram(cosines, bins=10, range=(-1, 1))[0] / len(cosines)
-    for block_size in (1, 7, 300):
-        assert np.allclose(m.cosine_histogram(vectors, bins=10, block_size=block_size), wanted)
-    equal = m.cosine_histogram(torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]]), bins=4)
-    assert equal.tolist() == [0, 0, 0, 1]
-
-
-def histogram_distance_by_hand(m: ModuleType) -> None:
-    """Shares (1/4, 3/4, 0) and (1/4, 1/4, 1/2): half of 0 + 1/2 + 1/2."""
-    assert m.histogram_distance(torch.tensor([1, 3, 0]), torch.tensor([2, 2, 4])) == 0.5
-    assert m.histogram_distance(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 9.0])) == 1.0
-
-
 # uniformity
 
 
@@ -194,8 +177,6 @@ CHECKS = [
     streamed_statistics_equal_the_whole,
     cosine_moments_are_those_of_all_pairs,
     no_vectors_beat_the_welch_bound_and_some_reach_it,
-    cosine_histogram_counts_every_pair_once,
-    histogram_distance_by_hand,
     evenness_by_hand,
     wang_isola_is_the_log_mean_potential_of_all_pairs,
     one_position_is_drawn_from_every_image,

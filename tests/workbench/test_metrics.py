@@ -57,15 +57,6 @@ MUTANTS = [
         "(num_vectors / dim)",
         checks.no_vectors_beat_the_welch_bound_and_some_reach_it,
     ),
-    (
-        "cosine",
-        "dtype=torch.bool).triu(diagonal=1)",
-        "dtype=torch.bool)",
-        checks.cosine_histogram_counts_every_pair_once,
-    ),
-    ("cosine", "units[start:].T", "units.T", checks.cosine_histogram_counts_every_pair_once),
-    ("cosine", ".clamp(0, bins - 1)", "", checks.cosine_histogram_counts_every_pair_once),
-    ("cosine", ".abs().sum() / 2", ".abs().sum()", checks.histogram_distance_by_hand),
     ("uniformity", "correction=0) / rho.mean()", "correction=1) / rho.mean()", checks.evenness_by_hand),
     ("uniformity", "/ np.log2(n)", "", checks.evenness_by_hand),
     ("uniformity", "2 * ranks - n - 1", "2 * ranks - n", checks.evenness_by_hand),
@@ -154,7 +145,6 @@ def test_measures_of_direction_ignore_order_and_scale(vectors, scale):
     assert metrics.cosine_moments(moved) == pytest.approx(moments, abs=1e-6)
     assert abs(moments.mean) <= moments.rms + 1e-9
     assert moments.rms <= 1 + 1e-9
-    assert metrics.cosine_histogram(vectors).sum().item() == pytest.approx(1.0)
 
 
 @given(tensors((9,)).map(torch.abs), st.floats(0.1, 10))
@@ -165,15 +155,6 @@ def test_evenness_stays_in_range_and_ignores_order_and_scale(densities, scale):
     assert -1e-8 <= values.normalized_entropy <= 1 + 1e-9
     assert -1e-12 <= values.gini <= 1 - 1 / 9 + 1e-12
     assert metrics.evenness(densities.flip(0) * scale) == pytest.approx(values, abs=1e-6)
-
-
-@given(tensors((5,)).map(torch.abs), tensors((5,)).map(torch.abs))
-def test_histogram_distance_is_a_bounded_symmetric_distance(p, q):
-    assume(float(p.sum()) > 1e-3 and float(q.sum()) > 1e-3)
-    distance = metrics.histogram_distance(p, q)
-    assert 0 <= distance <= 1
-    assert distance == metrics.histogram_distance(q, p)
-    assert metrics.histogram_distance(p, p * 3) == pytest.approx(0, abs=1e-6)
 
 
 # density uniformity
@@ -247,10 +228,7 @@ def test_features_of_a_data_set_and_of_its_pixels_agree_for_every_batch_size(bac
         (lambda: metrics.FeatureStatistics(3).update(torch.zeros(2, 4)), "(N, 3)"),
         (lambda: metrics.cosine_moments(torch.zeros(3, 2)), "zero"),
         (lambda: metrics.cosine_moments(torch.ones(1, 2)), "n >= 2"),
-        (lambda: metrics.cosine_histogram(torch.eye(2), bins=0), "bins"),
         (lambda: metrics.welch_bound(1, 8), "num_vectors"),
-        (lambda: metrics.histogram_distance(torch.zeros(3), torch.ones(3)), "positive sum"),
-        (lambda: metrics.histogram_distance(torch.ones(3), torch.ones(4)), "(bins,)"),
         (lambda: metrics.evenness(torch.ones(1)), "n >= 2"),
         (lambda: metrics.evenness(torch.tensor([1.0, -1.0])), "not negative"),
         (lambda: metrics.wang_isola_uniformity(torch.eye(2), temperature=0.0), "temperature"),

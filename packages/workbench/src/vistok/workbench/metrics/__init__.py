@@ -1,12 +1,6 @@
 """What a report says about a tokenizer or a generator; every definition is in the docstring of its function."""
 
-from vistok.workbench.metrics.cosine import (
-    CosineMoments,
-    cosine_histogram,
-    cosine_moments,
-    histogram_distance,
-    welch_bound,
-)
+from vistok.workbench.metrics.cosine import CosineMoments, cosine_moments, welch_bound
 from vistok.workbench.metrics.features import pooled_features
 from vistok.workbench.metrics.frechet import FeatureStatistics, frechet_distance
 from vistok.workbench.metrics.neighbours import (
@@ -35,13 +29,11 @@ __all__ = [
     "FeatureStatistics",
     "NotMeasurableError",
     "PrecisionRecall",
-    "cosine_histogram",
     "cosine_moments",
     "density_coverage",
     "density_uniformity",
     "evenness",
     "frechet_distance",
-    "histogram_distance",
     "one_position_per_image",
     "perceptual_distance",
     "pooled_features",

@@ -1,4 +1,4 @@
-"""How a set of vectors is spread over directions: cosine histogram, its moments, and what a dimension allows."""
+"""How a set of vectors is spread over directions: the moments of its cosines, and what a dimension allows."""
 
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ def welch_bound(num_vectors: int, dim: int) -> float:
     .. math::
         \sqrt{\max\left(0, \frac{n / d - 1}{n - 1}\right)}
 
-    A histogram of cosines with a smaller one cannot be reached by any codebook of that size and dimension.
+    Cosines with a smaller one cannot be reached by any codebook of that size and dimension.
 
     Source:
         Welch 1974, "Lower bounds on the maximum cross correlation of signals", in its mean-square form.
@@ -64,72 +64,6 @@ def welch_bound(num_vectors: int, dim: int) -> float:
     if num_vectors < 2 or dim < 1:
         raise ValueError(f"num_vectors must be at least 2 and dim at least 1, got {num_vectors} and {dim}")
     return float(max(0.0, (num_vectors / dim - 1) / (num_vectors - 1)) ** 0.5)
-
-
-def cosine_histogram(vectors: Tensor, *, bins: int = 40, block_size: int = 1024) -> Tensor:
-    """Share of the pairs of different vectors whose cosine falls in each of ``bins`` equal bins of ``[-1, 1]``.
-
-    Args:
-        vectors: ``(n, d)``, at least two, none zero.
-        bins: Number of bins.
-        block_size: Rows compared at a time; changes memory, not the result.
-
-    Shape:
-        - histogram: ``(bins,)``, float64.
-
-    Range:
-        ``[0, 1]``, sum 1. Unchanged by the order of the vectors and by the positive scale of each.
-
-    Gradient:
-        None: counting has none.
-
-    Raises:
-        ValueError: Not ``(n, d)``, not finite, or ``bins`` or ``block_size`` below 1.
-        NotMeasurableError: Fewer than 2 vectors, or a zero vector.
-
-    Example:
-        >>> cosine_histogram(torch.eye(3), bins=2).tolist()
-        [0.0, 1.0]
-    """
-    if bins < 1 or block_size < 1:
-        raise ValueError(f"bins and block_size must be at least 1, got {bins} and {block_size}")
-    units = unit_rows(vectors)
-    counts = torch.zeros(bins, dtype=torch.int64)
-    for start in range(0, len(units), block_size):
-        block = units[start : start + block_size]
-        cosines = block @ units[start:].T
-        upper = torch.ones_like(cosines, dtype=torch.bool).triu(diagonal=1)
-        positions = ((cosines[upper] + 1.0) * (bins / 2)).floor().long().clamp(0, bins - 1)
-        counts += torch.bincount(positions, minlength=bins)
-    return counts.double() / counts.sum()
-
-
-def histogram_distance(first: Tensor, second: Tensor) -> float:
-    r"""Total variation distance of two histograms over the same bins, each normalised to sum 1.
-
-    .. math::
-        d(p, q) = \tfrac12 \sum_k \lvert p_k - q_k \rvert
-
-    Range:
-        ``[0, 1]``: the share of mass to be moved; 1 exactly for histograms without a common bin. Symmetric.
-
-    Raises:
-        ValueError: Shapes differ or are not ``(bins,)``, an entry is negative or not finite, or a histogram is empty.
-
-    Example:
-        >>> histogram_distance(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 3.0]))
-        0.5
-    """
-    if first.shape != second.shape or first.ndim != 1:
-        shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
-        raise ValueError(f"both histograms must be the same (bins,), got {shapes}")
-    shares = []
-    for name, histogram in (("first", first), ("second", second)):
-        mass = histogram.detach().double()
-        if not bool(torch.isfinite(mass).all()) or bool((mass < 0).any()) or not float(mass.sum()) > 0:
-            raise ValueError(f"{name} must hold finite non-negative entries with a positive sum")
-        shares.append(mass / mass.sum())
-    return min(1.0, float((shares[0] - shares[1]).abs().sum() / 2))
 
 
 def unit_rows(vectors: Tensor) -> Tensor:
