@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
-INPUTS := constraints.txt requirements-dev.txt pyproject.toml $(wildcard packages/*/pyproject.toml)
+INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help install demo demo-semtok test lint types unit slow nightly clean
+.PHONY: help install demo demo-semtok test lint types unit slow nightly oldest clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
 	@echo "make test         lint, type-check and run all tests (under 10 minutes on 2 cores)"
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
+	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
 	@echo "make install      make .venv with everything in it"
 	@echo "PYTHON=python3.13 behind any of them uses that Python, in .venv-python3.13; 3.11 or newer"
 
@@ -41,5 +42,11 @@ slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
 nightly: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --hypothesis-profile nightly
+# xformers is left out: each of its releases is for one torch.
+oldest: $(VENV)/installed
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	PYTHONPATH=tests $(BIN)/python -m surface.oldest_versions > .venv-oldest/constraints.txt
+	grep -v xformers requirements-dev.txt | .venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt -r /dev/stdin
+	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" tests/surface
 clean:
 	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

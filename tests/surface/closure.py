@@ -17,11 +17,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from surface.repository import PACKAGES, ROOT
+from surface.repository import PROJECTS
 
 SITE = Path(sysconfig.get_paths()["purelib"])
-#: Where each distribution of this repository is built from.
-PROJECTS = {**{f"vistok-{name}": ROOT / "packages" / name for name in PACKAGES}, "vistok-recipes": ROOT}
 
 
 def build_wheel(name: str, folder: Path) -> Path:

@@ -24,7 +24,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    patterns = ("*.md", "packages/*/*.md", "docs/**/*.md", "recipes/*/*.md", "benchmarks/**/*.md")
+    patterns = ("*.md", "packages/*/*.md", "docs/**/*.md", "recipes/**/*.md", "benchmarks/**/*.md")
     return sorted({path for pattern in patterns for path in ROOT.glob(pattern)})
 
 

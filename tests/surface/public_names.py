@@ -6,13 +6,14 @@ Write it again after adding or removing a name:   python tests/surface/public_na
 import ast
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 INVENTORY = Path(__file__).with_name("public_names.json")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from surface.repository import COMPONENTS, Source, dunder_all, import_name, sources  # noqa: E402 - as a script, too
+from surface.repository import COMPONENTS, PROJECTS, Source, dunder_all, import_name, sources  # noqa: E402 - as a script, too
 
 
 def defined_names(source: Source) -> list[str]:
@@ -28,9 +29,13 @@ def defined_names(source: Source) -> list[str]:
     return sorted(name for name in names if not name.startswith("_") and name != "logger")
 
 
+def version(folder: Path) -> str:
+    return str(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+
+
 def current_names() -> dict[str, list[str]]:
-    """``__all__`` of each component; of the workbench, what each public module offers."""
-    inventory: dict[str, list[str]] = {}
+    """``__all__`` of each component; of the workbench, what each public module offers; the versions that this is of."""
+    inventory = {"versions": [f"{name} {version(folder)}" for name, folder in sorted(PROJECTS.items())]}
     for package in COMPONENTS:
         (top,) = (source for source in sources(package) if source.name == import_name(package))
         inventory[top.name] = sorted(dunder_all(top) or [])

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COMPONENTS = ("losses", "quantizers", "generators")
 PACKAGES = (*COMPONENTS, "workbench")
+#: Where each distribution of this repository is built from.
+PROJECTS = {**{f"vistok-{name}": ROOT / "packages" / name for name in PACKAGES}, "vistok-recipes": ROOT / "recipes"}
 RECIPES = tuple(sorted(path.parent.name for path in ROOT.glob("recipes/*/__init__.py")))
 
 SKIPPED_FOLDERS = {"__pycache__", "dist", "runs"}  # and all that begin with a dot, but .ci

@@ -91,8 +91,8 @@ def test_a_recipe_uses_only_public_modules_of_the_packages(recipe):
 
 def declared(package: str) -> set[str]:
     """Names of the distributions that a package says it needs, extras included, in normal form."""
-    file = ROOT / "packages" / package / "pyproject.toml" if package in PACKAGES else ROOT / "pyproject.toml"
-    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    folder = ROOT / "packages" / package if package in PACKAGES else ROOT / "recipes"
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project.get("optional-dependencies", {}).values()
     names = [*project["dependencies"], *(name for extra in extras for name in extra)]
     return {normal(re.split(r"[\s<>=!~;\[]", name)[0]) for name in names}
@@ -102,7 +102,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
 def test_what_a_package_imports_it_declares(package):
     distributions = packages_distributions()
     allowed = declared(package)
@@ -110,7 +110,7 @@ def test_what_a_package_imports_it_declares(package):
     for source in sources(package):
         for name, line in imports(source):
             top = name.partition(".")[0]
-            if top in sys.stdlib_module_names or top == "vistok":
+            if top in sys.stdlib_module_names or top in {"vistok", package}:
                 continue
             if not allowed.intersection(normal(d) for d in distributions.get(top, [top])):
                 undeclared.append(f"{source}:{line} imports {name}")

@@ -9,21 +9,21 @@ import tomllib
 
 import pytest
 
-from surface.repository import PACKAGES, ROOT, text_files
+from surface.repository import PROJECTS, ROOT, text_files
 
 OLDEST = (3, 11)
 NAME = "{}.{}".format(*OLDEST)
-PROJECTS = [ROOT / "pyproject.toml", *(ROOT / "packages" / package / "pyproject.toml" for package in PACKAGES)]
+FOLDERS = list(PROJECTS.values())
 
 
-@pytest.mark.parametrize("path", PROJECTS, ids=lambda path: path.parent.name)
-def test_every_distribution_asks_for_the_oldest_python(path):
-    assert tomllib.loads(path.read_text())["project"]["requires-python"] == f">={NAME}"
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_distribution_asks_for_the_oldest_python(folder):
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["requires-python"] == f">={NAME}"
 
 
-@pytest.mark.parametrize("page", [path.parent / "README.md" for path in PROJECTS], ids=lambda path: path.parent.name)
-def test_every_readme_says_which_python_it_needs(page):
-    told = re.findall(r"Python\s+(\d\.\d+)\s+or\s+newer", page.read_text())
+@pytest.mark.parametrize("folder", [ROOT, *FOLDERS], ids=lambda folder: folder.name)
+def test_every_readme_says_which_python_it_needs(folder):
+    told = re.findall(r"Python\s+(\d\.\d+)\s+or\s+newer", (folder / "README.md").read_text())
     assert told
     assert set(told) == {NAME}
 

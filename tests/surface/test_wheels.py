@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from surface.closure import PROJECTS, bare_environment, build_wheel
-from surface.repository import COMPONENTS, PACKAGES, RECIPES, ROOT, source_folder
+from surface.closure import bare_environment, build_wheel
+from surface.repository import COMPONENTS, PACKAGES, PROJECTS, RECIPES, ROOT, source_folder
 
 RUN_EXAMPLES = """
 import doctest, importlib, pkgutil, sys, warnings

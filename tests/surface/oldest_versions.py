@@ -1,0 +1,30 @@
+"""The lowest versions that the packages' metadata allow, as constraints for pip, which has no option for them.
+
+``make oldest`` installs them into ``.venv-oldest`` and runs the tests of this folder there.
+"""
+
+import sys
+import tomllib
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from surface.repository import PROJECTS
+
+
+def lower_bounds() -> dict[str, Version]:
+    """The highest lower bound of each foreign distribution: all packages are installed together."""
+    bounds: dict[str, Version] = {}
+    for folder in PROJECTS.values():
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for needed in map(Requirement, project["dependencies"]):
+            name = canonicalize_name(needed.name)
+            for bound in needed.specifier:
+                if bound.operator in {">=", "=="} and name not in PROJECTS:
+                    bounds[name] = max(Version(bound.version), bounds.get(name, Version("0")))
+    return bounds
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{name}=={version}\n" for name, version in sorted(lower_bounds().items()))
