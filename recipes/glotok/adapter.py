@@ -1,7 +1,5 @@
 """From the shared features to one branch's code space (FQGAN's adapter)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange

@@ -1,7 +1,5 @@
 """A configuration for images that nobody has described: sizes that fit them, the rest as for small drawings."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from vistok.workbench.data import SourceDescription

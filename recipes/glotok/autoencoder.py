@@ -1,7 +1,5 @@
 """The convolutional encoder and decoder of VQGAN ("VQ-16" at full size)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

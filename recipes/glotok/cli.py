@@ -1,7 +1,5 @@
 """The command ``glotok``: each stage of a run, and the demo that runs them all."""
 
-from __future__ import annotations
-
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
 from glotok.encode import encode_data_set

@@ -1,10 +1,8 @@
 """The configuration of a GloTok run: one class a section, one YAML file a run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,7 +37,7 @@ class TeacherConfig(Config):
     key: str | None = None  # ... and the name of a 2-D tensor in it
 
     @model_validator(mode="after")
-    def _checkpoint_has_a_key(self) -> TeacherConfig:
+    def _checkpoint_has_a_key(self) -> Self:
         if self.source == "checkpoint" and not (self.checkpoint and self.key):
             raise ValueError("source checkpoint needs both checkpoint and key")
         return self
@@ -74,7 +72,7 @@ class TokenizerConfig(Config):
         return self.image_size // self.stride
 
     @model_validator(mode="after")
-    def _image_is_a_multiple_of_the_stride(self) -> TokenizerConfig:
+    def _image_is_a_multiple_of_the_stride(self) -> Self:
         if self.image_size % self.stride:
             raise ValueError(f"image_size: expected a multiple of the stride {self.stride}, got {self.image_size}")
         return self
@@ -204,7 +202,7 @@ class GloTokConfig(Config):
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
     @model_validator(mode="after")
-    def _images_fit_the_network(self) -> GloTokConfig:
+    def _images_fit_the_network(self) -> Self:
         if self.data.image_size != self.tokenizer.image_size:
             raise ValueError(
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "

@@ -1,7 +1,5 @@
 """Cache the tokens of a data set, and what its latents need, so that a generator trains without the tokenizer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

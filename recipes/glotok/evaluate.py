@@ -1,7 +1,5 @@
 """Every figure of a run: reconstruction, codebooks, uniformity, samples (their meaning: ``docs/metrics.md``)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The generators of a run: how each kind is built, what it learns from, and how its samples become images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

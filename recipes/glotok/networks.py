@@ -1,7 +1,5 @@
 """The discriminator, and whether all networks of a configuration can be built and fit each other."""
 
-from __future__ import annotations
-
 import torch
 
 from glotok.config import GloTokConfig, XARConfig

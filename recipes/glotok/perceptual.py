@@ -1,7 +1,5 @@
 """The perceptual term: the distance of two images in the features of a backbone, or LPIPS with weights from files."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from vistok.losses import LPIPS, PerceptualLoss

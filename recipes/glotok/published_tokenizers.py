@@ -1,7 +1,5 @@
 """Weights in the layouts of the authors' code into the tokenizers here: LlamaGen's VQ-16 and FQGAN's dual codebook."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reconstruct the validation images, whole and with part of the visual features only (the study of Fig. 4)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from tqdm import tqdm

@@ -1,7 +1,5 @@
 """The run's page: pictures first, then figures, then how the run was made."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

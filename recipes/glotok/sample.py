@@ -1,7 +1,5 @@
 """Generate images of every class."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

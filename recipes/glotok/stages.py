@@ -1,7 +1,5 @@
 """The stages of a GloTok run: what each reads and writes, and the settings that its result depends on."""
 
-from __future__ import annotations
-
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from vistok.workbench.recipe_config import Choice

@@ -3,8 +3,6 @@
 No network leaves this file: what training reads is a matrix of centres.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Train the tokenizer: equation 13 of the paper, with a PatchGAN from a start step. Read it top to bottom."""
 
-from __future__ import annotations
-
 import logging
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Semantic alignment at the encoder's end: the heads of both streams, and the frozen features they are to match."""
 
-from __future__ import annotations
-
 import json
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The command ``semtok``: each stage of a run, and the demo that runs them all."""
 
-from __future__ import annotations
-
 from semtok.auto import BASE, auto_values
 from semtok.config import SemTokConfig, load
 from semtok.encode import encode_data_set

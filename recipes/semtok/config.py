@@ -1,10 +1,8 @@
 """The configuration of a SemTok run: one class a section, one YAML file a run."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -70,7 +68,7 @@ class TokenizerConfig(Config):
         return self.image_size // self.stride
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> TokenizerConfig:
+    def _sizes_fit(self) -> Self:
         if self.image_size % self.stride:
             raise ValueError(f"image_size: expected a multiple of the stride {self.stride}, got {self.image_size}")
         for name, width, heads in (
@@ -116,7 +114,7 @@ class LossConfig(PerceptualConfig):
     alignment_weight: float = Field(0.5, ge=0)  # 0: no alignment, and no backbone
 
     @model_validator(mode="after")
-    def _shares_are_shares(self) -> LossConfig:
+    def _shares_are_shares(self) -> Self:
         if self.condition_dropout + self.suffix_dropout > 1:
             raise ValueError(
                 "suffix_dropout: expected at most 1 together with condition_dropout, "
@@ -160,7 +158,7 @@ class SamplerConfig(Config):
     guidance_high: float = Field(0.505, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _interval_is_one(self) -> SamplerConfig:
+    def _interval_is_one(self) -> Self:
         if self.guidance_low > self.guidance_high:
             raise ValueError(
                 f"guidance_low: expected at most guidance_high = {self.guidance_high}, got {self.guidance_low}"
@@ -244,7 +242,7 @@ class SemTokConfig(Config):
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> SemTokConfig:
+    def _parts_fit(self) -> Self:
         if self.data.image_size != self.tokenizer.image_size:
             raise ValueError(
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "

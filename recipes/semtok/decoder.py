@@ -1,7 +1,5 @@
 """The decoder of stage I: a velocity field over images, conditioned on the tokens and the time."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

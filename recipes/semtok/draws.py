@@ -1,7 +1,5 @@
 """What is random in a training step, drawn image by image: it does not depend on how a batch is divided."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ class Draws(NamedTuple):
     noise: Tensor
     hidden: Tensor
 
-    def to(self, device: torch.device) -> Draws:
+    def to(self, device: torch.device) -> "Draws":
         """The same on a device."""
         return Draws(*(part.to(device) for part in self))
 

@@ -1,7 +1,5 @@
 """The encoder: patches and learned queries in two streams that attend to each other; the queries become the tokens."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

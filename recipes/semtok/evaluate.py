@@ -1,7 +1,5 @@
 """Every figure of a run: reconstruction by stage, noise, bits, probe, samples (their meaning: ``docs/metrics.md``)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

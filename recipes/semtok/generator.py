@@ -1,7 +1,5 @@
 """The generators of a run: how each kind is built and drawn from. All see a token as groups of its bits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,32 +42,6 @@ def load_generator(config: SemTokConfig, paths: RunPaths, name: str) -> Generato
     return model.eval()
 
 
-@torch.no_grad()
-def generate(
-    model: Any,
-    labels: Tensor,
-    groups: TokenGroups,
-    settings: AnySampleConfig,
-    draws: torch.Generator,
-    *,
-    observe: Callable[[Tensor, Tensor], None] | None = None,
-) -> Tensor:
-    """Tokens ``(B, N)`` of the given classes, from the kind of generator that ``settings`` are for.
-
-    ``observe`` sees groups and mask after each step of masked AR.
-    """
-    if isinstance(settings, FARSampleConfig):
-        tokens: Tensor = model.sample(labels, guidance=settings.guidance, generator=draws)
-        return groups.join(tokens)
-    sampling = MaskedSampling(order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise)
-    units = model.length * model.num_units
-    drawn: Tensor = model.sample(
-        labels, num_steps=min(settings.num_steps, units), guidance=settings.guidance, settings=sampling,
-        generator=draws, observe=observe,
-    )  # fmt: skip
-    return groups.join(drawn)
-
-
 @dataclass(frozen=True)
 class TokenGroups:
     """A token of ``bits`` bits as ``count`` groups of its bits, lowest first.
@@ -94,6 +66,32 @@ class TokenGroups:
 
     def _shifts(self, device: torch.device) -> Tensor:
         return torch.arange(self.count, device=device) * (self.bits // self.count)
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    labels: Tensor,
+    groups: TokenGroups,
+    settings: AnySampleConfig,
+    draws: torch.Generator,
+    *,
+    observe: Callable[[Tensor, Tensor], None] | None = None,
+) -> Tensor:
+    """Tokens ``(B, N)`` of the given classes, from the kind of generator that ``settings`` are for.
+
+    ``observe`` sees groups and mask after each step of masked AR.
+    """
+    if isinstance(settings, FARSampleConfig):
+        tokens: Tensor = model.sample(labels, guidance=settings.guidance, generator=draws)
+        return groups.join(tokens)
+    sampling = MaskedSampling(order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise)
+    units = model.length * model.num_units
+    drawn: Tensor = model.sample(
+        labels, num_steps=min(settings.num_steps, units), guidance=settings.guidance, settings=sampling,
+        generator=draws, observe=observe,
+    )  # fmt: skip
+    return groups.join(drawn)
 
 
 def token_groups(config: SemTokConfig, name: str) -> TokenGroups:

@@ -1,7 +1,5 @@
 """Images to rows of patches and back, and where the patches are."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange

@@ -1,7 +1,5 @@
 """Where a run keeps what."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from vistok.workbench.run import paths

@@ -1,7 +1,5 @@
 """Reconstruct the validation images: stage I by numbers of steps, by noise, by parts of the tokens; and stage II."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from tqdm import tqdm

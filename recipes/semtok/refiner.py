@@ -1,7 +1,5 @@
 """The one-step refiner of stage II: the decoder's network, called once."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

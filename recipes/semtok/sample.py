@@ -1,7 +1,5 @@
 """Generate images of every class; by numbers of steps; and show some while they are being generated."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

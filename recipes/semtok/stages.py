@@ -1,7 +1,5 @@
 """The stages of a SemTok run: what each reads and writes, and the settings that its result depends on."""
 
-from __future__ import annotations
-
 from semtok.config import MaskedConfig, SemTokConfig, choose_generator
 from semtok.paths import RunPaths
 from vistok.workbench import recipe_config

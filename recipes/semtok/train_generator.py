@@ -1,7 +1,5 @@
 """Train a generator on cached tokens. The tokenizer itself is not needed."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Stage II: the one-step refiner, with encoder and quantizer frozen. Read it top to bottom."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -84,6 +82,29 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     accelerator.wait_for_everyone()
 
 
+class LossTerms(nn.Module):
+    """Stage II's terms by name, unweighted."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+
+    def forward(self, images: Tensor, reconstruction: Tensor, logits: Tensor | None) -> dict[str, Tensor]:
+        """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
+        config = self.config
+        terms = {"reconstruction": reconstruction_loss(reconstruction, images, kind=config.reconstruction)}
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(reconstruction, images)
+        if logits is not None:
+            terms["adversarial"] = generator_loss(logits.float(), kind=config.adversarial_kind)
+        return terms
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum."""
+        return weighted_sum(terms, self.config)
+
+
 def refiner_step(
     refiner: Learner, tokenizer: SemTok, terms: LossTerms, adversary: nn.Module | None,
     batches: list[MicroBatch], config: SemTokConfig, step: int,
@@ -132,26 +153,3 @@ def inputs(
     if config.refiner.input == "sample":
         start = tokenizer.solve(codes, start, hidden=draws.hidden)
     return start, codes, draws.hidden
-
-
-class LossTerms(nn.Module):
-    """Stage II's terms by name, unweighted."""
-
-    def __init__(self, config: RefinerConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
-
-    def forward(self, images: Tensor, reconstruction: Tensor, logits: Tensor | None) -> dict[str, Tensor]:
-        """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
-        config = self.config
-        terms = {"reconstruction": reconstruction_loss(reconstruction, images, kind=config.reconstruction)}
-        if self.perceptual is not None:
-            terms["perceptual"] = self.perceptual(reconstruction, images)
-        if logits is not None:
-            terms["adversarial"] = generator_loss(logits.float(), kind=config.adversarial_kind)
-        return terms
-
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """The weighted sum."""
-        return weighted_sum(terms, self.config)

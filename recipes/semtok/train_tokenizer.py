@@ -1,7 +1,5 @@
 """Stage I: encoder, quantizer and diffusion decoder together, with semantic alignment. Read it top to bottom."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The command line of a recipe: a command a stage, how it is opened, all of them in turn, errors in one line."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Strict, typed configuration: YAML files and ``key=value`` overrides into pydantic models, errors in one line."""
 
-from __future__ import annotations
-
 import difflib
 import stat
 import typing

@@ -1,7 +1,5 @@
 """The options that every command of a recipe takes, and what they ask for."""
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import shlex

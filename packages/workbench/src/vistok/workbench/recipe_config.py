@@ -1,11 +1,9 @@
 """Sections that the configurations of recipes share, and how a recipe's shipped files are found."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -83,7 +81,7 @@ class PerceptualConfig(Config):
     perceptual_heads: str | None = None  # LPIPS's channel weights, a local file; none: they are in perceptual_weights
 
     @model_validator(mode="after")
-    def _lpips_has_weights(self) -> PerceptualConfig:
+    def _lpips_has_weights(self) -> Self:
         if self.perceptual == "lpips" and self.perceptual_weights is None:
             raise ValueError("perceptual_weights: expected a file with the weights of LPIPS's VGG16, got none")
         return self

@@ -5,8 +5,6 @@ would hang or end in a traceback: deep nesting, aliases that multiply, numbers o
 of rare types. Anchors, aliases and merge keys (``<<: *base``) work.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Find out before a run whether its networks can be built and fit each other: on a device that computes only shapes."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Callable, Iterator

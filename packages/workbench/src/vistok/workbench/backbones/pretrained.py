@@ -1,7 +1,5 @@
 """Networks as folders: saved whole with a checksum, loaded strictly, from a folder or from the hub."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

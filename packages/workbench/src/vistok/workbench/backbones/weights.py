@@ -1,7 +1,5 @@
 """One reader of checkpoints, whoever wrote them: nested dictionaries, averages, wrappers' prefixes; never any code."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import logging

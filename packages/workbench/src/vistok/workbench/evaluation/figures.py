@@ -1,7 +1,5 @@
 """The figures that every recipe reports, and the file they go to (their meaning: ``docs/metrics.md``)."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping

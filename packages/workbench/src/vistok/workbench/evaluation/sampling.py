@@ -1,7 +1,5 @@
 """Draw images of every class from a trained generator into a file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The sections that the report of every recipe has, and the page that they make with a recipe's own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A verdict in words on a run's figures: what worked, what did not, and what to try. Thresholds stand in one place."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 

@@ -4,8 +4,6 @@ They are what ``torch.save`` writes, followed by a checksum that it passes over:
 checked when loaded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

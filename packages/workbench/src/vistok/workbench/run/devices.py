@@ -1,7 +1,5 @@
 """The device of a command: CUDA where there is one, else the CPU."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files that a crash, a kill or a full disk cannot spoil: written aside, flushed to the disk, then renamed."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

@@ -1,7 +1,5 @@
 """The folder of a run: its mark, its configuration, the record of what made it, and setting old files aside."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """One process at a time in a run's folder: a lock that the system releases when its holder ends, however it ends."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

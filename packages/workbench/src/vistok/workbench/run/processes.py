@@ -4,8 +4,6 @@ A launcher such as ``torchrun`` starts them and tells each its place in the envi
 workbench that touches ``torch.distributed``.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The records of a run's stages: what each depended on, and the checksums of what it wrote."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """The stages of a run: what each needs, which settings it depends on, and whether what it wrote is still whole."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Tensors in safetensors files that carry a checksum: damage is told, never loaded."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """``metrics.jsonl``: one line a measurement, equal to the bit for equal runs, and rewound when a run resumes."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping

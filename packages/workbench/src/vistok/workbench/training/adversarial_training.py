@@ -1,7 +1,5 @@
 """The discriminator's side of adversarial training."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Stop at the first loss that is not finite: name the term and the step, keep the batch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

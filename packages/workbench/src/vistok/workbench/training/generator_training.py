@@ -1,7 +1,5 @@
 """Train a generator on cached tokens: everything but which generator, and what a batch of it is."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

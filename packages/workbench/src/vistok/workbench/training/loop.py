@@ -1,10 +1,8 @@
 """The loop that every training shares: seeds, rates, progress, metrics, checkpoints and stops around each step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +43,7 @@ class TrainConfig(Config):
         return "no" if value is False else value  # YAML reads a bare no as false
 
     @model_validator(mode="after")
-    def _batch_divides(self) -> TrainConfig:
+    def _batch_divides(self) -> Self:
         if self.batch_size % self.accumulation:
             raise ValueError(
                 f"accumulation: expected a divisor of batch_size = {self.batch_size}, got {self.accumulation}"

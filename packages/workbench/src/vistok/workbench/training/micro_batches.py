@@ -1,7 +1,5 @@
 """The images of a training step: drawn for the whole batch, then divided among processes and micro-batches."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The precision that networks compute in; parameters stay float32."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Seeds by step: a resumed training draws what an uninterrupted one draws."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -1,11 +1,9 @@
 """Ctrl-C and SIGTERM: a training ends after the current step, with all of it saved."""
 
-from __future__ import annotations
-
 import logging
 import signal
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +19,7 @@ class StopSignal:
         self.requested = False
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> StopSignal:
+    def __enter__(self) -> Self:
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._ask)

@@ -1,7 +1,5 @@
 """What a training keeps between its steps: saved, resumed exactly, or begun with another training's."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,12 +1,10 @@
 """One update of a network: the gradients of its micro-batches, then a step of its optimizer."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -41,7 +39,7 @@ class Learner:
     @classmethod
     def prepared(
         cls, model: Any, optimizer: Any, accelerator: Accelerator, settings: TrainConfig, folder: Path
-    ) -> Learner:
+    ) -> Self:
         """A network and its optimizer, prepared for the processes of a training."""
         model, optimizer = accelerator.prepare(model, optimizer)
         return cls(model, optimizer, accelerator, settings, folder)

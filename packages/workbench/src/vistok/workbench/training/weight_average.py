@@ -1,7 +1,5 @@
 """An average of a network's weights over the steps of its training."""
 
-from __future__ import annotations
-
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
