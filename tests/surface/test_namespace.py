@@ -14,7 +14,7 @@ STATED = RULE.search((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 assert STATED is not None
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_CONSTRUCTOR_ARGUMENTS = map(int, STATED.groups())
 #: The only functions above the limit, each with the lines that it may have.
-LONG_FUNCTIONS = {"far.py:__init__": 54}
+LONG_FUNCTIONS = {"far.py:__init__": 52}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 
 

@@ -50,8 +50,9 @@ def test_siblings_are_needed_by_a_range_that_holds_their_version(name):
 def test_every_version_that_an_installation_brings_is_pinned():
     """But for CUDA's, which torch pins itself and brings on some machines only."""
     lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    tools = [Requirement(line).name for line in lines if line and not line.startswith(("#", "-e"))]
-    waiting, seen = {canonicalize_name(name) for name in (*OURS, *tools)}, set()
+    tools = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
+    here = [tool.name for tool in tools if tool.marker is None or tool.marker.evaluate()]
+    waiting, seen = {canonicalize_name(name) for name in (*OURS, *here)}, set()
     while waiting - seen:
         name = (waiting - seen).pop()
         seen.add(name)
