@@ -5,20 +5,18 @@ import copy
 import pytest
 import torch
 
-from _support import far_checks, masked_checks, xar_checks
-from vistok import generators as g
-
-LABELS = torch.tensor([1, 4, 2])
+from _support.small_generators import LABELS, far_tokens, masked_tokens, small_far, small_masked, small_xar
+from vistok.generators import XAR
 
 
 def cases():
-    yield "xar", xar_checks.network(g), torch.randn(3, 3, 4, 8), {"num_steps": 2}
-    large_cells = g.XAR(3, 8, 4, 5, width=32, depth=2, num_heads=2).eval()
+    yield "xar", small_xar(), torch.randn(3, 3, 4, 8), {"num_steps": 2}
+    large_cells = XAR(3, 8, 4, 5, width=32, depth=2, num_heads=2).eval()
     yield "xar without a mask", large_cells, torch.randn(3, 3, 8, 8), {"num_steps": 2}
-    far = far_checks.network(g)
-    yield "far", far, far_checks.tokens_for(far), {}
-    masked = masked_checks.network(g)
-    yield "masked", masked, masked_checks.tokens_for(masked), {"num_steps": 3}
+    far = small_far()
+    yield "far", far, far_tokens(far), {}
+    masked = small_masked()
+    yield "masked", masked, masked_tokens(masked), {"num_steps": 3}
 
 
 CASES = [pytest.param(*rest, id=name) for name, *rest in cases()]
@@ -72,12 +70,3 @@ def test_shapes_of_loss_and_samples_are_known_on_the_meta_device(model, data, se
         out = empty.sample(LABELS.to("meta"), guidance=2.0, generator=torch.Generator("cpu"), **settings)
     assert loss.is_meta
     assert (loss.shape, out.shape) == ((), data.shape)
-
-
-def test_the_cache_takes_its_memory_once():
-    cache = g.KVCache(2, 1, 8, 4, dtype=torch.float32, device=torch.device("cpu"))
-    for start in range(8):
-        keys, values = cache.update(torch.ones(2, 1, 1, 4), torch.ones(2, 1, 1, 4), start=start)
-        assert keys.untyped_storage().data_ptr() == cache.keys.untyped_storage().data_ptr()
-        assert values.untyped_storage().data_ptr() == cache.values.untyped_storage().data_ptr()
-        assert keys.shape == (2, 1, start + 1, 4)

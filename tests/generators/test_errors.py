@@ -119,9 +119,3 @@ def test_a_probability_of_a_model_lies_below_one(options, name, value):
 def test_labels_must_be_integers():
     with pytest.raises(TypeError, match="labels must be integers"):
         xar().loss(torch.zeros(1, 2, 4, 4), torch.tensor([1.0]))
-
-
-def test_a_cache_refuses_a_write_outside():
-    cache = g.KVCache(1, 1, 2, 4, dtype=torch.float32, device=torch.device("cpu"))
-    with pytest.raises(ValueError, match="cache holds 1 samples and 2 positions"):
-        cache.update(torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 1, 4), start=2)

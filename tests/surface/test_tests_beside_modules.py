@@ -6,7 +6,11 @@ import pytest
 
 from surface.repository import ROOT, import_name, sources
 
-PACKAGES = ("losses", "quantizers")  # another follows by its name, when its tests stand beside their subject
+PACKAGES = (
+    "losses",
+    "quantizers",
+    "generators",
+)  # of others, tests stand by theme
 
 
 def file_of(module: str) -> str:

@@ -1,0 +1,58 @@
+"""Two streams, one attention."""
+
+import torch
+import torch.nn.functional as F
+
+from _support.mutants import catches
+from vistok.generators import DoubleStreamBlock, rotary_table_1d, rotary_table_2d
+
+SUBJECT = "vistok.generators.double_stream"
+
+
+def test_the_double_stream_starts_as_identity_and_joins_its_streams():
+    torch.manual_seed(0)
+    image, codes = torch.randn(1, 6, 16), torch.randn(1, 3, 16)
+    block = DoubleStreamBlock(16, 2)
+    out = block(image, codes, torch.randn(1, 16))
+    assert torch.equal(out[0], image)
+    assert torch.equal(out[1], codes)
+    plain = DoubleStreamBlock(16, 2, conditioned=False)
+    before = plain(image, codes)[0]
+    assert not torch.allclose(before, plain(image, codes.flip(-1))[0])
+    tables = {"first_rotary": rotary_table_2d((2, 3), 8), "second_rotary": rotary_table_1d(3, 8)}
+    assert not torch.allclose(before, plain(image, codes, **tables)[0])
+
+
+def test_the_double_stream_has_its_published_size():
+    block = DoubleStreamBlock(128, 2)
+    assert abs(sum(p.numel() for p in block.parameters()) / (36 * 128**2) - 1) < 0.02
+
+
+@catches(SUBJECT, "self.query_norm(qkv[0])", "qkv[0]")
+@catches(SUBJECT, "shifts[5] * out", "shifts[2] * out")
+def test_the_double_stream_is_one_attention_over_both():
+    """The conditioned block written out in float64 from its weights."""
+    torch.manual_seed(3)
+    block = DoubleStreamBlock(8, 2).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    streams = [torch.randn(1, 4, 8).double(), torch.randn(1, 2, 8).double()]
+    condition = torch.randn(1, 8).double()
+    parts, heads = [], []
+    for x, s in zip(streams, (block.first, block.second), strict=True):
+        m = s.modulation.proj(F.silu(condition)).reshape(6, 1, 1, 8)
+        h = F.layer_norm(x, (8,), eps=1e-6) * (1 + m[1]) + m[0]
+        q, k, v = (s.qkv(h)[..., i * 8 : (i + 1) * 8].reshape(1, -1, 2, 4).transpose(1, 2) for i in range(3))
+        q = q / (q.square().mean(-1, keepdim=True) + 1e-6).sqrt() * s.query_norm.weight
+        k = k / (k.square().mean(-1, keepdim=True) + 1e-6).sqrt() * s.key_norm.weight
+        parts.append(m)
+        heads.append((q, k, v))
+    q, k, v = (torch.cat(pair, 2) for pair in zip(*heads, strict=True))
+    joint = ((q @ k.mT / 2).softmax(-1) @ v).transpose(1, 2).reshape(1, 6, 8)
+    expected = []
+    for x, s, m, out in zip(streams, (block.first, block.second), parts, (joint[:, :4], joint[:, 4:]), strict=True):
+        x = x + m[2] * s.proj(out)
+        h = F.layer_norm(x, (8,), eps=1e-6) * (1 + m[4]) + m[3]
+        expected.append(x + m[5] * s.down(F.gelu(s.up(h))))
+    for got, want in zip(block(*streams, condition), expected, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,50 @@
+"""Turns of channel pairs by position."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from _support.strategies import seeded
+from vistok.generators import rotary_table_1d, rotary_table_2d, rotate
+
+SUBJECT = "vistok.generators.rotary"
+
+
+@catches(SUBJECT, "odd * cos + even * sin", "odd * cos - even * sin")
+def test_rotation_turns_pairs_by_position_times_frequency():
+    table = rotary_table_1d(7, 4, base=100.0)
+    x = torch.zeros(7, 4)
+    x[:, 0] = 1
+    x[:, 3] = 1
+    turned = rotate(x, table)
+    position = torch.arange(7.0)
+    expected = torch.stack([position.cos(), position.sin(), -(position / 10).sin(), (position / 10).cos()], -1)
+    torch.testing.assert_close(turned, expected)
+
+
+def test_rotated_products_depend_on_distance_only():
+    rng = seeded(2)
+    q, k = torch.randn(2, 8, generator=rng)
+    table = rotary_table_1d(12, 8)
+    products = rotate(q.expand(12, 8), table) @ rotate(k.expand(12, 8), table).T
+    torch.testing.assert_close(products[3, 1], products[9, 7], atol=1e-5, rtol=1e-5)
+    grid = rotary_table_2d((3, 4), 8)
+    products = rotate(q.expand(12, 8), grid) @ rotate(k.expand(12, 8), grid).T
+    torch.testing.assert_close(products[0, 5], products[6, 11], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(products[0, 1], products[0, 4], atol=1e-3)
+
+
+@catches(SUBJECT, "torch.cat([row, column], dim=-2)", "torch.cat([column, row], dim=-2)")
+def test_the_first_half_of_a_head_turns_with_the_row():
+    table = rotary_table_2d((3, 4), 8).reshape(3, 4, 4, 2)
+    torch.testing.assert_close(table[2, 1, :2], rotary_table_1d(3, 4)[2])
+    torch.testing.assert_close(table[2, 1, 2:], rotary_table_1d(4, 4)[1])
+
+
+@given(st.integers(1, 12), st.integers(0, 500))
+def test_rotation_keeps_the_norm_of_every_pair(length, seed):
+    x = torch.randn(length, 8, generator=seeded(seed))
+    turned = rotate(x, rotary_table_1d(length, 8))
+    before, after = (v.unflatten(-1, (4, 2)).norm(dim=-1) for v in (x, turned))
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-5)

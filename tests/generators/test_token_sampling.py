@@ -1,0 +1,44 @@
+"""Draws of ids from logits."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from _support.strategies import seeded
+from vistok.generators import draw_tokens, filter_logits
+
+SUBJECT = "vistok.generators.token_sampling"
+
+
+@catches(SUBJECT, "logits < smallest", "logits <= smallest")
+def test_top_k_keeps_the_k_largest():
+    logits = torch.tensor([[0.1, 3.0, 2.0, -1.0]])
+    assert filter_logits(logits, top_k=2).isfinite().tolist() == [[False, True, True, False]]
+    assert torch.equal(filter_logits(logits, top_k=9), logits)
+
+
+@catches(SUBJECT, "mass.cumsum(dim=-1) - mass >= top_p", "mass.cumsum(dim=-1) >= top_p")
+def test_top_p_keeps_the_shortest_run_that_reaches_the_mass():
+    logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log()
+    for top_p, kept in ((0.4, [1]), (0.51, [1, 3]), (0.79, [1, 3]), (0.81, [0, 1, 3]), (1.0, [0, 1, 2, 3])):
+        assert filter_logits(logits, top_p=top_p).isfinite().nonzero().flatten().tolist() == kept
+
+
+@catches(SUBJECT, "logits.float() / temperature", "logits.float() * temperature")
+def test_draws_follow_the_tempered_distribution():
+    logits = torch.tensor([1.0, 0.0, -1.0])
+    drawn = draw_tokens(logits.expand(60_000, 3), temperature=0.5, generator=seeded(0))
+    share = torch.bincount(drawn, minlength=3) / 60_000
+    torch.testing.assert_close(share, (logits / 0.5).softmax(-1), atol=0.01, rtol=0)
+
+
+@given(st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=12), st.integers(0, 14), st.floats(0.01, 1.0))
+def test_filtered_logits_are_the_input_or_minus_infinity(values, top_k, top_p):
+    logits = torch.tensor(values)
+    kept = filter_logits(logits, top_k=top_k, top_p=top_p)
+    finite = kept.isfinite()
+    assert finite[logits.argmax()]
+    assert torch.equal(kept[finite], logits[finite])
+    if top_k == 0:
+        assert logits.softmax(-1)[finite].sum() >= top_p - 1e-5

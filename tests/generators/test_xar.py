@@ -1,0 +1,77 @@
+"""Flow matching over cells: what sees what, and the loss."""
+
+import torch
+
+from _support.mutants import catches
+from _support.small_generators import LABELS, small_xar
+from _support.strategies import seeded
+from vistok.generators import rotary_table_2d
+
+SUBJECT = "vistok.generators.xar"
+
+
+@catches("vistok.generators.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] <= cell[None, :]")
+def test_later_cells_change_nothing_before_them():
+    for order in ("block", "interleaved"):
+        model = small_xar(order=order)
+        x, t = torch.randn(3, 3, 4, 8, generator=seeded(0)), torch.rand(3, 4, generator=seeded(1))
+        before = model.to_cells(model(x, t, LABELS))
+        for first in (1, 2, 3):
+            cells = model.to_cells(x).clone()
+            cells[:, first:] += 5
+            later = t.clone()
+            later[:, first:] = 0.9
+            after = model.to_cells(model(model.from_cells(cells), later, LABELS))
+            assert torch.equal(before[:, :first], after[:, :first])
+            assert not torch.allclose(before[:, first], after[:, first])
+
+
+@catches("vistok.generators.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] == cell[None, :]")
+def test_every_earlier_cell_and_the_own_one_are_seen():
+    model = small_xar()
+    x, t = torch.randn(1, 3, 4, 8, generator=seeded(0)), torch.rand(1, 4, generator=seeded(1))
+    before = model.to_cells(model(x, t, LABELS[:1]))[:, 3]
+    for cell in range(4):
+        cells = model.to_cells(x).clone()
+        cells[:, cell, 0] += 5
+        assert not torch.allclose(before, model.to_cells(model(model.from_cells(cells), t, LABELS[:1]))[:, 3])
+
+
+@catches(SUBJECT, "num_heads)[order]", "num_heads)")
+def test_rotation_follows_the_place_of_a_token():
+    model = small_xar()
+    table = rotary_table_2d((4, 8), 16)
+    rows = torch.arange(32.0).reshape(1, 1, 4, 8).expand(1, 3, 4, 8)
+    for place, row in enumerate(model.to_cells(rows)[0, :, :, 0].flatten().int().tolist()):
+        assert torch.equal(model.rotary[place], table[row])
+
+
+@catches(SUBJECT, "t[:, :, None, None]", "t[:, :1, None, None]")
+@catches(SUBJECT, "(velocity - sample.velocity).square()", "(velocity - cells).square()")
+def test_the_loss_is_flow_matching_with_a_time_for_each_cell():
+    model = small_xar()
+    x = torch.randn(3, 3, 4, 8, generator=seeded(5))
+    loss = model.loss(x, LABELS, generator=seeded(7))
+    rng = seeded(7)
+    t = torch.randn(3, 4, generator=rng).sigmoid()
+    noise = model.from_cells(torch.randn(3, 4, 8, 3, generator=rng))
+    weight = model.from_cells(t[:, :, None, None].expand(3, 4, 8, 3))
+    velocity = model((1 - weight) * x + weight * noise, t, LABELS)
+    expected = ((velocity.double() - (noise - x).double()) ** 2).mean()
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_dropped_labels_are_the_null_label():
+    model = small_xar(label_drop_prob=0.999)
+    x = torch.randn(3, 3, 4, 8)
+    null = torch.full_like(LABELS, model.null_label)
+    expected = model.loss(x, null, generator=seeded(0))
+    torch.testing.assert_close(model.train().loss(x, LABELS, generator=seeded(0)), expected)
+
+
+def test_a_batch_is_its_elements():
+    model = small_xar()
+    x, t = torch.randn(3, 3, 4, 8), torch.rand(3, 4)
+    alone = torch.cat([model(x[i : i + 1], t[i : i + 1], LABELS[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(model(x, t, LABELS), alone, atol=1e-5, rtol=1e-5)
