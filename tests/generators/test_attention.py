@@ -11,7 +11,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import attention, block_causal_mask
 
-SUBJECT = "vistok.generators.attention"
+SUBJECT = "vistok.generators.layers.attention"
 
 
 @catches(SUBJECT, "attn_mask=mask, is_causal=causal", "attn_mask=mask")

@@ -7,7 +7,7 @@ from _support.mutants import catches
 from _support.small_generators import small_masked
 from _support.strategies import seeded
 
-SUBJECT = "vistok.generators._bidirectional_block"
+SUBJECT = "vistok.generators.layers._bidirectional_block"
 
 
 @catches(SUBJECT, "1e-12", "1e-5")

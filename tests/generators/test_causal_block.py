@@ -9,7 +9,7 @@ from _support.mutants import catches
 from _support.small_generators import small_far
 from vistok.generators import rotate
 
-SUBJECT = "vistok.generators._causal_block"
+SUBJECT = "vistok.generators.layers._causal_block"
 
 
 @catches(SUBJECT, "causal=tokens > 1", "causal=False")

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import seeded
-from vistok.generators import XAR, XAROptions, _cell_attention
-from vistok.generators._cell_attention import cell_attention
+from vistok.generators import XAR, XAROptions
+from vistok.generators.layers import _cell_attention
+from vistok.generators.layers._cell_attention import cell_attention
 
-SUBJECT = "vistok.generators._cell_attention"
+SUBJECT = "vistok.generators.layers._cell_attention"
 LABELS = torch.tensor([1, 4])
 ALWAYS_CALLS, ALWAYS_MASK = (10**6, 0), (0, 0)
 

@@ -8,9 +8,7 @@ from _support.mutants import catches
 from _support.small_generators import small_xar
 from vistok.generators import block_causal_mask, cell_permutation
 
-SUBJECT = "vistok.generators.cells"
-
-
+SUBJECT = "vistok.generators.layers.cells"
 SMALL = st.integers(1, 4)
 
 

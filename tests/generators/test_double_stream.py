@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from _support.mutants import catches
 from vistok.generators import DoubleStreamBlock, rotary_table_1d, rotary_table_2d
 
-SUBJECT = "vistok.generators.double_stream"
+SUBJECT = "vistok.generators.layers.double_stream"
 
 
 def test_the_double_stream_starts_as_identity_and_joins_its_streams():

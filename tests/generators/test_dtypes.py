@@ -3,9 +3,9 @@
 import torch
 
 from _support.mutants import catches
-from vistok.generators._dtypes import activation_dtype
+from vistok.generators.sampling._dtypes import activation_dtype
 
-SUBJECT = "vistok.generators._dtypes"
+SUBJECT = "vistok.generators.sampling._dtypes"
 
 
 @catches(SUBJECT, "return torch.get_autocast_dtype(like.device.type)", "return like.dtype")

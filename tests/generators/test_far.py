@@ -12,7 +12,7 @@ from vistok.generators import FAR, FAROptions, rotary_table_2d
 SUBJECT = "vistok.generators.far"
 
 
-@catches("vistok.generators._causal_block", "causal=tokens > 1", "causal=False")
+@catches("vistok.generators.layers._causal_block", "causal=tokens > 1", "causal=False")
 @catches(SUBJECT, "self.embed(tokens[:, :-1])", "self.embed(tokens[:, 1:])")
 @catches(SUBJECT, "torch.stack([context, *known], dim=2)", "torch.stack([context, *known[::-1]], dim=2)")
 def test_later_tokens_change_nothing_before_them():

@@ -18,8 +18,8 @@ from vistok.generators import (
 SUBJECT = "vistok.generators.far_presets"
 
 
-# Exact: the sum over the layers of the published network.
 def gpt_count(width, layers, hidden, codebook_size, streams):
+    """The sum over the layers of the published network."""
     layer = 4 * width**2 + 3 * width * hidden + 2 * width
     merge = streams * width**2 + width if streams > 1 else 0
     return layers * layer + 2 * streams * codebook_size * width + merge + 1001 * width + width

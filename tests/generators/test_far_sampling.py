@@ -7,7 +7,7 @@ from _support.small_generators import LABELS, far_variants, small_far
 from _support.strategies import seeded
 from vistok.generators import Guidance, TokenChoice
 
-SUBJECT = "vistok.generators._far_sampling"
+SUBJECT = "vistok.generators.sampling._far_sampling"
 
 
 def test_cached_and_uncached_sampling_give_the_same_tokens():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from _support.mutants import catches
 from vistok.generators import SwiGLU
 
-SUBJECT = "vistok.generators.feed_forward"
+SUBJECT = "vistok.generators.layers.feed_forward"
 
 
 @catches(SUBJECT, 'F.silu if gate == "silu" else F.gelu', "F.silu")

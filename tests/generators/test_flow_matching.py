@@ -10,7 +10,6 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import (
     data_to_velocity,
-    flow_matching,
     flow_path,
     logit_normal_times,
     noise_to_velocity,
@@ -19,8 +18,9 @@ from vistok.generators import (
     velocity_to_noise,
     velocity_to_score,
 )
+from vistok.generators.flow import flow_matching
 
-SUBJECT = "vistok.generators.flow_matching"
+SUBJECT = "vistok.generators.flow.flow_matching"
 
 
 @catches(SUBJECT, "(1 - t) * x + t * noise, noise - x", "(1 - t) * x + t * noise, x - noise")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from _support.mutants import catches
 from vistok.generators import Guidance, IntervalGuidance, guide, power_times, solve_ode
 
-SUBJECT = "vistok.generators.guidance"
+SUBJECT = "vistok.generators.sampling.guidance"
 
 
 @catches(

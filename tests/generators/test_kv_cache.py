@@ -7,7 +7,7 @@ from _support.mutants import catches
 from _support.strategies import normal
 from vistok.generators import KVCache
 
-SUBJECT = "vistok.generators.kv_cache"
+SUBJECT = "vistok.generators.layers.kv_cache"
 CPU = torch.device("cpu")
 
 

@@ -6,7 +6,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import LabelEmbedding
 
-SUBJECT = "vistok.generators.label_embedding"
+SUBJECT = "vistok.generators.layers.label_embedding"
 
 
 @catches(SUBJECT, "if self.training and self.drop_prob > 0:", "if self.drop_prob > 0:")

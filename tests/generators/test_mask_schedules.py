@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from _support.mutants import catches
 from vistok.generators import mask_ratio, masked_counts
 
-SUBJECT = "vistok.generators.mask_schedules"
+SUBJECT = "vistok.generators.sampling.mask_schedules"
 
 
 @catches(SUBJECT, "progress.clamp(0, 1).arccos() * (2 / math.pi)", "progress.clamp(0, 1).arccos() / math.pi")

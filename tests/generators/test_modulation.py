@@ -5,7 +5,7 @@ import torch
 from _support.mutants import catches
 from vistok.generators import Modulation, modulate
 
-SUBJECT = "vistok.generators.modulation"
+SUBJECT = "vistok.generators.layers.modulation"
 
 
 @catches(SUBJECT, "torch.addcmul(shift, x, scale + 1)", "torch.addcmul(shift, x, scale)")

@@ -6,7 +6,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import RMSNorm
 
-SUBJECT = "vistok.generators.normalization"
+SUBJECT = "vistok.generators.layers.normalization"
 
 
 @catches(SUBJECT, "weight, self.eps)", "weight, 1e-8)")

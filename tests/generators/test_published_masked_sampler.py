@@ -14,7 +14,7 @@ from _support.small_generators import LABELS, masked_variants, small_masked
 from _support.strategies import seeded
 from vistok.generators import Guidance, MaskedSampling
 
-SUBJECT = "vistok.generators._masked_sampling"
+SUBJECT = "vistok.generators.sampling._masked_sampling"
 
 
 def gumbel(shape, rng):

@@ -8,7 +8,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import rotary_table_1d, rotary_table_2d, rotate
 
-SUBJECT = "vistok.generators.rotary"
+SUBJECT = "vistok.generators.layers.rotary"
 
 
 @catches(SUBJECT, "odd * cos + even * sin", "odd * cos - even * sin")

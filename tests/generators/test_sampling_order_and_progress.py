@@ -12,7 +12,7 @@ from _support.small_generators import LABELS, masked_variants, small_masked
 from _support.strategies import seeded
 from vistok.generators import Guidance, IdTokens, MaskedAR, MaskedSampling, draw_tokens, masked_counts
 
-SUBJECT = "vistok.generators._masked_sampling"
+SUBJECT = "vistok.generators.sampling._masked_sampling"
 ORDERS = ("confidence", "random", "raster")
 
 

@@ -9,7 +9,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
 
-SUBJECT = "vistok.generators.solvers"
+SUBJECT = "vistok.generators.flow.solvers"
 
 
 def gaussian_velocity(mean: float, deviation: float):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from _support.mutants import catches
 from vistok.generators import TimeEmbedding
 
-SUBJECT = "vistok.generators.time_embedding"
+SUBJECT = "vistok.generators.layers.time_embedding"
 
 
 @catches(SUBJECT, "scaled.trunc()", "scaled.round()")

@@ -8,7 +8,7 @@ from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import draw_tokens, filter_logits
 
-SUBJECT = "vistok.generators.token_sampling"
+SUBJECT = "vistok.generators.sampling.token_sampling"
 
 
 @catches(SUBJECT, "logits < smallest", "logits <= smallest")

@@ -10,7 +10,7 @@ from vistok.generators import rotary_table_2d
 SUBJECT = "vistok.generators.xar"
 
 
-@catches("vistok.generators.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] <= cell[None, :]")
+@catches("vistok.generators.layers.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] <= cell[None, :]")
 def test_later_cells_change_nothing_before_them():
     for order in ("block", "interleaved"):
         model = small_xar(order=order)
@@ -26,7 +26,7 @@ def test_later_cells_change_nothing_before_them():
             assert not torch.allclose(before[:, first], after[:, first])
 
 
-@catches("vistok.generators.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] == cell[None, :]")
+@catches("vistok.generators.layers.cells", "cell[:, None] >= cell[None, :]", "cell[:, None] == cell[None, :]")
 def test_every_earlier_cell_and_the_own_one_are_seen():
     model = small_xar()
     x, t = torch.randn(1, 3, 4, 8, generator=seeded(0)), torch.rand(1, 4, generator=seeded(1))

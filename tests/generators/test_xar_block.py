@@ -7,7 +7,7 @@ from _support.mutants import catches
 from _support.small_generators import small_xar
 from vistok.generators import rotate
 
-SUBJECT = "vistok.generators._xar_block"
+SUBJECT = "vistok.generators.layers._xar_block"
 
 
 @catches(

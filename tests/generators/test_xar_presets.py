@@ -9,8 +9,8 @@ from vistok.generators import xar_base, xar_huge, xar_large
 SUBJECT = "vistok.generators.xar_presets"
 
 
-# Exact: the sum over the layers of the published network.
 def xar_count(width, depth):
+    """The sum over the layers of the published network."""
     hidden = width * 8 // 3
     block = 10 * width**2 + 10 * width + 3 * width * hidden + 2 * hidden + width
     tables = 1001 * width + 2 * 256 * width

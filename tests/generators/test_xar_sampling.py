@@ -10,7 +10,7 @@ from _support.small_generators import LABELS, small_xar
 from _support.strategies import seeded
 from vistok.generators import Guidance
 
-SUBJECT = "vistok.generators._xar_sampling"
+SUBJECT = "vistok.generators.sampling._xar_sampling"
 
 
 @catches(SUBJECT, "self._run(x, 0.0, index, len(x))", "self._run(x, 1.0, index, len(x))")
@@ -44,7 +44,9 @@ def test_sampling_follows_the_published_steps():
 
 
 @catches(
-    "vistok.generators.kv_cache", "self.values[:batch, :, start:end] = value", "self.values[:batch, :, start:end] = key"
+    "vistok.generators.layers.kv_cache",
+    "self.values[:batch, :, start:end] = value",
+    "self.values[:batch, :, start:end] = key",
 )
 def test_cached_and_uncached_sampling_agree():
     model = small_xar()

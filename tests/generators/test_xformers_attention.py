@@ -6,9 +6,9 @@ import torch
 from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import attention, check_attention_backend
-from vistok.generators._xformers_attention import xformers_attention
+from vistok.generators.layers._xformers_attention import xformers_attention
 
-SUBJECT = "vistok.generators._xformers_attention"
+SUBJECT = "vistok.generators.layers._xformers_attention"
 CUDA = torch.device("cuda")
 
 

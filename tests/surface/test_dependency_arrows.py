@@ -30,28 +30,46 @@ def test_the_workbench_imports_neither_components_nor_recipes():
     assert strays("workbench", [import_name(other) for other in (*COMPONENTS, *RECIPES)]) == []
 
 
-#: The rooms of the workbench, modules beside them included, and for each those that it may import; the lowest first.
-ROOMS: dict[str, set[str]] = {
-    "strict_yaml": set(),
-    "config": {"strict_yaml"},
-    "data": set(),
-    "run": {"config", "strict_yaml"},
-    "backbones": {"config", "run"},
-    "metrics": {"backbones", "data"},
-    "recipe_config": {"config", "data", "run"},
-    "training": {"config", "data", "run"},
-    "evaluation": {"backbones", "data", "metrics", "recipe_config", "run"},
-    "reporting": {"data", "evaluation", "run"},
-    "options": {"config", "data", "run"},
-    "command_line": {"config", "options", "recipe_config", "run", "training"},
+#: The rooms of a package, modules beside them included, and for each those that it may import; the lowest first.
+ROOMS: dict[str, dict[str, set[str]]] = {
+    "workbench": {
+        "strict_yaml": set(),
+        "config": {"strict_yaml"},
+        "data": set(),
+        "run": {"config", "strict_yaml"},
+        "backbones": {"config", "run"},
+        "metrics": {"backbones", "data"},
+        "recipe_config": {"config", "data", "run"},
+        "training": {"config", "data", "run"},
+        "evaluation": {"backbones", "data", "metrics", "recipe_config", "run"},
+        "reporting": {"data", "evaluation", "run"},
+        "options": {"config", "data", "run"},
+        "command_line": {"config", "options", "recipe_config", "run", "training"},
+    },
+    "generators": {
+        "_checks": set(),
+        "_random": set(),
+        "_renaming": set(),
+        "masked_tokens": set(),
+        "layers": {"_checks", "_random"},
+        "flow": {"_random"},
+        "sampling": {"_random", "flow", "layers"},
+        "xar": {"_checks", "_random", "flow", "layers", "sampling"},
+        "far": {"_checks", "layers", "sampling"},
+        "masked_ar": {"_checks", "_random", "layers", "masked_tokens", "sampling"},
+        "xar_presets": {"xar"},
+        "far_presets": {"far"},
+        "masked_presets": {"masked_ar", "masked_tokens"},
+        "published_checkpoints": {"_renaming", "far", "xar"},
+    },
 }
 
 
-def room_arrows() -> dict[str, set[str]]:
-    """The other rooms that each room of the workbench imports."""
-    top = import_name("workbench")
+def room_arrows(package: str) -> dict[str, set[str]]:
+    """The other rooms that each room of a package imports."""
+    top = import_name(package)
     arrows: dict[str, set[str]] = {}
-    for source in sources("workbench"):
+    for source in sources(package):
         if source.name == top:
             continue
         room = source.name.split(".")[2]
@@ -60,14 +78,19 @@ def room_arrows() -> dict[str, set[str]]:
     return arrows
 
 
-def test_rooms_of_the_workbench_import_those_that_are_listed_and_no_others():
-    assert room_arrows() == ROOMS
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_those_that_are_listed_and_no_others(package):
+    assert room_arrows(package) == ROOMS[package]
 
 
-def test_no_circle_leads_through_rooms_of_the_workbench():
-    rooms = list(ROOMS)
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_circle_leads_through_rooms(package):
+    rooms = list(ROOMS[package])
     upward = [
-        (room, other) for room, below in ROOMS.items() for other in below if other not in rooms[: rooms.index(room)]
+        (room, other)
+        for room, below in ROOMS[package].items()
+        for other in below
+        if other not in rooms[: rooms.index(room)]
     ]
     assert upward == []
 

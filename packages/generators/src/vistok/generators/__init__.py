@@ -1,12 +1,7 @@
 """Generators on image tokens and latents: xAR, FAR and masked AR."""
 
-from ._far_sampling import TokenChoice
-from ._masked_sampling import MaskedSampling
-from .attention import attention, check_attention_backend
-from .cells import block_causal_mask, cell_permutation
-from .double_stream import DoubleStreamBlock
-from .far import FAR, FAROptions
-from .far_presets import (
+from vistok.generators.far import FAR, FAROptions
+from vistok.generators.far_presets import (
     far_base,
     far_large,
     llamagen_3b,
@@ -16,8 +11,7 @@ from .far_presets import (
     llamagen_xxl,
     published_far_options,
 )
-from .feed_forward import SwiGLU
-from .flow_matching import (
+from vistok.generators.flow.flow_matching import (
     FlowSample,
     data_to_velocity,
     flow_path,
@@ -28,22 +22,28 @@ from .flow_matching import (
     velocity_to_noise,
     velocity_to_score,
 )
-from .guidance import Guidance, IntervalGuidance, guide
-from .kv_cache import KVCache
-from .label_embedding import LabelEmbedding
-from .mask_schedules import mask_ratio, masked_counts
-from .masked_ar import MaskedAR, MaskedAROptions
-from .masked_presets import maskbit
-from .masked_tokens import BitTokens, IdTokens
-from .modulation import Modulation, modulate
-from .normalization import RMSNorm
-from .published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
-from .rotary import rotary_table_1d, rotary_table_2d, rotate
-from .solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
-from .time_embedding import TimeEmbedding
-from .token_sampling import draw_tokens, filter_logits
-from .xar import XAR, XAROptions
-from .xar_presets import xar_base, xar_huge, xar_large
+from vistok.generators.flow.solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
+from vistok.generators.layers.attention import attention, check_attention_backend
+from vistok.generators.layers.cells import block_causal_mask, cell_permutation
+from vistok.generators.layers.double_stream import DoubleStreamBlock
+from vistok.generators.layers.feed_forward import SwiGLU
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.modulation import Modulation, modulate
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotary_table_1d, rotary_table_2d, rotate
+from vistok.generators.layers.time_embedding import TimeEmbedding
+from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
+from vistok.generators.masked_presets import maskbit
+from vistok.generators.masked_tokens import BitTokens, IdTokens
+from vistok.generators.published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
+from vistok.generators.sampling._far_sampling import TokenChoice
+from vistok.generators.sampling._masked_sampling import MaskedSampling
+from vistok.generators.sampling.guidance import Guidance, IntervalGuidance, guide
+from vistok.generators.sampling.mask_schedules import mask_ratio, masked_counts
+from vistok.generators.sampling.token_sampling import draw_tokens, filter_logits
+from vistok.generators.xar import XAR, XAROptions
+from vistok.generators.xar_presets import xar_base, xar_huge, xar_large
 
 __all__ = [
     "FAR",

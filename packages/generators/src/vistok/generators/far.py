@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._causal_block import CausalBlock
-from ._checks import check_choice, check_ids, check_integers, check_labels, check_share
-from ._far_sampling import TokenChoice, sample_streams
-from .attention import AttentionBackend, check_attention_backend
-from .guidance import Guidance, as_guidance
-from .label_embedding import LabelEmbedding
-from .normalization import RMSNorm
-from .rotary import rotary_table_2d
+from vistok.generators._checks import check_choice, check_ids, check_integers, check_labels, check_share
+from vistok.generators.layers._causal_block import CausalBlock
+from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotary_table_2d
+from vistok.generators.sampling._far_sampling import TokenChoice, sample_streams
+from vistok.generators.sampling.guidance import Guidance, as_guidance
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .far import FAR, FAROptions
+from vistok.generators.far import FAR, FAROptions
 
 
 def published_far_options(head_depth: int, *, dropout: float = 0.1) -> FAROptions:

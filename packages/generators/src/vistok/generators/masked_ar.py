@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
-from ._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
-from ._masked_sampling import MaskedSampling, sample_masked
-from ._random import uniform
-from .attention import AttentionBackend, check_attention_backend
-from .guidance import Guidance, as_guidance
-from .label_embedding import LabelEmbedding
-from .mask_schedules import MaskSchedule, mask_ratio
-from .masked_tokens import BitTokens, IdTokens
-from .rotary import rotary_table_1d, rotary_table_2d
+from vistok.generators._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
+from vistok.generators._random import uniform
+from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
+from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.rotary import rotary_table_1d, rotary_table_2d
+from vistok.generators.masked_tokens import BitTokens, IdTokens
+from vistok.generators.sampling._masked_sampling import MaskedSampling, sample_masked
+from vistok.generators.sampling.guidance import Guidance, as_guidance
+from vistok.generators.sampling.mask_schedules import MaskSchedule, mask_ratio
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Masked generators at published sizes."""
 
-from .masked_ar import MaskedAR, MaskedAROptions
-from .masked_tokens import BitTokens
+from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
+from vistok.generators.masked_tokens import BitTokens
 
 PUBLISHED_MASKBIT = MaskedAROptions(
     schedule="arccos", independent_masks=True, unmasked_weight=1.0, dropout=0.1, post_norm=True

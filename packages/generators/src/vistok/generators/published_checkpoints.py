@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from ._renaming import load_renamed
-from .far import FAR
-from .xar import XAR
+from vistok.generators._renaming import load_renamed
+from vistok.generators.far import FAR
+from vistok.generators.xar import XAR
 
 _XAR_RULES = (
     (r"class_emb\.weight", "labels.table.weight"),

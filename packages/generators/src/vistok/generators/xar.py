@@ -6,20 +6,20 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_choice, check_dense, check_floating, check_labels, check_share
-from ._random import normal
-from ._xar_block import CellBlock
-from ._xar_sampling import sample_cells
-from .attention import AttentionBackend, check_attention_backend
-from .cells import CellOrder, cell_permutation
-from .feed_forward import Gate
-from .flow_matching import flow_path, logit_normal_times
-from .guidance import Guidance, as_guidance
-from .kv_cache import KVCache
-from .label_embedding import LabelEmbedding
-from .normalization import RMSNorm
-from .rotary import rotary_table_2d
-from .time_embedding import TimeEmbedding
+from vistok.generators._checks import check_choice, check_dense, check_floating, check_labels, check_share
+from vistok.generators._random import normal
+from vistok.generators.flow.flow_matching import flow_path, logit_normal_times
+from vistok.generators.layers._xar_block import CellBlock
+from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
+from vistok.generators.layers.cells import CellOrder, cell_permutation
+from vistok.generators.layers.feed_forward import Gate
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotary_table_2d
+from vistok.generators.layers.time_embedding import TimeEmbedding
+from vistok.generators.sampling._xar_sampling import sample_cells
+from vistok.generators.sampling.guidance import Guidance, as_guidance
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """xAR at the published sizes."""
 
-from .xar import XAR, XAROptions
+from vistok.generators.xar import XAR, XAROptions
 
 PUBLISHED_XAR = XAROptions(dropout=0.1, gate="gelu", integer_time=True)
 

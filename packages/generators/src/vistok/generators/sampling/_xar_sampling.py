@@ -1,22 +1,43 @@
 """The sampler of xAR: cells in turn, each from noise, with the finished ones in the cache."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ._dtypes import activation_dtype
-from ._random import normal
-from .guidance import Guidance, guide
-from .kv_cache import KVCache
-from .solvers import late_jump_times, solve_ode, solve_sde, uniform_times
+from vistok.generators._random import normal
+from vistok.generators.flow.solvers import late_jump_times, solve_ode, solve_sde, uniform_times
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.time_embedding import TimeEmbedding
+from vistok.generators.sampling._dtypes import activation_dtype
+from vistok.generators.sampling.guidance import Guidance, guide
 
-if TYPE_CHECKING:
-    from .xar import XAR
+
+class CellModel(Protocol):
+    """A velocity of cells, given those before them: :class:`~vistok.generators.XAR`, as the sampler sees it."""
+
+    in_channels: int
+    num_cells: int
+    cell_tokens: int
+    num_heads: int
+    stem: nn.Linear
+    labels: LabelEmbedding
+    time: TimeEmbedding
+
+    @property
+    def null_label(self) -> int: ...
+
+    @property
+    def num_blocks(self) -> int: ...
+
+    def run_cells(
+        self, cells: Tensor, condition: Tensor, *, first_cell: int, caches: list[KVCache] | None = None
+    ) -> Tensor: ...
 
 
 def sample_cells(
-    model: "XAR",
+    model: CellModel,
     labels: Tensor,
     num_steps: int,
     guidance: Guidance,
@@ -52,7 +73,7 @@ def sample_cells(
 class _Context:
     """The finished cells, as keys and values or (without a cache) as they are; both halves of guidance apart."""
 
-    def __init__(self, model: "XAR", labels: Tensor, guided: bool, use_cache: bool) -> None:
+    def __init__(self, model: CellModel, labels: Tensor, guided: bool, use_cache: bool) -> None:
         self.model = model
         self.batch = len(labels)
         self.guided = guided

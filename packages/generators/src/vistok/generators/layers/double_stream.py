@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import AttentionBackend, attention, check_attention_backend
-from .modulation import Modulation, modulate
-from .normalization import RMSNorm
-from .rotary import rotate
+from vistok.generators.layers.attention import AttentionBackend, attention, check_attention_backend
+from vistok.generators.layers.modulation import Modulation, modulate
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotate
 
 
 class DoubleStreamBlock(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._xformers_attention import check_xformers_device, xformers_attention, xformers_ops
+from vistok.generators.layers._xformers_attention import check_xformers_device, xformers_attention, xformers_ops
 
 AttentionBackend = Literal["sdpa", "xformers"]
 

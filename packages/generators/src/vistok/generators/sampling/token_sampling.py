@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ._random import gumbel
+from vistok.generators._random import gumbel
 
 
 def filter_logits(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor:

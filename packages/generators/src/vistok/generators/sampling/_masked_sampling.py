@@ -3,18 +3,27 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from ._random import gumbel, uniform
-from .guidance import Guidance, guide
-from .mask_schedules import MaskSchedule, masked_counts
-from .token_sampling import draw_tokens
+from vistok.generators._random import gumbel, uniform
+from vistok.generators.sampling.guidance import Guidance, guide
+from vistok.generators.sampling.mask_schedules import MaskSchedule, masked_counts
+from vistok.generators.sampling.token_sampling import draw_tokens
 
-if TYPE_CHECKING:
-    from .masked_ar import MaskedAR
+
+class UnitModel(Protocol):
+    """Logits of every unit given those not hidden: :class:`~vistok.generators.MaskedAR`, as the sampler sees it."""
+
+    length: int
+    num_units: int
+
+    @property
+    def null_label(self) -> int: ...
+
+    def __call__(self, tokens: Tensor, mask: Tensor, labels: Tensor) -> tuple[Tensor, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class MaskedSampling:
 
 
 def sample_masked(
-    model: "MaskedAR",
+    model: UnitModel,
     labels: Tensor,
     num_steps: int,
     guidance: Guidance,
@@ -107,7 +116,7 @@ def _fixed_order(
 
 
 def _draw(
-    model: "MaskedAR",
+    model: UnitModel,
     tokens: Tensor,
     mask: Tensor,
     labels: Tensor,

@@ -5,8 +5,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .attention import AttentionBackend, attention
-from .cells import block_causal_mask
+from vistok.generators.layers.attention import AttentionBackend, attention
+from vistok.generators.layers.cells import block_causal_mask
 
 _MOST_CALLS = 16
 _FEWEST_TOKENS = 16

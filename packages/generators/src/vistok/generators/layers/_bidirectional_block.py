@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import AttentionBackend, attention
-from .rotary import rotate
+from vistok.generators.layers.attention import AttentionBackend, attention
+from vistok.generators.layers.rotary import rotate
 
 LAYER_NORM_EPS = 1e-12  # BERT's, and so MaskBit's and TiTok's
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_labels, check_share
-from ._random import uniform
+from vistok.generators._checks import check_labels, check_share
+from vistok.generators._random import uniform
 
 
 class LabelEmbedding(nn.Module):

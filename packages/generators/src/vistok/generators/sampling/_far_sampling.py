@@ -1,18 +1,38 @@
 """The sampler of FAR: position after position, stream after stream."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ._dtypes import activation_dtype
-from .guidance import Guidance, guide
-from .kv_cache import KVCache
-from .token_sampling import draw_tokens
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.label_embedding import LabelEmbedding
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.sampling._dtypes import activation_dtype
+from vistok.generators.sampling.guidance import Guidance, guide
+from vistok.generators.sampling.token_sampling import draw_tokens
 
-if TYPE_CHECKING:
-    from .far import FAR
+
+class StreamModel(Protocol):
+    """A backbone over positions and a head over streams: :class:`~vistok.generators.FAR`, as the sampler sees it."""
+
+    length: int
+    order: tuple[int, ...]
+    num_heads: int
+    labels: LabelEmbedding
+    embeddings: nn.ModuleList
+    blocks: nn.ModuleList
+    head_blocks: nn.ModuleList
+    norm: RMSNorm
+    classifiers: nn.ModuleList
+    rotary: Tensor
+    head_rotary: Tensor
+
+    @property
+    def null_label(self) -> int: ...
+
+    def embed(self, tokens: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +55,7 @@ class TokenChoice:
 
 
 def sample_streams(
-    model: "FAR",
+    model: StreamModel,
     labels: Tensor,
     guidance: Guidance,
     choice: TokenChoice,
@@ -67,7 +87,7 @@ def sample_streams(
 class _Decoder:
     """Backbone and head with their caches; the batch is doubled when guided, the null-label half at the end."""
 
-    def __init__(self, model: "FAR", labels: Tensor, guided: bool, use_cache: bool) -> None:
+    def __init__(self, model: StreamModel, labels: Tensor, guided: bool, use_cache: bool) -> None:
         self.model = model
         self.copies = 2 if guided else 1
         if guided:

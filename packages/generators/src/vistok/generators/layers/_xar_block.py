@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from ._cell_attention import cell_attention
-from .attention import AttentionBackend
-from .feed_forward import Gate, SwiGLU
-from .kv_cache import KVCache
-from .modulation import Modulation, modulate
-from .normalization import RMSNorm
-from .rotary import rotate
+from vistok.generators.layers._cell_attention import cell_attention
+from vistok.generators.layers.attention import AttentionBackend
+from vistok.generators.layers.feed_forward import Gate, SwiGLU
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.modulation import Modulation, modulate
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotate
 
 
 class CellBlock(nn.Module):

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ._random import normal
-from .flow_matching import velocity_to_score
+from vistok.generators._random import normal
+from vistok.generators.flow.flow_matching import velocity_to_score
 
 Velocity = Callable[[Tensor, float], Tensor]
 

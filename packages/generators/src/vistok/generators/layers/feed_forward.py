@@ -5,7 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._checks import check_share
+from vistok.generators._checks import check_share
 
 Gate = Literal["silu", "gelu"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._random import normal, uniform
+from vistok.generators._random import normal, uniform
 
 
 class FlowSample(NamedTuple):

@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
-from .attention import AttentionBackend, attention
-from .feed_forward import SwiGLU
-from .kv_cache import KVCache
-from .normalization import RMSNorm
-from .rotary import rotate
+from vistok.generators.layers.attention import AttentionBackend, attention
+from vistok.generators.layers.feed_forward import SwiGLU
+from vistok.generators.layers.kv_cache import KVCache
+from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotate
 
 
 class CausalBlock(nn.Module):

@@ -1,0 +1,1 @@
+"""Flow matching and its solvers, without a network."""

@@ -1,0 +1,1 @@
+"""What the networks are made of: attention, positions, norms, conditions and blocks."""
