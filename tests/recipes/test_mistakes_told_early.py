@@ -103,7 +103,7 @@ def test_attention_that_cannot_be_imported_is_told_before_the_first_stage(recipe
     cli = importlib.import_module(f"{recipe}.cli")
     setting = f"generators.{kind}.attention=xformers"
     with pytest.raises(ConfigError, match=f"^generators.{kind}: attention must be 'sdpa' where xformers cannot be"):
-        cli.demo(cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
+        cli.COMMANDS["demo"](cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
     assert not any(tmp_path.iterdir())
 
 

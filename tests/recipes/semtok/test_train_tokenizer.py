@@ -108,7 +108,7 @@ def test_entropy_of_bits_and_codes_as_queries_train(tiny_run):
 
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
-    monkeypatch.setattr(perceptual, "perceptual_loss", lambda a, b: a[0].sum() * math.nan)
+    monkeypatch.setattr(perceptual.PerceptualTerm, "forward", lambda self, a, b: a.sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
         COMMANDS["train-tokenizer"](options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)
