@@ -50,7 +50,7 @@ def work(options: Options) -> None:
 try:
     run_command_line("program", "", {"work": work, "rest": work})
 finally:
-    print("grouped at the end:", dist.is_initialized(), file=sys.stderr)
+    sys.stderr.write(f"grouped at the end: {dist.is_initialized()}\\n")  # in one piece: others write too
 """
 
 
