@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -145,14 +146,9 @@ class FAR(nn.Module):
         self.embeddings = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
         self.merge = nn.Linear(streams * width, width) if streams > 1 else nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
-        self.blocks = nn.ModuleList(
-            CausalBlock(width, num_heads, hidden, dropout=options.dropout, backend=options.attention)
-            for _ in range(depth)
-        )
-        self.head_blocks = nn.ModuleList(
-            CausalBlock(width, num_heads, hidden, dropout=options.dropout, backend=options.attention)
-            for _ in range(options.head_depth)
-        )
+        block = partial(CausalBlock, width, num_heads, hidden, dropout=options.dropout, backend=options.attention)
+        self.blocks = nn.ModuleList(block() for _ in range(depth))
+        self.head_blocks = nn.ModuleList(block() for _ in range(options.head_depth))
         self.norm = RMSNorm(width, eps=1e-5)
         self.classifiers = nn.ModuleList(nn.Linear(width, size, bias=False) for size in sizes)
         table = self._rotary_table(width // num_heads)

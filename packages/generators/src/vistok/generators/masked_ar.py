@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +59,7 @@ class MaskedAROptions:
             check_share(name, getattr(self, name))
         if not (math.isfinite(self.unmasked_weight) and self.unmasked_weight >= 0):
             raise ValueError(f"unmasked_weight must be finite and >= 0, got {self.unmasked_weight}")
-        check_choice("schedule", self.schedule, ("cosine", "arccos", "linear", "truncated_normal"))
+        check_choice("schedule", self.schedule, get_args(MaskSchedule))
         check_choice("positions", self.positions, ("learned", "rotary"))
 
 

@@ -1,7 +1,7 @@
 """xAR: flow matching, cell after cell, with noisy context."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,8 @@ class XAROptions:
     def __post_init__(self) -> None:
         check_share("label_drop_prob", self.label_drop_prob)
         check_share("dropout", self.dropout)
-        check_choice("order", self.order, ("block", "interleaved"))
-        check_choice("gate", self.gate, ("silu", "gelu"))
+        check_choice("order", self.order, get_args(CellOrder))
+        check_choice("gate", self.gate, get_args(Gate))
 
 
 class XAR(nn.Module):
@@ -246,8 +246,7 @@ class XAR(nn.Module):
         state is kept in float64. ``"sde"`` is Euler-Maruyama on the published grid, ``"ode"`` Euler and ``"heun"``
         Heun on an even grid. Without the cache every step runs all cells so far again: same result, slower.
         """
-        if method not in ("sde", "ode", "heun"):
-            raise ValueError(f"method must be 'sde', 'ode' or 'heun', got {method!r}")
+        check_choice("method", method, ("sde", "ode", "heun"))
         check_labels(labels, self.null_label)
         was_training = self.training
         self.eval()

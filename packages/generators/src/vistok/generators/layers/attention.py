@@ -1,14 +1,16 @@
 """Attention behind one function: PyTorch's SDPA, or xformers where it is asked for by name."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vistok.generators._checks import check_choice
 from vistok.generators.layers._xformers_attention import check_xformers_device, xformers_attention, xformers_ops
 
 AttentionBackend = Literal["sdpa", "xformers"]
+_BACKENDS = get_args(AttentionBackend)
 
 
 def check_attention_backend(
@@ -40,8 +42,7 @@ def check_attention_backend(
         Traceback (most recent call last):
         ValueError: backend must be 'sdpa' or 'xformers', got 'flash'
     """
-    if backend not in ("sdpa", "xformers"):
-        raise ValueError(f"{name} must be 'sdpa' or 'xformers', got {backend!r}")
+    check_choice(name, backend, _BACKENDS)
     if backend == "sdpa":
         return
     xformers_ops(name)

@@ -1,9 +1,11 @@
 """Cut a latent grid into the units that xAR predicts one after the other."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+from vistok.generators._checks import check_choice
 
 CellOrder = Literal["block", "interleaved"]
 
@@ -42,13 +44,12 @@ def cell_permutation(grid_size: tuple[int, int], cell_size: tuple[int, int], *, 
     cell_rows, cell_columns = cell_size
     if min(rows, columns, cell_rows, cell_columns) < 1 or rows % cell_rows or columns % cell_columns:
         raise ValueError(f"cells of {cell_rows}x{cell_columns} do not divide a grid of {rows}x{columns}")
+    check_choice("order", order, get_args(CellOrder))
     index = torch.arange(rows * columns)
     down, across = rows // cell_rows, columns // cell_columns
     if order == "block":
         return index.reshape(down, cell_rows, across, cell_columns).permute(0, 2, 1, 3).flatten()
-    if order == "interleaved":
-        return index.reshape(cell_rows, down, cell_columns, across).permute(1, 3, 0, 2).flatten()
-    raise ValueError(f"order must be 'block' or 'interleaved', got {order!r}")
+    return index.reshape(cell_rows, down, cell_columns, across).permute(1, 3, 0, 2).flatten()
 
 
 def block_causal_mask(num_cells: int, cell_tokens: int, *, device: torch.device | None = None) -> Tensor:

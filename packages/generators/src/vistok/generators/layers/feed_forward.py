@@ -1,11 +1,11 @@
 """The gated feed-forward layer."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.generators._checks import check_share
+from vistok.generators._checks import check_choice, check_share
 
 Gate = Literal["silu", "gelu"]
 
@@ -49,8 +49,7 @@ class SwiGLU(nn.Module):
         self, dim: int, hidden_dim: int, *, gate: Gate = "silu", bias: bool = False, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        if gate not in ("silu", "gelu"):
-            raise ValueError(f"gate must be 'silu' or 'gelu', got {gate!r}")
+        check_choice("gate", gate, get_args(Gate))
         check_share("dropout", dropout)
         if dim < 1 or hidden_dim < 1:
             raise ValueError(f"dim and hidden_dim must be >= 1, got {dim} and {hidden_dim}")
