@@ -145,13 +145,7 @@ class MaskedSampleConfig(SampleConfig):
 AnySampleConfig = XARSampleConfig | FARSampleConfig | MaskedSampleConfig
 
 
-class TransformerConfig(GeneratorConfig):
-    """What the generators of all kinds have beyond their sizes."""
-
-    attention: Literal["sdpa", "xformers"] = "sdpa"  # PyTorch's kernels, or those of xformers (CUDA only)
-
-
-class XARConfig(TransformerConfig):
+class XARConfig(GeneratorConfig):
     """xAR on latents."""
 
     kind: Literal["xar"]
@@ -161,7 +155,7 @@ class XARConfig(TransformerConfig):
     samples: dict[EntryName, XARSampleConfig] = Field({"default": XARSampleConfig()}, min_length=1)
 
 
-class FARConfig(TransformerConfig):
+class FARConfig(GeneratorConfig):
     """FAR on both streams of tokens."""
 
     kind: Literal["far"]
@@ -170,7 +164,7 @@ class FARConfig(TransformerConfig):
     samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
 
 
-class MaskedConfig(TransformerConfig):
+class MaskedConfig(GeneratorConfig):
     """Masked AR on both streams of tokens."""
 
     kind: Literal["masked"]

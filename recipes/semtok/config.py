@@ -187,13 +187,7 @@ class FARSampleConfig(SampleConfig):
 AnySampleConfig = MaskedSampleConfig | FARSampleConfig
 
 
-class TransformerConfig(GeneratorConfig):
-    """What the generators of all kinds have beyond their sizes."""
-
-    attention: Literal["sdpa", "xformers"] = "sdpa"  # PyTorch's kernels, or those of xformers (CUDA only)
-
-
-class MaskedConfig(TransformerConfig):
+class MaskedConfig(GeneratorConfig):
     """Masked AR on groups of a token's bits."""
 
     kind: Literal["masked"]
@@ -202,7 +196,7 @@ class MaskedConfig(TransformerConfig):
     samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
 
 
-class FARConfig(TransformerConfig):
+class FARConfig(GeneratorConfig):
     """FAR with the groups of a token as its streams."""
 
     kind: Literal["far"]

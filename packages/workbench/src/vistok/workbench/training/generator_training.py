@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -41,6 +41,15 @@ class GeneratorConfig(Config):
     label_dropout: float = Field(0.1, ge=0, lt=1)
     label_init_std: float = Field(0.02, gt=0)  # a short run needs labels as loud as the time embedding (about 0.5)
     train: GeneratorTrainConfig
+    attention: Literal["sdpa", "xformers"] = "sdpa"  # PyTorch's kernels, or those of xformers (CUDA only)
+
+    @classmethod
+    def training_keys(cls) -> list[str]:
+        """The settings that a training depends on: not the sample sets, nor the kernels, which change rounding only.
+
+        So a training goes on, and its weights draw, with what the machine has.
+        """
+        return [key for key in cls.model_fields if key not in ("samples", "attention")]
 
 
 @dataclass(frozen=True)
