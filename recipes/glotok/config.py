@@ -97,6 +97,16 @@ class LossConfig(PerceptualConfig):
     histogram_norm: Literal["l1", "l2"] = "l1"
     histogram_include_diagonal: bool = False  # equation 4 as printed (i <= j) counts each code against itself too
 
+    @property
+    def histogram(self) -> dict[str, Any]:
+        """How relations are counted: the options of the histogram and of its loss."""
+        return {
+            "bins": self.histogram_bins,
+            "alpha": self.histogram_alpha,
+            "norm": self.histogram_norm,
+            "include_diagonal": self.histogram_include_diagonal,
+        }
+
 
 class DiscriminatorConfig(Config):
     """PatchGAN."""

@@ -65,12 +65,10 @@ def codebook_figures(
             "histogram": teacher_histogram(quantizer.codebook.detach(), config.losses).tolist(),
             "counts": report.counts[0].tolist(),
         }
-    losses = config.losses
     figures["semantic"]["teacher_histogram"] = teacher.tolist()
     figures["semantic"]["histogram_relation_loss"] = histogram_relation_loss(
-        tokenizer.quantizer.semantic.codebook.detach(), teacher,
-        bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm,
-    ).item()  # fmt: skip
+        tokenizer.quantizer.semantic.codebook.detach(), teacher, **config.losses.histogram
+    ).item()
     return figures
 
 

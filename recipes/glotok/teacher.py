@@ -55,8 +55,11 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
         logger.warning(
             "the teacher's rms cosine %.3f is below %.3f, the least that %d codes of dimension %d can have "
             "(Welch bound): the histogram cannot be reached exactly and the relation loss will have a floor",
-            rms, floor, count, config.tokenizer.code_dim,
-        )  # fmt: skip
+            rms,
+            floor,
+            count,
+            config.tokenizer.code_dim,
+        )
     write_atomically(paths.teacher.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
     save_tensors(paths.teacher, {"centres": centres})
 
@@ -68,10 +71,7 @@ def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
 
 def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
     """The relation histogram of a token set."""
-    return relation_histogram(
-        centres, bins=losses.histogram_bins, alpha=losses.histogram_alpha, norm=losses.histogram_norm,
-        include_diagonal=losses.histogram_include_diagonal,
-    )  # fmt: skip
+    return relation_histogram(centres, **losses.histogram)
 
 
 def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:

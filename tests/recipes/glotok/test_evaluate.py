@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from _support.glotok_runs import tiny
 from glotok.config import EvaluateConfig
-from glotok.evaluate import over_repeats, uniformity_points
+from glotok.evaluate import codebook_figures, over_repeats, uniformity_points
+from glotok.model import GloTok
+from glotok.teacher import teacher_histogram
 
 
 class Codes:
@@ -45,3 +48,12 @@ def test_figures_of_several_draws_are_means_with_their_deviations():
     figures = over_repeats(points, lambda drawn: {"mean": drawn.mean().item()})
     assert figures == {"mean": 2.0, "mean_sd": pytest.approx(2**0.5)}
     assert over_repeats(points[:1], lambda drawn: {"mean": drawn.mean().item()}) == {"mean": 1.0}
+
+
+@pytest.mark.parametrize("diagonal", ["true", "false"])
+def test_the_relation_loss_is_zero_for_the_teachers_own_relations_however_they_are_counted(diagonal):
+    config = tiny(f"losses.histogram_include_diagonal={diagonal}")
+    tokenizer = GloTok(config.tokenizer)
+    own = teacher_histogram(tokenizer.quantizer.semantic.codebook.detach(), config.losses)
+    figures = codebook_figures(tokenizer, sorted_by_class(2, 4), own, config)
+    assert abs(figures["semantic"]["histogram_relation_loss"]) < 1e-6
