@@ -148,8 +148,10 @@ def cells() -> None:
             row(
                 f"{batch} x {heads} heads of {head_dim}, grid {grid}, cell {cell}",
                 f"{(grid // cell) ** 2} of {cell**2}",
-                took["masked"], took["by calls"], took["masked"] / took["by calls"],
-            )  # fmt: skip
+                took["masked"],
+                took["by calls"],
+                took["masked"] / took["by calls"],
+            )
     _cell_attention._MOST_CALLS, _cell_attention._FEWEST_TOKENS = most, fewest
 
 

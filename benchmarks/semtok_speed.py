@@ -124,7 +124,7 @@ def train(config: SemTokConfig, batch: int, repeats: int) -> None:
         optimizer.zero_grad(set_to_none=True)
         (given,) = load_micro_batches(
             images, batch, 0, accelerator, seed=0, horizontal_flip=config.data.horizontal_flip
-        )  # fmt: skip
+        )
         draws = draw(places, 0, 0, sizes, config.losses)
         wanted = targets(given) if targets else None
         with mixed_precision(given.images.device, precision):

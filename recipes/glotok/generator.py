@@ -33,8 +33,10 @@ def build_generator(config: GloTokConfig, name: str, num_classes: int) -> Genera
     books = (config.tokenizer.visual_codebook_size, config.tokenizer.semantic_codebook_size)
     sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
     shared: dict[str, Any] = {
-        "label_drop_prob": settings.label_dropout, "dropout": settings.dropout, "attention": settings.attention,
-    }  # fmt: skip
+        "label_drop_prob": settings.label_dropout,
+        "dropout": settings.dropout,
+        "attention": settings.attention,
+    }
     model: Generator
     if isinstance(settings, XARConfig):
         xar = XAROptions(**shared, gate=settings.gate, integer_time=settings.integer_time)
@@ -63,9 +65,13 @@ def generator_inputs(settings: AnyGeneratorConfig, cache: TokenCache, tokens: To
 
 @torch.no_grad()
 def generate(
-    model: Any, tokenizer: GloTok, cache: TokenCache, labels: Tensor, settings: AnySampleConfig,
+    model: Any,
+    tokenizer: GloTok,
+    cache: TokenCache,
+    labels: Tensor,
+    settings: AnySampleConfig,
     draws: torch.Generator,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Images in [-1, 1] of the given classes, from the kind of generator that ``settings`` are for."""
     grid = tokenizer.settings.grid_size
     if isinstance(settings, FARSampleConfig):

@@ -64,14 +64,18 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
         verdict_section(verdict(figures)),
     ]
     write_page(
-        paths, name,
+        paths,
+        name,
         f"GloTok: {config.name}",
         sections,
         subtitle=data_line(
-            figures, train.name,
-            image_size=config.data.image_size, seed=config.seed, processor=environment["processor"],
+            figures,
+            train.name,
+            image_size=config.data.image_size,
+            seed=config.seed,
+            processor=environment["processor"],
         ),
-    )  # fmt: skip
+    )
 
 
 def verdict(figures: dict[str, Any]) -> list[Finding]:

@@ -24,6 +24,11 @@ def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: s
         return generate(model, tokenizer, cache, labels.to(tokenizer.device), settings, draws)
 
     write_samples(
-        paths.samples(generator, name), draw, settings.num_samples, generator_record(paths, generator)["num_classes"],
-        batch_size=settings.batch_size, seed=config.seed, name=generator,
-    )  # fmt: skip
+        paths.samples(generator, name),
+        draw,
+        settings.num_samples,
+        generator_record(paths, generator)["num_classes"],
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        name=generator,
+    )

@@ -24,6 +24,12 @@ def train_generator(config: GloTokConfig, paths: RunPaths, name: str, *, resume:
         return generator_inputs(settings, cache, cache.tokens(indices, flips)), cache.labels[indices]
 
     train(
-        model, Examples(len(cache), batch), settings.train, paths,
-        stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
-    )  # fmt: skip
+        model,
+        Examples(len(cache), batch),
+        settings.train,
+        paths,
+        stage=name,
+        seed=config.seed,
+        resume=resume,
+        record={"num_classes": num_classes},
+    )

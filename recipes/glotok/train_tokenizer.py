@@ -74,10 +74,15 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
         batches = load_micro_batches(
-            train, settings.batch_size, step.index, accelerator,
-            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            train,
+            settings.batch_size,
+            step.index,
+            accelerator,
+            seed=config.seed,
+            accumulation=settings.accumulation,
+            horizontal_flip=config.data.horizontal_flip,
             random_crop=config.data.random_crop,
-        )  # fmt: skip
+        )
         reals = [batch.images for batch in batches]
         adversary = discriminator if step.index >= config.losses.discriminator_start else None
 
@@ -101,10 +106,7 @@ class LossTerms(nn.Module):
     def __init__(self, config: LossConfig, teacher: Tensor) -> None:
         super().__init__()
         self.config = config
-        self.histogram = HistogramRelationLoss(
-            teacher, bins=config.histogram_bins, alpha=config.histogram_alpha, norm=config.histogram_norm,
-            include_diagonal=config.histogram_include_diagonal,
-        )  # fmt: skip
+        self.histogram = HistogramRelationLoss(teacher, **config.histogram)
         self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
 
     def forward(
@@ -135,9 +137,12 @@ class LossTerms(nn.Module):
     def _residual(self, branch: Branch) -> Tensor:
         """Equation 10 for one branch; with the code detached it trains the recovery module alone."""
         return residual_loss(
-            branch.features, branch.codes, branch.residual,
-            norm=self.config.residual_norm, detach_quantized=self.config.residual_code == "detached",
-        )  # fmt: skip
+            branch.features,
+            branch.codes,
+            branch.residual,
+            norm=self.config.residual_norm,
+            detach_quantized=self.config.residual_code == "detached",
+        )
 
 
 def generator_step(
@@ -205,9 +210,13 @@ def start_from(source: Path, model: GloTok, state: TrainState) -> None:
 
 
 def revive_codebooks(
-    model: GloTok, average: AveragedModel | None, optimizer: Any, features: tuple[Tensor, Tensor],
-    config: GloTokConfig, step: int,
-) -> Tensor:  # fmt: skip
+    model: GloTok,
+    average: AveragedModel | None,
+    optimizer: Any,
+    features: tuple[Tensor, Tensor],
+    config: GloTokConfig,
+    step: int,
+) -> Tensor:
     """Replace codes that went unused by current features; the average takes them, the optimizer forgets their moments.
 
     Returns:

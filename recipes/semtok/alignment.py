@@ -37,10 +37,12 @@ class AlignmentHeads(nn.Module):
     def __init__(self, stream_width: int, num_tokens: int, bits: int, hidden_width: int, target_dim: int) -> None:
         super().__init__()
         self.patch_head = nn.Sequential(
-            nn.Linear(stream_width, hidden_width), nn.SiLU(),
-            nn.Linear(hidden_width, hidden_width), nn.SiLU(),
+            nn.Linear(stream_width, hidden_width),
+            nn.SiLU(),
+            nn.Linear(hidden_width, hidden_width),
+            nn.SiLU(),
             nn.Linear(hidden_width, target_dim),
-        )  # fmt: skip
+        )
         self.query_head = nn.Sequential(
             nn.Linear(num_tokens * bits, hidden_width), nn.SiLU(), nn.Linear(hidden_width, target_dim)
         )
@@ -96,10 +98,13 @@ def backbone_features(backbone: FeatureBackbone, images: Tensor, image_size: int
 def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths, train: Images) -> None:
     """Features of all training images (and of the flipped ones, where they are flipped) in half precision, once."""
     record = {
-        "data": config.data.source, "images": len(train), "horizontal_flip": config.data.horizontal_flip,
-        "backbone": config.alignment.backbone, "image_size": config.alignment.image_size,
+        "data": config.data.source,
+        "images": len(train),
+        "horizontal_flip": config.data.horizontal_flip,
+        "backbone": config.alignment.backbone,
+        "image_size": config.alignment.image_size,
         "weights": backbone.fingerprint(),
-    }  # fmt: skip
+    }
     record_file = paths.alignment.with_suffix(".json")
     if is_whole(paths.alignment):
         if read_json(record_file) != record:

@@ -94,9 +94,12 @@ def probe_figures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConf
     """Accuracy on the validation images of a linear classifier of the tokens' bits, fitted on the training images."""
     cache = load_tokens(paths)
     accuracy = linear_probe_accuracy(
-        to_signs(cache.tokens[0], config.tokenizer.bits), cache.labels,
-        to_signs(stored["tokens"], config.tokenizer.bits), stored["labels"], seed=config.seed,
-    )  # fmt: skip
+        to_signs(cache.tokens[0], config.tokenizer.bits),
+        cache.labels,
+        to_signs(stored["tokens"], config.tokenizer.bits),
+        stored["labels"],
+        seed=config.seed,
+    )
     chance = stored["labels"].bincount().max().item() / len(stored["labels"])
     return {"accuracy": accuracy, "most_frequent_class": chance}
 

@@ -21,8 +21,10 @@ def build_generator(config: SemTokConfig, name: str, num_classes: int) -> Genera
     settings, length = config.generators[name], config.tokenizer.num_tokens
     sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
     shared: dict[str, Any] = {
-        "label_drop_prob": settings.label_dropout, "dropout": settings.dropout, "attention": settings.attention,
-    }  # fmt: skip
+        "label_drop_prob": settings.label_dropout,
+        "dropout": settings.dropout,
+        "attention": settings.attention,
+    }
     tokens = BitTokens(config.tokenizer.bits, settings.num_groups)
     model: Generator
     if isinstance(settings, MaskedConfig):
@@ -88,9 +90,13 @@ def generate(
     sampling = MaskedSampling(order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise)
     units = model.length * model.num_units
     drawn: Tensor = model.sample(
-        labels, num_steps=min(settings.num_steps, units), guidance=settings.guidance, settings=sampling,
-        generator=draws, observe=observe,
-    )  # fmt: skip
+        labels,
+        num_steps=min(settings.num_steps, units),
+        guidance=settings.guidance,
+        settings=sampling,
+        generator=draws,
+        observe=observe,
+    )
     return groups.join(drawn)
 
 

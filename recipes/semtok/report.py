@@ -106,9 +106,10 @@ def steps_section(
     steps = drawing.progress_steps
     columns = min(STEP_SAMPLES, stored["by_steps"].shape[1])
     pictures = image_grid(
-        stored["by_steps"][:, :columns].flatten(0, 1), columns=columns,
+        stored["by_steps"][:, :columns].flatten(0, 1),
+        columns=columns,
         row_labels=[f"{count} steps" if count > 1 else "1 step" for count in steps],
-    )  # fmt: skip
+    )
     blocks: list[Picture | Table | Text] = [
         Picture(
             pictures,

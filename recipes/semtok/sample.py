@@ -39,9 +39,14 @@ def sample_images(
         return tokenizer.refine(tokens, generator=draws)
 
     write_samples(
-        paths.samples(generator, name), draw, settings.num_samples, num_classes,
-        batch_size=settings.batch_size, seed=config.seed, name=generator,
-    )  # fmt: skip
+        paths.samples(generator, name),
+        draw,
+        settings.num_samples,
+        num_classes,
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        name=generator,
+    )
     if isinstance(settings, MaskedSampleConfig):
         study = Study(model, tokenizer, groups, settings, num_classes, config.seed)
         tensors = samples_by_steps(study)
@@ -87,9 +92,13 @@ def progress(study: Study, order: Literal["raster", "random"]) -> Tensor:
     settings = study.settings.model_copy(update={"order": order, "num_steps": study.tokenizer.settings.num_tokens})
     states: list[tuple[Tensor, Tensor]] = []
     generate(
-        study.model, labels, study.groups, settings, torch.Generator().manual_seed(study.seed),
+        study.model,
+        labels,
+        study.groups,
+        settings,
+        torch.Generator().manual_seed(study.seed),
         observe=lambda groups, mask: states.append((groups, mask)),
-    )  # fmt: skip
+    )
     columns = []
     for share in PROGRESS:
         groups, mask = next(state for state in states if (~state[1]).all(dim=-1).double().mean() >= share)

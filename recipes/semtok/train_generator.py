@@ -24,6 +24,12 @@ def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume:
         return groups.split(cache.pick(indices, flips)), cache.labels[indices]
 
     train(
-        model, Examples(len(cache), batch), config.generators[name].train, paths,
-        stage=name, seed=config.seed, resume=resume, record={"num_classes": num_classes},
-    )  # fmt: skip
+        model,
+        Examples(len(cache), batch),
+        config.generators[name].train,
+        paths,
+        stage=name,
+        seed=config.seed,
+        resume=resume,
+        record={"num_classes": num_classes},
+    )

@@ -64,10 +64,15 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         set_learning_rate(d_optimizer, step.rate)
         adversary = discriminator if step.index >= losses.discriminator_start else None
         batches = load_micro_batches(
-            train, settings.batch_size, step.index, accelerator,
-            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            train,
+            settings.batch_size,
+            step.index,
+            accelerator,
+            seed=config.seed,
+            accumulation=settings.accumulation,
+            horizontal_flip=config.data.horizontal_flip,
             random_crop=config.data.random_crop,
-        )  # fmt: skip
+        )
         step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
         if adversary is not None:
             reals = [batch.images for batch in batches]
@@ -106,9 +111,14 @@ class LossTerms(nn.Module):
 
 
 def refiner_step(
-    refiner: Learner, tokenizer: SemTok, terms: LossTerms, adversary: nn.Module | None,
-    batches: list[MicroBatch], config: SemTokConfig, step: int,
-) -> tuple[dict[str, Tensor], list[Tensor]]:  # fmt: skip
+    refiner: Learner,
+    tokenizer: SemTok,
+    terms: LossTerms,
+    adversary: nn.Module | None,
+    batches: list[MicroBatch],
+    config: SemTokConfig,
+    step: int,
+) -> tuple[dict[str, Tensor], list[Tensor]]:
     """One update of the refiner over all micro-batches; the discriminator takes part frozen.
 
     Returns:

@@ -59,10 +59,15 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         batches = load_micro_batches(
-            train, settings.batch_size, step.index, accelerator,
-            seed=config.seed, accumulation=settings.accumulation, horizontal_flip=config.data.horizontal_flip,
+            train,
+            settings.batch_size,
+            step.index,
+            accelerator,
+            seed=config.seed,
+            accumulation=settings.accumulation,
+            horizontal_flip=config.data.horizontal_flip,
             random_crop=config.data.random_crop,
-        )  # fmt: skip
+        )
         places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
         for micro, batch in micro_steps(learner, step.index, batches, step.log):
             draws = draw(places[micro.index], step.index, config.seed, config.tokenizer, losses).to(accelerator.device)
@@ -151,14 +156,22 @@ class LossTerms(nn.Module):
         config = self.config
         if config.entropy_of == "codes":
             return binary_spherical_entropy_loss(
-                features, temperature=config.entropy_temperature, codebook_weight=config.entropy_codebook_weight,
-                group_bits=config.entropy_group_bits, channel_dim=-1, across_ranks=True,
-            )  # fmt: skip
+                features,
+                temperature=config.entropy_temperature,
+                codebook_weight=config.entropy_codebook_weight,
+                group_bits=config.entropy_group_bits,
+                channel_dim=-1,
+                across_ranks=True,
+            )
         num_tokens, bits = features.shape[1:]
         directions = F.normalize(features.float(), dim=-1).flatten(1)
         # The spherical probabilities sigma(4 u / (tau sqrt L)) are the lookup-free ones at temperature tau sqrt(L).
         total = lookup_free_entropy_loss(
-            directions, temperature=config.entropy_temperature * bits**0.5,
-            codebook_weight=config.entropy_codebook_weight, group_bits=1, channel_dim=-1, across_ranks=True,
-        )  # fmt: skip
+            directions,
+            temperature=config.entropy_temperature * bits**0.5,
+            codebook_weight=config.entropy_codebook_weight,
+            group_bits=1,
+            channel_dim=-1,
+            across_ranks=True,
+        )
         return total / num_tokens

@@ -36,9 +36,13 @@ def generator_settings(recipe):
     return [
         f"generators.{name}.{setting}"
         for name in GENERATORS[recipe]
-        for setting in ("train.steps=2", "train.checkpoint_every=2", "samples.default.num_samples=6",
-                        "samples.default.batch_size=4")
-    ]  # fmt: skip
+        for setting in (
+            "train.steps=2",
+            "train.checkpoint_every=2",
+            "samples.default.num_samples=6",
+            "samples.default.batch_size=4",
+        )
+    ]
 
 
 def photograph(colour, number):

@@ -27,10 +27,15 @@ def tokenizers(tmp_path_factory):
     runs = {}
     for recipe, changes in {
         "glotok": ("train.steps=1", "losses.perceptual_weight=0"),
-        "semtok": ("train.steps=1", "train_refiner.steps=1", "losses.perceptual_weight=0",
-                   "losses.alignment_weight=0", "refiner.perceptual_weight=0",
-                   "generators.masked.samples.default.progress_samples=2"),
-    }.items():  # fmt: skip
+        "semtok": (
+            "train.steps=1",
+            "train_refiner.steps=1",
+            "losses.perceptual_weight=0",
+            "losses.alignment_weight=0",
+            "refiner.perceptual_weight=0",
+            "generators.masked.samples.default.progress_samples=2",
+        ),
+    }.items():
         cli = importlib.import_module(f"{recipe}.cli")
         options = cli.Options(
             config=CONFIGS[recipe], runs=tmp_path_factory.mktemp(recipe), set=(*FEW[recipe], *changes), resume=True

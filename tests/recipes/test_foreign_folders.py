@@ -9,9 +9,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.run.folder import mark_run
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
-COMMANDS = [
-    (recipe, command) for recipe in CONFIGS for command in importlib.import_module(f"{recipe}.cli").COMMANDS
-]  # fmt: skip
+COMMANDS = [(recipe, command) for recipe in CONFIGS for command in importlib.import_module(f"{recipe}.cli").COMMANDS]
 
 
 def everything_in(folder):

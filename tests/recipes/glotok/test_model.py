@@ -7,10 +7,19 @@ from glotok.config import TokenizerConfig
 from glotok.model import GloTok, Tokens
 
 SETTINGS = TokenizerConfig(
-    image_size=16, image_channels=3, base_channels=8, multipliers=(1, 2, 2), num_blocks=1,
-    adapter_depth=1, adapter_heads=2,
-    latent_channels=16, semantic_codebook_size=16, visual_codebook_size=24, residual_width=16, residual_heads=2,
-)  # fmt: skip
+    image_size=16,
+    image_channels=3,
+    base_channels=8,
+    multipliers=(1, 2, 2),
+    num_blocks=1,
+    adapter_depth=1,
+    adapter_heads=2,
+    latent_channels=16,
+    semantic_codebook_size=16,
+    visual_codebook_size=24,
+    residual_width=16,
+    residual_heads=2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +82,14 @@ def test_the_reconstruction_trains_encoder_adapters_recovery_and_decoder_but_no_
         name.split(".")[0] for name, p in tokenizer.named_parameters() if p.grad is not None and p.grad.abs().max() > 0
     }
     assert moved == {
-        "encoder", "decoder", "post_quantization",
-        "semantic_adapter", "visual_adapter", "semantic_recovery", "visual_recovery",
-    }  # fmt: skip
+        "encoder",
+        "decoder",
+        "post_quantization",
+        "semantic_adapter",
+        "visual_adapter",
+        "semantic_recovery",
+        "visual_recovery",
+    }
 
 
 def test_without_residual_there_is_no_recovery(images):

@@ -17,13 +17,23 @@ from vistok.workbench.training.finite import NonFiniteLossError
 
 TRAINING = {"steps": 4, "batch_size": 8, "checkpoint_every": 2, "log_every": 1}
 XAR = {
-    "kind": "xar", "width": 16, "depth": 2, "num_heads": 2, "cell_size": 4, "train": TRAINING,
+    "kind": "xar",
+    "width": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "cell_size": 4,
+    "train": TRAINING,
     "samples": {"default": {"num_samples": 20, "num_steps": 2, "batch_size": 10}},
-}  # fmt: skip
+}
 FAR = {
-    "kind": "far", "width": 16, "depth": 2, "num_heads": 2, "head_depth": 1, "train": TRAINING,
+    "kind": "far",
+    "width": 16,
+    "depth": 2,
+    "num_heads": 2,
+    "head_depth": 1,
+    "train": TRAINING,
     "samples": {"default": {"num_samples": 20, "guidance": 1.5, "batch_size": 10}},
-}  # fmt: skip
+}
 TABLE_2 = {
     "xar-b": XAR,
     "xar-h": {**XAR, "width": 24, "depth": 4},
@@ -169,13 +179,17 @@ def test_fresh_samples_leave_the_trained_generator_alone(copied):
     COMMANDS["sample"](asked(runs, fresh=True))
     after = contents(paths.folder)
     assert {name for name in before if name not in after} == {
-        "evaluation.json", "evaluation--larger.json", "report.html", "report--larger.html",
-    }  # fmt: skip
+        "evaluation.json",
+        "evaluation--larger.json",
+        "report.html",
+        "report--larger.html",
+    }
     assert all(before[name] == value for name, value in after.items())
     stages = prepare(asked(runs)).stages
     assert [name for name, stage in stages.by_name.items() if not stages.is_done(stage)] == [
-        "evaluate.default", "report.default",
-    ]  # fmt: skip
+        "evaluate.default",
+        "report.default",
+    ]
 
 
 @pytest.mark.parametrize("command", ["demo", "train-tokenizer", "sample"])

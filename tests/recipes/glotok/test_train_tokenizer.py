@@ -87,10 +87,13 @@ def test_the_total_is_equation_13(parts):
     assert set(values) == {"reconstruction", "quantization", "histogram", "residual", "perceptual", "adversarial"}
     w = config.losses
     expected = (
-        w.reconstruction_weight * values["reconstruction"] + w.quantization_weight * values["quantization"]
-        + w.perceptual_weight * values["perceptual"] + w.adversarial_weight * values["adversarial"]
-        + 0.5 * values["residual"] + 0.01 * values["histogram"]
-    )  # fmt: skip
+        w.reconstruction_weight * values["reconstruction"]
+        + w.quantization_weight * values["quantization"]
+        + w.perceptual_weight * values["perceptual"]
+        + w.adversarial_weight * values["adversarial"]
+        + 0.5 * values["residual"]
+        + 0.01 * values["histogram"]
+    )
     torch.testing.assert_close(terms.total(values), expected)
 
 

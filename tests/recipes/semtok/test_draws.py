@@ -12,8 +12,11 @@ SIZES, LOSSES = tiny().tokenizer, tiny().losses
 
 
 @given(
-    seed=st.integers(0, 2**20), step=st.integers(0, 10**6), count=st.integers(1, 12), data=st.data(),
-)  # fmt: skip
+    seed=st.integers(0, 2**20),
+    step=st.integers(0, 10**6),
+    count=st.integers(1, 12),
+    data=st.data(),
+)
 def test_any_division_of_a_batch_draws_the_same(seed, step, count, data):
     places = torch.arange(count)
     whole = draw(places, step, seed, SIZES, LOSSES)

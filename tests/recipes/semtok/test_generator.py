@@ -69,9 +69,13 @@ def test_masked_generation_in_any_order_and_number_of_steps(order, steps):
     model = build_generator(config, "masked", 10).eval()
     seen = []
     tokens = generate(
-        model, torch.arange(3), token_groups(config, "masked"), drawing(config, "masked"), generator(),
+        model,
+        torch.arange(3),
+        token_groups(config, "masked"),
+        drawing(config, "masked"),
+        generator(),
         observe=lambda groups, mask: seen.append(mask),
-    )  # fmt: skip
+    )
     assert tokens.shape == (3, 4)
     assert len(seen) == min(steps, 8)
     assert not seen[-1].any()
@@ -119,9 +123,13 @@ def test_a_picture_in_progress_hides_no_more_than_it_says(order, monkeypatch):
     known = []
     draw = tokenizer.sample
     monkeypatch.setattr(
-        tokenizer, "sample", lambda tokens, hidden, **rest: (known.append((~hidden).double().mean().item()),
-                                                             draw(tokens, hidden=hidden, **rest))[1]
-    )  # fmt: skip
+        tokenizer,
+        "sample",
+        lambda tokens, hidden, **rest: (
+            known.append((~hidden).double().mean().item()),
+            draw(tokens, hidden=hidden, **rest),
+        )[1],
+    )
     sample.progress(study_of(config, model, tokenizer), order)
     for share, found in zip(sample.PROGRESS, known, strict=True):
         assert share <= found <= min(1.0, share + 0.2)

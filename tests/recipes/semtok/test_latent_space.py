@@ -82,8 +82,14 @@ def test_a_spaces_own_weights_are_neither_saved_nor_trained(tmp_path):
 
 
 def test_both_stages_train_in_latents(tmp_path):
-    config = tiny(*CHANGES, "train.steps=2", "train_refiner.steps=2", "refiner.discriminator_start=0",
-                  "losses.alignment_weight=0", "train.ema_decay=0.5")  # fmt: skip
+    config = tiny(
+        *CHANGES,
+        "train.steps=2",
+        "train_refiner.steps=2",
+        "refiner.discriminator_start=0",
+        "losses.alignment_weight=0",
+        "train.ema_decay=0.5",
+    )
     paths = RunPaths(Options(config=TINY, runs=tmp_path).runs / "latents")
     train_tokenizer(config, paths, resume=False, space=Unshuffled())
     train_refiner(config, paths, resume=False, space=Unshuffled())

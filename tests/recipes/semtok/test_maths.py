@@ -36,7 +36,7 @@ MUTANTS = [
     (checks.check_entropy_of_bits, STAGE, "_temperature * bits**0.5", "_temperature"),
     (checks.check_entropy_of_bits, STAGE, "total / num_tokens", "total"),
     (checks.check_entropy_of_bits, STAGE, "dim=-1).flatten(1)", "dim=-1).flatten(0, 1)"),
-    (checks.check_entropy_of_codes, STAGE, "config.entropy_group_bits, channel_dim=-1", "6, channel_dim=-1"),
+    (checks.check_entropy_of_codes, STAGE, "group_bits=config.entropy_group_bits", "group_bits=6"),
     (checks.check_sum_is_weighted, STAGE, "weighted_sum(terms, self.config)", "sum(terms.values())"),
     (checks.check_alignment_is_two_cosines, ALIGNMENT, "patches + patch_", "patches - patch_"),
     (checks.check_cached_targets_flip, ALIGNMENT, "batch.flips.long()", "torch.zeros_like(batch.indices)"),
@@ -55,7 +55,7 @@ MUTANTS = [
     (checks.check_sampler_follows_the_guided_velocity, MODEL, "power=settings.power", "power=1.0"),
     (checks.check_sampler_follows_the_guided_velocity, MODEL, "settings.guidance_high)", "1.0)"),
     (checks.check_groups_hold_the_bits_in_order, GENERATOR, "device=device) * (", "device=device).flip(0) * ("),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

@@ -191,9 +191,21 @@ def test_forward_gives_the_path_and_what_the_losses_need(tokenizer):
 
 def test_an_untrained_decoder_starts_at_zero():
     torch.manual_seed(0)
-    model = SemTok(TokenizerConfig(image_size=16, image_channels=1, patch_size=4, num_tokens=4, bits=6,
-                                   encoder_width=16, encoder_depth=1, encoder_heads=2,
-                                   decoder_width=16, decoder_depth=1, decoder_heads=2))  # fmt: skip
+    model = SemTok(
+        TokenizerConfig(
+            image_size=16,
+            image_channels=1,
+            patch_size=4,
+            num_tokens=4,
+            bits=6,
+            encoder_width=16,
+            encoder_depth=1,
+            encoder_heads=2,
+            decoder_width=16,
+            decoder_depth=1,
+            decoder_heads=2,
+        )
+    )
     noise = torch.randn(1, 1, 16, 16)
     assert model.decoder(noise, torch.randn(1, 4, 6), torch.ones(1)).abs().max() == 0
     assert lively(model).decoder(noise, torch.randn(1, 4, 6), torch.ones(1)).abs().max() > 0

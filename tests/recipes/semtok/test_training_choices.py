@@ -82,9 +82,11 @@ def test_a_start_that_is_none_or_does_not_fit_is_told_in_one_line(tmp_path):
 def test_the_refiner_is_the_average_of_its_weights_and_resumes_to_the_same_bits(trained_run):
     _, paths = trained_run
     settings = tiny(
-        "train_refiner.ema_decay=0.75", "train_refiner.steps=4", "train_refiner.checkpoint_every=1",
+        "train_refiner.ema_decay=0.75",
+        "train_refiner.steps=4",
+        "train_refiner.checkpoint_every=1",
         "train_refiner.learning_rate=0.01",
-    )  # fmt: skip
+    )
     train_refiner.train_refiner(settings, paths, resume=False)
     before, last = (load_checkpoint(path) for path in sorted(paths.refiner_checkpoints.glob("step-*.pt")))
     saved = load_file(paths.refined / "model.safetensors")

@@ -81,8 +81,12 @@ class RunOptions:
         size = self.image_size or max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
         logger.info(
             "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
-            images.num_images, images.num_classes, images.channels, images.image_size, size,
-        )  # fmt: skip
+            images.num_images,
+            images.num_classes,
+            images.channels,
+            images.image_size,
+            size,
+        )
         return images, size
 
     def hint(self) -> str:

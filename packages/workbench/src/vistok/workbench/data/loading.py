@@ -117,9 +117,18 @@ def load_images(
         raise ValueError(f"validation_fraction must lie between 0 and 1, got {validation_fraction}")
     name = DIGITS if source is None else str(source)
     request = _Request(
-        name, image_size, split_seed, validation_fraction, max_unreadable, max_pixels,
-        image_column, label_column, random_crop, memory_limit, None if cache_dir is None else str(cache_dir),
-    )  # fmt: skip
+        name,
+        image_size,
+        split_seed,
+        validation_fraction,
+        max_unreadable,
+        max_pixels,
+        image_column,
+        label_column,
+        random_crop,
+        memory_limit,
+        None if cache_dir is None else str(cache_dir),
+    )
     return _load(request, Path.cwd(), None if name == DIGITS else signature(name))
 
 

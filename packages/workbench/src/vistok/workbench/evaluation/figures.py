@@ -165,9 +165,10 @@ class Evaluation:
         self.add(section, "precision and recall", lambda: precision_recall(held_out, features)._asdict())
         self.add(section, "density and coverage", lambda: density_coverage(held_out, features)._asdict())
         self.add(
-            section, "diversity",
+            section,
+            "diversity",
             lambda: {"diversity": relative_diversity(held_out, self.labels, features, labels)},
-        )  # fmt: skip
+        )
         if judge is not None:
             self.add(section, "recognised", lambda: {"recognised": judge.accuracy(images, labels)})
 

@@ -121,13 +121,25 @@ def _recognition(section: str, values: Mapping[str, float], real: Mapping[str, f
 
 
 _LIKENESS = (
-    ("precision", "quality", "lie among real images",
-     "train the generator longer, raise the guidance or lower the temperature"),
-    ("coverage", "coverage", "of the real images have one near them",
-     "lower the guidance, raise the temperature, take more sampling steps; draw more samples"),
-    ("diversity", "variety", "of real images' distance within a class",
-     "below, samples of a class repeat one another: lower the guidance; above, they scatter like noise: train longer"),
-)  # fmt: skip
+    (
+        "precision",
+        "quality",
+        "lie among real images",
+        "train the generator longer, raise the guidance or lower the temperature",
+    ),
+    (
+        "coverage",
+        "coverage",
+        "of the real images have one near them",
+        "lower the guidance, raise the temperature, take more sampling steps; draw more samples",
+    ),
+    (
+        "diversity",
+        "variety",
+        "of real images' distance within a class",
+        "below, samples of a class repeat each other: lower the guidance; above, they scatter like noise: train longer",
+    ),
+)
 
 
 def _likeness(

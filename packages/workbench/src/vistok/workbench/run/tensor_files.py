@@ -16,9 +16,17 @@ from vistok.workbench.run.files import DamagedFileError, read_json, written_asid
 logger = logging.getLogger(__name__)
 
 _DTYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 # The digest covers the whole file with zeros in the digest's own place, which is always the same one.
 _KEY = "vistok-sha256"
 _BEFORE_DIGEST = f'{{"__metadata__":{{"{_KEY}":"'.encode()

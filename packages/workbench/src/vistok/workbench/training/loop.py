@@ -88,15 +88,23 @@ def training_steps(
     """
     metrics.rewind(stage, start)
     bar = tqdm(
-        range(start, settings.steps), initial=start, total=settings.steps, desc=f"train {stage}", unit="step",
+        range(start, settings.steps),
+        initial=start,
+        total=settings.steps,
+        desc=f"train {stage}",
+        unit="step",
         disable=not accelerator.is_main_process,
-    )  # fmt: skip
+    )
     with StopSignal() as stop:
         for index in bar:
             rate = scheduled_rate(
-                index, settings.steps, peak=settings.learning_rate, final=settings.final_learning_rate,
-                warmup_steps=settings.warmup_steps, decay_start=settings.decay_start,
-            )  # fmt: skip
+                index,
+                settings.steps,
+                peak=settings.learning_rate,
+                final=settings.final_learning_rate,
+                warmup_steps=settings.warmup_steps,
+                decay_start=settings.decay_start,
+            )
             step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
             yield step
             done = index + 1
