@@ -1,8 +1,6 @@
-"""What the recipe's tests share: the smallest configuration, networks whose outputs are not zero, copies with a bug."""
+"""What the recipe's tests share: the smallest configuration, networks whose outputs are not zero, gradients."""
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
@@ -41,18 +39,6 @@ def pictures(count: int = 3, size: int = 16, channels: int = 1, seed: int = 0) -
 def generator(seed: int = 0) -> torch.Generator:
     """A seeded source of draws."""
     return torch.Generator().manual_seed(seed)
-
-
-def mutant(name: str, old: str, new: str) -> ModuleType:
-    """A second copy of one module in which ``old``, found exactly once, reads ``new``; what it imports is as ever."""
-    original = importlib.import_module(name)
-    source = Path(original.__file__).read_text()
-    if source.count(old) != 1:
-        raise ValueError(f"{name} holds {source.count(old)} times: {old}")
-    copy = ModuleType(name)
-    copy.__file__ = original.__file__
-    exec(compile(source.replace(old, new), original.__file__, "exec", dont_inherit=True), copy.__dict__)
-    return copy
 
 
 def gradients_of_every_step(monkeypatch) -> list[list[torch.Tensor | None]]:

@@ -7,7 +7,8 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from _support.semtok_runs import pictures, tiny, tiny_tokenizer
+from _support.mutants import catches
+from _support.semtok_runs import generator, pictures, tiny, tiny_tokenizer
 from semtok import alignment, train_tokenizer
 from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
 from semtok.draws import draw
@@ -16,7 +17,9 @@ from semtok.paths import RunPaths
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
-from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
+
+SUBJECT = "semtok.alignment"
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +155,29 @@ def test_the_flow_term_trains_the_encoder_through_the_bits():
     terms(pictures(), hidden, tokenizer(pictures(), hidden))["flow"].backward()
     assert tokenizer.encoder.to_bits.weight.grad is None or tokenizer.encoder.to_bits.weight.grad.abs().max() == 0
     assert tokenizer.decoder.unseen.grad.abs().max() > 0
+
+
+@catches(SUBJECT, "patches + patch_", "patches - patch_")
+def test_the_loss_is_the_sum_of_two_mean_cosine_distances():
+    a, b = (torch.randn(3, 2, 2, 5, generator=generator(seed)) for seed in (4, 5))
+    c, d = (torch.randn(3, 5, generator=generator(seed)) for seed in (6, 7))
+    value = alignment_loss(Targets(a, c), Targets(b, d))
+
+    def cosine(one, other):
+        one, other = one.double(), other.double()
+        return (one * other).sum(-1) / (one.square().sum(-1) * other.square().sum(-1)).sqrt()
+
+    expected = (1 - cosine(a, b)).mean() + (1 - cosine(c, d)).mean()
+    torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@catches(SUBJECT, "batch.flips.long()", "torch.zeros_like(batch.indices)")
+@catches(SUBJECT, "batch.flips.long()", "1 - batch.flips.long()")
+def test_targets_are_picked_by_image_and_flip():
+    """Image 2 as it is, image 0 flipped."""
+    source = TargetSource.__new__(TargetSource)
+    patches, pooled = torch.arange(6.0).view(2, 3, 1, 1, 1), torch.arange(6.0).view(2, 3, 1) + 10
+    source.cache, source.device = {"patches": patches.half(), "pooled": pooled.half()}, torch.device("cpu")
+    targets = source(MicroBatch(pictures(2), torch.tensor([2, 0]), torch.tensor([False, True])))
+    assert targets.patches.flatten().tolist() == [2.0, 3.0]
+    assert targets.pooled.flatten().tolist() == [12.0, 13.0]

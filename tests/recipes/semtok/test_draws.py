@@ -5,9 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _support.semtok_runs import tiny
-from semtok.draws import draw
+from _support.mutants import catches
+from _support.semtok_runs import generator, tiny
+from semtok.draws import draw, hidden_tokens, shifted
 
+SUBJECT = "semtok.draws"
 SIZES, LOSSES = tiny().tokenizer, tiny().losses
 
 
@@ -78,3 +80,27 @@ def test_any_seed_will_do():
 def test_a_latent_space_draws_noise_of_its_own_shape():
     sizes = SIZES.model_copy(update={"space_channels": 4, "space_stride": 2})
     assert draw(torch.arange(2), 0, 0, sizes, LOSSES).noise.shape == (2, 4, 8, 8)
+
+
+@catches(SUBJECT, ">= first", "< first")
+@catches(SUBJECT, "1 + int(place * (num_tokens - 1))", "int(place * num_tokens)")
+@catches(SUBJECT, "coin < everything + suffix", "coin < suffix")
+def test_the_hidden_part_is_a_suffix_and_each_kind_of_image_as_frequent_as_asked_for():
+    count, source = 4000, generator(10)
+    rows = torch.stack([hidden_tokens(8, (0.2, 0.3), source) for _ in range(count)])
+    assert torch.equal(rows, rows.long().cummax(1).values.bool())
+    bound = 5 * 0.5 / count**0.5
+    assert abs((~rows.any(1)).double().mean() - 0.5) < bound
+    assert abs(rows.all(1).double().mean() - 0.2) < bound
+    assert not torch.stack([hidden_tokens(3, (0.0, 1.0), source) for _ in range(200)]).all(1).any()
+    part = rows[rows.any(1) & ~rows.all(1)].sum(1)
+    assert set(part.tolist()) == set(range(1, 8))
+    assert torch.stack([hidden_tokens(8, (0.0, 0.0), source) for _ in range(50)]).sum() == 0
+
+
+@catches(SUBJECT, "shift * t / (1 +", "t / (shift -")
+def test_times_shift_towards_the_noise():
+    t = torch.linspace(0, 1, 11)
+    torch.testing.assert_close(shifted(t, 3.0).double(), 3 * t.double() / (1 + 2 * t.double()), rtol=1e-4, atol=1e-5)
+    assert torch.equal(shifted(t, 1.0), t)
+    assert bool((shifted(t, 3.0)[1:-1] > t[1:-1]).all())

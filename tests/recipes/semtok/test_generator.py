@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _support.mutants import catches
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
@@ -14,6 +15,7 @@ from vistok.generators import BitTokens
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 
+SUBJECT = "semtok.generator"
 DRAWING = "generators.masked.samples.default"
 
 
@@ -25,6 +27,7 @@ def study_of(config, model, tokenizer):
     return sample.Study(model, tokenizer, token_groups(config, "masked"), drawing(config, "masked"), 10, config.seed)
 
 
+@catches(SUBJECT, "device=device) * (", "device=device).flip(0) * (")
 @given(st.data())
 def test_groups_are_those_of_the_signs_and_turn_back(data):
     bits_a_group, num_groups = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 3))

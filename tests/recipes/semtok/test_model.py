@@ -4,14 +4,17 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from _support.mutants import catches
 from _support.semtok_runs import generator, lively, pictures, tiny, tiny_tokenizer
 from semtok.config import SamplerConfig, TokenizerConfig
 from semtok.draws import Draws
 from semtok.model import SemTok
 
+SUBJECT = "semtok.model"
 FEW = SamplerConfig(num_steps=4)
 
 
@@ -153,6 +156,24 @@ def test_a_seed_fixes_the_noise_and_the_constant_refiner_needs_none(tokenizer, t
         assert torch.equal(one, other) is not varies
 
 
+@catches(SUBJECT, "torch.ones(codes", "torch.zeros(codes")
+@catches(SUBJECT, "power=settings.power", "power=1.0")
+@catches(SUBJECT, "settings.guidance_high)", "1.0)")
+def test_the_sampler_follows_the_guided_velocity():
+    """Euler on the grid ``(j / n) ** p`` by hand, the unconditional field being that with everything hidden."""
+    tokenizer, noise = tiny_tokenizer(model=SemTok), torch.randn(3, 1, 16, 16, generator=generator(1))
+    codes = torch.randn(3, 4, 6, generator=generator(12)).sign() / 6**0.5
+    settings = SamplerConfig(num_steps=3, power=2.0, guidance=2.0, guidance_low=0.2, guidance_high=0.5)
+    with torch.no_grad():
+        x = noise
+        for now, then, scale in ((1.0, 4 / 9, 1.0), (4 / 9, 1 / 9, 2.0), (1 / 9, 0.0, 1.0)):
+            t = torch.full((3,), now)
+            known = tokenizer.decoder(x, codes, t)
+            unknown = tokenizer.decoder(x, codes, t, torch.ones(3, 4, dtype=torch.bool))
+            x = x + (then - now) * (unknown + scale * (known - unknown))
+        torch.testing.assert_close(tokenizer.solve(codes, noise, settings), x, rtol=1e-4, atol=1e-5)
+
+
 def test_more_steps_come_closer_to_the_flows_end(tokenizer, tokens):
     """Euler's error falls with the number of steps: the field does not depend on how it is sampled."""
     codes, noise = tokenizer.codes(tokens), torch.randn(3, 1, 16, 16, generator=generator(5))
@@ -178,7 +199,24 @@ def test_saved_and_loaded_is_the_same_to_the_bit(refiner, tokens, tmp_path):
         assert torch.equal(one, two)
 
 
-def test_forward_gives_the_path_and_what_the_losses_need(tokenizer):
+@catches(SUBJECT, "path.x_t, path.velocity", "path.x_t, -path.velocity")
+@catches(SUBJECT, "flow_path(x, draws.noise,", "flow_path(draws.noise, x,")
+@catches(SUBJECT, "quantized, draws.t, draws.hidden)", "encoded.features, draws.t)")
+def test_forward_gives_the_path_the_velocity_and_what_the_decoder_says_of_them():
+    """In float64 from the definitions."""
+    tokenizer, images, t = tiny_tokenizer(model=SemTok), pictures(), torch.tensor([0.2, 0.5, 0.9])
+    noise, hidden = torch.randn(3, 1, 16, 16, generator=generator(1)), torch.arange(4) >= torch.tensor([[4], [2], [0]])
+    out = tokenizer(images, Draws(t, noise, hidden))
+    time = t.double()[:, None, None, None]
+    x_t = (1 - time) * images.double() + time * noise.double()
+    codes = F.normalize(out.features, dim=-1).sign() / 6**0.5
+    torch.testing.assert_close(out.x_t.double(), x_t, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(out.velocity, noise - images)
+    predicted = tokenizer.decoder(x_t.float(), codes, t, hidden)
+    torch.testing.assert_close(out.predicted, predicted, rtol=1e-4, atol=1e-5)
+
+
+def test_forward_begins_at_the_image_and_ends_at_the_noise(tokenizer):
     noise, hidden = torch.randn(3, 1, 16, 16, generator=generator(6)), torch.zeros(3, 4, dtype=torch.bool)
     out = tokenizer(pictures(), Draws(torch.tensor([0.0, 0.5, 1.0]), noise, hidden))
     assert torch.equal(out.x_t[0], pictures()[0])

@@ -6,17 +6,30 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import semtok.train_tokenizer as stage
+from _support.mutants import catches
 from _support.recipe_processes import assert_same_training, documented_line, run_line
-from _support.semtok_runs import assert_gradients_agree, gradients_of_every_step, tiny
+from _support.semtok_runs import (
+    assert_gradients_agree,
+    generator,
+    gradients_of_every_step,
+    pictures,
+    tiny,
+    tiny_tokenizer,
+)
 from semtok import perceptual
 from semtok.cli import COMMANDS
+from semtok.config import LossConfig
+from semtok.draws import Draws
 from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.finite import NonFiniteLossError
+
+SUBJECT = "semtok.train_tokenizer"
 
 
 def weights(folder):
@@ -29,6 +42,64 @@ def assert_equal_weights(ours, theirs, **tolerance):
         if value.is_floating_point():
             text = lambda message, name=name: f"{name}: {message}"  # noqa: E731
             torch.testing.assert_close(theirs[name], value, **tolerance, msg=text)
+
+
+def close(a, b, rtol=1e-4):
+    torch.testing.assert_close(a.double(), b.double(), rtol=rtol, atol=1e-5)
+
+
+@catches(SUBJECT, "out.x_t, draws.t[:", "out.x_t, 1 - draws.t[:")
+@catches(SUBJECT, "from_space(estimate)", "from_space(out.target)")
+def test_flow_and_perceptual_terms_are_those_of_the_velocity_and_of_the_one_step_estimate():
+    """In float64 from the definitions."""
+    tokenizer, images, t = tiny_tokenizer(), pictures(), torch.tensor([0.2, 0.5, 0.9])
+    noise, hidden = torch.randn(3, 1, 16, 16, generator=generator(1)), torch.arange(4) >= torch.tensor([[4], [2], [0]])
+    out = tokenizer(images, Draws(t, noise, hidden))
+    terms = stage.LossTerms(LossConfig(perceptual_stages=1), tokenizer)
+    values = terms(images, Draws(t, noise, hidden), out)
+    x, time, predicted = images.double(), t.double()[:, None, None, None], out.predicted.double()
+    close(values["flow"], ((predicted - (noise.double() - x)) ** 2).mean())
+    stages = terms.perceptual.distance.network.network.stages
+    x_t = (1 - time) * x + time * noise.double()
+    estimate, target = (stages(part.float(), num_stages=1)[0] for part in (x_t - time * predicted, x))
+    estimate, target = (F.normalize(part.double(), dim=1) for part in (estimate, target))
+    close(values["perceptual"], (estimate - target).square().sum(1).mean(), rtol=1e-3)
+
+
+def bernoulli_entropy(p):
+    return -(p * p.log() + (1 - p) * (1 - p).log())
+
+
+@catches(SUBJECT, "_temperature * bits**0.5", "_temperature")
+@catches(SUBJECT, "total / num_tokens", "total")
+@catches(SUBJECT, "dim=-1).flatten(1)", "dim=-1).flatten(0, 1)")
+def test_entropy_of_bits_is_that_of_each_bit_of_each_position_on_its_own():
+    """Over a batch: sure of itself, and both values in use."""
+    features = torch.randn(5, 4, 6, generator=generator(2))
+    config = LossConfig(entropy_of="bits", entropy_temperature=0.7, entropy_codebook_weight=0.8, perceptual_weight=0)
+    p = torch.sigmoid(4 * F.normalize(features.double(), dim=-1) / (0.7 * math.sqrt(6)))
+    expected = (bernoulli_entropy(p).mean(0) - 0.8 * bernoulli_entropy(p.mean(0))).sum() / 4
+    close(stage.LossTerms(config, None)._entropy(features), expected)
+
+
+@catches(SUBJECT, "group_bits=config.entropy_group_bits", "group_bits=6")
+def test_entropy_of_codes_is_that_of_the_joint_codes_of_a_group():
+    """Of three bits, all enumerated, over tokens of all positions."""
+    features = torch.randn(5, 4, 6, generator=generator(3))
+    config = LossConfig(entropy_temperature=0.7, entropy_codebook_weight=0.8, entropy_group_bits=3, perceptual_weight=0)
+    u = F.normalize(features.double(), dim=-1).reshape(20, 2, 3)
+    codes = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3) / math.sqrt(6)
+    p = (2 * u @ codes.T / 0.7).softmax(-1)  # (tokens, groups, codes)
+    entropy = -(p * p.log()).sum(-1).mean(0).sum()
+    mean = p.mean(0)
+    close(stage.LossTerms(config, None)._entropy(features), entropy + 0.8 * (mean * mean.log()).sum())
+
+
+@catches(SUBJECT, "weighted_sum(terms, self.config)", "sum(terms.values())")
+def test_the_total_weighs_each_term():
+    config = LossConfig(perceptual_weight=0, flow_weight=0.7, entropy_weight=0.3, alignment_weight=0.2)
+    values = {"flow": torch.tensor(2.0), "entropy": torch.tensor(-3.0), "alignment": torch.tensor(5.0)}
+    close(stage.LossTerms(config, None).total(values), torch.tensor(0.7 * 2 - 0.3 * 3 + 0.2 * 5))
 
 
 def test_it_logs_every_term_and_leaves_a_tokenizer(tiny_run):
