@@ -6,28 +6,25 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import glotok.train_tokenizer as stage
-from _support.glotok_runs import TINY
+from _support.glotok_runs import tiny
+from _support.mutants import catches
 from _support.recipe_processes import of_stage
-from glotok.cli import COMMANDS, Options, resolve
+from glotok.cli import COMMANDS
 from glotok.model import GloTok
 from glotok.perceptual import PerceptualTerm
 from glotok.teacher import cluster_features, load_teacher
-from vistok.losses import PatchGANDiscriminator, VGG16Features, relation_histogram
-from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+from vistok.losses import PatchGANDiscriminator, relation_histogram
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
 from vistok.workbench.training.update import Learner
 
+SUBJECT = "glotok.train_tokenizer"
 STILL = ("train.learning_rate=1e-12", "train.revive_every=0")
-
-
-def config_with(*changes):
-    return resolve(Options(config=TINY, set=changes))
 
 
 def train(tiny_run, *changes, resume=False):
@@ -42,67 +39,10 @@ def images():
     return load_images("digits", image_size=16).train.batch(torch.arange(8))
 
 
-@pytest.fixture(scope="module")
-def backbone_file(tmp_path_factory):
-    """Other weights of the default backbone, as timm writes them."""
-    declare_missing_operators()
-    import timm
-
-    torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
-    save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def lpips_files(tmp_path_factory):
-    """Files as they are released: torchvision's VGG16 with a classifier, and the channel weights."""
-    torch.manual_seed(4)
-    folder = tmp_path_factory.mktemp("lpips")
-    network = VGG16Features()
-    torch.save({**network.state_dict(), "classifier.0.bias": torch.zeros(3)}, folder / "vgg16.pth")
-    widths = (64, 128, 256, 512, 512)
-    heads = {f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1) for i, width in enumerate(widths)}
-    torch.save(heads, folder / "vgg.pth")
-    return folder, network, [head.flatten() for head in heads.values()]
-
-
-def test_lpips_is_the_perceptual_term_with_the_weights_of_its_files(lpips_files, images):
-    folder, network, heads = lpips_files
-    files = (f"losses.perceptual_weights={folder / 'vgg16.pth'}", f"losses.perceptual_heads={folder / 'vgg.pth'}")
-    config = config_with("losses.perceptual=lpips", *files)
-    term = PerceptualTerm(config.losses)
-    other = images.flip(-1).requires_grad_()
-    value = term(other, images)
-    shift, scale = (torch.tensor(x)[:, None, None] for x in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]))
-    with torch.no_grad():
-        pair = [network((x.expand(-1, 3, -1, -1) - shift) / scale) for x in (other, images)]
-        units = [[f / (f.norm(dim=1, keepdim=True) + 1e-10) for f in side] for side in pair]
-        gaps = [(a - b).square().mean((0, 2, 3)) for a, b in zip(*units, strict=True)]
-        expected = sum((gap * head).sum() for gap, head in zip(gaps, heads, strict=True))
-    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-6)
-    value.backward()
-    assert other.grad.abs().max() > 0
-    assert not any(p.requires_grad for p in term.parameters())
-
-
-def test_files_that_lpips_cannot_use_are_told_in_one_line(lpips_files, backbone_file):
-    folder, *_ = lpips_files
-    with pytest.raises(ConfigError, match="expected a file with the weights of LPIPS's VGG16, got none"):
-        config_with("losses.perceptual=lpips")
-    wrong = config_with("losses.perceptual=lpips", f"losses.perceptual_weights={backbone_file}")
-    with pytest.raises(ConfigError, match=r"lite0.safetensors: expected VGG16, got no features.0.weight") as error:
-        PerceptualTerm(wrong.losses)
-    assert "\n" not in str(error.value)
-    headless = config_with("losses.perceptual=lpips", f"losses.perceptual_weights={folder / 'vgg16.pth'}")
-    with pytest.raises(ConfigError, match="must hold lin0"):
-        PerceptualTerm(headless.losses)
-
-
 def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_file, monkeypatch):
     given = FeatureBackbone("lite0", weights=backbone_file).fingerprint()
     assert given != FeatureBackbone("lite0").fingerprint()
-    config = config_with(f"losses.perceptual_weights={backbone_file}", f"teacher.weights={backbone_file}")
+    config = tiny(f"losses.perceptual_weights={backbone_file}", f"teacher.weights={backbone_file}")
     assert PerceptualTerm(config.losses).distance.network.network.fingerprint() == given
     used = []
     patches = FeatureBackbone.patches
@@ -116,7 +56,7 @@ def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_fil
 @pytest.mark.parametrize("code", ["detached", "attached"])
 def test_the_residual_term_trains_the_codes_only_where_they_are_attached(tiny_run, images, code):
     _, paths = tiny_run
-    config = config_with(f"losses.residual_code={code}")
+    config = tiny(f"losses.residual_code={code}")
     torch.manual_seed(0)
     model = GloTok(config.tokenizer)
     recovery = model.semantic_recovery.project_out.weight
@@ -129,9 +69,10 @@ def test_the_residual_term_trains_the_codes_only_where_they_are_attached(tiny_ru
     assert (reached is not None and bool(reached.any())) == (code == "attached")
 
 
+@catches(SUBJECT, "norm=self.config.residual_norm", 'norm="squared"')
 def test_the_residual_term_has_each_reading_of_the_papers_bars(tiny_run, images):
     _, paths = tiny_run
-    config = config_with()
+    config = tiny()
     torch.manual_seed(0)
     out = GloTok(config.tokenizer)(images)
     gaps = [branch.features - branch.codes - branch.residual for branch in (out.semantic, out.visual)]
@@ -141,7 +82,7 @@ def test_the_residual_term_has_each_reading_of_the_papers_bars(tiny_run, images)
         "norm": sum(gap.flatten(1).norm(dim=1).mean() for gap in gaps),
     }
     for norm, value in expected.items():
-        losses = config_with(f"losses.residual_norm={norm}").losses
+        losses = tiny(f"losses.residual_norm={norm}").losses
         terms = stage.LossTerms(losses, load_teacher(paths, losses))
         codebook = torch.randn(4, 8)
         torch.testing.assert_close(terms(images, out, codebook, None)["residual"], value)
@@ -150,16 +91,16 @@ def test_the_residual_term_has_each_reading_of_the_papers_bars(tiny_run, images)
 def test_the_diagonal_counts_on_both_sides_where_it_is_asked_for(tiny_run):
     _, paths = tiny_run
     centres = load_file(paths.teacher)["centres"]
-    losses = config_with("losses.histogram_include_diagonal=true").losses
+    losses = tiny("losses.histogram_include_diagonal=true").losses
     teacher = load_teacher(paths, losses)
     torch.testing.assert_close(teacher, relation_histogram(centres, include_diagonal=True))
-    assert teacher[-1] > load_teacher(paths, config_with().losses)[-1] + 0.01
+    assert teacher[-1] > load_teacher(paths, tiny().losses)[-1] + 0.01
     assert abs(stage.LossTerms(losses, teacher).histogram(centres).item()) < 1e-4
 
 
 def test_codebooks_start_at_random_where_it_is_asked_for(tiny_run):
     paths = train(tiny_run, "train.codebook_start=random", "train.steps=1", *STILL)
-    config = config_with()
+    config = tiny()
     torch.manual_seed(config.seed)
     drawn = GloTok(config.tokenizer).quantizer.semantic.codebook.detach()
     saved = GloTok.from_pretrained(paths.tokenizer).quantizer.semantic.codebook.detach()
@@ -173,7 +114,7 @@ def test_the_tokenizer_is_the_average_of_the_weights_and_resumes_to_the_same_bit
     paths = train(tiny_run, *AVERAGED, "train.revive_every=0")
     before, last = (load_checkpoint(path) for path in sorted(paths.tokenizer_checkpoints.glob("step-*.pt")))
     saved = load_file(paths.tokenizer / "model.safetensors")
-    for name, weight in GloTok(config_with().tokenizer).named_parameters():
+    for name, weight in GloTok(tiny().tokenizer).named_parameters():
         old, new = before["average"][f"module.{name}"], last["model"][name]
         torch.testing.assert_close(saved[name], 0.75 * old + 0.25 * new, rtol=1e-4, atol=1e-6)
         assert weight.shape == saved[name].shape
@@ -204,7 +145,7 @@ def test_a_run_can_start_from_all_that_a_checkpoint_holds(tiny_run, tmp_path):
             for name, value in first[part].items():
                 if value.is_floating_point():
                     torch.testing.assert_close(state[part][name], value, rtol=0, atol=1e-6)
-        for name, _ in GloTok(config_with().tokenizer).named_parameters():
+        for name, _ in GloTok(tiny().tokenizer).named_parameters():
             expected = 0.75 * first["average"][f"module.{name}"] + 0.25 * first["model"][name]
             torch.testing.assert_close(state["average"][f"module.{name}"], expected, rtol=1e-4, atol=1e-6)
         assert state["average"]["n_averaged"] == first["average"]["n_averaged"] + 1
@@ -216,7 +157,7 @@ def test_a_run_can_start_from_all_that_a_checkpoint_holds(tiny_run, tmp_path):
 def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images):
     """Its last convolution runs in bfloat16 in the generator's step as in its own."""
     _, paths = tiny_run
-    config = config_with("train.mixed_precision=bf16")
+    config = tiny("train.mixed_precision=bf16")
     model, discriminator = GloTok(config.tokenizer), PatchGANDiscriminator(1, 8, 1, norm="group")
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     dtypes = []

@@ -5,30 +5,17 @@ import shutil
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from _support.semtok_runs import tiny, tiny_tokenizer
 from semtok import train_refiner, train_tokenizer
 from semtok.alignment import TargetSource
 from semtok.model import SemTok
 from semtok.paths import RunPaths
-from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
-
-
-@pytest.fixture(scope="module")
-def backbone_file(tmp_path_factory):
-    """Other weights of the default backbone, as timm writes them."""
-    declare_missing_operators()
-    import timm
-
-    torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
-    save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
-    return path
 
 
 def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_file, tmp_path):
