@@ -1,0 +1,82 @@
+"""What each kind of generator is given of the tokens, and how its samples become images."""
+
+import pytest
+import torch
+
+from _support.glotok_runs import tiny
+from _support.mutants import catches
+from glotok.encode import TokenCache
+from glotok.generator import build_generator, from_streams, generate, generator_inputs, to_streams
+from glotok.model import GloTok, Tokens
+
+SUBJECT = "glotok.generator"
+
+
+def random_tokens(config, count=3):
+    sizes, grid = config.tokenizer, config.tokenizer.grid_size
+    draws = torch.Generator().manual_seed(0)
+    books = (sizes.semantic_codebook_size, sizes.visual_codebook_size)
+    return Tokens(*(torch.randint(size, (count, grid, grid), generator=draws) for size in books))
+
+
+def cache_of(config, tokenizer, scale):
+    """A cache of random tokens whose latents have another mean and deviation than the codes."""
+    tokens, channels = random_tokens(config), 2 * config.tokenizer.code_dim
+    books = (tokenizer.quantizer.semantic, tokenizer.quantizer.visual)
+    codes = [book.indices_to_codes(torch.arange(book.codebook_size)[None])[0].T.detach() for book in books]
+    mean, std = torch.full((channels, 1, 1), 3.0), torch.full((channels, 1, 1), scale)
+    return TokenCache(tokens.semantic[None].int(), tokens.visual[None].int(), torch.arange(3), *codes, mean, std)
+
+
+@catches(SUBJECT, "[tokens.visual.flatten(1), tokens.semantic.flatten(1)]", "[tokens.semantic.flatten(1)] * 2")
+@catches(SUBJECT, "visual, semantic = streams", "semantic, visual = streams")
+def test_streams_are_visual_then_semantic_in_row_major_order_and_turn_back():
+    tokens = random_tokens(tiny())
+    grid = tokens.visual.shape[-1]
+    streams = to_streams(tokens)
+    for row, column in ((0, 0), (0, 1), (grid - 1, 0)):
+        expected = torch.stack([tokens.visual[:, row, column], tokens.semantic[:, row, column]], dim=-1)
+        assert torch.equal(streams[:, row * grid + column], expected)
+    back = from_streams(streams, grid)
+    assert torch.equal(back.semantic, tokens.semantic)
+    assert torch.equal(back.visual, tokens.visual)
+
+
+@catches(SUBJECT, "latents = cache.unscale(latents.cpu())", "latents = latents.cpu()")
+@catches(
+    SUBJECT, "tokenizer.decode(tokenizer.snap(latents)) if settings.snap", "tokenizer.decode(latents) if settings.snap"
+)
+def test_what_xar_draws_is_unscaled_and_snapped_before_it_is_decoded():
+    config = tiny()
+    torch.manual_seed(0)
+    tokenizer = GloTok(config.tokenizer).eval()
+    cache = cache_of(config, tokenizer, scale=0.2)
+    wanted = cache.tokens(torch.arange(3))
+
+    class Oracle:
+        """A generator that knows the latents."""
+
+        def sample(self, labels, **_):
+            return cache.latents(wanted)
+
+    tokenizer.decode = lambda tokens: tokens
+    settings = config.generators["xar"].samples["default"].model_copy(update={"snap": True})
+    tokens = generate(Oracle(), tokenizer, cache, torch.arange(3), settings, torch.Generator())
+    assert torch.equal(tokens.semantic, wanted.semantic)
+    assert torch.equal(tokens.visual, wanted.visual)
+
+
+@catches(SUBJECT, "if isinstance(settings, XARConfig) else", "if not isinstance(settings, XARConfig) else")
+@pytest.mark.parametrize("name", ["xar", "far", "masked"])
+def test_each_kind_can_take_what_it_is_given_and_gives_images(name):
+    config = tiny()
+    torch.manual_seed(0)
+    tokenizer, model = GloTok(config.tokenizer).eval(), build_generator(config, name, 3)
+    cache = cache_of(config, tokenizer, scale=1.0)
+    given = generator_inputs(config.generators[name], cache, cache.tokens(torch.arange(3)))
+    loss = model.loss(given, cache.labels, generator=torch.Generator().manual_seed(0))
+    assert loss.isfinite()
+    settings = config.generators[name].samples["default"]
+    images = generate(model.eval(), tokenizer, cache, torch.arange(3), settings, torch.Generator().manual_seed(0))
+    assert images.shape == (3, 1, 16, 16)
+    assert images.abs().max() <= 1
