@@ -30,7 +30,7 @@ class Branch(NamedTuple):
     residual: Tensor  # R(sg[codes]) or R(codes): what the residual loss trains
 
 
-class Training(NamedTuple):
+class TrainingOutput(NamedTuple):
     """What the training step needs of one pass."""
 
     reconstruction: Tensor
@@ -154,12 +154,12 @@ class GloTok(
         """Images through their tokens."""
         return self.decode(self.encode(images))
 
-    def forward(self, images: Tensor, *, detach: bool = True) -> Training:
-        """One training pass; see :class:`Training`. ``detach`` the codes that residuals are recovered from."""
+    def forward(self, images: Tensor, *, detach: bool = True) -> TrainingOutput:
+        """One training pass; see :class:`TrainingOutput`. ``detach`` the codes that residuals are recovered from."""
         z_semantic, z_visual = self.features(images)
         semantic, visual = self.quantizer(z_semantic, z_visual)
         reconstruction = self.decode_codes(semantic.quantized, visual.quantized)
-        return Training(
+        return TrainingOutput(
             reconstruction,
             _branch(
                 self.quantizer.semantic.to_code_space(z_semantic),

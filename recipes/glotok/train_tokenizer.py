@@ -1,6 +1,5 @@
 """Train the tokenizer: equation 13 of the paper, with a PatchGAN from a start step. Read it top to bottom."""
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from glotok.config import GloTokConfig, LossConfig
-from glotok.model import Branch, GloTok, Training
+from glotok.model import Branch, GloTok, TrainingOutput
 from glotok.networks import build_discriminator
 from glotok.paths import RunPaths
 from glotok.perceptual import PerceptualTerm
@@ -26,18 +25,16 @@ from vistok.losses import (
 )
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
-
-logger = logging.getLogger(__name__)
 
 STAGE = "tokenizer"
 
@@ -110,7 +107,7 @@ class LossTerms(nn.Module):
         self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
 
     def forward(
-        self, images: Tensor, out: Training, semantic_codebook: Tensor, logits: Tensor | None
+        self, images: Tensor, out: TrainingOutput, semantic_codebook: Tensor, logits: Tensor | None
     ) -> dict[str, Tensor]:
         """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
         terms = {
@@ -187,26 +184,6 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
         (model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True
     ):
         quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
-
-
-def start_from(source: Path, model: GloTok, state: TrainState) -> None:
-    """Begin with a training's checkpoint and all that it holds, or with the weights of a saved tokenizer alone."""
-    if source.suffix == ".pt" or list_checkpoints(source):
-        state.start_from(source)
-        return
-    if not (source / "config.json").is_file():
-        raise ConfigError(
-            f"train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got {source}"
-        )
-    saved = GloTok.from_pretrained(source)
-    ours, theirs = model.settings.model_dump(), saved.settings.model_dump()
-    different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
-    if different:
-        raise ConfigError(f"train.init_from: {source} has another architecture: {', '.join(different)}")
-    model.load_state_dict(saved.state_dict())
-    logger.info(
-        "all %d tensors start from %s; optimizers and discriminator begin anew", len(saved.state_dict()), source
-    )
 
 
 def revive_codebooks(

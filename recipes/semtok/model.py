@@ -27,7 +27,7 @@ class LatentSpace(Protocol):
         """Latents to images."""
 
 
-class Training(NamedTuple):
+class TrainingOutput(NamedTuple):
     """What stage I's losses need of one pass; images are those of the space that the networks work in."""
 
     target: Tensor  # the clean input
@@ -193,14 +193,14 @@ class SemTok(
 
         return solve_ode(velocity, noise, power_times(settings.num_steps, power=settings.power))
 
-    def forward(self, images: Tensor, draws: Draws) -> Training:
-        """One training pass of stage I; see :class:`Training`."""
+    def forward(self, images: Tensor, draws: Draws) -> TrainingOutput:
+        """One training pass of stage I; see :class:`TrainingOutput`."""
         x = self.to_space(images)
         encoded = self.encoder(x)
         quantized = self.quantizer(encoded.features).quantized
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
         predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
-        return Training(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
+        return TrainingOutput(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

@@ -1,6 +1,5 @@
 """Stage I: encoder, quantizer and diffusion decoder together, with semantic alignment. Read it top to bottom."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,20 @@ from torch import Tensor, nn
 from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
 from semtok.config import LossConfig, SemTokConfig
 from semtok.draws import Draws, draw
-from semtok.model import LatentSpace, SemTok, Training
+from semtok.model import LatentSpace, SemTok, TrainingOutput
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from vistok.generators import velocity_to_data
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
-from vistok.workbench.config import ConfigError
-from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
-
-logger = logging.getLogger(__name__)
 
 STAGE = "tokenizer"
 
@@ -52,7 +48,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(Path(settings.init_from), tokenizer, state)
+        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder"))
     metrics = MetricsLog(paths.metrics, enabled=writes)
     learner = Learner.prepared(bare, optimizer, accelerator, settings, paths.folder)
 
@@ -87,25 +83,6 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     accelerator.wait_for_everyone()
 
 
-def start_from(source: Path, tokenizer: SemTok, state: TrainState) -> None:
-    """Begin with a training's checkpoint and all that it holds, or with the weights of a saved tokenizer alone."""
-    if source.suffix == ".pt" or list_checkpoints(source):
-        state.start_from(source)
-        return
-    if not (source / "config.json").is_file():
-        raise ConfigError(
-            f"train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got {source}"
-        )
-    saved = SemTok.from_pretrained(source)
-    ours, theirs = tokenizer.settings.model_dump(), saved.settings.model_dump()
-    different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
-    if different:
-        raise ConfigError(f"train.init_from: {source} has another architecture: {', '.join(different)}")
-    tokenizer.encoder.load_state_dict(saved.encoder.state_dict())
-    tokenizer.decoder.load_state_dict(saved.decoder.state_dict())
-    logger.info("encoder and decoder start from %s; heads and optimizer begin anew", source)
-
-
 class StageOne(nn.Module):
     """The tokenizer with its alignment heads: one forward pass, so that a data-parallel wrapper sees all of it."""
 
@@ -120,7 +97,7 @@ class StageOne(nn.Module):
             else None
         )
 
-    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[Training, Targets | None]:
+    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[TrainingOutput, Targets | None]:
         """The tokenizer's pass, and the heads' predictions where there are targets."""
         out = self.tokenizer(images, draws)
         if self.heads is None or targets is None:
@@ -138,7 +115,7 @@ class LossTerms(nn.Module):
         self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
         self._tokenizer = (tokenizer,)  # not a submodule: only its latent space is asked
 
-    def forward(self, images: Tensor, draws: Draws, out: Training) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
         """Each term as a scalar."""
         predicted = out.predicted.float()
         terms = {"flow": F.mse_loss(predicted, out.velocity), "entropy": self._entropy(out.features)}

@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from _support.semtok_runs import tiny, tiny_tokenizer
 from semtok import train_refiner, train_tokenizer
 from semtok.alignment import TargetSource
-from semtok.model import SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.config import ConfigError
@@ -54,16 +53,6 @@ def test_a_training_starts_from_a_tokenizer_or_from_all_that_a_checkpoint_holds(
         assert {int(entry["step"]) for entry in state["optimizer"]["state"].values()} == {steps}
     for name, value in whole["model"].items():  # the heads, too
         torch.testing.assert_close(state["model"][name], value, rtol=0, atol=1e-6)
-
-
-def test_a_start_that_is_none_or_does_not_fit_is_told_in_one_line(tmp_path):
-    tokenizer = tiny_tokenizer()
-    with pytest.raises(ConfigError, match="expected a checkpoint, a folder of them or one of save_pretrained"):
-        train_tokenizer.start_from(tmp_path / "nowhere", tokenizer, None)
-    torch.manual_seed(0)
-    SemTok(tiny().tokenizer.model_copy(update={"bits": 4})).save_pretrained(tmp_path / "other")
-    with pytest.raises(ConfigError, match=r"another architecture: bits 4 \(here 6\)"):
-        train_tokenizer.start_from(tmp_path / "other", tokenizer, None)
 
 
 def test_the_refiner_is_the_average_of_its_weights_and_resumes_to_the_same_bits(trained_run):
