@@ -118,13 +118,12 @@ def train(config: SemTokConfig, batch: int, repeats: int) -> None:
     model = StageOne(config, SemTok(sizes), sources[True].dim)
     terms = LossTerms(config.losses, model.tokenizer)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, betas=config.train.betas, fused=True)
+    settings = config.train.model_copy(update={"batch_size": batch, "accumulation": 1})
     places = torch.arange(batch)
 
     def step(precision: str, targets: TargetSource | None) -> None:
         optimizer.zero_grad(set_to_none=True)
-        (given,) = load_micro_batches(
-            images, batch, 0, accelerator, seed=0, horizontal_flip=config.data.horizontal_flip
-        )
+        (given,) = load_micro_batches(images, settings, config.data, 0, accelerator, seed=0)
         draws = draw(places, 0, 0, sizes, config.losses)
         wanted = targets(given) if targets else None
         with mixed_precision(given.images.device, precision):

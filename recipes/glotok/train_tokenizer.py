@@ -70,16 +70,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
-        batches = load_micro_batches(
-            train,
-            settings.batch_size,
-            step.index,
-            accelerator,
-            seed=config.seed,
-            accumulation=settings.accumulation,
-            horizontal_flip=config.data.horizontal_flip,
-            random_crop=config.data.random_crop,
-        )
+        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
         reals = [batch.images for batch in batches]
         adversary = discriminator if step.index >= config.losses.discriminator_start else None
 

@@ -63,16 +63,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
         adversary = discriminator if step.index >= losses.discriminator_start else None
-        batches = load_micro_batches(
-            train,
-            settings.batch_size,
-            step.index,
-            accelerator,
-            seed=config.seed,
-            accumulation=settings.accumulation,
-            horizontal_flip=config.data.horizontal_flip,
-            random_crop=config.data.random_crop,
-        )
+        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
         step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
         if adversary is not None:
             reals = [batch.images for batch in batches]

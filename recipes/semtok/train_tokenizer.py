@@ -54,16 +54,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        batches = load_micro_batches(
-            train,
-            settings.batch_size,
-            step.index,
-            accelerator,
-            seed=config.seed,
-            accumulation=settings.accumulation,
-            horizontal_flip=config.data.horizontal_flip,
-            random_crop=config.data.random_crop,
-        )
+        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
         places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
         for micro, batch in micro_steps(learner, step.index, batches, step.log):
             draws = draw(places[micro.index], step.index, config.seed, config.tokenizer, losses).to(accelerator.device)

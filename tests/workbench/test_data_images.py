@@ -17,6 +17,8 @@ from _support.image_files import numbers, png, write_folder
 from vistok.workbench.data import decode_image, load_images, resize_and_crop, to_uint8
 from vistok.workbench.data.resize import decode_for_crops, random_crop
 from vistok.workbench.evaluation.figures import image_counts
+from vistok.workbench.recipe_config import DataConfig
+from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import load_micro_batches
 
 
@@ -202,9 +204,9 @@ def test_random_crops_follow_from_seed_and_step_alone_in_memory_and_decoded_on_d
     loaded, lazy = (load_images(folder, memory_limit=limit, **options).train for limit in (1 << 30, 0))
 
     def batch(images, *, step=3, seed=0, crop=True, process=None, accumulation=1):
-        parts = load_micro_batches(
-            images, 16, step, process or one_process(), seed=seed, accumulation=accumulation, random_crop=crop
-        )
+        settings = TrainConfig(steps=1, batch_size=16, accumulation=accumulation)
+        data = DataConfig(random_crop=crop)
+        parts = load_micro_batches(images, settings, data, step, process or one_process(), seed=seed)
         return torch.cat([part.images for part in parts])
 
     cropped = batch(loaded)
@@ -235,8 +237,9 @@ def test_without_random_crop_nothing_changes_and_validation_is_never_cropped(tmp
     indices = list(range(len(plain.train)))
     draws = torch.rand(len(indices), 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(plain.train.batch(indices, draws), plain.train.batch(indices))
-    (first,) = load_micro_batches(plain.train, 8, 2, one_process(), seed=0, horizontal_flip=True)
-    (second,) = load_micro_batches(cropped.train, 8, 2, one_process(), seed=0, horizontal_flip=True)
+    settings, data = TrainConfig(steps=1, batch_size=8), DataConfig(horizontal_flip=True)
+    (first,) = load_micro_batches(plain.train, settings, data, 2, one_process(), seed=0)
+    (second,) = load_micro_batches(cropped.train, settings, data, 2, one_process(), seed=0)
     assert torch.equal(first.images, second.images)
 
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vistok.workbench.data import ImageSet, batch_indices
+from vistok.workbench.recipe_config import DataConfig
+from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import load_micro_batches
 
 PIXELS = torch.randint(0, 256, (30, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -19,12 +21,12 @@ def process(rank=0, count=1):
 
 
 def load(*, processes=1, accumulation=1, step=2, seed=5, flip=True):
+    settings = TrainConfig.model_construct(batch_size=12, accumulation=accumulation)
+    data = DataConfig(horizontal_flip=flip)
     return [
         batch
         for rank in range(processes)
-        for batch in load_micro_batches(
-            IMAGES, 12, step, process(rank, processes), seed=seed, accumulation=accumulation, horizontal_flip=flip
-        )
+        for batch in load_micro_batches(IMAGES, settings, data, step, process(rank, processes), seed=seed)
     ]
 
 

@@ -1,6 +1,6 @@
 """The images of a training step: drawn for the whole batch, then divided among processes and micro-batches."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -8,7 +8,19 @@ from torch import Tensor
 
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images
-from vistok.workbench.training.loop import own_micro_batches
+from vistok.workbench.training.loop import TrainConfig, own_micro_batches
+
+
+class Augmentation(Protocol):
+    """How training images are varied; the section ``data`` of a configuration says it."""
+
+    @property
+    def horizontal_flip(self) -> bool:
+        """Whether about half of the images are flipped."""
+
+    @property
+    def random_crop(self) -> bool:
+        """Whether a random part of each image is shown, where the set was loaded for it."""
 
 
 class MicroBatch(NamedTuple):
@@ -26,41 +38,31 @@ class MicroBatch(NamedTuple):
 
 
 def load_micro_batches(
-    images: Images,
-    batch_size: int,
-    step: int,
-    accelerator: Accelerator,
-    *,
-    seed: int,
-    accumulation: int = 1,
-    horizontal_flip: bool = False,
-    random_crop: bool = False,
+    images: Images, settings: TrainConfig, augmentation: Augmentation, step: int, accelerator: Accelerator, *, seed: int
 ) -> list[MicroBatch]:
     """This process's micro-batches of a step's global batch; they do not depend on how the batch is divided.
 
     Args:
         images: The data set.
-        batch_size: Of the global batch.
+        settings: Says how many images the global batch has, and how many micro-batches a process.
+        augmentation: How they are varied.
         step: The step's number.
         accelerator: Says which process this is, of how many, and on which device.
         seed: Decides the order of the images, the flips and the crops.
-        accumulation: Micro-batches a process and step.
-        horizontal_flip: Whether about half of the images are flipped.
-        random_crop: Whether a random part of each image is shown, where the set was loaded for it.
 
     Raises:
         ValueError: The batch does not divide evenly.
     """
-    drawn = batch_indices(len(images), batch_size, step, seed)
+    drawn = batch_indices(len(images), settings.batch_size, step, seed)
     draws = torch.Generator().manual_seed(seed * 7_919 + step)
     flips = torch.rand(len(drawn), generator=draws) < 0.5
-    flips &= horizontal_flip
+    flips &= augmentation.horizontal_flip
     crops = torch.rand(len(drawn), 3, generator=draws)
     batches = []
-    own = (own_micro_batches(values, accumulation, accelerator) for values in (drawn, flips, crops))
+    own = (own_micro_batches(values, settings.accumulation, accelerator) for values in (drawn, flips, crops))
     for chunk, flip, crop in zip(*own, strict=True):
-        batch = images.batch(chunk, crop) if random_crop else images.batch(chunk)
-        if horizontal_flip:
+        batch = images.batch(chunk, crop) if augmentation.random_crop else images.batch(chunk)
+        if augmentation.horizontal_flip:
             batch = torch.where(flip[:, None, None, None], batch.flip(-1), batch)
         batches.append(MicroBatch(batch.to(accelerator.device), chunk, flip))
     return batches
