@@ -23,12 +23,5 @@ def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: s
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
         return generate(model, tokenizer, cache, labels.to(tokenizer.device), settings, draws)
 
-    write_samples(
-        paths.samples(generator, name),
-        draw,
-        settings.num_samples,
-        generator_record(paths, generator)["num_classes"],
-        batch_size=settings.batch_size,
-        seed=config.seed,
-        name=generator,
-    )
+    num_classes = generator_record(paths, generator)["num_classes"]
+    write_samples(paths.samples(generator, name), draw, settings, num_classes, seed=config.seed, name=generator)

@@ -38,15 +38,7 @@ def sample_images(
         tokens = generate(model, labels.to(tokenizer.device), groups, settings, draws)
         return tokenizer.refine(tokens, generator=draws)
 
-    write_samples(
-        paths.samples(generator, name),
-        draw,
-        settings.num_samples,
-        num_classes,
-        batch_size=settings.batch_size,
-        seed=config.seed,
-        name=generator,
-    )
+    write_samples(paths.samples(generator, name), draw, settings, num_classes, seed=config.seed, name=generator)
     if isinstance(settings, MaskedSampleConfig):
         study = Study(model, tokenizer, groups, settings, num_classes, config.seed)
         tensors = samples_by_steps(study)

@@ -5,6 +5,7 @@ import torch
 
 from vistok.workbench.data import to_uint8
 from vistok.workbench.evaluation.sampling import load_samples, write_samples
+from vistok.workbench.recipe_config import SampleConfig
 
 
 def noise(labels, draws):
@@ -12,7 +13,7 @@ def noise(labels, draws):
 
 
 def samples(path, generate=noise, count=10, *, batch_size=4, seed=0):
-    write_samples(path, generate, count, 3, batch_size=batch_size, seed=seed)
+    write_samples(path, generate, SampleConfig(num_samples=count, batch_size=batch_size), 3, seed=seed)
     return load_samples(path)
 
 

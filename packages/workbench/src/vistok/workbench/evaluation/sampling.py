@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vistok.workbench.data.pixels import to_uint8
+from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
@@ -44,10 +45,9 @@ def largest_count(samples: Mapping[str, Mapping[str, Tensor]]) -> int:
 def write_samples(
     path: Path,
     generate: Callable[[Tensor, torch.Generator], Tensor],
-    num_samples: int,
+    settings: SampleConfig,
     num_classes: int,
     *,
-    batch_size: int,
     seed: int,
     name: str = "",
 ) -> None:
@@ -58,22 +58,24 @@ def write_samples(
     Args:
         path: The file, see :func:`load_samples`.
         generate: From labels ``(b,)`` (on the CPU) and the batch's draws to images ``(b, C, H, W)`` in ``[-1, 1]``.
-        num_samples: How many images.
+        settings: How many images, and how many at a time.
         num_classes: Labels are 0 to this, exclusive.
-        batch_size: Images at a time.
         seed: Decides the draws, with the batch's number.
         name: Of the generator, for the progress bar.
 
     Example:
         >>> import tempfile
+        >>> five = SampleConfig(num_samples=5, batch_size=2)
         >>> path = Path(tempfile.mkdtemp()) / "samples.safetensors"
-        >>> write_samples(path, lambda labels, draws: torch.zeros(len(labels), 1, 4, 4), 5, 3, batch_size=2, seed=0)
+        >>> write_samples(path, lambda labels, draws: torch.zeros(len(labels), 1, 4, 4), five, 3, seed=0)
         >>> load_samples(path)["labels"].tolist()
         [0, 1, 2, 0, 1]
     """
-    labels = torch.arange(num_samples) % num_classes
+    labels = torch.arange(settings.num_samples) % num_classes
     images = []
-    for index, chunk in enumerate(tqdm(labels.split(batch_size), desc=f"sample {name}".rstrip(), unit="batch")):
+    for index, chunk in enumerate(
+        tqdm(labels.split(settings.batch_size), desc=f"sample {name}".rstrip(), unit="batch")
+    ):
         draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
         images.append(to_uint8(generate(chunk, draws)).cpu())
     save_tensors(path, {"images": torch.cat(images), "labels": labels})
