@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vistok.workbench.metrics import psnr
+from vistok.metrics import psnr
 
 BACKGROUND = 235  # the least channel of a pixel that counts as white
 COLOURED = 40.0  # chroma, of 127.5 at most in each of Cb and Cr

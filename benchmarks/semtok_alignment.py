@@ -32,10 +32,10 @@ from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
+from vistok.metrics import linear_probe_accuracy, psnr
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import Images
-from vistok.workbench.evaluation.linear_probe import linear_probe_accuracy
-from vistok.workbench.metrics import pooled_features, psnr
+from vistok.workbench.evaluation.features import pooled_features
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.folder import check_folder, environment_record, mark_run

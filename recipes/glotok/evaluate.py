@@ -13,15 +13,15 @@ from glotok.paths import RunPaths
 from glotok.reconstruct import load_reconstructions
 from glotok.teacher import load_teacher, teacher_histogram
 from vistok.losses import histogram_relation_loss
-from vistok.quantizers import CodebookUsage
-from vistok.workbench.evaluation.figures import Evaluation, image_counts, write_evaluation
-from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files
-from vistok.workbench.metrics import (
+from vistok.metrics import (
     cosine_moments,
     density_uniformity,
     one_position_per_image,
     wang_isola_uniformity,
 )
+from vistok.quantizers import CodebookUsage
+from vistok.workbench.evaluation.figures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files
 
 
 def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:

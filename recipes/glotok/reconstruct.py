@@ -7,7 +7,7 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig
 from glotok.model import GloTok
 from glotok.paths import RunPaths
-from vistok.workbench.data.pixels import to_uint8
+from vistok.metrics import to_uint8
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 

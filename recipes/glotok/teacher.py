@@ -15,11 +15,11 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig, LossConfig, TeacherConfig
 from glotok.paths import RunPaths
 from vistok.losses import relation_histogram
+from vistok.metrics import cosine_moments, welch_bound
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.metrics import cosine_moments, welch_bound
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors

@@ -10,10 +10,9 @@ from semtok.encode import load_tokens
 from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions, spread, stage_one
 from semtok.sample import load_progress
+from vistok.metrics import NotMeasurableError, linear_probe_accuracy, psnr
 from vistok.workbench.evaluation.figures import Evaluation, image_counts, write_evaluation
-from vistok.workbench.evaluation.linear_probe import linear_probe_accuracy
 from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files, sample_label
-from vistok.workbench.metrics import NotMeasurableError, psnr
 
 
 def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:

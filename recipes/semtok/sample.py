@@ -10,7 +10,7 @@ from semtok.config import MaskedSampleConfig, SemTokConfig
 from semtok.generator import Generator, TokenGroups, generate, load_generator, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
-from vistok.workbench.data.pixels import to_uint8
+from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import write_samples
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.paths import DEFAULT

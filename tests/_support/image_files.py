@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from vistok.workbench.data import to_uint8
+from vistok.metrics import to_uint8
 
 
 def png(colour, size=(8, 8), mode="RGB"):

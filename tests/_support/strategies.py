@@ -34,3 +34,8 @@ def seeded(seed: int) -> torch.Generator:
 def normal(seed: int, *shape: int) -> Tensor:
     """Standard normal values of a seed."""
     return torch.randn(*shape, generator=seeded(seed))
+
+
+def uniform(seed: int, *shape: int) -> Tensor:
+    """Images of a seed: values spread evenly over `[-1, 1]`."""
+    return torch.rand(*shape, generator=seeded(seed)) * 2 - 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-COMPONENTS = ("losses", "quantizers", "generators")
+COMPONENTS = ("losses", "quantizers", "generators", "metrics")
 PACKAGES = (*COMPONENTS, "workbench")
 #: Where each distribution of this repository is built from.
 PROJECTS = {**{f"vistok-{name}": ROOT / "packages" / name for name in PACKAGES}, "vistok-recipes": ROOT / "recipes"}

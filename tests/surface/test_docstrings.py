@@ -122,8 +122,8 @@ def modules(package: str) -> list[Public]:
 
 
 def twins(package: str) -> list[Public]:
-    """Functions named after a public class: ``snake_case_loss`` of ``SnakeCaseLoss``."""
-    names = {item.name.lower() for item in classes(package)}
+    """Functions named after a public class, ``snake_case_loss`` of ``SnakeCaseLoss``, not after what one returns."""
+    names = {item.name.lower() for item in classes(package) if "NamedTuple" not in base_names(item.node)}
     return [f for f in public_functions(package) if f.name.replace("_", "") in names]
 
 

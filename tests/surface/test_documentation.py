@@ -73,7 +73,7 @@ def imported(text: str) -> set[str]:
 
 def installed(text: str) -> set[str]:
     """What the shell lines of a block install."""
-    everything = {"losses", "quantizers", "generators", "workbench", "recipes"}
+    everything = {"losses", "quantizers", "generators", "metrics", "workbench", "recipes"}
     return everything if "make install" in text else set(re.findall(r"\./packages/(\w+)", text))
 
 

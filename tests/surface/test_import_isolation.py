@@ -20,6 +20,7 @@ DEPENDENCIES = {
     "losses": "torch",
     "quantizers": "torch,einops,vector_quantize_pytorch",
     "generators": "torch,einops",
+    "metrics": "torch",
     "workbench": "torch",
 }
 PROBE = Path(__file__).with_name("import_probe.py")

@@ -10,6 +10,7 @@ PACKAGES = (
     "losses",
     "quantizers",
     "generators",
+    "metrics",
 )  # of others, tests stand by theme
 
 

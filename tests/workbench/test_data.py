@@ -16,10 +16,8 @@ from vistok.workbench.data import (
     LazyImageSet,
     batch_indices,
     decode_image,
-    from_uint8,
     load_images,
     resize_and_crop,
-    to_uint8,
 )
 
 
@@ -69,23 +67,6 @@ def test_a_bad_batch_is_named(arguments, name):
 
 
 # pixels
-
-
-def test_8_bit_values_survive_the_round_trip():
-    pixels = torch.arange(256, dtype=torch.uint8)
-    images = from_uint8(pixels)
-    assert images.min() == -1
-    assert images.max() == 1
-    assert torch.equal(to_uint8(images), pixels)
-    assert torch.equal(to_uint8(pixels), pixels)
-
-
-def test_values_that_cannot_be_meant_are_errors():
-    for images in (torch.tensor([255.0]), torch.tensor([float("nan")]), torch.tensor([float("-inf")])):
-        with pytest.raises(ValueError, match=r"\[-1, 1\]"):
-            to_uint8(images)
-    with pytest.raises(TypeError, match="int64"):
-        to_uint8(torch.tensor([1]))
 
 
 def test_transparency_lies_on_white_and_every_mode_becomes_rgb():

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from _support.image_files import numbers, png, write_folder
-from vistok.workbench.data import decode_image, load_images, resize_and_crop, to_uint8
+from vistok.metrics import to_uint8
+from vistok.workbench.data import decode_image, load_images, resize_and_crop
 from vistok.workbench.data.resize import decode_for_crops, random_crop
 from vistok.workbench.evaluation.figures import image_counts
 from vistok.workbench.recipe_config import DataConfig

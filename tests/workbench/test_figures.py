@@ -6,8 +6,11 @@ import logging
 import pytest
 import torch
 
+from vistok.metrics import density_coverage, fit_recognizer, frechet_distance, psnr, to_uint8
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
-from vistok.workbench.data import ImageSet, load_images, to_uint8
+from vistok.workbench.data import ImageSet, batch_indices, load_images
+from vistok.workbench.evaluation import figures as module
+from vistok.workbench.evaluation.features import pooled_features
 from vistok.workbench.evaluation.figures import (
     Evaluation,
     image_counts,
@@ -15,7 +18,6 @@ from vistok.workbench.evaluation.figures import (
     measure_names,
     write_evaluation,
 )
-from vistok.workbench.metrics import density_coverage, frechet_distance, pooled_features, psnr
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import read_metrics
@@ -124,6 +126,18 @@ def test_one_picture_a_class_is_recognised_but_not_diverse(digits):
 def test_without_samples_there_are_no_figures_of_generation(digits):
     figures = generation(EvaluateConfig(image_size=SIZE), {}, *digits)
     assert list(figures) == ["features", "measures", "left out"]
+
+
+def test_the_judge_is_fitted_on_some_images_of_a_large_set(digits, monkeypatch):
+    train, validation = digits
+    samples = {"xar": {"images": validation.images[:8], "labels": validation.labels[:8]}}
+    many = generation(EvaluateConfig(image_size=SIZE), samples, *digits)["real images"]["recognised"]
+    monkeypatch.setattr(module, "_JUDGED_BY", 20)
+    few = generation(EvaluateConfig(image_size=SIZE), samples, *digits)["real images"]["recognised"]
+    drawn = batch_indices(60, 20, step=0, seed=0)
+    judge = fit_recognizer(train.images[drawn], train.labels[drawn])
+    assert few == judge.accuracy(validation.images, validation.labels)
+    assert few != many
 
 
 def test_images_of_one_class_are_not_recognised(digits):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vistok.workbench.data import to_uint8
+from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import load_samples, write_samples
 from vistok.workbench.recipe_config import SampleConfig
 

@@ -106,7 +106,7 @@ def test_the_studies_of_generation_have_the_documented_shapes():
 
 def test_a_generation_in_progress_ends_at_the_sample_of_its_tokens():
     """The last picture of a row is what stage I makes of all tokens, from the noise that every picture starts from."""
-    from vistok.workbench.data.pixels import to_uint8
+    from vistok.metrics import to_uint8
 
     config = tiny()
     torch.manual_seed(0)

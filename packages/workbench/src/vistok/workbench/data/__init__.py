@@ -4,7 +4,6 @@ from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
 from vistok.workbench.data.loading import DIGITS, ImageSplits, SourceDescription, describe_source, load_images
-from vistok.workbench.data.pixels import from_uint8, to_uint8
 from vistok.workbench.data.resize import decode_image, resize_and_crop
 
 __all__ = [
@@ -18,8 +17,6 @@ __all__ = [
     "check_images",
     "decode_image",
     "describe_source",
-    "from_uint8",
     "load_images",
     "resize_and_crop",
-    "to_uint8",
 ]

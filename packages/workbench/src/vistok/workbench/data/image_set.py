@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.workbench.data.pixels import from_uint8
+from vistok.metrics import from_uint8
 from vistok.workbench.data.resize import random_crop
 
 logger = logging.getLogger(__name__)

@@ -9,21 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.backbones.feature_backbone import LITE0, FeatureBackbone
-from vistok.workbench.data.image_set import Images
-from vistok.workbench.data.pixels import from_uint8
-from vistok.workbench.evaluation.recognition import Recognizer, fit_recognizer
-from vistok.workbench.metrics import (
+from vistok.metrics import (
     NotMeasurableError,
+    Recognizer,
     density_coverage,
+    fit_recognizer,
     frechet_distance,
+    from_uint8,
     perceptual_distance,
-    pooled_features,
     precision_recall,
     psnr,
     relative_diversity,
     ssim,
 )
+from vistok.workbench.backbones.feature_backbone import LITE0, FeatureBackbone
+from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.data.image_set import Images
+from vistok.workbench.evaluation.features import pooled_features
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 LEFT_OUT = "left out"
 _MEAN_OF = 5000  # training images that the mean image is of, at most
+_JUDGED_BY = 5000  # training images that the judge of samples is fitted on, at most: its time grows with the square
 
 
 def image_counts(train: Images, validation: Images) -> dict[str, Any]:
@@ -107,13 +110,12 @@ class Evaluation:
         """
         originals = self.originals
 
+        def stages(batch: Tensor) -> list[Tensor]:
+            return self.backbone.stages(batch.to(self.backbone.mean.device), image_size=self.image_size)
+
         def perceptual() -> dict[str, float]:
             pair = from_uint8(images), from_uint8(originals)
-            return {
-                "perceptual_distance": perceptual_distance(self.backbone, *pair, image_size=self.image_size)
-                .mean()
-                .item()
-            }
+            return {"perceptual_distance": perceptual_distance(stages, *pair).mean().item()}
 
         def frechet() -> dict[str, float]:
             return {"frechet_distance": frechet_distance(self.features(images), self.held_out)}
@@ -174,7 +176,10 @@ class Evaluation:
 
     def _judged(self, train: Images) -> dict[str, float]:
         """Fit the judge of the samples, and what it makes of the held-out images."""
-        self.judge = judge = fit_recognizer(train)
+        indices = torch.arange(len(train))
+        if len(indices) > _JUDGED_BY:
+            indices = batch_indices(len(indices), _JUDGED_BY, step=0, seed=0)
+        self.judge = judge = fit_recognizer(train.batch(indices), train.labels[indices])
         return {"recognised": judge.accuracy(self.originals, self.labels), "chance": 1 / len(train.class_names)}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.workbench.data.pixels import to_uint8
+from vistok.metrics import to_uint8
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors

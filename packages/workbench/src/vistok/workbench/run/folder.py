@@ -29,7 +29,8 @@ METRICS = "metrics.jsonl"
 _MAKER = "made by"
 _PLAIN = re.compile(r"[^\W_][\w .,+=@-]{0,99}")
 _RECORDED = (
-    *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-workbench", "vistok-recipes"),
+    *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-metrics"),
+    *("vistok-workbench", "vistok-recipes"),
     *("torch", "torchvision", "timm", "accelerate", "datasets", "numpy", "scikit-learn"),
 )
 

@@ -2,18 +2,23 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.cosine import unit_rows
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.codes.cosine import unit_rows
+from vistok.metrics.not_measurable import NotMeasurableError
 
 _PERPLEXITY = 30
 
 
 class DensityUniformity(NamedTuple):
-    """Evenness of point densities; an even spread has ``cv`` 0, ``normalized_entropy`` 1 and ``gini`` 0."""
+    """Evenness of point densities.
+
+    Attributes:
+        cv: Coefficient of variation; 0 for an even spread.
+        normalized_entropy: 1 for an even spread.
+        gini: Gini coefficient; 0 for an even spread.
+    """
 
     cv: float
     normalized_entropy: float
@@ -44,6 +49,8 @@ def evenness(densities: Tensor) -> DensityUniformity:
         >>> evenness(torch.tensor([1.0, 3.0])).gini
         0.25
     """
+    import numpy as np
+
     rho = densities.detach().cpu().double()
     if rho.ndim != 1 or len(rho) < 2:
         raise ValueError(f"densities must be (n,) with n >= 2, got {tuple(rho.shape)}")
@@ -62,8 +69,17 @@ def one_position_per_image(latents: Tensor, *, generator: torch.Generator, num_i
 
     Images are drawn without repetition, for sets are often sorted by class; all of them if there are not more.
 
+    Args:
+        latents: ``(N, C, H, W)``.
+        generator: Decides which images and positions.
+        num_images: How many images; ``None`` takes all.
+
     Raises:
         ValueError: Latents are not ``(N, C, H, W)``, or ``num_images`` is below 1.
+
+    Example:
+        >>> one_position_per_image(torch.zeros(5, 8, 2, 2), generator=torch.Generator(), num_images=3).shape
+        torch.Size([3, 8])
     """
     if latents.ndim != 4:
         raise ValueError(f"latents must be (N, C, H, W), got {tuple(latents.shape)}")

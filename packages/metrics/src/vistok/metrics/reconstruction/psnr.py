@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vistok.workbench.data.pixels import to_uint8
+from vistok.metrics.pixels import to_uint8
 
 
 def psnr(images: Tensor, references: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vistok.metrics import from_uint8
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data.image_set import Images
-from vistok.workbench.data.pixels import from_uint8
 
 
 @torch.no_grad()

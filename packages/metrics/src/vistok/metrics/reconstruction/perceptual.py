@@ -1,22 +1,19 @@
 """Distance between images in the features of a pretrained network."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
-from tqdm import tqdm
-
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 
 _EPSILON = 1e-10
 
 
 @torch.no_grad()
 def perceptual_distance(
-    backbone: FeatureBackbone,
+    network: Callable[[Tensor], Sequence[Tensor]],
     images: Tensor,
     references: Tensor,
     *,
-    image_size: int | None = None,
-    num_stages: int | None = None,
     batch_size: int = 64,
 ) -> Tensor:
     r"""Mean squared distance of channel-normalised features, over all stages and positions, of each image.
@@ -26,21 +23,20 @@ def perceptual_distance(
                   \lVert u_s(x)_{hw} - u_s(y)_{hw} \rVert^2, \qquad u_s = f_s / \lVert f_s \rVert
 
     A data set's distance is the mean of these values. It has the form of LPIPS without learned weights and on another
-    network, so it is named after the backbone ("Lite0 perceptual distance") and never compared with LPIPS numbers.
+    network, so it is named after the network ("Lite0 perceptual distance") and never compared with LPIPS numbers.
 
     Source:
         Zhang et al. 2018, arXiv:1801.03924, Eq. 1, with all channel weights 1 and the stages averaged.
 
     Args:
-        backbone: The network; state its name and fingerprint beside the number.
-        images: In ``[-1, 1]``.
+        network: From images ``(b, C, H, W)`` to feature maps ``(b, C_s, H_s, W_s)``, one a stage; it moves them to its
+            device and brings them to its size. State its name and its weights' fingerprint beside the number.
+        images: In the range that the network expects.
         references: The same shape.
-        image_size: Resize both to this many pixels a side first.
-        num_stages: Use the first stages only.
         batch_size: Images at a time; changes memory, not results.
 
     Shape:
-        - images, references: ``(B, 1 or 3, H, W)``.
+        - images, references: ``(B, C, H, W)``.
         - distance: ``(B,)``, float32.
 
     Range:
@@ -50,11 +46,11 @@ def perceptual_distance(
         None: this is a measurement.
 
     Raises:
-        ValueError: Shapes differ, there are no images, or the backbone rejects the images.
+        ValueError: Shapes differ, there are no images, or the network rejects them.
 
     Example:
         >>> images = torch.linspace(-1, 1, 2 * 32 * 32).view(2, 1, 32, 32)
-        >>> perceptual_distance(FeatureBackbone(), images, images).tolist()
+        >>> perceptual_distance(lambda batch: [batch, batch[..., ::2, ::2]], images, images).tolist()
         [0.0, 0.0]
     """
     if images.shape != references.shape:
@@ -63,14 +59,13 @@ def perceptual_distance(
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
     distances = []
-    for start in tqdm(range(0, len(images), batch_size), desc="perceptual distance", delay=1.0, leave=False):
-        pair = (side[start : start + batch_size].to(backbone.mean.device) for side in (images, references))
-        ours, theirs = (backbone.stages(side, image_size=image_size, num_stages=num_stages) for side in pair)
+    for start in range(0, len(images), batch_size):
+        ours, theirs = (network(side[start : start + batch_size]) for side in (images, references))
         distances.append(_stage_mean(ours, theirs))
     return torch.cat(distances).cpu()
 
 
-def _stage_mean(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+def _stage_mean(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
     stages = [(_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(ours, theirs, strict=True)]
     return torch.stack(stages).mean(dim=0)
 

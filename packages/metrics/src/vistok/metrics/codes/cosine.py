@@ -5,11 +5,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.not_measurable import NotMeasurableError
 
 
 class CosineMoments(NamedTuple):
-    """Mean and root mean square of the cosines of all pairs of different vectors."""
+    """Of the cosines of all pairs of different vectors.
+
+    Attributes:
+        mean: Their mean.
+        rms: Their root mean square.
+    """
 
     mean: float
     rms: float

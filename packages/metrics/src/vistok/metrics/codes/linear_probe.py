@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.not_measurable import NotMeasurableError
 
 STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5)
 _HELD_OUT = 5  # one sample in this many of a class chooses the strength
@@ -57,6 +56,8 @@ def linear_probe_accuracy(
         >>> linear_probe_accuracy(x, y, torch.tensor([[-3.0], [3.0], [4.0]]), torch.tensor([0, 1, 0]))
         0.6666666666666666
     """
+    import numpy as np
+
     _check("train", train_features, train_labels)
     _check("measured", features, labels)
     x, y = _rows(train_features), train_labels.cpu().numpy()
@@ -79,6 +80,8 @@ def linear_probe_accuracy(
 
 
 def _chosen_strength(x: Any, y: Any, seed: int) -> float:
+    import numpy as np
+
     held_out = _held_out(y, seed)
     scores = [
         float(np.mean(_fit(x[~held_out], y[~held_out], strength).predict(x[held_out]) == y[held_out]))
@@ -89,6 +92,8 @@ def _chosen_strength(x: Any, y: Any, seed: int) -> float:
 
 def _held_out(y: Any, seed: int) -> Any:
     """True for a fifth of each class, at least one sample; a class with a single sample keeps it."""
+    import numpy as np
+
     draws = np.random.default_rng(seed)
     mask = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
@@ -106,7 +111,7 @@ def _fit(x: Any, y: Any, strength: float) -> Any:
 
 
 def _standardised(scaler: Any, rows: Any) -> Any:
-    return (scaler.transform(rows) / rows.shape[1] ** 0.5).astype(np.float32)
+    return (scaler.transform(rows) / rows.shape[1] ** 0.5).astype("float32")
 
 
 def _rows(features: Tensor) -> Any:

@@ -6,9 +6,9 @@ class NotMeasurableError(ValueError):
 
     Example:
         >>> import torch
-        >>> from vistok.workbench.metrics import frechet_distance
+        >>> from vistok.metrics import frechet_distance
         >>> frechet_distance(torch.zeros(1, 3), torch.zeros(5, 3))
         Traceback (most recent call last):
         ...
-        vistok.workbench.metrics.not_measurable.NotMeasurableError: first must hold at least 2 feature vectors, got 1
+        vistok.metrics.not_measurable.NotMeasurableError: first must hold at least 2 feature vectors, got 1
     """

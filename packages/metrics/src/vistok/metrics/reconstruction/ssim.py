@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
-from vistok.workbench.metrics.psnr import pixel_pair
+from vistok.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.reconstruction.psnr import pixel_pair
 
 _WINDOW = 11
 _SIGMA = 1.5

@@ -5,8 +5,12 @@ import time
 import pytest
 import torch
 
-from vistok.workbench.data import ImageSet, load_images
-from vistok.workbench.evaluation.recognition import fit_recognizer
+from _support.mutants import catches
+from _support.strategies import seeded
+from vistok.metrics import NotMeasurableError, fit_recognizer
+from vistok.workbench.data import load_images
+
+SUBJECT = "vistok.metrics.distribution.recognition"
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +21,7 @@ def digits():
 @pytest.fixture(scope="module")
 def recognizer(digits):
     start = time.monotonic()
-    fitted = fit_recognizer(digits.train)
+    fitted = fit_recognizer(digits.train.images, digits.train.labels)
     assert time.monotonic() - start < 60  # a second or two on a quiet machine
     return fitted
 
@@ -41,11 +45,20 @@ def test_8_bit_and_float_images_are_judged_alike(digits, recognizer):
     )
 
 
-def test_fitting_twice_gives_the_same_judge_and_large_sets_are_thinned(digits):
-    first, second = (fit_recognizer(digits.train, max_images=300) for _ in range(2))
+@catches(SUBJECT, "components = min(_COMPONENTS, *pixels.shape)", "components = 1")
+def test_fitting_twice_gives_the_same_judge_and_fewer_images_a_worse_one(digits):
+    some = torch.randperm(len(digits.train), generator=seeded(0))[:300]
+    first, second = (fit_recognizer(digits.train.images[some], digits.train.labels[some]) for _ in range(2))
     images = digits.validation.images
     assert torch.equal(first.predict(images), second.predict(images))
     assert 0.6 < first.accuracy(images, digits.validation.labels) < 0.95
+
+
+@catches(SUBJECT, "_COMPONENTS, *pixels.shape", "_COMPONENTS, pixels.shape[1]")
+def test_two_images_are_enough():
+    images = torch.stack([torch.full((3, 8, 8), value) for value in (-1.0, 1.0)])
+    labels = torch.tensor([4, 1])
+    assert torch.equal(fit_recognizer(images, labels).predict(images * 0.9), labels)
 
 
 def test_bad_input_is_named(digits, recognizer):
@@ -55,8 +68,7 @@ def test_bad_input_is_named(digits, recognizer):
         recognizer.accuracy(torch.zeros(2, 1, 32, 32), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="not empty"):
         recognizer.accuracy(torch.zeros(0, 1, 32, 32), torch.zeros(0, dtype=torch.int64))
-    with pytest.raises(ValueError, match="max_images"):
-        fit_recognizer(digits.train, max_images=1)
-    alike = ImageSet(digits.train.images[:5], torch.zeros(5, dtype=torch.int64), ("zero",), "zeros")
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        fit_recognizer(alike)
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\) and \(N,\), got \(5, 1, 32, 32\) and \(4,\)"):
+        fit_recognizer(digits.train.images[:5], torch.arange(4))
+    with pytest.raises(NotMeasurableError, match="at least 2 classes, got 1"):
+        fit_recognizer(digits.train.images[:5], torch.zeros(5, dtype=torch.int64))

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vistok.workbench.data.batch_order import batch_indices
-from vistok.workbench.data.image_set import Images
-from vistok.workbench.data.pixels import to_uint8
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.pixels import to_uint8
 
 _COMPONENTS = 50
 _MARGIN_COST = 5.0
@@ -41,7 +38,7 @@ class Recognizer:
         """The class of each image."""
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise ValueError(f"images must be (N, {', '.join(map(str, self.image_shape))}), got {tuple(images.shape)}")
-        return torch.from_numpy(np.asarray(self._model.predict(_flat_pixels(images)), dtype=np.int64))
+        return torch.from_numpy(self._model.predict(_flat_pixels(images)).astype("int64"))
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Share of images recognised as their label."""
@@ -50,44 +47,47 @@ class Recognizer:
         return float((self.predict(images) == labels.cpu()).double().mean())
 
 
-def fit_recognizer(train_set: Images, *, max_images: int = 5000) -> Recognizer:
+def fit_recognizer(images: Tensor, labels: Tensor) -> Recognizer:
     """Fit a support vector classifier (RBF kernel) on the leading 50 principal components of real training images.
 
-    Deterministic. Only ``train_set`` is seen; measure it on held-out real images and state that accuracy beside any
-    other number, since no generator can be judged above it. On the embedded digits it recognises 97 % of the held-out
-    ones.
+    Deterministic. Measure it on held-out real images and state that accuracy beside any other number, since no
+    generator can be judged above it. On 4,500 handwritten digits it recognises 97 % of 500 held-out ones. The time
+    grows with the square of the number of images: a few thousand are enough.
 
     Args:
-        train_set: Labelled images of at least two classes.
-        max_images: At most this many, drawn at random, are used (the time grows with the square).
+        images: Real training images, in ``[-1, 1]`` (rounded to 8 bits first) or uint8.
+        labels: Their classes, at least two.
+
+    Shape:
+        - images: ``(N, C, H, W)``.
+        - labels: ``(N,)``, integers.
 
     Raises:
-        ValueError: ``max_images`` is below 2.
+        ValueError: Images are not ``(N, C, H, W)``, or labels do not match them.
         NotMeasurableError: Fewer than two classes.
+
+    Example:
+        >>> images = torch.tensor([-1.0, -0.9, 0.9, 1.0]).view(4, 1, 1, 1)
+        >>> recognizer = fit_recognizer(images, torch.tensor([3, 3, 8, 8]))
+        >>> recognizer.predict(torch.full((1, 1, 1, 1), 0.8)).tolist()
+        [8]
     """
+    if images.ndim != 4 or tuple(labels.shape) != tuple(images.shape[:1]):
+        shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"images and labels must be (N, C, H, W) and (N,), got {shapes}")
+    if len(labels.unique()) < 2:
+        raise NotMeasurableError(f"labels must hold at least 2 classes, got {len(labels.unique())}")
     from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import SVC
 
-    if max_images < 2:
-        raise ValueError(f"max_images must be at least 2, got {max_images}")
-    indices = torch.arange(len(train_set))
-    if len(indices) > max_images:
-        indices = batch_indices(len(indices), max_images, step=0, seed=0)
-    labels = train_set.labels[indices]
-    if len(labels.unique()) < 2:
-        raise NotMeasurableError(
-            f"data set {train_set.name!r} must have at least 2 classes, got {len(labels.unique())}"
-        )
-    images = train_set.batch(indices)
     pixels = _flat_pixels(images)
     components = min(_COMPONENTS, *pixels.shape)
     model = make_pipeline(PCA(components, random_state=0), SVC(C=_MARGIN_COST, gamma="scale"))
-    model.fit(pixels, labels.numpy())
+    model.fit(pixels, labels.cpu().numpy())
     channels, height, width = images.shape[1:]
     return Recognizer(model, (channels, height, width))
 
 
-def _flat_pixels(images: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    pixels: np.ndarray[Any, np.dtype[np.float32]] = (to_uint8(images).flatten(1).float() / 255.0).cpu().numpy()
-    return pixels
+def _flat_pixels(images: Tensor) -> Any:
+    return (to_uint8(images).flatten(1).float() / 255.0).cpu().numpy()

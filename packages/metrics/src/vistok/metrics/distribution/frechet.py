@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.not_measurable import NotMeasurableError
 
 
 class FeatureStatistics:

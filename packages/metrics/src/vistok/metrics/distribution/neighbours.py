@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vistok.workbench.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.not_measurable import NotMeasurableError
 
 # Squared distances that differ by less than this share of the real features' mean squared radius count as equal.
 _ROUNDING = 1e-9
@@ -14,14 +14,24 @@ _DIFFERENCES = "donot_use_mm_for_euclid_dist"
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares: of samples that lie among real images, and of real images that lie among samples."""
+    """Of samples and real images.
+
+    Attributes:
+        precision: Share of samples that lie among real images.
+        recall: Share of real images that lie among samples.
+    """
 
     precision: float
     recall: float
 
 
 class DensityCoverage(NamedTuple):
-    """How many real neighbourhoods a sample lies in, and the share of real neighbourhoods that hold a sample."""
+    """Of samples and the neighbourhoods of real images.
+
+    Attributes:
+        density: How many of them a sample lies in, over the expected number.
+        coverage: Share of them that hold a sample.
+    """
 
     density: float
     coverage: float

@@ -1,0 +1,1 @@
+"""What tokens, codebooks and latents hold, and how they are spread."""

@@ -1,0 +1,1 @@
+"""How far one image is from another."""
