@@ -1,7 +1,9 @@
 """Image files, folders and tables for the tests of data sets."""
 
 import io
+import random
 
+import numpy as np
 from PIL import Image
 
 from vistok.metrics import to_uint8
@@ -13,12 +15,27 @@ def png(colour, size=(8, 8), mode="RGB"):
     return buffer.getvalue()
 
 
+def noise(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
 def write_folder(root, count=30):
     """Two classes of flat images whose red channel is their number."""
     for number in range(count):
         folder = root / ("odd" if number % 2 else "even")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number:03}.png").write_bytes(png((number, 0, 0)))
+    return root
+
+
+def photographs(root):
+    """A folder of 24 images larger than the crops, two as small as them."""
+    for number in range(24):
+        size = (16, 16) if number < 2 else (random.Random(number).randint(20, 60), 45)
+        folder = root / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        noise(*size, seed=number).save(folder / f"{number:02}.png")
     return root
 
 
@@ -43,3 +60,14 @@ def write_table(path, contents, columns, features=None):
 def numbers(images):
     """The red channel of every image: what write_folder numbered them with."""
     return [int(value) for value in to_uint8(images.batch(range(len(images))))[:, 0, 0, 0]]
+
+
+CONTENTS = [png((n, 0, 0)) for n in range(12)]
+GROUPS = [n % 3 for n in range(12)]
+
+
+def check_groups(splits, names=("0", "1", "2")):
+    """Each of the ``CONTENTS`` is of its one of the ``GROUPS``."""
+    for images in splits:
+        assert images.class_names == names
+        assert images.labels.tolist() == [number % 3 for number in numbers(images)]

@@ -7,11 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vistok.workbench.data import ImageSet, batch_indices
+from _support.image_files import photographs
+from _support.mutants import catches
+from vistok.workbench.data import ImageSet, batch_indices, load_images
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import load_micro_batches
 
+SUBJECT = "vistok.workbench.training.micro_batches"
 PIXELS = torch.randint(0, 256, (30, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 IMAGES = ImageSet(PIXELS, torch.zeros(30, dtype=torch.int64), ("all",), "thirty")
 
@@ -41,6 +44,8 @@ def test_all_processes_and_micro_batches_together_are_the_whole_batch(processes,
     assert all(torch.equal(a, b) for a, b in zip(whole, joined(divided), strict=True))
 
 
+@catches(SUBJECT, "batch.flip(-1)", "batch.flip(-2)")
+@catches(SUBJECT, "flips &= augmentation.horizontal_flip", "")
 @given(st.integers(0, 1000), st.integers(0, 99), st.booleans())
 def test_indices_and_flips_say_what_the_images_are(step, seed, flip):
     ((images, indices, flips),) = load(step=step, seed=seed, flip=flip)
@@ -52,6 +57,7 @@ def test_indices_and_flips_say_what_the_images_are(step, seed, flip):
         assert not flips.any()
 
 
+@catches(SUBJECT, "manual_seed(seed * 7_919 + step)", "manual_seed(seed * 7_919)")
 def test_about_half_of_the_images_are_flipped_and_others_at_each_step():
     flips = torch.stack([load(step=step)[0].flips for step in range(200)])
     assert 0.46 < flips.float().mean() < 0.54
@@ -61,3 +67,42 @@ def test_about_half_of_the_images_are_flipped_and_others_at_each_step():
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="expected a multiple of 1 processes x 5 micro-batches, got 12"):
         load(accumulation=5)
+
+
+@catches(SUBJECT, "crops = torch.rand(len(drawn), 3, generator=draws)", "crops = torch.rand(len(drawn), 3)")
+def test_random_crops_follow_from_seed_and_step_alone_in_memory_and_decoded_on_demand(tmp_path):
+    folder = photographs(tmp_path / "data")
+    options = {"image_size": 16, "cache_dir": tmp_path / "cache", "random_crop": True}
+    loaded, lazy = (load_images(folder, memory_limit=limit, **options).train for limit in (1 << 30, 0))
+
+    def batch(images, *, step=3, seed=0, crop=True, of=None, accumulation=1):
+        settings = TrainConfig(steps=1, batch_size=16, accumulation=accumulation)
+        parts = load_micro_batches(images, settings, DataConfig(random_crop=crop), step, of or process(), seed=seed)
+        return torch.cat([part.images for part in parts])
+
+    cropped = batch(loaded)
+    assert torch.equal(cropped, batch(loaded))
+    assert torch.equal(cropped, batch(lazy))
+    assert torch.equal(cropped, batch(loaded, accumulation=4))
+    assert torch.equal(cropped, torch.cat([batch(loaded, of=process(rank, 2)) for rank in (0, 1)]))
+    assert not torch.equal(cropped, batch(loaded, seed=1))
+    indices = torch.arange(len(loaded))
+    draws = torch.rand(2, len(loaded), 3, generator=torch.Generator().manual_seed(0))
+    first, second = (loaded.batch(indices, part) for part in draws)
+    plain = loaded.batch(indices)
+    small = [i for i, more in enumerate(loaded.uncropped) if tuple(more.shape[1:]) == (16, 16)]
+    assert 0 < len(small) <= 2
+    for index in range(len(loaded)):
+        same = torch.equal(first[index], second[index])
+        assert same == (index in small)
+        assert torch.equal(first[index], plain[index]) == (index in small)
+
+
+def test_without_random_crops_a_set_that_was_loaded_for_them_gives_the_same_images(tmp_path):
+    options = {"image_size": 16, "cache_dir": tmp_path / "cache"}
+    folder = photographs(tmp_path / "data")
+    plain, cropped = (load_images(folder, random_crop=crop, **options) for crop in (False, True))
+    settings, data = TrainConfig(steps=1, batch_size=8), DataConfig(horizontal_flip=True)
+    (first,) = load_micro_batches(plain.train, settings, data, 2, process(), seed=0)
+    (second,) = load_micro_batches(cropped.train, settings, data, 2, process(), seed=0)
+    assert torch.equal(first.images, second.images)

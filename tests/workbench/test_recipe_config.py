@@ -2,8 +2,19 @@
 
 import pytest
 
+from _support.image_files import png, write_table
+from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.recipe_config import DataConfig, EvaluateConfig, find_config, load_recipe
+from vistok.workbench.recipe_config import (
+    DataConfig,
+    EvaluateConfig,
+    PerceptualConfig,
+    choose,
+    find_config,
+    load_recipe,
+)
+
+SUBJECT = "vistok.workbench.recipe_config"
 
 
 class Recipe(Config):
@@ -31,6 +42,7 @@ def test_a_file_is_read_from_where_it_is(folder, tmp_path_factory):
     assert load_recipe(Recipe, folder, str(mine)).name == "mine"
 
 
+@catches(SUBJECT, "if name not in shipped:", "if not shipped:")
 def test_an_unknown_name_lists_the_shipped_ones(folder):
     with pytest.raises(ConfigError, match=r"config 'smal': expected a \.yaml file or one of large, small$"):
         find_config("smal", folder)
@@ -44,6 +56,41 @@ def test_overrides_win_and_the_last_one_does(folder):
 def test_the_data_section_loads_what_it_says():
     train, validation = DataConfig(source="digits", image_size=16).load()
     assert (train.image_size, validation.image_size, train.channels) == (16, 16, 1)
+
+
+@catches(SUBJECT, "max_pixels=self.max_pixels,", "")
+@catches(SUBJECT, "label_column=self.label_column,\n", "\n")
+def test_the_data_section_decides_columns_split_and_limits(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    contents = [png((n, 0, 0)) for n in range(40)] + [png(0, size=(30, 30))]
+    source = write_table(tmp_path / "one.parquet", contents, {"label": [0] * 41, "year": [n % 2 for n in range(41)]})
+    config = DataConfig(
+        source=str(source), image_size=8, label_column="year", validation_fraction=0.5, max_pixels=64, max_unreadable=1
+    )
+    train, validation = config.load()
+    assert train.class_names == ("0", "1")
+    assert 10 < len(validation) < 30
+    assert len(train.skipped + validation.skipped) == 1
+    assert config.describe().num_classes == 2
+    with pytest.raises(ValueError, match="validation_fraction"):
+        DataConfig(validation_fraction=0.0)
+
+
+def test_lpips_needs_the_weights_of_its_network():
+    assert PerceptualConfig(perceptual="lpips", perceptual_weights="vgg16.pth").perceptual_heads is None
+    with pytest.raises(ValueError, match="perceptual_weights: expected a file with the weights of LPIPS's VGG16, got"):
+        PerceptualConfig(perceptual="lpips")
+
+
+@catches(SUBJECT, "next(iter(section))", "next(reversed(section))")
+def test_the_first_entry_is_meant_where_none_is_named_and_an_unknown_one_lists_all():
+    section = {"small": 1, "large": 2}
+    assert choose(section, None, what="generator") == "small"
+    assert choose(section, "large", what="generator") == "large"
+    with pytest.raises(ConfigError, match=r"^generator 'larg': expected one of small, large$"):
+        choose(section, "larg", what="generator")
 
 
 def test_a_recipe_adds_to_a_section_in_a_subclass(folder):

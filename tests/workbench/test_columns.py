@@ -1,18 +1,18 @@
-"""Which columns of a table are taken as images and labels, and what becomes of labels that are none."""
+"""Which columns of a table are taken as images and as labels."""
 
 import logging
-import tarfile
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from _support.image_files import numbers, png, write_table
+from _support.image_files import CONTENTS, GROUPS, check_groups, numbers, png, write_table
+from _support.mutants import catches
 from vistok.workbench.data import load_images
+from vistok.workbench.data._columns import find_image_column, find_label_column
 
-CONTENTS = [png((n, 0, 0)) for n in range(12)]
-GROUPS = [n % 3 for n in range(12)]
+SUBJECT = "vistok.workbench.data._columns"
 ONE_LINE = r"\A[^\n]*{}[^\n]*\Z"
 
 
@@ -29,12 +29,6 @@ def load(tmp_path, caplog):
     return loaded
 
 
-def check_groups(splits, names=("0", "1", "2")):
-    for images in splits:
-        assert images.class_names == names
-        assert images.labels.tolist() == [number % 3 for number in numbers(images)]
-
-
 @pytest.mark.parametrize("name", ["cls", "target", "digit"])
 def test_a_single_column_of_whole_numbers_is_the_label_and_named_in_the_log(load, name):
     splits, log = load({name: GROUPS, "caption": ["words"] * 12, "width": [8] * 12, "__index_level_0__": [0] * 12})
@@ -42,6 +36,7 @@ def test_a_single_column_of_whole_numbers_is_the_label_and_named_in_the_log(load
     assert f"labels from column '{name}'" in log
 
 
+@catches(SUBJECT, "(classes if len(classes) == 1 else named)", "named")
 def test_a_single_column_of_classes_is_the_label_whatever_its_name(load):
     classes = datasets.ClassLabel(names=["a", "b", "c"])
     splits, log = load({"kind": GROUPS, "year": [n // 6 for n in range(12)]}, {"kind": classes})
@@ -66,6 +61,19 @@ def test_a_data_set_without_a_clear_label_says_so_and_is_of_one_class(load, colu
     assert f"no labels found ({words}; data.label_column decides): all images are of one class" in log
 
 
+@catches(SUBJECT, "len(numbers) == 1 and _tells_groups(rows[numbers[0]])", "len(numbers) == 1")
+@catches(SUBJECT, "and name.lower() not in _MEASURES", "")
+def test_a_number_is_a_label_if_it_tells_groups_of_images_and_is_no_measure_of_them():
+    def label(**columns):
+        rows = datasets.Dataset.from_dict({"image": [b""] * 3, **columns})
+        return find_label_column(datasets, rows, None, "image")[0]
+
+    assert label(number=[1, 2, 1]) == "number"
+    assert label(number=[1, 2, 3]) is None
+    assert label(Width=[1, 2, 1]) is None
+    assert label(Width=[1, 2, 1], number=[1, 2, 1]) == "number"
+
+
 def test_the_label_column_is_the_one_asked_for(load):
     columns = {"label": [0] * 12, "year": GROUPS}
     check_groups(load(columns, label_column="year")[0])
@@ -79,6 +87,14 @@ def test_the_image_column_is_the_one_asked_for(load):
     columns, features = {"mask": other, "label": GROUPS}, {"mask": datasets.Image(decode=False)}
     assert max(numbers(load(columns, features)[0].train)) < 12
     assert min(numbers(load(columns, features, image_column="mask")[0].train)) >= 100
+
+
+@catches(SUBJECT, "[*(name for name in named if name in typed), *typed, *named]", "[*named, *typed]")
+def test_a_column_that_is_declared_to_hold_images_comes_before_one_that_is_called_so():
+    text, image = datasets.Value("string"), datasets.Image()
+    assert find_image_column(datasets, {"image": text, "scan": image}, None) == "scan"
+    assert find_image_column(datasets, {"scan": image, "png": image}, None) == "png"
+    assert find_image_column(datasets, {"caption": text, "jpg": text}, None) == "jpg"
 
 
 def test_a_table_that_declares_nothing_gives_its_only_column_of_files(tmp_path):
@@ -100,59 +116,7 @@ def test_a_column_that_holds_no_images_is_an_error_of_one_line(load):
         load({"class_id": GROUPS}, image_column="class_id")
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        (["a", "b", None, "a"] * 3, r"train\[2\] has the label None, that is none, as 3 of 12 images have"),
-        ([0.0, 1.0, float("nan"), 1.0] * 3, r"train\[2\] has the label nan in column 'label'; expected a whole number"),
-        ([0.0, 1.0, 0.5, 1.0] * 3, r"train\[2\] has the label 0\.5 in column 'label'"),
-        ([[0], [1], [1, 2], [0]] * 3, r"train\[0\] has the label \[0\] in column 'label'"),
-        ([{"a": 1}] * 12, r"train\[0\] has the label \{'a': 1\}"),
-    ],
-    ids=["null", "NaN", "fraction", "list", "mapping"],
-)
-def test_a_label_that_is_no_class_is_an_error_of_one_line_that_names_the_image(load, labels, words):
-    with pytest.raises(ValueError, match=ONE_LINE.format(words)):
-        load({"label": labels})
-
-
-def test_a_class_that_is_missing_is_an_error_that_names_the_image(load):
-    classes = {"label": datasets.ClassLabel(names=["a", "b"])}
-    with pytest.raises(ValueError, match=ONE_LINE.format(r"train\[1\] has the label -1, that is none, as 6 of 12")):
-        load({"label": [0, -1] * 6}, classes)
-
-
-def test_a_column_of_nulls_is_no_label_and_says_so(load):
-    splits, log = load({"label": [None] * 12})
-    assert splits.train.class_names == ("all",)
-    assert "column 'label' holds no label: all images are of one class" in log
-
-
-@pytest.mark.parametrize("missing", [None, -1])
-def test_a_test_split_without_labels_is_not_used_and_the_log_says_so(tmp_path, caplog, missing):
-    classes = {"label": datasets.ClassLabel(names=["a", "b", "c"])}
-    write_table(tmp_path / "data" / "train.parquet", CONTENTS, {"label": GROUPS}, classes)
-    write_table(tmp_path / "data" / "test.parquet", CONTENTS[:3], {"label": [missing] * 3}, classes)
-    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", validation_fraction=0.3)
-    check_groups(splits, ("a", "b", "c"))
-    assert sorted(numbers(splits.train) + numbers(splits.validation)) == list(range(12))
-    assert "split test is not used, since none of its images has a label" in caplog.text
-    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", label_column="none")
-    assert (len(splits.train), len(splits.validation)) == (12, 3)
-
-
-def test_whole_numbers_written_as_fractions_are_classes(load):
-    check_groups(load({"label": [float(group) for group in GROUPS]})[0])
-
-
-def test_a_folder_of_tar_archives_gives_images_and_their_cls(tmp_path):
-    (tmp_path / "data").mkdir()
-    for split, members in (("train", CONTENTS[:8]), ("val", CONTENTS[8:])):
-        with tarfile.open(tmp_path / "data" / f"{split}-000.tar", "w") as archive:
-            for number, content in enumerate(members, 0 if split == "train" else 8):
-                for name, data in ((f"{number:03}.png", content), (f"{number:03}.cls", str(number % 3).encode())):
-                    (tmp_path / name).write_bytes(data)
-                    archive.add(tmp_path / name, name)
-    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache")
-    assert (len(splits.train), len(splits.validation)) == (8, 4)
-    check_groups(splits)
+def test_a_table_without_images_says_which_columns_it_has(tmp_path):
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(str(tmp_path / "texts.parquet"))
+    with pytest.raises(ValueError, match=r"no image column, only \['text'\]"):
+        load_images(tmp_path / "texts.parquet", cache_dir=tmp_path / "cache")

@@ -1,0 +1,82 @@
+"""Sets in memory and decoded on demand: the same images, unreadable ones replaced and named."""
+
+import threading
+
+import pytest
+import torch
+
+from _support.image_files import numbers, write_folder
+from _support.mutants import catches
+from vistok.workbench.data import ImageSet, LazyImageSet, load_images
+
+SUBJECT = "vistok.workbench.data.image_set"
+
+
+def torn(*missing, limit=4):
+    """Four images of their number, of which some cannot be read."""
+
+    def decode(index):
+        if index in missing:
+            raise ValueError("unreadable image: torn")
+        return torch.full((3, 2, 2), index, dtype=torch.uint8)
+
+    return LazyImageSet(
+        decode,
+        lambda index: f"file {index}",
+        labels=torch.zeros(4, dtype=torch.int64),
+        class_names=("all",),
+        name="torn",
+        image_size=2,
+        max_unreadable=limit,
+    )
+
+
+@catches(SUBJECT, "len(self._unreadable) > self._max_unreadable", "len(self._unreadable) >= self._max_unreadable")
+def test_a_lazy_set_replaces_an_unreadable_image_by_the_next():
+    images = torn(1, 2, limit=2)
+    assert numbers(images) == [0, 3, 3, 3]
+    assert images.skipped == ("file 1 (unreadable image: torn)", "file 2 (unreadable image: torn)")
+    assert numbers(images) == [0, 3, 3, 3]
+    assert numbers(images.in_memory()) == [0, 3]
+    with pytest.raises(ValueError, match="max_unreadable=1"):
+        torn(1, 2, limit=1).batch([1])
+
+
+@catches(SUBJECT, "range(index, index + len(self))", "range(index, len(self))")
+def test_the_first_image_comes_after_the_last_and_a_set_of_none_says_so():
+    assert numbers(torn(3)) == [0, 1, 2, 0]
+    for ask in (lambda images: images.batch([2]), lambda images: images.in_memory()):
+        with pytest.raises(ValueError, match=r"\Adata set 'torn' has no readable image\Z"):
+            ask(torn(0, 1, 2, 3))
+
+
+@catches(SUBJECT, "for i, draw in pairs", "for i, (_, draw) in enumerate(pairs)")
+def test_a_crop_is_cut_from_its_own_image():
+    more = tuple(torch.arange(6, dtype=torch.uint8).expand(1, 4, 6).contiguous() + 10 * number for number in range(3))
+    images = torch.stack([pixels[:, :, 1:5] for pixels in more])
+    loaded = ImageSet(images, torch.zeros(3, dtype=torch.int64), ("all",), "ramps", uncropped=more)
+    draws = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.99]])
+    first_columns = ((loaded.batch([2, 1], draws)[:, 0, 0, 0] + 1) * 127.5).round()
+    assert first_columns.tolist() == [20, 12]
+
+
+def test_batches_leave_no_threads_behind(tmp_path):
+    options = {"cache_dir": tmp_path / "cache", "image_size": 8, "memory_limit": 0}
+    images = load_images(write_folder(tmp_path / "data"), **options).train
+    before = threading.active_count()
+    images.batch([0, 1, 2])
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.int64), "uint8"),
+        (torch.zeros(1, 1, 2, 3, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), "square"),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"int64 \(1,\)"),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([1]), "0 to 0"),
+    ],
+)
+def test_an_image_set_that_does_not_fit_together_is_refused(images, labels, words):
+    with pytest.raises(ValueError, match=words):
+        ImageSet(images, labels, ("all",), "bad")

@@ -1,0 +1,210 @@
+"""What a source is, told at once: a folder, a file, tar archives, a hub data set; which split is which."""
+
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import datasets
+import pytest
+
+from _support.image_files import CONTENTS, GROUPS, check_groups, numbers, png, write_folder, write_parquet, write_table
+from _support.mutants import catches
+from vistok.workbench.data import load_images
+from vistok.workbench.data._sources import Table, signature
+
+SUBJECT = "vistok.workbench.data._sources"
+
+
+def load(source, tmp_path, **options):
+    return load_images(source, cache_dir=tmp_path / "cache", image_size=8, **options)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """The ids that were asked of the hub, none of which is there."""
+    import huggingface_hub
+
+    asked = []
+
+    def info(self, repo_id, **options):
+        asked.append(repo_id)
+        raise ConnectionError("no such data set\nand a second line")
+
+    def load_dataset(path, **options):
+        asked.append(f"load_dataset {path}")
+        raise ConnectionError("five retries later")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", info)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/no/where",
+        "./where",
+        "../where",
+        "~/where",
+        "where",
+        "a/b/c",
+        "images/cats.png",
+        "data.parquet",
+        "",
+        " ",
+        "\0",
+        "here/where",
+        "a" * 300,
+        "/" + "a" * 300,
+        "org/name/",
+    ],
+)
+def test_what_looks_like_a_path_never_goes_to_the_hub(source, hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ValueError, match=r"\Adata '[^\n]*\Z") as error:
+        load_images(source, cache_dir=tmp_path / "cache")
+    assert hub == []
+    assert len(str(error.value)) < 500
+
+
+@catches(SUBJECT, "huggingface_hub.HfApi().dataset_info(source, timeout=20)", "pass")
+def test_a_hub_id_that_is_not_there_is_one_line_without_retries(hub, tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match=r"\Adata 'no/where' is no file or folder here[^\n]*: no such data set\Z"):
+        load_images("no/where", cache_dir=tmp_path / "cache")
+    assert hub == ["no/where"]
+    assert time.monotonic() - begin < 2
+
+
+def test_a_source_that_is_nowhere_is_one_line(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"\Adata 'no/where' is no file or folder here[^\n]*\Z"):
+        load("no/where", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"\Adata '[^\n]*empty' could not be read[^\n]*\Z"):
+        load(tmp_path / "empty", tmp_path)
+
+
+def test_a_mistyped_path_names_what_is_near(tmp_path):
+    (tmp_path / "emoji64").mkdir()
+    with pytest.raises(ValueError, match=r"\Adata '[^\n]*emoij64' is no file or folder here \(near: [^\n]*emoji64\)"):
+        load_images(tmp_path / "emoij64")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "images.zip", "images.tar.gz"])
+def test_another_kind_of_file_says_what_is_expected(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK no table of images")
+    with pytest.raises(ValueError, match=r"\A[^\n]*neither Parquet nor \.tar; expected 'digits', a folder[^\n]*\Z"):
+        load_images(tmp_path / name)
+
+
+def test_a_folder_without_images_says_so(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match="holds neither images nor"):
+        load_images(tmp_path / "data", cache_dir=tmp_path / "cache")
+
+
+# splits
+
+
+def test_a_validation_folder_is_kept(tmp_path):
+    write_folder(tmp_path / "data" / "train", 6)
+    write_folder(tmp_path / "data" / "val", 2)
+    splits = load(tmp_path / "data", tmp_path)
+    assert sorted(numbers(splits.train)) == list(range(6))
+    assert sorted(numbers(splits.validation)) == [0, 1]
+
+
+@catches(SUBJECT, "part.startswith(name)", "part == name")
+def test_parquet_files_named_by_split(tmp_path):
+    write_parquet(tmp_path / "data" / "train-0.parquet", [(png((n, 0, 0)), f"c{n % 3}") for n in range(6)])
+    write_parquet(tmp_path / "data" / "validation-0.parquet", [(png((9, 0, 0)), "c2")])
+    splits = load(tmp_path / "data", tmp_path)
+    assert numbers(splits.train) == list(range(6))
+    assert splits.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert splits.validation.labels.tolist() == [2]
+    assert splits.validation.class_names == ("c0", "c1", "c2")
+
+
+def test_a_folder_of_tar_archives_gives_images_and_their_cls(tmp_path):
+    (tmp_path / "data").mkdir()
+    for split, members in (("train", CONTENTS[:8]), ("val", CONTENTS[8:])):
+        with tarfile.open(tmp_path / "data" / f"{split}-000.tar", "w") as archive:
+            for number, content in enumerate(members, 0 if split == "train" else 8):
+                for name, data in ((f"{number:03}.png", content), (f"{number:03}.cls", str(number % 3).encode())):
+                    (tmp_path / name).write_bytes(data)
+                    archive.add(tmp_path / name, name)
+    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache")
+    assert (len(splits.train), len(splits.validation)) == (8, 4)
+    check_groups(splits)
+
+
+@pytest.mark.parametrize("missing", [None, -1])
+def test_a_test_split_without_labels_is_not_used_and_the_log_says_so(tmp_path, caplog, missing):
+    classes = {"label": datasets.ClassLabel(names=["a", "b", "c"])}
+    write_table(tmp_path / "data" / "train.parquet", CONTENTS, {"label": GROUPS}, classes)
+    write_table(tmp_path / "data" / "test.parquet", CONTENTS[:3], {"label": [missing] * 3}, classes)
+    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", validation_fraction=0.3)
+    check_groups(splits, ("a", "b", "c"))
+    assert sorted(numbers(splits.train) + numbers(splits.validation)) == list(range(12))
+    assert "split test is not used, since none of its images has a label" in caplog.text
+    splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", label_column="none")
+    assert (len(splits.train), len(splits.validation)) == (12, 3)
+
+
+# rows
+
+
+def table(*entries, root=None):
+    rows = [{"image": None if entry is None else dict(zip(("bytes", "path"), entry, strict=True))} for entry in entries]
+    return Table(rows, "image", None, None, "train", root)
+
+
+@catches(SUBJECT, 'entry["bytes"] if entry["bytes"] is not None else entry["path"]', 'entry["path"] or entry["bytes"]')
+def test_an_image_is_its_content_else_its_path_and_an_empty_cell_is_unreadable():
+    rows = table((b"a", "x.png"), (None, "/data/x.png"), (None, None), None)
+    assert (rows.source(0), rows.source(1)) == (b"a", "/data/x.png")
+    for row in (2, 3, 4):
+        with pytest.raises(ValueError, match=r"^unreadable image: the table holds none$"):
+            rows.source(row)
+
+
+@catches(
+    SUBJECT, "content if content is not None else self.item_name(index).encode()", "self.item_name(index).encode()"
+)
+def test_what_decides_the_split_is_the_content_or_the_path_below_the_folder_wherever_that_is():
+    contents = table((b"a", "x.png"), (b"b", "x.png"), (b"a", "y.png"))
+    keys = [contents.split_key(row) for row in range(3)]
+    assert keys[0] == keys[2] != keys[1]
+    here, there = (table((None, f"{root}/cat/x.png"), root=Path(root)) for root in ("/here", "/there"))
+    assert here.split_key(0) == there.split_key(0)
+    assert here.item_name(0) == "cat/x.png"
+
+
+def test_images_are_called_by_split_and_row_where_they_have_no_place_in_the_folder():
+    assert table((b"a", None)).item_name(0) == table((b"a", "x.png")).item_name(0) == "train[0]"
+    assert table((None, "/elsewhere/x.png"), root=Path("/here")).item_name(0) == "train[0] x.png"
+
+
+@catches(SUBJECT, "max(newest, state.st_mtime_ns)", "newest")
+def test_the_signature_of_a_source_changes_with_the_time_the_size_and_the_number_of_its_files(tmp_path):
+    file = tmp_path / "a" / "b.png"
+    file.parent.mkdir()
+    file.write_bytes(b"12")
+    seen = [signature(str(tmp_path))]
+    assert signature(str(tmp_path)) == seen[0]
+    later = time.time_ns() + 10**12
+    os.utime(file, ns=(later, later))
+    seen.append(signature(str(tmp_path)))
+    file.write_bytes(b"123")
+    os.utime(file, ns=(later, later))
+    seen.append(signature(str(tmp_path)))
+    (tmp_path / "c.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "d.png").write_bytes(b"")
+    seen.append(signature(str(tmp_path)))
+    assert len(set(seen)) == 4
