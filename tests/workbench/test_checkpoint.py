@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from _support.mutants import catches
 from vistok.workbench.run import checkpoint
 from vistok.workbench.run.checkpoint import (
     CheckpointError,
@@ -19,6 +20,8 @@ from vistok.workbench.run.checkpoint import (
     step_of,
 )
 
+SUBJECT = "vistok.workbench.run.checkpoint"
+
 
 def state(step: int) -> dict[str, object]:
     return {"weights": torch.full((1000,), float(step)), "step": step}
@@ -28,6 +31,7 @@ def same(found: dict[str, object], expected: dict[str, object]) -> bool:
     return found["step"] == expected["step"] and torch.equal(found["weights"], expected["weights"])
 
 
+@catches(SUBJECT, "in reversed(paths)", "in paths")
 def test_the_latest_is_chosen_by_step_not_by_age_or_size(tmp_path):
     save_checkpoint(tmp_path, 20, {**state(20), "padding": torch.zeros(100_000)}, keep=9)
     save_checkpoint(tmp_path, 100, state(100), keep=9)
@@ -38,6 +42,7 @@ def test_the_latest_is_chosen_by_step_not_by_age_or_size(tmp_path):
     assert torch.equal(loaded["weights"], torch.full((1000,), 100.0))
 
 
+@catches(SUBJECT, "list_checkpoints(folder)[:-keep]", "list_checkpoints(folder)[:-2]")
 def test_only_the_newest_are_kept(tmp_path):
     for step in range(1, 6):
         save_checkpoint(tmp_path, step, state(step), keep=3)
@@ -55,6 +60,7 @@ def test_a_truncated_one_is_reported_by_name_and_the_previous_one_is_used(tmp_pa
     assert str(path) in caplog.text
 
 
+@catches(SUBJECT, "    if paths:\n", "    if not paths:\n")
 def test_none_readable_is_an_error_and_none_at_all_is_not(tmp_path):
     assert load_latest_checkpoint(tmp_path) is None
     save_checkpoint(tmp_path, 1, state(1)).write_bytes(b"broken")
@@ -122,6 +128,7 @@ def test_no_bit_flip_in_a_checkpoint_loads_other_values(tmp_path):
         assert step == 1 or same(found, state(2))  # the latter where the mark of the checksum itself is hit
 
 
+@catches(SUBJECT, "if place >= 0 and _digest(", "if place > end.rfind(_MARK) and _digest(")
 def test_a_damaged_one_is_named_and_the_one_before_it_used(tmp_path, caplog):
     save_checkpoint(tmp_path, 1, state(1))
     path = save_checkpoint(tmp_path, 2, state(2))

@@ -1,3 +1,5 @@
+"""Whole files or none, a full disk and damage told in one line."""
+
 import errno
 import os
 import resource
@@ -6,7 +8,10 @@ import sys
 
 import pytest
 
-from vistok.workbench.run.files import NoSpaceError, write_atomically, written_aside
+from _support.mutants import catches
+from vistok.workbench.run.files import DamagedFileError, NoSpaceError, read_json, write_atomically, written_aside
+
+SUBJECT = "vistok.workbench.run.files"
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -71,6 +76,7 @@ except NoSpaceError as error:
     assert path.read_bytes() == b"old"
 
 
+@catches(SUBJECT, "            partial.unlink(missing_ok=True)", "            pass")
 def test_other_errors_of_a_block_pass_and_leave_nothing(tmp_path):
     def write() -> None:
         with written_aside(tmp_path / "x") as file:
@@ -80,3 +86,31 @@ def test_other_errors_of_a_block_pass_and_leave_nothing(tmp_path):
     with pytest.raises(PermissionError):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@catches(SUBJECT, "[key for key in keys if key not in values]", "[key for key in values if key not in keys]")
+@catches(SUBJECT, "(ValueError, RecursionError)", "ValueError")
+def test_json_is_an_object_with_the_keys_asked_for_or_the_file_is_named(tmp_path):
+    path = tmp_path / "figures.json"
+    path.write_text('{"psnr": 20.0, "ssim": 0.5, "more": 1}')
+    assert read_json(path, "psnr", "ssim") == {"psnr": 20.0, "ssim": 0.5, "more": 1}
+    with pytest.raises(DamagedFileError, match=rf"^{path}: has no lpips, fid$"):
+        read_json(path, "lpips", "psnr", "fid")
+    for text, message in (
+        ("[1]", "expected a JSON object, got list"),
+        ('{"psnr": 2', "damaged or no JSON"),
+        ("\\udc00", "damaged or no JSON"),
+        ("[" * 100_000, "damaged or no JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DamagedFileError, match=rf"^{path}: {message}"):
+            read_json(path)
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "nowhere.json")
+
+
+def test_the_message_of_damage_is_one_short_printable_line():
+    message = str(DamagedFileError("a\nb\0" + "x" * 1000))
+    assert message.startswith("a\\nb\\x00x")
+    assert len(message) == 480
+    assert message.endswith(" ...")

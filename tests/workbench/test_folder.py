@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, plain_name, set_aside, write_config
+
+SUBJECT = "vistok.workbench.run.folder"
 
 
 class Settings(Config):
@@ -65,6 +68,7 @@ def test_only_a_marked_folder_is_a_run(tmp_path, content):
         check_folder(folder, "toy")
 
 
+@catches(SUBJECT, "if maker != program:", "if not maker:")
 def test_the_run_of_another_recipe_is_refused_and_a_damaged_mark_is_named(tmp_path):
     mark_run(tmp_path / "a", "toy")
     check_folder(tmp_path / "a", "toy")
@@ -76,6 +80,7 @@ def test_the_run_of_another_recipe_is_refused_and_a_damaged_mark_is_named(tmp_pa
         check_folder(tmp_path / "a", "toy")
 
 
+@catches(SUBJECT, "for kept in (CONFIG, METRICS):", "for kept in (METRICS,):")
 def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     mark_run(tmp_path, "toy")
     write_config(tmp_path, Settings())
@@ -93,6 +98,7 @@ def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     assert not (tmp_path / "weights").exists()
 
 
+@catches(SUBJECT, "not in (ASIDE, LOCK, MARK)", "not in (ASIDE, LOCK)")
 def test_everything_can_be_set_aside_but_the_mark(tmp_path):
     mark_run(tmp_path, "toy")
     write_config(tmp_path, Settings())

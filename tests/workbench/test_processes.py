@@ -1,10 +1,13 @@
 """Several processes under a launcher: they meet, one speaks, they part; a process alone needs none of it."""
 
 import pytest
+from torch.distributed import TCPStore
 
+from _support.mutants import catches
 from _support.recipe_processes import launched
-from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
+
+SUBJECT = "vistok.workbench.run.processes"
 
 PROGRAM = """
 import logging, pathlib, sys
@@ -93,18 +96,31 @@ def test_an_error_is_told_by_one_process_in_one_line(program, fails, line):
     assert "grouped at the end: True" not in done.stderr
 
 
-def test_a_process_alone_speaks_and_has_nothing_to_close(monkeypatch, caplog):
+def test_a_process_alone_speaks_and_has_nothing_to_close(monkeypatch):
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     assert (process_index(), process_count()) == (0, 1)
     assert speaks_first()
-    with caplog.at_level("INFO"):
-        assert open_accelerator().num_processes == 1
-    assert "training in 1 process on " in caplog.text
     close_processes()
 
 
+@catches(SUBJECT, "(KeyError, ValueError, RuntimeError)", "(ValueError, RuntimeError)")
 def test_where_no_store_answers_everyone_may_speak(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     assert speaks_first()
+
+
+@catches(SUBJECT, "store.add(_SPOKEN, 1) == 1", "store.add(_SPOKEN, 1) >= 1")
+def test_of_those_that_ask_the_launchers_store_one_may_speak(monkeypatch):
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(store.port))):
+        monkeypatch.setenv(name, value)
+    assert [speaks_first() for _ in range(3)] == [True, False, False]
+
+
+@catches(SUBJECT, 'os.environ.get("RANK", "0")', 'os.environ.get("LOCAL_RANK", "0")')
+def test_a_launcher_says_which_process_this_is_of_how_many(monkeypatch):
+    for name, value in (("RANK", "5"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "8")):  # the second of the second machine
+        monkeypatch.setenv(name, value)
+    assert (process_index(), process_count()) == (5, 8)

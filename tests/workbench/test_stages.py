@@ -4,8 +4,11 @@ from contextlib import nullcontext, suppress
 
 import pytest
 
+from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.run.stages import Stage, Stages
+
+SUBJECT = "vistok.workbench.run.stages"
 
 
 class Training(Config):
@@ -67,12 +70,22 @@ def test_a_finished_run_is_done_and_a_new_one_is_not(finished, tmp_path):
     assert not toy(tmp_path / "new").has_begun()
 
 
+@catches(
+    SUBJECT,
+    "and not differences(record.settings, self._settings(stage))",
+    "and record.settings.keys() == self._settings(stage).keys()",
+)
 def test_only_what_a_stage_depends_on_decides_whether_it_is_done(finished):
     assert done(toy(finished, guidance=2)) == ["train", "measure"]
     assert done(toy(finished, network="b")) == ["train", "sample.net.one"]
     assert done(toy(finished, seed=1)) == ["sample.net.one", "measure"]
 
 
+@catches(
+    SUBJECT,
+    "            self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run",
+    "            pass",
+)
 def test_a_stage_that_is_needed_must_have_run_and_the_message_is_a_command(tmp_path):
     with pytest.raises(ConfigError, match=r"mine: weights is missing; run toy train --name mine first$"):
         run(toy(tmp_path / "mine"), "sample.net.one")
@@ -115,6 +128,7 @@ def test_a_stage_that_trains_nothing_sets_its_old_files_aside_when_its_settings_
     assert sorted(path.name for path in aside.iterdir()) == ["config.yaml", "measures", "samples", "stages"]
 
 
+@catches(SUBJECT, "stage.name in all_needs(other, records))", "stage.name == other.name)")
 def test_fresh_touches_the_stage_and_what_follows_and_nothing_else(finished):
     weights = (finished / "weights").read_bytes()
     run(toy(finished), "sample.net.one", fresh=True)
@@ -128,6 +142,7 @@ def test_the_same_stage_again_keeps_what_followed(finished):
     assert not (finished / "aside").exists()
 
 
+@catches(SUBJECT, "and record.needs == self._present(stage)", "")
 def test_a_measure_is_done_again_when_there_is_more_to_read(tmp_path):
     folder = tmp_path / "mine"
     run(toy(folder), "train")

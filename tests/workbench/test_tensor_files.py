@@ -1,3 +1,5 @@
+"""Tensors come back as they were, or the damage is told."""
+
 import json
 import os
 
@@ -5,8 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from _support.mutants import catches
 from vistok.workbench.run.files import DamagedFileError, NoSpaceError
-from vistok.workbench.run.tensor_files import load_tensors, save_tensors, tensor_metadata
+from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors, tensor_metadata
+
+SUBJECT = "vistok.workbench.run.tensor_files"
 
 REAL = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
 DTYPES = [getattr(torch, name) for name in REAL.split(" ")]
@@ -44,6 +49,7 @@ def test_tensors_in_any_layout_are_written(tmp_path):
     assert torch.equal(loaded["t"], torch.eye(2, 3))
 
 
+@catches(SUBJECT, "not in start + file.read(_CHUNK)", "not in start")
 def test_no_bit_flip_anywhere_loads_other_values(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, tensors())
@@ -72,6 +78,7 @@ def test_files_of_others_have_no_checksum_and_load(tmp_path):
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors().items())
 
 
+@catches(SUBJECT, "for name in names or held}", "for name in held}")
 def test_named_entries_are_asked_for_and_the_missing_one_is_told(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, tensors())
@@ -109,3 +116,20 @@ def test_a_disk_that_fills_up_keeps_the_old_tensors(tmp_path, monkeypatch):
     with pytest.raises(NoSpaceError, match=r"needed [\d,]{5,} bytes, .* bytes are free; the file that was there"):
         save_tensors(path, {"x": torch.zeros(1000)})
     assert torch.equal(load_tensors(path)["weight"], tensors()["weight"])
+
+
+@catches(SUBJECT, "except DamagedFileError as error:", "except FileNotFoundError as error:")
+@catches(SUBJECT, "            read_json(path)", "            path.read_text()")
+def test_a_file_is_whole_if_its_kind_shows_no_damage_and_what_is_not_is_logged(tmp_path, caplog):
+    tensor_file, record, other = (tmp_path / name for name in ("a.safetensors", "a.json", "a.txt"))
+    assert not is_whole(tensor_file)
+    save_tensors(tensor_file, tensors())
+    record.write_text("{}")
+    other.write_text("{")
+    assert [is_whole(path) for path in (tensor_file, record, other)] == [True] * 3
+    assert caplog.text == ""
+    tensor_file.write_bytes(tensor_file.read_bytes()[:-1])
+    record.write_text("{")
+    assert not is_whole(tensor_file)
+    assert not is_whole(record)
+    assert [message.split(": ")[0] for message in caplog.messages] == [str(tensor_file), str(record)]

@@ -1,6 +1,9 @@
 """metrics.jsonl: rewound on resume, and a line that a crash cut off is dropped."""
 
+from _support.mutants import catches
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
+
+SUBJECT = "vistok.workbench.run.tracking"
 
 
 def test_lines_come_back_in_order(tmp_path):
@@ -10,6 +13,8 @@ def test_lines_come_back_in_order(tmp_path):
     assert read_metrics(log.path) == [{"stage": "tokenizer", "step": s, "loss": s / 3} for s in (1, 2)]
 
 
+@catches(SUBJECT, 'line["step"] <= step', 'line["step"] < step')
+@catches(SUBJECT, 'line["stage"] != stage or ', "")
 def test_rewinding_forgets_later_steps_of_one_stage_only(tmp_path):
     log = MetricsLog(tmp_path / "m.jsonl")
     for stage in ("tokenizer", "generator"):
@@ -31,6 +36,7 @@ def test_a_line_cut_off_by_a_crash_is_dropped_and_the_file_goes_on(tmp_path):
     assert [x["step"] for x in read_metrics(log.path)] == [1, 2]
 
 
+@catches(SUBJECT, "        if not self.enabled:\n            return\n", "")
 def test_a_silent_log_writes_nothing(tmp_path):
     log = MetricsLog(tmp_path / "m.jsonl", enabled=False)
     log.write("tokenizer", 1, {})

@@ -1,0 +1,36 @@
+"""The device of a command, and how its processes share a network."""
+
+import inspect
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from _support.mutants import catches
+from vistok.workbench.run.devices import best_device, open_accelerator
+
+SUBJECT = "vistok.workbench.run.devices"
+
+
+@catches(SUBJECT, '"cuda" if torch.cuda.is_available()', '"cuda" if not torch.cuda.is_available()')
+def test_the_device_is_cuda_where_there_is_one(monkeypatch):
+    for available, kind in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+        assert best_device() == torch.device(kind)
+
+
+def test_a_training_in_one_process_says_so(caplog):
+    with caplog.at_level("INFO"):
+        assert open_accelerator().num_processes == 1
+    assert "training in 1 process on " in caplog.text
+
+
+@catches(SUBJECT, "_DataParallelOptions(find_unused_parameters=find_unused_parameters)", "_DataParallelOptions()")
+def test_buffers_stay_each_processs_own_and_unused_parameters_are_looked_for_where_asked():
+    """As a wrapper for several processes is made from these options."""
+    names = inspect.signature(DistributedDataParallel).parameters
+    own = {"forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers": False}
+    assert open_accelerator().ddp_handler.to_kwargs() == own
+    assert open_accelerator(find_unused_parameters=True).ddp_handler.to_kwargs() == {
+        **own,
+        "find_unused_parameters": True,
+    }

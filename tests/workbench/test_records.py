@@ -1,0 +1,104 @@
+"""The records of stages: what each depended on, what it wrote, and whether that is still there."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.records import Record, Records, all_needs, differences, sha256
+
+SUBJECT = "vistok.workbench.run.records"
+
+
+def test_a_record_comes_back_as_it_was_kept(tmp_path):
+    records = Records(tmp_path)
+    assert records.read() == {}
+    kept = [
+        Record("train", [], {"seed": 0, "train": {"steps": 2}}, checkpoints="checkpoints/net"),
+        Record("sample.net.one", ["train"], {}),
+    ]
+    for record in kept:
+        records.write(record)
+    assert records.read() == {record.name: record for record in kept}
+    assert records.file("train") == tmp_path / "stages" / "train.json"
+
+
+@catches(SUBJECT, "record.outputs.update({self.relative(path): sha256(path) for path in outputs})", "")
+@catches(SUBJECT, "if not file.is_file() or sha256(file) != digest:", "if not file.is_file():")
+def test_a_finished_stage_is_damaged_when_a_file_is_gone_or_holds_other_bytes(tmp_path):
+    records, record = Records(tmp_path), Record("train", [], {})
+    files = (tmp_path / "weights", tmp_path / "pictures" / "a.png")
+    files[1].parent.mkdir()
+    for file in files:
+        file.write_text(file.name)
+    records.finish(record, files)
+    record = records.read()["train"]
+    assert record.outputs == {
+        "weights": hashlib.sha256(b"weights").hexdigest(),
+        "pictures/a.png": hashlib.sha256(b"a.png").hexdigest(),
+    }
+    assert records.damaged(record) is None
+    files[1].write_text("a.pnG")
+    assert records.damaged(record) == "pictures/a.png"
+    files[0].unlink()
+    assert records.damaged(record) == "weights"
+
+
+def test_there_are_checkpoints_where_a_training_left_one(tmp_path):
+    records = Records(tmp_path)
+    record = Record("train", [], {}, checkpoints="checkpoints/net")
+    assert not records.has_checkpoints(Record("sample", [], {}))
+    assert not records.has_checkpoints(record)
+    (tmp_path / "checkpoints" / "net").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "net" / ".step-000000001.pt.partial").touch()
+    assert not records.has_checkpoints(record)
+    (tmp_path / "checkpoints" / "net" / "step-000000001.pt").touch()
+    assert records.has_checkpoints(record)
+
+
+@catches(SUBJECT, "found |= all_needs(records[name], records)", "pass")
+def test_what_a_stage_read_is_all_that_led_to_it():
+    records = {
+        name: Record(name, needs, {}) for name, needs in {"a": [], "b": ["a"], "c": ["b", "gone"], "d": ["a"]}.items()
+    }
+    assert all_needs(records["c"], records) == {"a", "b", "gone"}
+    assert all_needs(records["d"], records) == {"a"}
+    assert all_needs(records["a"], records) == set()
+
+
+@catches(SUBJECT, "dict.fromkeys((*saved, *asked))", "saved")
+@catches(SUBJECT, 'f"{prefix}{key}.")', 'f"{key}.")')
+def test_settings_that_differ_are_told_by_their_dotted_keys():
+    saved = {"seed": 0, "train": {"steps": 1, "rate": 0.1, "betas": {"first": 0.5}}, "old": 1}
+    asked = {"seed": 0, "train": {"steps": 2, "rate": 0.1, "betas": {"first": 0.9}}, "new": None}
+    assert differences(saved, asked) == [
+        "train.steps was 1, now 2",
+        "train.betas.first was 0.5, now 0.9",
+        "old was 1, now not there",
+        "new was not there, now None",
+    ]
+
+
+VALUES = st.recursive(st.integers(0, 2), lambda inner: st.dictionaries(st.sampled_from("ab"), inner, max_size=2))
+
+
+@given(st.dictionaries(st.sampled_from("ab"), VALUES), st.dictionaries(st.sampled_from("ab"), VALUES))
+def test_equal_settings_and_no_others_have_no_differences(saved, asked):
+    assert differences(saved, saved) == []
+    assert bool(differences(saved, asked)) == bool(differences(asked, saved)) == (saved != asked)
+
+
+def test_the_checksum_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 5000)
+    assert sha256(tmp_path / "a") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
+
+
+def test_a_damaged_record_says_what_to_do(tmp_path):
+    (tmp_path / "stages").mkdir()
+    for text in ("{", '{"name": "train"}', "[1]", '{"name": "a", "needs": [], "settings": {}, "more": 1}'):
+        (tmp_path / "stages" / "train.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"train\.json: damaged \(.*\); remove it to run its stage again$"):
+            Records(tmp_path).read()
