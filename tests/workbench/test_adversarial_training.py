@@ -6,10 +6,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from vistok.workbench.training.adversarial_training import discriminator_step
+from _support.mutants import catches
+from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner
+
+SUBJECT = "vistok.workbench.training.adversarial_training"
 
 
 def images(seed):
@@ -49,6 +52,7 @@ def test_it_is_one_step_of_gradient_descent_on_the_loss():
         torch.testing.assert_close(a, b.detach() - 0.1 * b.grad)
 
 
+@catches(SUBJECT, "loss(real_logits.float(), fake_logits.float())", "loss(fake_logits.float(), real_logits.float())")
 def test_real_logits_come_first():
     seen = []
 
@@ -79,6 +83,7 @@ def test_gradients_of_before_do_not_count():
     assert all(torch.equal(a, b) for a, b in zip(clean.parameters(), dirty.parameters(), strict=True))
 
 
+@catches(SUBJECT, "loss(real_logits.float(), fake_logits.float())", "loss(real_logits, fake_logits)")
 def test_in_bf16_the_loss_still_sees_float32():
     dtypes = []
 
@@ -100,6 +105,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
+@catches(SUBJECT, "strict=True", "strict=False")
 def test_as_many_fakes_as_reals_are_asked_for():
     with pytest.raises(ValueError, match="zip"):
         discriminator_step(learner(make(), torch.optim.SGD(make().parameters())), [REALS], [FAKES, FAKES], hinge, 0)
@@ -134,3 +140,17 @@ def test_the_gradients_are_clipped_to_the_norm():
     moved = [torch.cat([p.detach().flatten() for p in network.parameters()]) - before for network in (clipped, free)]
     assert moved[0].norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
     torch.testing.assert_close(moved[0] / moved[0].norm(), moved[1] / moved[1].norm(), rtol=1e-3, atol=1e-4)
+
+
+@catches(SUBJECT, "network.requires_grad_(True)", "network.requires_grad_(False)")
+@catches(SUBJECT, "network.requires_grad_(False)", "network.requires_grad_(True)")
+def test_a_frozen_network_passes_gradients_on_and_takes_none():
+    network, inputs = make(), REALS.clone().requires_grad_()
+    with frozen(network):
+        network(inputs).sum().backward()
+    assert inputs.grad.abs().sum() > 0
+    assert all(p.grad is None for p in network.parameters())
+    network(REALS).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    with frozen(None):
+        pass

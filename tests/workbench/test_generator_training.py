@@ -4,18 +4,23 @@ import json
 
 import pytest
 import torch
+from pydantic import Field
 from safetensors.torch import load_file
 
+from _support.mutants import catches
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.generator_training import (
     Examples,
+    GeneratorConfig,
     GeneratorTrainConfig,
     generator_record,
     parameter_groups,
     train_generator,
 )
+
+SUBJECT = "vistok.workbench.training.generator_training"
 
 DATA = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(10)
@@ -73,6 +78,7 @@ def test_every_item_comes_once_an_epoch_with_its_own_label(tmp_path):
     assert [sorted(labels[start : start + 10]) for start in (0, 10, 20)] == [list(range(10))] * 3
 
 
+@catches(SUBJECT, "examples.batch(indices, draws))", "examples.batch(indices, seed_step(seed, step.index)))")
 def test_the_batch_draws_before_the_loss_from_the_same_generator(tmp_path):
     def with_draws(indices, draws):
         torch.rand(5, generator=draws)
@@ -102,6 +108,7 @@ def test_accumulated_micro_batches_equal_the_whole_batch(tmp_path):
     torch.testing.assert_close(*weights)
 
 
+@catches(SUBJECT, "bare if average is None else average.module", "bare")
 def test_the_average_is_written_where_it_is_asked_for(tmp_path):
     """By hand: the first update copies, each later one moves by 1 - decay."""
     trajectory = []
@@ -192,6 +199,7 @@ def test_a_loss_that_is_not_finite_names_the_generator_and_keeps_the_indices(tmp
     assert load_file(tmp_path / "nonfinite-step-0.safetensors")["indices"].shape == (6,)
 
 
+@catches(SUBJECT, "if p.ndim > 1]", "if p.ndim > 0]")
 def test_only_matrices_decay():
     model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3))
     decayed, kept = parameter_groups(model, 0.1)
@@ -199,3 +207,14 @@ def test_only_matrices_decay():
     assert decayed["weight_decay"] == 0.1
     assert len(kept["params"]) == 3
     assert kept["weight_decay"] == 0.0
+
+
+@catches(SUBJECT, 'if key not in ("samples", "attention")', 'if key != "attention"')
+def test_a_training_depends_on_all_settings_but_sample_sets_and_kernels():
+    class Kind(GeneratorConfig):
+        samples: dict[str, int] = Field({})
+        cell_size: int = 2
+
+    keys = Kind.training_keys()
+    assert {"width", "dropout", "train", "cell_size"} <= set(keys)
+    assert set(Kind.model_fields) - set(keys) == {"samples", "attention"}

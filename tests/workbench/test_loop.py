@@ -8,11 +8,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from _support.mutants import catches
 from vistok.workbench.config import load_config
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.training.signals import Interrupted
 from vistok.workbench.training.state import TrainState
+
+SUBJECT = "vistok.workbench.training.loop"
 
 SETTINGS = TrainConfig(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, checkpoint_every=4, log_every=3)
 
@@ -35,6 +38,8 @@ def train(folder, *, resume=False, body=lambda step: None):
     return weight.weight.detach(), read_metrics(log.path)
 
 
+@catches(SUBJECT, "done % settings.log_every == 0", "index % settings.log_every == 0")
+@catches(SUBJECT, " or done == settings.steps:", ":")
 def test_logs_come_when_due_and_at_the_end_with_the_rate(tmp_path):
     _, lines = train(tmp_path)
     assert [line["step"] for line in lines] == [3, 6, 9, 10]
@@ -56,6 +61,7 @@ def test_broken_off_and_resumed_equals_uninterrupted(tmp_path, at):
     assert lines == expected[1]
 
 
+@catches(SUBJECT, "state.after_step(done, settings.steps, stop)", "state.after_step(index, settings.steps, stop)")
 def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path):
     expected = train(tmp_path / "whole")
 
@@ -87,6 +93,7 @@ def test_micro_batches_of_all_processes_are_the_global_batch_in_order(processes,
     assert torch.equal(torch.cat(parts), batch)
 
 
+@catches(SUBJECT, "if len(batch) % parts:", "if len(batch) % accelerator.num_processes:")
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="expected a multiple of 2 processes x 3 micro-batches, got 8"):
         own_micro_batches(torch.arange(8), 3, SimpleNamespace(num_processes=2, process_index=0))

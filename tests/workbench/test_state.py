@@ -6,10 +6,13 @@ import signal
 import pytest
 import torch
 
+from _support.mutants import catches
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.training.signals import Interrupted, StopSignal
 from vistok.workbench.training.state import TrainState
+
+SUBJECT = "vistok.workbench.training.state"
 
 
 def make(tmp_path, value):
@@ -28,6 +31,7 @@ def test_state_comes_back(tmp_path):
     assert torch.equal(model.weight, other.weight)
 
 
+@catches(SUBJECT, "if stop.requested or step % self.every", "if step % self.every")
 def test_an_interrupt_saves_the_finished_step_and_says_how_to_go_on(tmp_path):
     _, state = make(tmp_path, 0)
     with StopSignal() as stop:
@@ -37,6 +41,7 @@ def test_an_interrupt_saves_the_finished_step_and_says_how_to_go_on(tmp_path):
     assert state.resume() == 3
 
 
+@catches(SUBJECT, " or step == steps:", ":")
 def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
     _, state = make(tmp_path, 0)
     with StopSignal() as stop:
@@ -45,6 +50,7 @@ def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010.pt", "step-000000012.pt"]
 
 
+@catches(SUBJECT, 'group.update({name: value for name, value in options.items() if name != "params"})', "pass")
 def test_a_training_starts_from_a_checkpoint_file_or_the_newest_of_a_folder(tmp_path, caplog):
     model, state = make(tmp_path / "first", 0)
     model(torch.ones(1, 3)).sum().backward()
@@ -78,3 +84,15 @@ def test_a_start_that_does_not_fit_is_told_in_one_line(tmp_path):
         wider.start_from(tmp_path / "first" / "step-000000009.pt")
     with pytest.raises(ValueError, match="expected a name like step-000000100"):
         wider.start_from(tmp_path / "weights.pt")
+
+
+@catches(SUBJECT, "        if self.writes:\n            save", "        save")
+def test_of_several_processes_the_others_read_only(tmp_path):
+    model, state = make(tmp_path, 0)
+    other = TrainState(tmp_path, {"model": torch.nn.Linear(3, 3), "average": None}, every=5, writes=False)
+    other.save(5)
+    assert list(tmp_path.iterdir()) == []
+    state.save(5)
+    assert other.resume() == 5
+    assert torch.equal(other.objects["model"].weight, model.weight)
+    assert list(other.objects) == ["model"]

@@ -1,18 +1,18 @@
 """One update of a network: exact accumulation, terms by name, and nothing moves where a loss is not finite."""
 
 import copy
-import importlib
 
 import pytest
 import torch
 from accelerate import Accelerator
 
-from _support.mutants import mutated
+from _support.mutants import catches
 from vistok.workbench.config import Config
-from vistok.workbench.training import update as subject
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
+
+SUBJECT = "vistok.workbench.training.update"
 
 DATA = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
 
@@ -27,20 +27,24 @@ def make():
     return torch.nn.Linear(3, 1)
 
 
-def update(network, parts=1, data=DATA, folder=None, module=subject, **settings):
+def update(network, parts=1, data=DATA, folder=None, **settings):
     """One step of gradient descent on two terms, and their log."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     settings = TrainConfig(steps=1, batch_size=8, **settings)
-    learner = module.Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
+    learner = Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
     log = {}
-    for micro, batch in module.micro_steps(learner, 7, data.chunk(parts), log):
+    for micro, batch in micro_steps(learner, 7, data.chunk(parts), log):
         with learner.precision():
             out = network(batch)
         terms = {"square": out.float().square().mean(), "size": out.float().abs().mean()}
-        micro.backward(terms, module.weighted_sum(terms, Weights()), {"batch": batch})
+        micro.backward(terms, weighted_sum(terms, Weights()), {"batch": batch})
     return log
 
 
+@catches(SUBJECT, '_weight") * term for name', '_weight") * 0 + term for name')
+@catches(SUBJECT, "zero_grad(set_to_none=True)", "zero_grad")
+@catches(SUBJECT, "    learner.optimizer.step()", "    pass")
+@catches(SUBJECT, "+ term.detach() / self.count", "+ term / self.count")
 def test_it_is_one_step_of_gradient_descent_on_the_weighted_sum():
     ours, theirs = make(), make()
     ours(DATA).sum().backward()  # gradients of before do not count
@@ -53,6 +57,8 @@ def test_it_is_one_step_of_gradient_descent_on_the_weighted_sum():
     assert not any(term.requires_grad for term in log.values())
 
 
+@catches(SUBJECT, "backward(total / self.count)", "backward(total)")
+@catches(SUBJECT, "term.detach() / self.count", "term.detach()")
 @pytest.mark.parametrize("parts", [2, 4])
 def test_micro_batches_equal_the_whole_batch(parts):
     whole, divided = make(), make()
@@ -60,6 +66,7 @@ def test_micro_batches_equal_the_whole_batch(parts):
     torch.testing.assert_close(whole.weight, divided.weight)
 
 
+@catches(SUBJECT, "contextlib.nullcontext() if last else", "contextlib.nullcontext() if index == 0 else")
 def test_processes_exchange_gradients_on_the_last_micro_batch_only():
     network, exchanges = make(), []
 
@@ -93,26 +100,3 @@ def test_a_term_that_is_not_finite_stops_before_the_step(tmp_path):
         update(network, data=DATA * float("nan"), folder=tmp_path)
     assert (tmp_path / "nonfinite-step-7.safetensors").exists()
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("backward(total / self.count)", "backward(total)"),
-        ("term.detach() / self.count", "term.detach()"),
-        ('_weight") * term for name', '_weight") * 0 + term for name'),
-        ("zero_grad(set_to_none=True)", "zero_grad"),
-        ("    learner.optimizer.step()", "    pass"),
-    ],
-)
-def test_a_planted_bug_is_noticed(old, new):
-    """In a copy of the module the update is not that of the whole batch by hand."""
-    ours, theirs = make(), make()
-    ours(DATA).sum().backward()
-    with mutated("vistok.workbench.training", "update", old, new):
-        broken = importlib.import_module("vistok.workbench.training.update")
-        log = update(ours, parts=2, module=broken)
-    terms = {"square": theirs(DATA).square().mean(), "size": theirs(DATA).abs().mean()}
-    weighted_sum(terms, Weights()).backward()
-    moved = torch.allclose(ours.weight, theirs.weight - 0.1 * theirs.weight.grad)
-    assert not (moved and torch.allclose(log["square"], terms["square"]))
