@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from _support.mutants import catches
 from _support.strategies import seeds
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone, fold_batch_norms
+from vistok.workbench.backbones.feature_backbone import FeatureBackbone, count_stages, fold_batch_norms
+
+SUBJECT = "vistok.workbench.backbones.feature_backbone"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,14 @@ def test_stages_equal_those_of_the_unfolded_network(timm, lite0):
             assert torch.allclose(ours, theirs, atol=2e-3 * float(theirs.abs().max()))
 
 
+@catches(
+    SUBJECT,
+    "(offset - norm.running_mean.double()) * scale + beta",
+    "offset - norm.running_mean.double() * scale + beta",
+)
+@catches(
+    SUBJECT, "torch.sqrt(norm.running_var.double() + norm.eps)", "torch.sqrt(norm.running_var.double()) + norm.eps"
+)
 @given(seeds, st.booleans(), st.integers(1, 4))
 def test_folding_a_batch_norm_changes_nothing(seed, bias, channels):
     torch.manual_seed(seed)
@@ -147,6 +158,7 @@ def test_features_are_float32_under_autocast_and_for_half_precision(lite0):
     assert lite0.pooled(x.bfloat16()).dtype == torch.float32
 
 
+@catches(SUBJECT, "images * 0.5 + 0.5 - self.mean", "images - self.mean")
 def test_normalisation_is_that_of_the_network(timm, vit_file, monkeypatch):
     overlay = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 0.125)}
     create = timm.create_model
@@ -168,6 +180,11 @@ def test_normalisation_is_that_of_the_network(timm, vit_file, monkeypatch):
     )
 
 
+@catches(
+    SUBJECT,
+    "features[:, self.network.num_prefix_tokens :]",
+    "features[:, : features.shape[1] - self.network.num_prefix_tokens]",
+)
 def test_a_transformer_from_a_file_gives_patches_in_their_places(vit_file):
     backbone = FeatureBackbone("test_vit", weights=vit_file)
     x = images(0, 2, 3, 64, 96)
@@ -221,3 +238,11 @@ def test_missing_weights_are_one_line_that_helps(timm, tmp_path, monkeypatch):
         FeatureBackbone("test_vit", weights=tmp_path / "other.pth")
     with pytest.raises(ValueError, match="timm model name, got 'vit_basse'"):
         FeatureBackbone("vit_basse")
+
+
+@catches(SUBJECT, "    _check_name(name, timm)\n    with torch.device", "    with torch.device")
+def test_a_backbone_has_as_many_stages_as_it_gives_and_an_unknown_one_is_named(lite0, torchvision_imports):
+    assert count_stages("lite0") == len(lite0.stage_channels)
+    assert count_stages("resnet10t.c3_in1k") == 5
+    with pytest.raises(ValueError, match=r"\Abackbone must be 'lite0' or a timm model name, got 'resnet5'[^\n]*\Z"):
+        count_stages("resnet5")

@@ -6,6 +6,7 @@ import logging
 import pytest
 import torch
 
+from _support.mutants import catches
 from vistok.metrics import density_coverage, fit_recognizer, frechet_distance, psnr, to_uint8
 from vistok.workbench.backbones.feature_backbone import FeatureBackbone
 from vistok.workbench.data import ImageSet, batch_indices, load_images
@@ -21,6 +22,8 @@ from vistok.workbench.evaluation.figures import (
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import read_metrics
+
+SUBJECT = "vistok.workbench.evaluation.figures"
 
 SIZE = 32
 
@@ -110,6 +113,11 @@ def test_each_kind_of_generator_is_judged_beside_real_images(digits):
     assert figures["real images"]["chance"] == 0.1
 
 
+@catches(
+    SUBJECT,
+    "relative_diversity(held_out, self.labels, features, labels)",
+    "relative_diversity(features, labels, held_out, self.labels)",
+)
 def test_one_picture_a_class_is_recognised_but_not_diverse(digits):
     """What recognition alone calls perfect."""
     train, validation = digits
@@ -182,12 +190,14 @@ def test_figures_are_called_by_the_network_that_they_are_measured_in(digits, tmp
     assert made.figures["features"] == f"resnet10t.c3_in1k at {SIZE} px, weights {own.fingerprint()}"
 
 
+@catches(SUBJECT, "[*train.skipped, *validation.skipped]", "[*validation.skipped]")
 def test_counts_name_what_could_not_be_read(digits):
     train, validation = digits
     broken = ImageSet(train.images, train.labels, train.class_names, train.name, ("a.png (truncated)",))
     assert image_counts(broken, validation) == {"train": 60, "validation": 32, "skipped": ["a.png (truncated)"]}
 
 
+@catches(SUBJECT, "    metrics.rewind(stage, -1)\n", "")
 def test_figures_are_written_logged_and_appended_once(tmp_path, caplog):
     paths = RunPaths(tmp_path)
     figures = {"reconstruction": {"psnr": 20.25}, "codebooks": {"sizes": [1, 2]}, "real images": {"count": 3.0}}

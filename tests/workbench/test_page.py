@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _support.mutants import catches
 from vistok.workbench.reporting.page import Picture, Section, Table, Text, format_number, render_report
+
+SUBJECT = "vistok.workbench.reporting.page"
 
 PNG = b"\x89PNG\r\n\x1a\n pixels"
 VOID = {"meta", "img", "link", "br"}
@@ -58,6 +61,7 @@ def test_everything_is_inside_and_nothing_is_fetched():
     assert not re.search(r"<script|<link|@import|url\(|https?:", page())
 
 
+@catches(SUBJECT, "self.description or self.caption", "self.caption or self.description")
 def test_the_picture_is_the_file_itself_and_has_a_description():
     attributes = parse(Picture(PNG, "a caption", "what it shows", pixelated=True).html()).attributes
     values = {name: value for tag, name, value in attributes if tag == "img"}
@@ -66,6 +70,7 @@ def test_the_picture_is_the_file_itself_and_has_a_description():
     assert values["class"] == "pixels"
 
 
+@catches(SUBJECT, "for number, part in enumerate(sections))", "for number, part in enumerate(sections, 1))")
 def test_links_on_top_reach_every_section():
     attributes = parse(page()).attributes
     targets = [value for tag, name, value in attributes if (tag, name) == ("section", "id")]
@@ -74,6 +79,7 @@ def test_links_on_top_reach_every_section():
     assert len(links) == 2
 
 
+@catches(SUBJECT, "<p>{html.escape(self.text)}</p>", "<p>{self.text}</p>")
 @given(st.text())
 def test_no_text_can_break_the_page(text):
     blocks = [Text(text), Table([text], [[text]], text), Picture(PNG, text, text)]
@@ -98,6 +104,7 @@ def test_numbers_have_four_digits(number, text):
     assert format_number(number) == text
 
 
+@catches(SUBJECT, "if len(row) != len(self.header):", "if len(row) > len(self.header):")
 def test_bad_blocks_are_refused():
     with pytest.raises(ValueError, match="row 1 must hold 2 cells, got 1"):
         Table(["a", "b"], [[1, 2], [1]])

@@ -7,8 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from _support.mutants import catches
 from vistok.workbench.reporting import pictures
 from vistok.workbench.reporting.pictures import image_grid, pair_grid
+
+SUBJECT = "vistok.workbench.reporting.pictures"
 
 
 def pixels(png):
@@ -19,6 +22,11 @@ def flat(*values, channels=1, side=4):
     return torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, channels, side, side)
 
 
+@catches(
+    SUBJECT,
+    "y, x = top + index // columns * height, left + index % columns * width",
+    "y, x = top + index % columns * height, left + index // columns * width",
+)
 def test_images_stand_in_rows_two_pixels_apart_on_white():
     grid = pixels(image_grid(flat(10, 20, 30), columns=2, scale=1))
     assert grid.shape == (10, 10, 3)
@@ -38,6 +46,7 @@ def test_colours_stay_in_their_channels():
     assert pixels(image_grid(image, columns=1))[0, 0].tolist() == [1, 2, 3]
 
 
+@catches(SUBJECT, "pixels.repeat(factor, axis=1).repeat(factor, axis=2)", "np.tile(pixels, (1, factor, factor, 1))")
 def test_small_images_are_enlarged_by_whole_factors():
     image = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
     large = pixels(image_grid(image, columns=1))
@@ -57,6 +66,7 @@ def test_labels_take_room_beside_the_images_and_leave_them_whole():
     assert labelled[:, :left].min() < 128
 
 
+@catches(SUBJECT, "torch.stack(kinds, dim=1)", "torch.stack(kinds, dim=0)")
 def test_pairs_stand_over_each_other():
     grid = pixels(pair_grid(flat(1, 2, 3), flat(11, 12, 13), columns=2))
     cells = grid[::66, -130::66, 0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from _support.mutants import catches
 from vistok.workbench.reporting.plots import (
     _running_mean,
     _series,
@@ -16,20 +17,26 @@ from vistok.workbench.reporting.plots import (
     plot_usage,
 )
 
+SUBJECT = "vistok.workbench.reporting.plots"
+
 RECORDS = [{"step": step, "loss": 1 / (1 + step)} for step in (2, 0, 1)] + [{"step": 1, "psnr": 20.0}]
 
 
+@catches(SUBJECT, "points = sorted(", "points = list(")
 def test_curves_are_sorted_and_skip_records_without_their_key():
     assert _series(RECORDS, "step", "loss") == ([0, 1, 2], [1.0, 0.5, pytest.approx(1 / 3)])
     assert _series(RECORDS, "step", "psnr") == ([1], [20.0])
 
 
+@catches(SUBJECT, "np.arange(len(values)) + half + 1", "np.arange(len(values)) + half")
+@catches(SUBJECT, "/ (stops - starts)", "/ (2 * half + 1)")
 def test_long_curves_get_a_running_mean_that_keeps_a_constant():
     assert _running_mean([1.0] * 200) is None
     assert _running_mean([3.0] * 500) == pytest.approx([3.0] * 500)
     assert _running_mean([float(v) for v in range(500)])[250] == pytest.approx(250)
 
 
+@catches(SUBJECT, '"o" if len(values) == 1 else None', "None")
 def test_a_curve_of_a_single_point_can_be_seen():
     blue = (31, 119, 180)
     picture = plot_curves([{"step": 1, "loss": 0.5}], {"loss": ["loss"]})

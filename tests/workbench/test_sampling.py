@@ -1,11 +1,17 @@
 """Samples: the classes in turn, each batch with its own draws, written whole."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from _support.mutants import catches
 from vistok.metrics import to_uint8
-from vistok.workbench.evaluation.sampling import load_samples, write_samples
+from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files, write_samples
 from vistok.workbench.recipe_config import SampleConfig
+from vistok.workbench.run.paths import RunPaths
+
+SUBJECT = "vistok.workbench.evaluation.sampling"
 
 
 def noise(labels, draws):
@@ -17,6 +23,7 @@ def samples(path, generate=noise, count=10, *, batch_size=4, seed=0):
     return load_samples(path)
 
 
+@catches(SUBJECT, "torch.arange(settings.num_samples) % num_classes", "torch.arange(settings.num_samples) // num_classes")
 def test_classes_come_in_turn_and_each_image_is_of_its_label(tmp_path):
     def shade(labels, draws):
         return (labels.float() / 2 - 0.5)[:, None, None, None].expand(-1, 1, 4, 4)
@@ -33,6 +40,8 @@ def test_more_images_do_not_change_the_first_ones(tmp_path):
     assert torch.equal(few["images"], many["images"][:8])
 
 
+@catches(SUBJECT, "seed * 1_000_003 + index", "seed * 1_000_003")
+@catches(SUBJECT, "seed * 1_000_003 + index", "index")
 def test_batches_and_seeds_draw_differently_and_a_seed_twice_the_same(tmp_path):
     first, again, other = (samples(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert torch.equal(first["images"], again["images"])
@@ -57,3 +66,25 @@ def test_a_failure_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         samples(tmp_path / "s", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@catches(SUBJECT, "if paths.samples(generator, name).exists():", "if paths.generator(generator).exists():")
+@catches(SUBJECT, 'if name == DEFAULT else f"{generator}, {name}"', "")
+def test_the_sets_that_a_run_holds_are_found_in_the_order_of_its_configuration(tmp_path):
+    generators = {name: SimpleNamespace(samples={"default": None, "cold": None}) for name in ("xar", "far")}
+    paths = RunPaths(tmp_path)
+    held = [("far", "cold"), ("xar", "cold"), ("xar", "default")]
+    for generator, name in held:
+        paths.samples(generator, name).touch()
+    assert list(sample_files(generators, paths).items()) == [
+        ("xar", tmp_path / "samples-xar.safetensors"),
+        ("xar, cold", tmp_path / "samples-xar--cold.safetensors"),
+        ("far, cold", tmp_path / "samples-far--cold.safetensors"),
+    ]
+
+
+@catches(SUBJECT, "return max((len", "return sum((len")
+def test_the_largest_set_counts_and_none_is_of_none():
+    sets = {name: {"images": torch.zeros(count, 1, 2, 2)} for name, count in (("a", 3), ("b", 5), ("c", 1))}
+    assert largest_count(sets) == 5
+    assert largest_count({}) == 0

@@ -1,15 +1,19 @@
 """The shared sections of a report show what they say, and the page and its pictures are written."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from _support.mutants import catches
+from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.reporting.page import Picture, Section, Table, Text
 from vistok.workbench.reporting.sections import (
     data_line,
+    generator_rows,
     load_environment,
     making_section,
     missing_sections,
@@ -22,6 +26,9 @@ from vistok.workbench.reporting.sections import (
 )
 from vistok.workbench.run.folder import environment_record, write_config
 from vistok.workbench.run.paths import RunPaths
+from vistok.workbench.training.loop import TrainConfig
+
+SUBJECT = "vistok.workbench.reporting.sections"
 
 RECONSTRUCTION = {"psnr": 21.5, "ssim": 0.75, "perceptual_distance": 0.125, "frechet_distance": 3.5}
 FIGURES = {
@@ -105,6 +112,7 @@ def test_the_table_of_another_section_can_be_asked_for():
     assert table.caption == "All 34 validation images; features: lite0 at 32 px."
 
 
+@catches(SUBJECT, "for c in classes], dim=1).flatten()", "for c in classes], dim=0).flatten()")
 def test_samples_stand_in_the_column_of_their_class():
     labels = torch.tensor([2, 0, 1, 1, 0, 2, 0])
     section = sample_section(
@@ -119,6 +127,11 @@ def test_samples_stand_in_the_column_of_their_class():
     assert section.heading == "Samples: xar"
 
 
+@catches(
+    SUBJECT,
+    '_share(values["recognised"]), _share(real["recognised"])',
+    '_share(real["recognised"]), _share(values["recognised"])',
+)
 def test_recognition_is_shown_where_it_was_measured():
     samples = {"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "labels": torch.arange(4) % 2}
     plain = table_values(sample_section(samples, FIGURES, ("a", "b"), label="xar"))
@@ -143,6 +156,7 @@ def test_classes_without_a_sample_have_no_column():
     assert where_red_is(picture, 40)[1].min() == 66
 
 
+@catches(SUBJECT, "        if curve:\n", "        if records:\n")
 def test_only_trainings_that_ran_have_curves():
     records = [
         {"stage": stage, "step": step, name: 1.0 / step}
@@ -171,6 +185,11 @@ def test_the_environment_is_the_one_the_run_recorded(tmp_path):
     assert load_environment(RunPaths(tmp_path)) == environment_record()
 
 
+@catches(
+    SUBJECT,
+    "{counts['train']:,} training and {counts['validation']:,} validation",
+    "{counts['validation']:,} training and {counts['train']:,} validation",
+)
 def test_the_line_under_the_title():
     line = data_line(FIGURES, "digits train", image_size=16, seed=3, processor="a processor")
     assert line == "digits train: 1,200 training and 34 validation images at 16 px; seed 3; a processor"
@@ -195,3 +214,15 @@ def test_the_page_and_its_pictures_are_written(tmp_path, png):
     assert names == ["samples-masked-ar.png", "two-1.png", "two-2.png"]
     assert (paths.pictures / "two-2.png").read_bytes() == png
     assert "<h1>Title</h1>" in paths.report().read_text()
+
+
+@catches(SUBJECT, 'if key != "batch_size")', ")")
+def test_each_generator_has_a_line_of_its_training_and_one_a_sample_set():
+    train = TrainConfig(steps=40, batch_size=8)
+    cold = SampleConfig(num_samples=10, batch_size=5)
+    rows = generator_rows({"far": SimpleNamespace(train=train, samples={"default": SampleConfig(), "cold": cold})})
+    assert rows == [
+        ["generator far", "40 steps of 8 images"],
+        ["samples far, default", "num samples 500"],
+        ["samples far, cold", "num samples 10"],
+    ]

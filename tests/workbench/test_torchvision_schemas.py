@@ -4,7 +4,10 @@ import importlib.util
 import subprocess
 import sys
 
+from _support.mutants import catches
 from vistok.workbench.backbones import _torchvision_schemas
+
+SUBJECT = "vistok.workbench.backbones._torchvision_schemas"
 
 
 def run(code: str) -> str:
@@ -39,6 +42,7 @@ def test_torchvision_imports_after_the_declaration():
     assert run(code) == "False"
 
 
+@catches(SUBJECT, "(spec.submodule_search_locations or ()) if spec else ()", "spec.submodule_search_locations or ()")
 def test_without_torchvision_there_is_no_library_to_load(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert list(_torchvision_schemas._compiled_libraries()) == []

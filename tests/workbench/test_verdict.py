@@ -2,8 +2,11 @@
 
 import pytest
 
+from _support.mutants import catches
 from vistok.workbench.reporting.page import Table, Text, render_report
 from vistok.workbench.reporting.verdict import findings, verdict_section
+
+SUBJECT = "vistok.workbench.reporting.verdict"
 
 REAL = {
     "frechet_distance": 20.0,
@@ -62,17 +65,20 @@ def test_samples_are_judged_beside_real_images(values, subject, level):
     assert judged(values) == {f"samples xar: {subject}": level}
 
 
+@catches(SUBJECT, 'if "recognised" not in values or "chance" not in real:', 'if "recognised" not in values:')
 def test_what_was_not_measured_is_not_judged():
     assert findings({}, reconstruction="final", usage={}) == []
     assert judged({"count": 5.0}) == {}
     assert findings({"real images": {}, "samples far": {"recognised": 1.0}}, reconstruction="final", usage={}) == []
 
 
+@catches(SUBJECT, "if good <= nothing:", "if good < 0:")
 def test_a_judge_that_hardly_tells_classes_apart_judges_nothing():
     weak = {**REAL, "recognised": 0.2}
     assert judged({"recognised": 0.15}, **{"real images": weak}) == {}
 
 
+@catches(SUBJECT, '"" if level == "worked" else advice', "advice")
 def test_the_section_says_in_words_what_worked_and_what_to_try():
     found = findings(
         {"final": {"psnr": 9.5}, "mean image": {"psnr": 11.0}}, reconstruction="final", usage={"a": 0.9, "b": 0.05}

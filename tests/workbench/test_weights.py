@@ -1,3 +1,5 @@
+"""Weights as their authors publish them, and nothing else, from any file."""
+
 import argparse
 import logging
 from pathlib import PurePosixPath
@@ -6,8 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from _support.mutants import catches
 from vistok.workbench.backbones.weights import WeightsError, read_tensor, read_weights, tensor_problem
 from vistok.workbench.run.tensor_files import save_tensors
+
+SUBJECT = "vistok.workbench.backbones.weights"
 
 
 def state():
@@ -58,6 +63,7 @@ def test_safetensors_are_known_by_their_content_not_their_name(tmp_path, save):
     assert torch.equal(read_tensor(tmp_path / "weights.bin", "conv.bias"), state()["conv.bias"])
 
 
+@catches(SUBJECT, "return _state(node[usual[0]]", "return _state(node[usual[-1]]")
 def test_averaged_weights_come_first_and_the_log_says_so(tmp_path, caplog):
     torch.save({"model": state(), "model_ema": averaged()}, tmp_path / "a.pth")
     with caplog.at_level(logging.INFO):
@@ -73,6 +79,13 @@ def test_a_dotted_key_reaches_into_dictionaries(tmp_path):
     assert torch.equal(read_tensor(path, "networks.main.part.module.conv.bias"), state()["conv.bias"])
 
 
+@catches(SUBJECT, 'node.get(".".join(parts[:count]))', "node.get(parts[count - 1])")
+def test_names_with_dots_are_found_at_every_place_of_a_key(tmp_path):
+    torch.save({"main.part": {"network": state()}, "main": {"network.part": averaged()}}, tmp_path / "a.pt")
+    assert same(read_weights(tmp_path / "a.pt", "main.part.network"), state())
+    assert same(read_weights(tmp_path / "a.pt", "main.network.part"), averaged())
+
+
 def test_a_wrong_key_names_the_file_and_what_is_close(tmp_path):
     torch.save({"model": state(), "args": ARGUMENTS}, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match=r"a\.pt: no 'model\.conv\.weights'; it has model\.conv\.weight, "):
@@ -81,6 +94,7 @@ def test_a_wrong_key_names_the_file_and_what_is_close(tmp_path):
         read_weights(tmp_path / "a.pt", "modell")
 
 
+@catches(SUBJECT, "weights_only=True, mmap", "weights_only=False, mmap")
 def test_only_the_arguments_of_scripts_are_unpickled_beside_tensors(tmp_path):
     torch.save({"model": state(), "path": PurePosixPath("x")}, tmp_path / "a.pt")
     with pytest.raises(WeightsError, match=r"a\.pt: holds a pathlib\S*\.PurePosixPath, which only unsafe loading"):
@@ -129,6 +143,8 @@ def test_a_dictionary_that_holds_itself_ends_in_one_line(tmp_path):
         read_weights(tmp_path / "loop.pt")
 
 
+@catches(SUBJECT, "((value == 0) | value.isneginf()).all()", "value.isneginf().any()")
+@catches(SUBJECT, "(value == 0) | value.isneginf()", "(value == 0) | value.isinf()")
 def test_masks_of_attention_are_no_damage():
     assert tensor_problem(torch.full((2, 2), float("-inf")).triu(1)) is None
     assert tensor_problem(torch.tensor([0.0, float("inf")])) == "holds values that are not finite"
