@@ -4,14 +4,7 @@ import re
 
 import pytest
 
-from surface.repository import ROOT, import_name, sources
-
-PACKAGES = (
-    "losses",
-    "quantizers",
-    "generators",
-    "metrics",
-)  # of others, tests stand by theme
+from surface.repository import PACKAGES, ROOT, import_name, sources
 
 
 def file_of(module: str) -> str:

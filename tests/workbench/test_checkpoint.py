@@ -2,8 +2,10 @@
 
 import logging
 import os
+import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -145,20 +147,22 @@ def test_checkpoints_without_a_checksum_load_and_ours_are_plain_files_of_torch(t
     assert same(torch.load(save_checkpoint(tmp_path, 4, state(4)), weights_only=True), state(4))
 
 
+@contextmanager
+def file_size_limit(size):
+    """As good as a full disk, and no test needs a disk for it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize("after", [0, 100, 3000])
 def test_a_disk_that_fills_up_while_writing_says_so(tmp_path, after):
-    """A limit on the size of files is as good as a full disk, and no test needs a disk for it."""
     save_checkpoint(tmp_path, 1, state(1))
-    code = f"""
-import pathlib, resource, torch
-from vistok.workbench.run import checkpoint
-resource.setrlimit(resource.RLIMIT_FSIZE, ({after}, {after}))
-try:
-    checkpoint.save_checkpoint(pathlib.Path({str(tmp_path)!r}), 2, {{"x": torch.ones(10_000)}})
-except checkpoint.CheckpointError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "step-000000002.pt: larger than a file may be here, needed 40,000 bytes; earlier" in done.stdout
+    told = r"step-000000002\.pt: larger than a file may be here, needed 40,000 bytes; earlier"
+    with pytest.raises(CheckpointError, match=told), file_size_limit(after):
+        save_checkpoint(tmp_path, 2, {"x": torch.ones(10_000)})
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001.pt"]
     assert load_latest_checkpoint(tmp_path)[0] == 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tyro
 
+from _support.mutants import catches
 from vistok.workbench.command_line import (
     Command,
     Run,
@@ -17,14 +17,15 @@ from vistok.workbench.command_line import (
     run_command_line,
     run_stages,
 )
-from vistok.workbench.config import Config, ConfigError, load_config
+from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.options import RunOptions
-from vistok.workbench.recipe_config import Choice, DataConfig
-from vistok.workbench.run.folder import save_config
+from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.signals import Interrupted
+
+SUBJECT = "vistok.workbench.command_line"
 
 
 class Settings(Config):
@@ -58,53 +59,7 @@ def toy(folder, calls, options=None):
     return stages, {stage.name: command(stage) for stage in listed}
 
 
-KEYS = {"name": ["name"], "seed": ["seed"], "data": ["data.source"], "image_size": ["data.image_size"]}
-SIZES = {"image_size": ["data.image_size", "network.side"], "image_channels": ["network.channels"]}
-
-
-def test_options_become_values_without_those_that_were_not_given():
-    assert RunOptions().overrides(KEYS | SIZES) == {}
-    options = RunOptions(name="mine", seed=0, data="photos", image_size=64, set=("steps=3",))
-    assert options.overrides(KEYS | SIZES) == {
-        "name": "mine", "seed": 0, "data.source": "photos", "network.channels": 3,
-        "data.image_size": 64, "network.side": 64,
-    }  # fmt: skip
-    assert RunOptions(data="digits").overrides(KEYS | SIZES) == {"data.source": "digits"}
-
-
-class Named(Config):
-    name: str = "unnamed"
-    seed: int = 0
-    data: DataConfig = DataConfig()
-
-
-AWKWARD = ["p #1", "2024", "yes", "~", "1e5", "null", "[a]", "{a: b}", "2024-01-01", "a: b", "'", "&x", "!x", " p "]
-
-
-@pytest.mark.parametrize("text", AWKWARD)
-def test_an_option_by_name_is_what_was_typed(text, tmp_path):
-    """And stays that through the run's own configuration file."""
-    (tmp_path / "c.yaml").write_text("name: shipped\n")
-    options = tyro.cli(Options, args=["--data", text, "--name", text, "--seed", "7"])
-    config = load_config(Named, tmp_path / "c.yaml", values=options.overrides(KEYS))
-    assert (config.data.source, config.name, config.seed) == (text, text, 7)
-    save_config(config, tmp_path / "saved.yaml")
-    assert load_config(Named, tmp_path / "saved.yaml") == config
-
-
-def test_set_has_the_last_word_and_is_yaml(tmp_path):
-    (tmp_path / "c.yaml").write_text("seed: 1\n")
-    options = Options(name="mine", seed=2, set=("name=other", "data={image_size: 64}"))
-    config = load_config(Named, tmp_path / "c.yaml", options.set, values=options.overrides(KEYS))
-    assert config == Named(name="other", seed=2, data=DataConfig(image_size=64))
-
-
-def test_a_recipes_options_are_parsed_after_the_shared_ones():
-    arguments = ["--set", "a=1", "--set", "b=2", "--loud", "--runs", "here", "--resume"]
-    options = tyro.cli(Options, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    assert options == Options(set=("a=1", "b=2"), loud=True, runs=Path("here"), resume=True)
-
-
+@catches(SUBJECT, "replace(options, fresh=False)", "options")
 def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
     calls = []
     with caplog.at_level(logging.INFO):
@@ -175,14 +130,13 @@ def test_a_stage_that_fails_stops_those_after_it(tmp_path):
 
 def test_commands_in_messages_repeat_the_options_that_were_given(tmp_path):
     options = Options(name="my run", data="p #1", set=("a=1", "b=2"), resume=True, loud=True)
-    assert options.hint() == "--name 'my run' --data 'p #1' --set a=1 --set b=2 --loud"
     stages, _ = toy(tmp_path / "run", [], options)
     with pytest.raises(ConfigError, match=r"run toy train --name 'my run' --data 'p #1' .* first$"):
         with opened_stage(options, stages, stages.by_name["report"]):
             pass
-    assert tyro.cli(Options, args=["--loud"], config=(tyro.conf.FlagCreatePairsOff,)).hint() == "--loud"
 
 
+@catches(SUBJECT, "if options.fresh and options.resume:", "if options.fresh and not options.resume:")
 def test_resume_and_fresh_contradict_each_other(tmp_path):
     _, commands = toy(tmp_path / "run", [])
     with pytest.raises(ConfigError, match="expected either --fresh or --resume, got both"):
@@ -190,6 +144,7 @@ def test_resume_and_fresh_contradict_each_other(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@catches(SUBJECT, "log.write_text(traceback.format_exc()", "log.write_text(str(error)")
 def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_the_run(tmp_path):
     stages, _ = toy(tmp_path / "run", [])
     with pytest.raises(UnexpectedError, match=r"^train: ZeroDivisionError: really; the traceback is in .*error\.log$"):
@@ -206,6 +161,10 @@ def test_what_is_foreseen_passes_as_it_is(tmp_path, error):
     assert not (tmp_path / "run" / "error.log").exists()
 
 
+@catches(SUBJECT, "if rank == 0 else contextlib.nullcontext()", "if rank >= 0 else contextlib.nullcontext()")
+@catches(
+    SUBJECT, "training.batch_size % (count * training.accumulation)", "training.batch_size % training.accumulation"
+)
 def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -219,21 +178,6 @@ def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="expected a multiple of 2 processes x 1 micro-batches, got 3"):
         with opened_stage(Options(), stages, stages.by_name["train"], TrainConfig(steps=1, batch_size=3)):
             pass
-
-
-def test_the_configuration_of_a_run_that_is_named_is_found(tmp_path):
-    assert Options(runs=tmp_path).config_or_default("small") == "small"
-    assert Options(runs=tmp_path, data="photos").config_or_default("small") == "auto"
-    assert Options(runs=tmp_path, name="run").config_or_default("small") == "small"
-    _, commands = toy(tmp_path / "run", [])
-    commands["train"](Options())
-    assert Options(runs=tmp_path, name="run").config_or_default("small") == str(tmp_path / "run" / "config.yaml")
-    assert Options(runs=tmp_path, name="run", config="large").config_or_default("small") == "large"
-
-
-def test_a_configuration_for_images_needs_images():
-    with pytest.raises(ConfigError, match="config auto: expected --data"):
-        Options(config="auto").describe_images()
 
 
 def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_path):
@@ -254,8 +198,10 @@ def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_pat
     ]
     commands = recipe_commands(prepare, table, demo="All of it.", options_type=Options)
     assert {name: command.__doc__ for name, command in commands.items()} == {
-        "demo": "All of it.", "train": "Train.", "report": "Report.",
-    }  # fmt: skip
+        "demo": "All of it.",
+        "train": "Train.",
+        "report": "Report.",
+    }
     commands["train"](Options())
     commands["demo"](Options(resume=True))
     assert done == [False, True]
@@ -294,6 +240,7 @@ def test_errors_of_users_and_interrupts_end_in_one_line(monkeypatch, caplog, err
     assert caplog.messages == [line]
 
 
+@catches(SUBJECT, "arguments[position - 2]", "arguments[position - 1]")
 def test_an_argument_without_end_is_not_repeated(monkeypatch, caplog):
     assert run(monkeypatch, raising(ValueError("not reached")), "--seed", "1" * 5000) == 2
     assert caplog.messages == ["toy: argument 3 (after --seed): expected at most 4096 characters, got 5000"]

@@ -7,10 +7,13 @@ import pytest
 from pydantic import Field
 
 from _support.fuzzing import check_told, succeeds_or_is_told
+from _support.mutants import catches
 from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config
 from vistok.workbench.recipe_config import EntryName, other_than
 from vistok.workbench.run.folder import save_config
 from vistok.workbench.training.seeds import seed_step
+
+SUBJECT = "vistok.workbench.config"
 
 
 class Inner(Config):
@@ -124,6 +127,7 @@ def test_a_mistake_in_an_entry_of_several_kinds_names_its_place_in_the_file(tmp_
     check_told(caught.value, mentions=f"config.yaml: {message}")
 
 
+@catches(SUBJECT, 'data.count(b"\\n", 0, error.start) + 1', 'data.count(b"\\n", 0, error.start)')
 def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_bytes("name: a\n# Größe\n".encode("latin-1"))
@@ -166,6 +170,7 @@ def test_what_is_no_file_of_a_configurations_size_is_told_at_once(tmp_path, kind
             load_config(Outer, path)
 
 
+@catches(SUBJECT, "{text[-(longest // 2 - 3) :]}", "")
 def test_a_long_path_keeps_its_end_in_messages(tmp_path):
     path = tmp_path / ("a" * 200) / ("b" * 200) / "mine.yaml"
     with pytest.raises(ConfigError, match=r"mine\.yaml: cannot be read") as caught:
@@ -191,18 +196,25 @@ def test_the_largest_seed_can_be_mixed_with_step_and_process(tmp_path):
             load_config(Seeded, write(tmp_path, f"seed: {seed}"))
 
 
+@catches(SUBJECT, "for override in overrides:", "for override in reversed(overrides):")
 def test_overrides_win_and_later_ones_win_over_earlier_ones(tmp_path):
     path = write(tmp_path, "train: {steps: 5}")
     config = load_config(Outer, path, ("train.steps=6", "train.steps=7", "name=other", "train.betas=[0.5, 0.6]"))
     assert (config.train.steps, config.name, config.train.betas) == (7, "other", (0.5, 0.6))
 
 
+@catches(
+    SUBJECT,
+    "        _set(tree, key, value, source=key)",
+    "        _set(tree, key, _parse(str(value), key), source=key)",
+)
 def test_values_come_before_overrides_and_are_taken_as_they_are(tmp_path):
     path = write(tmp_path, "train: {steps: 5}")
     config = load_config(Outer, path, ("train.steps=7",), values={"name": "yes", "train.steps": 6, "extra.steps": 8})
     assert config == Outer(name="yes", train=Inner(steps=7), extra=Inner(steps=8))
 
 
+@catches(SUBJECT, "tree[parent] = dict(section)", "tree[parent] = section")
 def test_a_section_that_two_keys_share_is_set_for_one(tmp_path):
     config = load_config(Outer, write(tmp_path, "train: &t {steps: 5}\nextra: *t"), ("train.steps=6",))
     assert (config.train.steps, config.extra.steps) == (6, 5)

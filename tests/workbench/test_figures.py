@@ -29,7 +29,7 @@ SIZE = 32
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits(torchvision_imports):
     """60 training and 32 validation images of all classes."""
     train, validation = load_images("digits", image_size=16)
     return tuple(

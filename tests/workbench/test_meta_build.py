@@ -73,7 +73,7 @@ def test_whatever_fails_is_one_line_of_the_section():
 @catches(
     SUBJECT, "if path is not None and not Path(path).is_file():", "if path is not None and not Path(path).exists():"
 )
-def test_a_perceptual_term_needs_its_network_its_stages_and_its_files(tmp_path):
+def test_a_perceptual_term_needs_its_network_its_stages_and_its_files(tmp_path, torchvision_imports):
     file = tmp_path / "w.pth"
     file.touch()
     given = {"perceptual_weights": str(file), "perceptual_heads": str(file)}

@@ -23,7 +23,9 @@ def samples(path, generate=noise, count=10, *, batch_size=4, seed=0):
     return load_samples(path)
 
 
-@catches(SUBJECT, "torch.arange(settings.num_samples) % num_classes", "torch.arange(settings.num_samples) // num_classes")
+@catches(
+    SUBJECT, "torch.arange(settings.num_samples) % num_classes", "torch.arange(settings.num_samples) // num_classes"
+)
 def test_classes_come_in_turn_and_each_image_is_of_its_label(tmp_path):
     def shade(labels, draws):
         return (labels.float() / 2 - 0.5)[:, None, None, None].expand(-1, 1, 4, 4)

@@ -2,9 +2,14 @@
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from _support.fuzzing import succeeds_or_is_told
-from vistok.workbench.strict_yaml import MOST_DIGITS, MOST_LEVELS, MOST_NODES, StrictYAMLError, read_yaml
+from _support.mutants import catches
+from vistok.workbench.strict_yaml import MOST_DIGITS, MOST_LEVELS, MOST_NODES, StrictYAMLError, read_yaml, write_yaml
+
+SUBJECT = "vistok.workbench.strict_yaml"
 
 
 def test_ordinary_values_are_those_of_yaml():
@@ -13,6 +18,7 @@ def test_ordinary_values_are_those_of_yaml():
     assert read_yaml("") is None
 
 
+@catches(SUBJECT, "list((pairs | own).values())", "list((own | pairs).values())")
 def test_anchors_aliases_and_merge_keys_work():
     read = read_yaml("base: &b {steps: 5, rate: 0.1}\nbetas: &r [1, 2]\nmine: {<<: *b, steps: 6}\nmore: {betas: *r}")
     assert read["mine"] == {"steps": 6, "rate": 0.1}
@@ -25,11 +31,13 @@ def test_a_merged_mapping_that_is_itself_merged_is_no_duplicate():
     assert read_yaml(text)["c"] == {"x": 3, "y": 4}
 
 
+@catches(SUBJECT, "for source in reversed(merged):", "for source in merged:")
 def test_of_several_merged_mappings_the_first_wins():
     text = "a: &a {x: 1, y: 2}\nb: &b {x: 3, z: 4}\nc: {<<: [*b, *a], y: 5}"
     assert read_yaml(text)["c"] == {"x": 3, "y": 5, "z": 4}
 
 
+@catches(SUBJECT, 'yaml.ScalarNode(_TAG + "str", key.value', "yaml.ScalarNode(key.tag, key.value")
 def test_keys_are_names_as_they_are_written():
     text = "yes: 1\n2024: 2\n~: 3\n1e3: 4\n2024-01-01: 5"
     assert list(read_yaml(text)) == ["yes", "2024", "~", "1e3", "2024-01-01"]
@@ -101,3 +109,18 @@ def test_as_many_values_and_levels_as_allowed_are_read():
     assert len(read_yaml("[" + "1," * (MOST_NODES - 1) + "]")) == MOST_NODES - 1
     assert read_yaml("[" * MOST_LEVELS + "]" * MOST_LEVELS)
     assert read_yaml(f"[{2**63 - 1}, {-(2**63)}]") == [2**63 - 1, -(2**63)]
+
+
+@catches(SUBJECT, "-_LARGEST <= value < _LARGEST", "-_LARGEST < value <= _LARGEST")
+def test_integers_are_those_of_64_bits():
+    for fits, next_to_it in ((2**63 - 1, 2**63), (-(2**63), -(2**63) - 1)):
+        assert read_yaml(f"a: {fits}") == {"a": fits}
+        with pytest.raises(StrictYAMLError, match="an integer of more than 64 bits"):
+            read_yaml(f"a: {next_to_it}")
+
+
+@catches(SUBJECT, "style=None if text.isprintable() else", "style=None if text else")
+@given(st.text() | st.sampled_from(["\x85", "a\u2028b", "yes", "2024-01-01", "~", "1e3", "\n", " x ", "\ufeff"]))
+def test_what_is_written_reads_back(text):
+    for value in (text, {"key": [text, 1, 2.5, None, True]}):
+        assert read_yaml(write_yaml(value)) == value
