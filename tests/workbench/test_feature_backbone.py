@@ -84,8 +84,9 @@ def test_stages_equal_those_of_the_unfolded_network(timm, lite0):
 @given(seeds, st.booleans(), st.integers(1, 4))
 def test_folding_a_batch_norm_changes_nothing(seed, bias, channels):
     torch.manual_seed(seed)
-    block = nn.Sequential(nn.Conv2d(3, channels, 3, bias=bias), nn.BatchNorm2d(channels), nn.ReLU(),
-                          nn.BatchNorm2d(channels)).eval()  # fmt: skip
+    block = nn.Sequential(
+        nn.Conv2d(3, channels, 3, bias=bias), nn.BatchNorm2d(channels), nn.ReLU(), nn.BatchNorm2d(channels)
+    ).eval()
     for norm in (block[1], block[3]):
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)

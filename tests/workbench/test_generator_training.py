@@ -49,13 +49,19 @@ def pick(indices, draws):
     return DATA[indices], LABELS[indices]
 
 
-def train(folder, batch=pick, *, resume=False, seed=3, **changes):
+def train(folder, batch=pick, *, kind=Guess, resume=False, seed=3, **changes):
     torch.manual_seed(0)
-    model = Guess()
+    model = kind()
     train_generator(
-        model, Examples(len(DATA), batch), settings(**changes), RunPaths(folder),
-        stage="guess", seed=seed, resume=resume, record={"num_classes": 10},
-    )  # fmt: skip
+        model,
+        Examples(len(DATA), batch),
+        settings(**changes),
+        RunPaths(folder),
+        stage="guess",
+        seed=seed,
+        resume=resume,
+        record={"num_classes": 10},
+    )
     return model, RunPaths(folder)
 
 
@@ -65,8 +71,9 @@ def test_it_leaves_weights_a_record_checkpoints_and_a_curve(tmp_path):
     assert json.loads(paths.generator("guess").with_suffix(".json").read_text()) == {"num_classes": 10, "parameters": 6}
     assert generator_record(paths, "guess")["num_classes"] == 10
     assert [p.name for p in sorted(paths.checkpoints("guess").iterdir())] == [
-        "step-000000002.pt", "step-000000004.pt",
-    ]  # fmt: skip
+        "step-000000002.pt",
+        "step-000000004.pt",
+    ]
     lines = read_metrics(paths.metrics)
     assert [(line["stage"], line["step"]) for line in lines] == [("guess", step) for step in (1, 2, 3, 4)]
     assert lines[-1]["loss"] < lines[0]["loss"]
@@ -97,13 +104,7 @@ def test_accumulated_micro_batches_equal_the_whole_batch(tmp_path):
 
     weights = []
     for accumulation in (1, 3):
-        torch.manual_seed(0)
-        model = Quiet()
-        paths = RunPaths(tmp_path / str(accumulation))
-        train_generator(
-            model, Examples(len(DATA), pick), settings(accumulation=accumulation), paths,
-            stage="guess", seed=3, resume=False, record={},
-        )  # fmt: skip
+        model, _ = train(tmp_path / str(accumulation), kind=Quiet, accumulation=accumulation)
         weights.append(model.centre.weight.detach())
     torch.testing.assert_close(*weights)
 
@@ -118,19 +119,7 @@ def test_the_average_is_written_where_it_is_asked_for(tmp_path):
             trajectory.append(self.centre.weight.detach().clone())
             return super().loss(inputs, labels, generator=generator)
 
-    torch.manual_seed(0)
-    model = Traced()
-    paths = RunPaths(tmp_path)
-    train_generator(
-        model,
-        Examples(len(DATA), pick),
-        settings(ema_decay=0.75),
-        paths,
-        stage="guess",
-        seed=3,
-        resume=False,
-        record={},
-    )
+    model, paths = train(tmp_path, kind=Traced, ema_decay=0.75)
     after = [*trajectory[1:], model.centre.weight.detach()]
     average = after[0]
     for weights in after[1:]:
@@ -173,20 +162,16 @@ def test_clipping_bounds_the_gradient(tmp_path):
         def loss(self, inputs, labels, *, generator):
             return 1e3 * super().loss(inputs, labels, generator=generator)
 
-    torch.manual_seed(0)
-    model = Steep()
     original = torch.optim.AdamW.step
 
     def step(self, *args, **kwargs):
-        norms.append(sum(p.grad.square().sum() for p in model.parameters()).sqrt().item())
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        norms.append(sum(p.grad.square().sum() for p in parameters).sqrt().item())
         return original(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step)
-        train_generator(
-            model, Examples(len(DATA), pick), settings(clip_norm=0.5), RunPaths(tmp_path),
-            stage="guess", seed=3, resume=False, record={},
-        )  # fmt: skip
+        train(tmp_path, kind=Steep, clip_norm=0.5)
     assert norms == pytest.approx([0.5] * 4, rel=1e-3)
 
 

@@ -37,9 +37,13 @@ def test_options_become_values_without_those_that_were_not_given():
     assert RunOptions().overrides(KEYS | SIZES) == {}
     options = RunOptions(name="mine", seed=0, data="photos", image_size=64, set=("steps=3",))
     assert options.overrides(KEYS | SIZES) == {
-        "name": "mine", "seed": 0, "data.source": "photos", "network.channels": 3,
-        "data.image_size": 64, "network.side": 64,
-    }  # fmt: skip
+        "name": "mine",
+        "seed": 0,
+        "data.source": "photos",
+        "network.channels": 3,
+        "data.image_size": 64,
+        "network.side": 64,
+    }
     assert RunOptions(data="digits").overrides(KEYS | SIZES) == {"data.source": "digits"}
 
 

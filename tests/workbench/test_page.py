@@ -95,11 +95,20 @@ def test_it_fits_phones_and_paper():
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (0, "0"), (0.0, "0.000"), (5000, "5,000"), (24.12345, "24.12"), (999.96, "1000"), (12345.6, "12,346"),
-        (1.5e-7, "1.500e-07"), (-0.5, "-0.5000"), (float("inf"), "∞"), (float("-inf"), "−∞"), (float("nan"), "nan"),
+        (0, "0"),
+        (0.0, "0.000"),
+        (5000, "5,000"),
+        (24.12345, "24.12"),
+        (999.96, "1000"),
+        (12345.6, "12,346"),
+        (1.5e-7, "1.500e-07"),
+        (-0.5, "-0.5000"),
+        (float("inf"), "∞"),
+        (float("-inf"), "−∞"),
+        (float("nan"), "nan"),
         (2.5e9, "2.500e+09"),
     ],
-)  # fmt: skip
+)
 def test_numbers_have_four_digits(number, text):
     assert format_number(number) == text
 

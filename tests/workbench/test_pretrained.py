@@ -24,9 +24,11 @@ class Sizes(Config):
 
 
 class Network(
-    nn.Module, Pretrained, library_name="vistok",
+    nn.Module,
+    Pretrained,
+    library_name="vistok",
     coders={Sizes: (lambda c: c.model_dump(mode="json"), lambda values: Sizes(**values))},
-):  # fmt: skip
+):
     def __init__(self, sizes: Sizes, kind: str = "plain") -> None:
         super().__init__()
         self.sizes, self.kind = sizes, kind

@@ -194,8 +194,10 @@ def test_a_first_call_that_fails_does_not_fix_the_configuration(tmp_path):
     assert "seed: 7" in (folder / "config.yaml").read_text()
 
 
-@pytest.mark.parametrize(("how", "expected"), [({}, "--resume continues from the newest one, --fresh sets"),
-                                               ({"resume": True}, None), ({"fresh": True}, None)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [({}, "--resume continues from the newest one, --fresh sets"), ({"resume": True}, None), ({"fresh": True}, None)],
+)
 def test_checkpoints_are_continued_or_set_aside_only_when_asked_to(tmp_path, how, expected):
     folder = tmp_path / "mine"
     leave_unfinished(toy(folder), folder / "checkpoints" / "net")

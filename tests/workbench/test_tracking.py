@@ -22,8 +22,12 @@ def test_rewinding_forgets_later_steps_of_one_stage_only(tmp_path):
             log.write(stage, step, {})
     log.rewind("tokenizer", 2)
     assert [(x["stage"], x["step"]) for x in read_metrics(log.path)] == [
-        ("tokenizer", 1), ("tokenizer", 2), ("generator", 1), ("generator", 2), ("generator", 3),
-    ]  # fmt: skip
+        ("tokenizer", 1),
+        ("tokenizer", 2),
+        ("generator", 1),
+        ("generator", 2),
+        ("generator", 3),
+    ]
 
 
 def test_a_line_cut_off_by_a_crash_is_dropped_and_the_file_goes_on(tmp_path):

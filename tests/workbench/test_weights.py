@@ -43,9 +43,10 @@ FORMS = {
     "average of ours": lambda: {"average": {"n_averaged": torch.tensor(3), **wrapped()}},
     "two levels": lambda: {"state_dict": {"model": state()}, "hyper_parameters": {"lr": 1.0}},
     "dictionaries for dots": lambda: {
-        "conv": {"weight": state()["conv.weight"], "bias": state()["conv.bias"]}, "steps": torch.tensor(3),
+        "conv": {"weight": state()["conv.weight"], "bias": state()["conv.bias"]},
+        "steps": torch.tensor(3),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
