@@ -77,6 +77,28 @@ def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path):
     assert lines == expected[1]
 
 
+@catches(SUBJECT, "if accelerator.num_processes == 1:", "if accelerator.num_processes >= 1:")
+def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_same_step(tmp_path):
+    done = []
+
+    def reduce(value, how):
+        return value + (how == "sum" and len(done) == 2)
+
+    two = SimpleNamespace(
+        num_processes=2, process_index=1, is_main_process=False, device=torch.device("cpu"), reduce=reduce
+    )
+    state = TrainState(tmp_path, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True)
+    log = MetricsLog(tmp_path / "m", enabled=False)
+
+    def work():
+        for step in training_steps("toy", SETTINGS, state, log, two, start=0, seed=7):
+            done.append(step.index)
+
+    with pytest.raises(Interrupted, match="stopped after step 2 of 10"):
+        work()
+    assert (tmp_path / "step-000000002.pt").exists()
+
+
 def test_a_finished_training_runs_no_step_when_resumed(tmp_path):
     expected = train(tmp_path)
     again = train(tmp_path, resume=True, body=lambda step: pytest.fail("ran again"))

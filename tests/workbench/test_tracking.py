@@ -30,6 +30,17 @@ def test_rewinding_forgets_later_steps_of_one_stage_only(tmp_path):
     ]
 
 
+@catches(SUBJECT, '.split("\\n"), 1)', '.split("\\n"))')
+@catches(SUBJECT, 'and isinstance(line.get("step"), int)', "")
+def test_damaged_lines_are_left_out_and_named_and_the_others_kept(tmp_path, caplog):
+    path = tmp_path / "m.jsonl"
+    whole = '{"stage": "far", "step": 1}'
+    path.write_text(f'{whole}\n{{"stage": "far"}}\n\n[1]\n{whole}\n{"[" * 100_000}\n')
+    assert read_metrics(path) == [{"stage": "far", "step": 1}] * 2
+    assert caplog.messages == [f"{path}: line {number} is damaged and left out" for number in (2, 4, 6)]
+    assert read_metrics(tmp_path / "nowhere.jsonl") == []
+
+
 def test_a_line_cut_off_by_a_crash_is_dropped_and_the_file_goes_on(tmp_path):
     log = MetricsLog(tmp_path / "m.jsonl")
     log.write("tokenizer", 1, {"loss": 1.0})
