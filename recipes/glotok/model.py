@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glotok.adapter import Adapter
-from glotok.autoencoder import Decoder, Encoder, to_channels_last
 from glotok.config import TokenizerConfig
 from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
+from vistok.tokenizers import Adapter, Decoder, Encoder, to_channels_last
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from semtok.patches import PatchPositions, to_images, to_patches
 from vistok.generators import DoubleStreamBlock, Modulation, TimeEmbedding, modulate, rotary_table_1d
+from vistok.tokenizers import PatchPositions, patchify, unpatchify
 
 
 class Decoder(nn.Module):
@@ -43,7 +43,7 @@ class Decoder(nn.Module):
         """See the class."""
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
-        patches = self.embed(to_patches(x_t, self.patch_size)) + positions
+        patches = self.embed(patchify(x_t, self.patch_size)) + positions
         tokens = self.embed_codes(codes * codes.shape[-1] ** 0.5)  # from +-1/sqrt(L) to +-1
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
@@ -52,4 +52,4 @@ class Decoder(nn.Module):
         for block in self.blocks:
             patches, tokens = block(patches, tokens, condition, first_rotary=table, second_rotary=self.table)
         shift, scale = (part[:, None] for part in self.modulation(condition))
-        return to_images(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)
+        return unpatchify(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
-from semtok.encoder import Encoder
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
+from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
 
@@ -72,7 +72,7 @@ class SemTok(
         self.settings, self.sampler = settings, sampler
         self._space = (space,)  # in a tuple, so that its weights are not this module's
         sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.bits)
-        self.encoder = Encoder(
+        self.encoder = QueryEncoder(
             *sizes, width=settings.encoder_width, depth=settings.encoder_depth, num_heads=settings.encoder_heads
         )
         self.quantizer = BinarySphericalQuantizer(settings.bits, channel_dim=-1)

@@ -1,4 +1,4 @@
-"""recipes -> workbench -> metrics -> torch; recipes -> losses, quantizers, generators, metrics. By their imports."""
+"""recipes -> workbench -> metrics; recipes -> tokenizers -> quantizers, generators; recipes -> losses. By imports."""
 
 import ast
 import re
@@ -8,22 +8,41 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-from surface.repository import COMPONENTS, PACKAGES, RECIPES, ROOT, Source, import_name, imports, is_under, sources
+from surface.repository import (
+    COMPONENTS,
+    PACKAGES,
+    RECIPES,
+    ROOT,
+    SIBLINGS,
+    Source,
+    import_name,
+    imports,
+    is_under,
+    sources,
+)
 
 
-def strays(package: str, forbidden: list[str]) -> list[str]:
+def strays(package: str, forbidden: list[str], allowed: tuple[str, ...] = ()) -> list[str]:
     return [
         f"{source}:{line} imports {name}"
         for source in sources(package)
         for name, line in imports(source)
-        if any(is_under(name, other) for other in forbidden)
+        if any(is_under(name, other) for other in forbidden) and not any(is_under(name, other) for other in allowed)
     ]
 
 
 @pytest.mark.parametrize("package", COMPONENTS)
-def test_a_component_imports_no_other_package_of_ours(package):
+def test_a_component_imports_of_our_packages_only_what_it_builds_on(package):
     others = [import_name(other) for other in (*PACKAGES, *RECIPES) if other != package]
-    assert strays(package, others) == []
+    assert strays(package, others, SIBLINGS.get(package, ())) == []
+
+
+@pytest.mark.parametrize("package", SIBLINGS)
+def test_what_a_component_builds_on_it_uses_by_its_public_modules_and_declares(package):
+    assert declared(package) >= {f"vistok-{name.split('.')[1]}" for name in SIBLINGS[package]}
+    own = import_name(package)
+    names = [name for source in sources(package) for name, _ in imports(source) if not is_under(name, own)]
+    assert [name for name in names if re.match(r"vistok(\.\w+)*\._", name)] == []
 
 
 def test_the_workbench_imports_the_metrics_and_nothing_else_of_ours():
@@ -68,6 +87,16 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reconstruction": {"not_measurable", "pixels"},
         "distribution": {"not_measurable", "pixels"},
         "codes": {"not_measurable"},
+    },
+    "tokenizers": {
+        "_checks": set(),
+        "autoencoder": set(),
+        "patches": set(),
+        "adapter": {"autoencoder"},
+        "query_encoder": {"patches"},
+        "single_codebook": {"_checks", "adapter", "autoencoder"},
+        "dual_codebook": {"_checks", "adapter", "autoencoder"},
+        "published": {"adapter", "autoencoder", "dual_codebook", "single_codebook"},
     },
 }
 

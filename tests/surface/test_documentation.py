@@ -13,7 +13,7 @@ import tyro
 from PIL import Image
 
 from surface.documents import Block, anchors, blocks, links, pages
-from surface.repository import RECIPES, ROOT, text_files
+from surface.repository import PACKAGES, RECIPES, ROOT, text_files
 from vistok.workbench.options import AUTO
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
@@ -73,7 +73,7 @@ def imported(text: str) -> set[str]:
 
 def installed(text: str) -> set[str]:
     """What the shell lines of a block install."""
-    everything = {"losses", "quantizers", "generators", "metrics", "workbench", "recipes"}
+    everything = {*PACKAGES, "recipes"}
     return everything if "make install" in text else set(re.findall(r"\./packages/(\w+)", text))
 
 

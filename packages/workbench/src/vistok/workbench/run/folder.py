@@ -30,7 +30,7 @@ _MAKER = "made by"
 _PLAIN = re.compile(r"[^\W_][\w .,+=@-]{0,99}")
 _RECORDED = (
     *("vistok-losses", "vistok-quantizers", "vistok-generators", "vistok-metrics"),
-    *("vistok-workbench", "vistok-recipes"),
+    *("vistok-tokenizers", "vistok-workbench", "vistok-recipes"),
     *("torch", "torchvision", "timm", "accelerate", "datasets", "numpy", "scikit-learn"),
 )
 

@@ -75,32 +75,45 @@ class Upsample(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
 
 
-def _level(in_channels: int, out_channels: int, num_blocks: int, *, attention: bool) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for index in range(num_blocks):
-        layers.append(ResidualBlock(in_channels if index == 0 else out_channels, out_channels))
-        if attention:
-            layers.append(AttentionBlock(out_channels))
-    return nn.Sequential(*layers)
-
-
-def _middle(channels: int) -> nn.Sequential:
-    return nn.Sequential(ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels))
-
-
 class Encoder(nn.Module):
-    """Images to features, up to and including the middle blocks. ``(B, image_channels, H, W) -> (B, C, H / f, W / f)``.
+    """Images to features, up to and including the middle blocks.
+
+    Source:
+        Esser et al. 2021 (VQGAN), arXiv:2012.09841, its appendix on the architecture; attention at the last level only,
+        as in LlamaGen, arXiv:2406.06525.
 
     Args:
         image_channels: 1 or 3.
         base_channels: Width at full resolution.
         multipliers: Width of each level as a multiple of it; each level but the last halves the resolution.
         num_blocks: Residual blocks a level. Attention follows each at the last level only.
+
+    Attributes:
+        out_channels: Channels of the features, ``base_channels * multipliers[-1]``.
+
+    Shape:
+        - images: ``(B, image_channels, H, W)``, sides divisible by ``f = 2 ** (len(multipliers) - 1)``.
+        - features: ``(B, out_channels, H / f, W / f)``.
+
+    Range:
+        Real: what follows normalises.
+
+    Gradient:
+        To the images and to every parameter.
+
+    Raises:
+        ValueError: There is no level, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> encoder = Encoder(3, 8, (1, 2, 2), 1)
+        >>> encoder(torch.zeros(1, 3, 32, 48)).shape, encoder.out_channels
+        (torch.Size([1, 16, 8, 12]), 16)
     """
 
     def __init__(self, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> None:
         super().__init__()
-        widths = [base_channels * m for m in multipliers]
+        widths = _widths("Encoder", image_channels, base_channels, multipliers, num_blocks)
         self.conv_in = nn.Conv2d(image_channels, base_channels, 3, padding=1)
         levels: list[nn.Module] = []
         channels = base_channels
@@ -120,16 +133,43 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features to images. ``(B, in_channels, h, w) -> (B, image_channels, h f, w f)``.
+    """Features to images: the levels of :class:`Encoder` in reverse, each with one block more.
 
-    Arguments as for :class:`Encoder`; each level has one block more.
+    Source:
+        As for :class:`Encoder`.
+
+    Args:
+        in_channels: Channels of the features.
+        image_channels: As for :class:`Encoder`.
+        base_channels: As for :class:`Encoder`.
+        multipliers: As for :class:`Encoder`, in the same order: the decoder begins with the last.
+        num_blocks: Residual blocks a level of the encoder; a level here has one more. Attention follows each at the
+            first level only, that of the lowest resolution.
+
+    Shape:
+        - features: ``(B, in_channels, h, w)``.
+        - images: ``(B, image_channels, f h, f w)``, ``f = 2 ** (len(multipliers) - 1)``.
+
+    Range:
+        Real: images of [-1, 1] are learned, not enforced.
+
+    Gradient:
+        To the features and to every parameter.
+
+    Raises:
+        ValueError: There is no level, or a size is below 1.
+
+    Example:
+        >>> import torch
+        >>> Decoder(4, 3, 8, (1, 2, 2), 1)(torch.zeros(1, 4, 8, 12)).shape
+        torch.Size([1, 3, 32, 48])
     """
 
     def __init__(
         self, in_channels: int, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int
     ) -> None:
         super().__init__()
-        widths = [base_channels * m for m in reversed(multipliers)]
+        widths = _widths("Decoder", min(in_channels, image_channels), base_channels, multipliers, num_blocks)[::-1]
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.middle = _middle(widths[0])
         levels: list[nn.Module] = []
@@ -150,5 +190,36 @@ class Decoder(nn.Module):
 
 
 def to_channels_last(images: Tensor) -> Tensor:
-    """The memory format in which convolutions are fastest on CPUs and tensor cores."""
+    """The memory format in which convolutions are fastest on CPUs and tensor cores.
+
+    Args:
+        images: ``(B, C, H, W)``; what already lies so is returned as it is.
+
+    Example:
+        >>> import torch
+        >>> to_channels_last(torch.zeros(2, 3, 4, 4)).stride()
+        (48, 1, 12, 3)
+    """
     return images.contiguous(memory_format=torch.channels_last)
+
+
+def _widths(owner: str, channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> list[int]:
+    if not multipliers or min(channels, base_channels, num_blocks, *multipliers) < 1:
+        raise ValueError(
+            f"{owner}: all sizes must be at least 1 and there must be a level, got channels={channels}, "
+            f"base_channels={base_channels}, multipliers={tuple(multipliers)}, num_blocks={num_blocks}"
+        )
+    return [base_channels * multiplier for multiplier in multipliers]
+
+
+def _level(in_channels: int, out_channels: int, num_blocks: int, *, attention: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for index in range(num_blocks):
+        layers.append(ResidualBlock(in_channels if index == 0 else out_channels, out_channels))
+        if attention:
+            layers.append(AttentionBlock(out_channels))
+    return nn.Sequential(*layers)
+
+
+def _middle(channels: int) -> nn.Sequential:
+    return nn.Sequential(ResidualBlock(channels, channels), AttentionBlock(channels), ResidualBlock(channels, channels))

@@ -1,11 +1,11 @@
-"""From the shared features to one branch's code space (FQGAN's adapter)."""
+"""From shared features to one codebook's space: FQGAN's adapter."""
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from glotok.autoencoder import group_norm
+from vistok.tokenizers.autoencoder import group_norm
 
 
 class TransformerBlock(nn.Module):
@@ -13,6 +13,8 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
+        if num_heads < 1 or width % num_heads:
+            raise ValueError(f"num_heads must divide width, got {num_heads} and {width}")
         self.num_heads = num_heads
         self.norm1 = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
@@ -33,8 +35,37 @@ class TransformerBlock(nn.Module):
 class Adapter(nn.Module):
     """Learned positions, transformer blocks, then GN-swish-conv and a 1x1 convolution to the code dimension.
 
-    ``(B, in_channels, h, w) -> (B, code_dim, h, w)``. The positions are those of a ``grid_size`` square and are
-    interpolated to any other grid. ``depth=0`` leaves only the convolutions.
+    With ``depth=0`` only the convolutions are left: the end of VQGAN's encoder.
+
+    Source:
+        FQGAN, arXiv:2411.16681, the adapter before each codebook, in the form of the authors' code.
+
+    Args:
+        in_channels: Channels of the features; the width of the transformer blocks.
+        hidden_channels: Channels between the two convolutions.
+        code_dim: Channels of a code.
+        grid_size: Side of the square of positions; they are interpolated (bicubic) to any other grid.
+        depth: Transformer blocks.
+        num_heads: Attention heads of a block, dividing ``in_channels``.
+
+    Shape:
+        - features: ``(B, in_channels, h, w)``.
+        - output: ``(B, code_dim, h, w)``.
+
+    Range:
+        Real: what quantizes normalises where it has to.
+
+    Gradient:
+        To the features and to every parameter.
+
+    Raises:
+        ValueError: ``num_heads`` does not divide ``in_channels``, where there are blocks.
+
+    Example:
+        >>> import torch
+        >>> adapter = Adapter(16, 32, 8, grid_size=4, depth=1, num_heads=2)
+        >>> adapter(torch.zeros(2, 16, 4, 6)).shape
+        torch.Size([2, 8, 4, 6])
     """
 
     def __init__(
@@ -51,8 +82,9 @@ class Adapter(nn.Module):
         self.conv = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
         self.to_code = nn.Conv2d(hidden_channels, code_dim, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Map shared features to features before quantization."""
+        x = features
         if self.depth:
             h, w = x.shape[-2:]
             positions: Tensor = self.positions

@@ -1,0 +1,1 @@
+"""Weights as their authors published them: one module an author."""

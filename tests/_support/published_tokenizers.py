@@ -1,0 +1,116 @@
+"""LlamaGen's and FQGAN's tokenizers: what the authors' networks gave for weights that follow from their names."""
+
+import json
+import math
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GOLDEN = Path(__file__).parents[1] / "tokenizers" / "golden"
+
+
+@cache
+def golden(author: str) -> dict[str, Any]:
+    """Names and shapes of a small network of an author, and what it gave."""
+    case: dict[str, Any] = json.loads((GOLDEN / f"{author}.json").read_text())
+    return case
+
+
+def spread(name: str, shape: tuple[int, ...], size: float = 1.0) -> Tensor:
+    """Values in ``[-size, size]`` that look random and follow from the name and the place alone."""
+    phase = sum((place + 1) * ord(letter) for place, letter in enumerate(name)) % 10007
+    waves = 43758.5453 * torch.sin(12.9898 * torch.arange(math.prod(shape), dtype=torch.float64) + phase)
+    return (size * (2 * (waves - waves.floor()) - 1)).float().reshape(tuple(shape))
+
+
+def weight(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Gains around one, matrices and convolutions scaled by their input size."""
+    if len(shape) == 1:
+        return spread(name, shape, 0.3) + name.endswith("weight")
+    return spread(name, shape, 1.7 / math.sqrt(math.prod(shape[1:])))
+
+
+@cache
+def _weights(author: str) -> dict[str, Tensor]:
+    return {name: weight(name, shape) for name, shape in golden(author)["shapes"].items()}
+
+
+def state_of(author: str) -> dict[str, Tensor]:
+    """The weights of the small network, by the author's names."""
+    return dict(_weights(author))
+
+
+def images() -> Tensor:
+    """What the small networks were given."""
+    return spread("images", (2, 3, 32, 32))
+
+
+def assert_close(ours: Tensor, expected: list[float], every: int = 1) -> None:
+    """Compare with the numbers kept: each ``every``-th one."""
+    torch.testing.assert_close(ours.flatten()[::every], torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+class Shapes(dict[str, tuple[int, ...]]):
+    """The names and shapes of a published network at stride 16, written down from its description."""
+
+    def __init__(self, author: str) -> None:
+        super().__init__()
+        self.layer("encoder.conv_in", 128, 3, 3, 3)
+        self.stack("encoder", (128, 128, 128, 256, 256, 512), 2, "downsample")
+        self.layer("decoder.conv_in", 512, 256, 3, 3)
+        self.stack("decoder", (512, 512, 256, 256, 128, 128), 3, "upsample")
+        self.layer("decoder.norm_out", 128)
+        self.layer("decoder.conv_out", 3, 128, 3, 3)
+        self.layer("post_quant_conv", 256, 8 if author == "llamagen" else 16, 1, 1)
+        for branch, end in (("", ""),) if author == "llamagen" else (("semantic", "_sem"), ("visual", "_vis")):
+            self.layer(f"encoder.norm_out{end}", 512)
+            self.layer(f"encoder.conv_out{end}", 256, 512, 3, 3)
+            self.layer(f"quant_conv{end}", 8, 256, 1, 1)
+            self[f"quantize{end}.embedding.weight"] = (16384, 8)
+            if branch:
+                self.adapter(f"encoder.{branch}_head.0")
+
+    def layer(self, key: str, *shape: int) -> None:
+        self[f"{key}.weight"], self[f"{key}.bias"] = shape, shape[:1]
+
+    def block(self, key: str, before: int, after: int) -> None:
+        self.layer(f"{key}.norm1", before)
+        self.layer(f"{key}.conv1", after, before, 3, 3)
+        self.layer(f"{key}.norm2", after)
+        self.layer(f"{key}.conv2", after, after, 3, 3)
+        if before != after:
+            self.layer(f"{key}.nin_shortcut", after, before, 1, 1)
+
+    def attention(self, key: str, width: int) -> None:
+        self.layer(f"{key}.norm", width)
+        for part in ("q", "k", "v", "proj_out"):
+            self.layer(f"{key}.{part}", width, width, 1, 1)
+
+    def stack(self, key: str, widths: tuple[int, ...], blocks: int, change: str) -> None:
+        for level, (before, after) in enumerate(pairwise(widths)):
+            for index in range(blocks):
+                self.block(f"{key}.conv_blocks.{level}.res.{index}", after if index else before, after)
+                if level == (4 if change == "downsample" else 0):
+                    self.attention(f"{key}.conv_blocks.{level}.attn.{index}", after)
+            if level < 4:
+                self.layer(f"{key}.conv_blocks.{level}.{change}.conv", after, after, 3, 3)
+        self.block(f"{key}.mid.0", 512, 512)
+        self.attention(f"{key}.mid.1", 512)
+        self.block(f"{key}.mid.2", 512, 512)
+
+    def adapter(self, head: str) -> None:
+        self[f"{head}.positional_embedding"] = (256, 512)
+        self.layer(f"{head}.ln_pre", 512)
+        self.layer(f"{head}.ln_post", 512)
+        for index in range(6):
+            key = f"{head}.transformer.{index}"
+            self.layer(f"{key}.ln_1", 512)
+            self.layer(f"{key}.ln_2", 512)
+            self[f"{key}.attn.in_proj_weight"], self[f"{key}.attn.in_proj_bias"] = (1536, 512), (1536,)
+            self.layer(f"{key}.attn.out_proj", 512, 512)
+            self.layer(f"{key}.mlp.c_fc", 2048, 512)
+            self.layer(f"{key}.mlp.c_proj", 512, 2048)

@@ -1,0 +1,68 @@
+"""Weights in the layout of LlamaGen's code give what LlamaGen's network gave for them."""
+
+import pytest
+import torch
+
+from _support.mutants import catches
+from _support.published_tokenizers import Shapes, assert_close, golden, images, state_of
+from vistok.tokenizers import SingleCodebookTokenizer, load_llamagen_vq16
+
+SUBJECT = "vistok.tokenizers.published.llamagen"
+
+
+def small(**changes):
+    sizes = {"multipliers": (1, 1, 2), "num_blocks": 1, "latent_channels": 16}
+    return SingleCodebookTokenizer(24, 8, **{**sizes, **changes}).eval()
+
+
+@catches(SUBJECT, '("head.to_code", "quant_conv")', '("head.to_code", "post_quant_conv")')
+@catches(SUBJECT, '("head.norm", "encoder.norm_out")', '("head.norm", "decoder.norm_out")')
+@torch.no_grad()
+def test_features_tokens_and_images_are_those_of_the_published_network():
+    case = golden("llamagen")
+    model = load_llamagen_vq16(state_of("llamagen"), small())
+    assert_close(model.features(images()), case["features"], case["every_feature"])
+    tokens = model.encode(images())
+    assert tokens.flatten().tolist() == case["indices"]
+    assert tokens.shape == (2, 8, 8)
+    assert_close(model(images()), case["images"], case["every_pixel"])
+    torch.testing.assert_close(model.decode(tokens), model(images()).clamp(-1, 1))
+
+
+@pytest.mark.parametrize(("first", "second"), [("q", "k"), ("k", "v")])
+def test_the_golden_numbers_tell_queries_keys_and_values_apart(first, second):
+    state = state_of("llamagen")
+    for leaf in ("weight", "bias"):
+        one, other = (f"encoder.mid.1.{part}.{leaf}" for part in (first, second))
+        state[one], state[other] = state[other], state[one]
+    with torch.no_grad():
+        features = load_llamagen_vq16(state, small()).features(images())
+    with pytest.raises(AssertionError):
+        assert_close(features, golden("llamagen")["features"], golden("llamagen")["every_feature"])
+
+
+@catches(SUBJECT, "SingleCodebookTokenizer().eval()", "SingleCodebookTokenizer()")
+def test_the_default_is_the_network_of_the_published_size_in_evaluation_mode():
+    with torch.device("meta"):
+        model = load_llamagen_vq16({key: torch.empty(shape) for key, shape in Shapes("llamagen").items()})
+    assert sum(p.numel() for p in model.parameters()) == 71_883_403
+    assert not model.training
+
+
+def test_a_given_model_stays_in_its_mode():
+    assert load_llamagen_vq16(state_of("llamagen"), small().train()).training
+
+
+@catches(SUBJECT, r'r"quantize\.codebook_used"', r'r"quantize\.codebook_used|feat_pred_head\..*"')
+def test_what_only_their_training_needs_is_left_out_and_nothing_else():
+    load_llamagen_vq16(state_of("llamagen") | {"quantize.codebook_used": torch.zeros(65536)}, small())
+    with pytest.raises(ValueError, match=r"1 entries: feat_pred_head\.upscale\.0\.weight: no place in the model"):
+        load_llamagen_vq16(state_of("llamagen") | {"feat_pred_head.upscale.0.weight": torch.zeros(2)}, small())
+
+
+@catches(SUBJECT, "_IGNORED, list(other_groups(model))", "_IGNORED")
+def test_a_model_with_other_groups_of_normalisation_is_refused():
+    model = small()
+    model.encoder.middle[0].norm1.num_groups = 16
+    with pytest.raises(ValueError, match=r"1 entries: encoder\.middle\.0\.norm1: 16 groups, the published network has"):
+        load_llamagen_vq16(state_of("llamagen"), model)
