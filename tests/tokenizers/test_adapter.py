@@ -111,3 +111,15 @@ def test_heads_that_do_not_divide_are_refused():
     for heads in (3, 0):
         with pytest.raises(ValueError, match=f"num_heads must divide width, got {heads} and 8"):
             Adapter(8, 12, 5, 3, depth=1, num_heads=heads)
+
+
+@catches(SUBJECT, '{**sizes, "grid_size": grid_size}', "sizes")
+@catches(SUBJECT, "if depth < 0:", "if depth < -1:")
+def test_sizes_below_one_and_fewer_blocks_than_none_are_refused():
+    for sizes, depth, said in (
+        ((0, 12, 5, 3), 1, "in_channels=0"),
+        ((8, 12, 0, 0), 1, "code_dim=0, grid_size=0"),
+        ((8, 12, 5, 3), -1, "-1"),
+    ):
+        with pytest.raises(ValueError, match=f"^Adapter: expected .* of at least .*, got {said}$"):
+            Adapter(*sizes, depth=depth, num_heads=2)

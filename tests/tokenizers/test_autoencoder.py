@@ -93,7 +93,7 @@ def test_the_decoder_is_its_definition():
     torch.testing.assert_close(decoder(features), expected, atol=1e-9, rtol=1e-9)
 
 
-@catches(SUBJECT, "num_blocks)[::-1]", "num_blocks)")
+@catches(SUBJECT, "reversed(multipliers)", "multipliers")
 def test_the_encoder_ends_and_the_decoder_begins_with_the_last_width():
     encoder, decoder = Encoder(3, 8, (1, 2, 4), 1), Decoder(5, 3, 8, (1, 2, 4), 1)
     assert [tuple(encoder.conv_in.weight.shape[:2]), encoder.out_channels] == [(8, 3), 32]
@@ -140,15 +140,19 @@ def test_gradients_reach_the_input_and_every_parameter():
     assert all(p.grad is not None and p.grad.any() for network in (encoder, decoder) for p in network.parameters())
 
 
-@catches(SUBJECT, "not multipliers or min(", "min(")
-@catches(SUBJECT, "num_blocks, *multipliers) < 1", "*multipliers) < 1")
-@catches(SUBJECT, "min(channels, base", "min(base")
+@catches(SUBJECT, 'check_sizes("Encoder", {**sizes, "multipliers": multipliers})', 'check_sizes("Encoder", sizes)')
+@catches(SUBJECT, '{"in_channels": in_channels, **sizes, "multipliers": multipliers}', "sizes")
 def test_no_level_and_sizes_below_one_are_refused():
-    for sizes in ((3, 8, (), 1), (3, 8, (1, 2), 0), (0, 8, (1, 2), 1), (3, 8, (1, 0), 1), (3, 0, (1,), 1)):
-        with pytest.raises(ValueError, match=r"^Encoder: all sizes must be at least 1 and there must be a level, got"):
+    for sizes, said in (
+        ((3, 8, (), 1), r"multipliers=\(\)"),
+        ((3, 8, (1, 0), 1), r"multipliers=\(1, 0\)"),
+        ((3, 8, (1, 2), 0), "num_blocks=0"),
+        ((0, 0, (1, 2), 1), "image_channels=0, base_channels=0"),
+    ):
+        with pytest.raises(ValueError, match=f"^Encoder: expected sizes of at least 1, got {said}$"):
             Encoder(*sizes)
-    with pytest.raises(ValueError, match=r"^Decoder: all sizes"):
-        Decoder(0, 3, 8, (1, 2), 1)
+        with pytest.raises(ValueError, match=f"^Decoder: expected sizes of at least 1, got in_channels=0, {said}$"):
+            Decoder(0, *sizes)
 
 
 @catches(SUBJECT, "images.contiguous(memory_format=torch.channels_last)", "images.contiguous()")

@@ -1,10 +1,10 @@
-"""Images that do not fit are told in one line."""
+"""Images and sizes that do not fit are told in one line."""
 
 import pytest
 import torch
 
 from _support.mutants import catches
-from vistok.tokenizers._checks import check_images
+from vistok.tokenizers._checks import check_images, check_sizes
 
 SUBJECT = "vistok.tokenizers._checks"
 
@@ -19,3 +19,14 @@ def test_only_colour_images_whose_sides_the_stride_divides_pass():
     for shape in ((1, 1, 32, 32), (1, 3, 30, 32), (1, 3, 32, 30), (3, 32, 32), (1, 3, 0, 32), (1, 3, 4, 32, 32)):
         with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4, got \("):
             check_images(torch.zeros(shape), 4)
+
+
+@catches(SUBJECT, "< 1]", "< 0]")
+@catches(SUBJECT, "min(size, default=0)", "min(size, default=1)")
+@catches(SUBJECT, "min(size, default=0)", "max(size, default=0)")
+def test_sizes_below_one_are_named_and_no_others():
+    check_sizes("Thing", {"width": 1, "levels": (1, 2)})
+    with pytest.raises(
+        ValueError, match=r"^Thing: expected sizes of at least 1, got width=0, levels=\(\), steps=\(2, 0\)$"
+    ):
+        check_sizes("Thing", {"width": 0, "height": 3, "levels": (), "steps": (2, 0)})

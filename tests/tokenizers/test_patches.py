@@ -91,8 +91,14 @@ def test_the_embedding_starts_standard_normal():
     assert abs(learned.std() - 1) < 0.03
 
 
-@catches(SUBJECT, "num_heads < 1 or width % num_heads", "num_heads < 1")
-def test_heads_that_do_not_divide_are_refused():
-    for heads, message in ((3, "num_heads must divide width, got 3 and 8"), (4, "needs head_dim divisible by 4")):
+@catches(SUBJECT, "if width % num_heads:", "if width < num_heads:")
+@catches(SUBJECT, '{"grid_size": grid_size, "width": width,', '{"width": width,')
+def test_sizes_below_one_and_heads_that_do_not_divide_are_refused():
+    for grid_size, heads, message in (
+        (2, 3, "num_heads must divide width, got 3 and 8"),
+        (2, 4, "needs head_dim divisible by 4"),
+        (0, 2, "PatchPositions: expected sizes of at least 1, got grid_size=0"),
+        (2, 0, "PatchPositions: expected sizes of at least 1, got num_heads=0"),
+    ):
         with pytest.raises(ValueError, match=message):
-            PatchPositions(2, 8, heads)
+            PatchPositions(grid_size, 8, heads)

@@ -96,3 +96,12 @@ def test_images_that_the_patches_do_not_fill_and_heads_that_do_not_divide_are_re
     for heads, message in ((3, "num_heads must divide width"), (8, "divisible by 4")):
         with pytest.raises(ValueError, match=message):
             QueryEncoder(2, 3, 2, 5, 6, width=16, depth=1, num_heads=heads)
+
+
+@catches(SUBJECT, '"code_dim": code_dim, "depth": depth', '"code_dim": code_dim')
+@catches(SUBJECT, '{**sizes, "code_dim": code_dim, "depth": depth}', '{"code_dim": code_dim, "depth": depth}')
+def test_sizes_below_one_are_refused():
+    for changes in ({"num_tokens": 0}, {"patch_size": 0}, {"code_dim": 0}, {"depth": 0}):
+        (name,) = changes
+        with pytest.raises(ValueError, match=f"^QueryEncoder: expected sizes of at least 1, got {name}=0$"):
+            encoder(**changes)

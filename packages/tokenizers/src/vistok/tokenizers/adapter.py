@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vistok.tokenizers._checks import check_sizes
 from vistok.tokenizers.autoencoder import group_norm
 
 
@@ -59,7 +60,8 @@ class Adapter(nn.Module):
         To the features and to every parameter.
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``in_channels``, where there are blocks.
+        ValueError: A size is below 1, or ``depth`` below 0; ``num_heads`` does not divide ``in_channels``, where there
+            are blocks.
 
     Example:
         >>> import torch
@@ -72,6 +74,10 @@ class Adapter(nn.Module):
         self, in_channels: int, hidden_channels: int, code_dim: int, grid_size: int, *, depth: int, num_heads: int
     ) -> None:
         super().__init__()
+        sizes = {"in_channels": in_channels, "hidden_channels": hidden_channels, "code_dim": code_dim}
+        check_sizes("Adapter", {**sizes, "grid_size": grid_size})
+        if depth < 0:
+            raise ValueError(f"Adapter: expected a depth of at least 0, got {depth}")
         if depth:
             self.positions = nn.Parameter(0.02 * torch.randn(1, in_channels, grid_size, grid_size))
             self.norm_in = nn.LayerNorm(in_channels)

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vistok.tokenizers._checks import check_sizes
+
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """Group normalisation with 32 groups, or as many as divide a narrower layer into at least 4 channels each."""
@@ -113,7 +115,9 @@ class Encoder(nn.Module):
 
     def __init__(self, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> None:
         super().__init__()
-        widths = _widths("Encoder", image_channels, base_channels, multipliers, num_blocks)
+        sizes = {"image_channels": image_channels, "base_channels": base_channels, "num_blocks": num_blocks}
+        check_sizes("Encoder", {**sizes, "multipliers": multipliers})
+        widths = [base_channels * multiplier for multiplier in multipliers]
         self.conv_in = nn.Conv2d(image_channels, base_channels, 3, padding=1)
         levels: list[nn.Module] = []
         channels = base_channels
@@ -169,7 +173,9 @@ class Decoder(nn.Module):
         self, in_channels: int, image_channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int
     ) -> None:
         super().__init__()
-        widths = _widths("Decoder", min(in_channels, image_channels), base_channels, multipliers, num_blocks)[::-1]
+        sizes = {"image_channels": image_channels, "base_channels": base_channels, "num_blocks": num_blocks}
+        check_sizes("Decoder", {"in_channels": in_channels, **sizes, "multipliers": multipliers})
+        widths = [base_channels * multiplier for multiplier in reversed(multipliers)]
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.middle = _middle(widths[0])
         levels: list[nn.Module] = []
@@ -201,15 +207,6 @@ def to_channels_last(images: Tensor) -> Tensor:
         (48, 1, 12, 3)
     """
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def _widths(owner: str, channels: int, base_channels: int, multipliers: Sequence[int], num_blocks: int) -> list[int]:
-    if not multipliers or min(channels, base_channels, num_blocks, *multipliers) < 1:
-        raise ValueError(
-            f"{owner}: all sizes must be at least 1 and there must be a level, got channels={channels}, "
-            f"base_channels={base_channels}, multipliers={tuple(multipliers)}, num_blocks={num_blocks}"
-        )
-    return [base_channels * multiplier for multiplier in multipliers]
 
 
 def _level(in_channels: int, out_channels: int, num_blocks: int, *, attention: bool) -> nn.Sequential:

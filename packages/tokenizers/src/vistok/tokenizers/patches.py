@@ -6,6 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.generators.layers.rotary import rotary_table_2d
+from vistok.tokenizers._checks import check_sizes
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
@@ -62,7 +63,8 @@ class PatchPositions(nn.Module):
         To the embedding; the table is constant.
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``width``, or the channels of a head are no multiple of 4.
+        ValueError: A size is below 1; ``num_heads`` does not divide ``width``, or the channels of a head are no
+            multiple of 4.
 
     Example:
         >>> positions, table = PatchPositions(4, 16, 2)((4, 6))
@@ -72,7 +74,8 @@ class PatchPositions(nn.Module):
 
     def __init__(self, grid_size: int, width: int, num_heads: int) -> None:
         super().__init__()
-        if num_heads < 1 or width % num_heads:
+        check_sizes("PatchPositions", {"grid_size": grid_size, "width": width, "num_heads": num_heads})
+        if width % num_heads:
             raise ValueError(f"num_heads must divide width, got {num_heads} and {width}")
         self.head_dim = width // num_heads
         self.learned = nn.Parameter(torch.randn(1, width, grid_size, grid_size))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vistok.generators.layers.double_stream import DoubleStreamBlock
 from vistok.generators.layers.rotary import rotary_table_1d
+from vistok.tokenizers._checks import check_sizes
 from vistok.tokenizers.patches import PatchPositions, patchify
 
 
@@ -29,8 +30,8 @@ class QueryEncoder(nn.Module):
     (:class:`vistok.generators.DoubleStreamBlock`).
 
     Source:
-        Queries in place of a grid: TiTok, arXiv:2406.07550, Section 3.2. The double stream: Esser et al. 2024,
-        arXiv:2403.03206, Figure 2b.
+        Queries in place of a grid: TiTok, arXiv:2406.07550 (latent tokens). Patches and queries as two streams: FlowMo,
+        arXiv:2503.11056, and SemTok, arXiv:2603.16373. The block: Esser et al. 2024, arXiv:2403.03206, Figure 2b.
 
     Args:
         image_channels: Of the images, or of the latents that stand for them.
@@ -53,8 +54,8 @@ class QueryEncoder(nn.Module):
         To the images and, through both outputs together, to every parameter.
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``width``, or the channels of a head are no multiple of 4 (at
-            construction); the images' sides do not divide (at call).
+        ValueError: A size is below 1; ``num_heads`` does not divide ``width``, or the channels of a head are no
+            multiple of 4 (at construction); the images' sides do not divide (at call).
 
     Example:
         >>> import torch
@@ -77,6 +78,8 @@ class QueryEncoder(nn.Module):
         num_heads: int,
     ) -> None:
         super().__init__()
+        sizes = {"image_channels": image_channels, "patch_size": patch_size, "num_tokens": num_tokens}
+        check_sizes("QueryEncoder", {**sizes, "code_dim": code_dim, "depth": depth})
         self.patch_size = patch_size
         self.embed = nn.Linear(image_channels * patch_size**2, width)
         self.positions = PatchPositions(grid_size, width, num_heads)

@@ -15,7 +15,7 @@ class SingleCodebookTokenizer(nn.Module):
     """One codebook between the encoder and the decoder; the defaults are LlamaGen's VQ-16.
 
     Source:
-        LlamaGen, arXiv:2406.06525, Section 3.1; the network of VQGAN, arXiv:2012.09841.
+        LlamaGen, arXiv:2406.06525, its image tokenizer; the network of VQGAN, arXiv:2012.09841.
 
     Args:
         codebook_size: Number of codes.
