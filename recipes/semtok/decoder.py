@@ -15,9 +15,17 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, channels: int, grid_size: int, patch_size: int, num_tokens: int, bits: int,
-        *, width: int, depth: int, num_heads: int,
-    ) -> None:  # fmt: skip
+        self,
+        channels: int,
+        grid_size: int,
+        patch_size: int,
+        num_tokens: int,
+        bits: int,
+        *,
+        width: int,
+        depth: int,
+        num_heads: int,
+    ) -> None:
         super().__init__()
         self.patch_size = patch_size
         self.embed = nn.Linear(channels * patch_size**2, width)

@@ -13,11 +13,9 @@ from vistok.workbench.backbones.weights import read_weights
 
 
 def small(**changes):
-    settings = {
-        "image_size": 32, "multipliers": (1, 1, 1, 1), "num_blocks": 1, "adapter_depth": 2, "latent_channels": 16,
-        "semantic_codebook_size": 24, "visual_codebook_size": 24, "residual": False,
-    }  # fmt: skip
-    return GloTok(TokenizerConfig(**{**settings, **changes})).eval()
+    sizes = {"image_size": 32, "multipliers": (1, 1, 1, 1), "num_blocks": 1, "adapter_depth": 2, "latent_channels": 16}
+    books = {"semantic_codebook_size": 24, "visual_codebook_size": 24, "residual": False}
+    return GloTok(TokenizerConfig(**{**sizes, **books, **changes})).eval()
 
 
 @torch.no_grad()
