@@ -6,7 +6,7 @@ from torch import nn
 
 from _support.mutants import catches
 from _support.strategies import normal, uniform
-from vistok.metrics import perceptual_distance
+from vistok.metrics import PerceptualDistance, perceptual_distance
 
 SUBJECT = "vistok.metrics.reconstruction.perceptual"
 
@@ -56,6 +56,15 @@ def test_it_is_symmetric_zero_for_equal_images_and_grows_with_noise(network):
     assert perceptual_distance(network, x, x).tolist() == [0.0] * 5
     halves = perceptual_distance(network, x, x + 0.5 * noise, batch_size=2)
     assert torch.allclose(far, halves, atol=1e-5)
+
+
+@catches(SUBJECT, "self.add(perceptual_distance(", "self.add(1 - perceptual_distance(")
+def test_the_stream_is_the_mean_of_the_images(network):
+    x, y = uniform(0, 5, 3, 32, 32), uniform(1, 5, 3, 32, 32)
+    metric = PerceptualDistance(network)
+    for part in ([0], [1, 2, 3, 4]):
+        metric.update(x[part], y[part])
+    assert abs(metric.compute() - perceptual_distance(network, x, y).double().mean().item()) < 1e-6
 
 
 @catches(SUBJECT, "if not len(images):", "if False:")

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from scipy.ndimage import uniform_filter
 
 from _support.mutants import catches
 from _support.strategies import tensors, uniform
-from vistok.metrics import NotMeasurableError, ssim
+from vistok.metrics import NotMeasurableError, StructuralSimilarity, ssim
+from vistok.metrics.reconstruction import _pixel_pairs
 
 SUBJECT = "vistok.metrics.reconstruction.ssim"
 
 
 @catches(SUBJECT, "_SIGMA = 1.5", "_SIGMA = 1.0")
 @catches(SUBJECT, "(0.03 * 255.0)", "(0.03 * 1.0)")
-@catches(SUBJECT, "- mean_x * mean_y", "")
+@catches(SUBJECT, "(local_mean(x * y) - mean_x * mean_y)", "local_mean(x * y)")
 def test_it_agrees_with_explicit_windows_position_by_position():
     x, y = uniform(0, 2, 2, 13, 12), uniform(1, 2, 2, 13, 12)
     x, y = (((side + 1) * 127.5).round() for side in (x, (x * 0.7 + y * 0.3)))
@@ -34,6 +36,49 @@ def test_it_agrees_with_explicit_windows_position_by_position():
                     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
                     terms.append(luminance * (2 * covariance + c2) / (var_a + var_b + c2))
         assert abs(np.mean(terms) - float(value)) < 1e-9
+
+
+@catches(SUBJECT, "49 / 48", "1.0")
+@catches(SUBJECT, "torch.full((7,), 1 / 7", "torch.full((9,), 1 / 9")
+def test_the_uniform_window_is_that_of_scikit_image():
+    """Its `structural_similarity` with `channel_axis=0, data_range=255`: a box filter, borders of 3 cut off."""
+    x, y = uniform(0, 2, 3, 13, 12), uniform(1, 2, 3, 13, 12)
+    x, y = (((side + 1) * 127.5).round() for side in (x, (x * 0.7 + y * 0.3)))
+    for image, reference, value in zip(x, y, ssim(x.byte(), y.byte(), window="uniform"), strict=True):
+        maps = []
+        for p, q in zip(image.double().numpy(), reference.double().numpy(), strict=True):
+            ux, uy, uxx, uyy, uxy = (uniform_filter(side, size=7) for side in (p, q, p * p, q * q, p * q))
+            vx, vy, vxy = ((second - first) * 49 / 48 for second, first in ((uxx, ux**2), (uyy, uy**2), (uxy, ux * uy)))
+            c1, c2 = 2.55**2, 7.65**2
+            similarity = (2 * ux * uy + c1) * (2 * vxy + c2) / ((ux**2 + uy**2 + c1) * (vx + vy + c2))
+            maps.append(similarity[3:-3, 3:-3].mean())
+        assert abs(np.mean(maps) - float(value)) < 1e-9
+
+
+def test_the_two_windows_give_other_numbers():
+    x, y = uniform(0, 1, 1, 20, 20), uniform(1, 1, 1, 20, 20)
+    assert abs(ssim(x, y) - ssim(x, y, window="uniform")) > 1e-3
+    with pytest.raises(ValueError, match="window must be 'gaussian' or 'uniform', got 'box'"):
+        StructuralSimilarity("box")
+    with pytest.raises(NotMeasurableError, match="at least 7"):
+        ssim(x[..., :6], y[..., :6], window="uniform")
+
+
+@catches(SUBJECT, "ssim(images, references, window=self.window)", "ssim(images, references)")
+def test_the_stream_is_the_mean_of_the_images():
+    x, y = uniform(0, 5, 3, 12, 14), uniform(1, 5, 3, 12, 14)
+    metric = StructuralSimilarity("uniform")
+    for part in ([0], [1, 2, 3, 4]):
+        metric.update(x[part], y[part])
+    assert abs(metric.compute() - ssim(x, y, window="uniform").mean().item()) < 1e-12
+
+
+@catches("vistok.metrics.reconstruction._pixel_pairs", "range(0, max(1, len(images)), size)", "range(0, 1, size)")
+def test_many_images_are_taken_in_blocks(monkeypatch):
+    x, y = uniform(0, 9, 3, 12, 14), uniform(1, 9, 3, 12, 14)
+    whole = ssim(x, y)
+    monkeypatch.setattr(_pixel_pairs, "_BLOCK", 1200)
+    assert torch.allclose(ssim(x, y), whole, atol=1e-12)
 
 
 @catches(SUBJECT, "(0.01 * 255.0)", "(0.01 * 510.0)")

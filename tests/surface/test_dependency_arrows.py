@@ -84,7 +84,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     "metrics": {
         "not_measurable": set(),
         "pixels": set(),
-        "reconstruction": {"not_measurable", "pixels"},
+        "streaming": {"not_measurable"},
+        "reconstruction": {"not_measurable", "pixels", "streaming"},
         "distribution": {"not_measurable", "pixels"},
         "codes": {"not_measurable"},
     },

@@ -20,18 +20,37 @@ from vistok.metrics.distribution.neighbours import (
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
-from vistok.metrics.reconstruction.perceptual import perceptual_distance
-from vistok.metrics.reconstruction.psnr import psnr
-from vistok.metrics.reconstruction.ssim import ssim
+from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
+from vistok.metrics.reconstruction.pixel_errors import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    mean_absolute_error,
+    mean_squared_error,
+)
+from vistok.metrics.reconstruction.psnr import (
+    PeakSignalNoiseRatio,
+    PooledPeakSignalNoiseRatio,
+    pooled_psnr,
+    psnr,
+)
+from vistok.metrics.reconstruction.ssim import StructuralSimilarity, ssim
+from vistok.metrics.streaming import StreamingMetric
 
 __all__ = [
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
     "FeatureStatistics",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "NotMeasurableError",
+    "PeakSignalNoiseRatio",
+    "PerceptualDistance",
+    "PooledPeakSignalNoiseRatio",
     "PrecisionRecall",
     "Recognizer",
+    "StreamingMetric",
+    "StructuralSimilarity",
     "cosine_moments",
     "density_coverage",
     "density_uniformity",
@@ -40,8 +59,11 @@ __all__ = [
     "frechet_distance",
     "from_uint8",
     "linear_probe_accuracy",
+    "mean_absolute_error",
+    "mean_squared_error",
     "one_position_per_image",
     "perceptual_distance",
+    "pooled_psnr",
     "precision_recall",
     "psnr",
     "relative_diversity",

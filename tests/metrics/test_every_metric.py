@@ -1,0 +1,113 @@
+"""What holds of every streaming metric: any division into batches, any order of merging, kept and restored."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import permutations
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from _support.strategies import uniform
+from vistok.metrics import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    NotMeasurableError,
+    PeakSignalNoiseRatio,
+    PerceptualDistance,
+    PooledPeakSignalNoiseRatio,
+    StreamingMetric,
+    StructuralSimilarity,
+)
+
+COUNT = 12
+
+
+class Case(NamedTuple):
+    """How a metric is made, what its batches are cut from, and whether figures are equal to the last digit."""
+
+    make: Callable[[], StreamingMetric]
+    arguments: tuple[torch.Tensor, ...]
+    exact: bool = False
+
+
+def half_and_whole(batch: torch.Tensor) -> list[torch.Tensor]:
+    return [batch, batch[..., ::2, ::2]]
+
+
+IMAGES = (uniform(0, COUNT, 3, 16, 12), uniform(1, COUNT, 3, 16, 12))
+CASES = {
+    "MSE": Case(MeanSquaredError, IMAGES, exact=True),
+    "MAE": Case(MeanAbsoluteError, IMAGES, exact=True),
+    "PSNR": Case(PeakSignalNoiseRatio, IMAGES),
+    "pooled PSNR": Case(PooledPeakSignalNoiseRatio, IMAGES, exact=True),
+    "SSIM": Case(StructuralSimilarity, IMAGES),
+    "SSIM, uniform": Case(partial(StructuralSimilarity, "uniform"), IMAGES),
+    "perceptual": Case(partial(PerceptualDistance, half_and_whole), IMAGES),
+}
+
+
+def fed(case: Case, *parts: range | list[int]) -> StreamingMetric:
+    metric = case.make()
+    for part in parts:
+        metric.update(*(side[list(part)] for side in case.arguments))
+    return metric
+
+
+def numbers(value: object) -> torch.Tensor:
+    """All numbers of a figure, whatever holds them."""
+    if isinstance(value, torch.Tensor):
+        return value.double().flatten()
+    if isinstance(value, int | float):
+        return torch.tensor([value], dtype=torch.float64)
+    assert isinstance(value, tuple | list)
+    return torch.cat([numbers(item) for item in value])
+
+
+def agree(first: StreamingMetric, second: StreamingMetric, case: Case) -> bool:
+    one, other = numbers(first.compute()), numbers(second.compute())
+    return torch.equal(one, other) if case.exact else torch.allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request):
+    return CASES[request.param]
+
+
+def test_any_division_into_batches_gives_one_figure(case):
+    whole = fed(case, range(COUNT))
+    assert agree(fed(case, *([n] for n in range(COUNT))), whole, case)
+    assert agree(fed(case, range(5), [], range(5, 7), range(7, COUNT)), whole, case)
+
+
+def test_merging_in_any_order_gives_the_figure_of_one_pass(case):
+    whole = fed(case, range(COUNT))
+    for order in permutations((range(3), range(3, 4), range(4, COUNT))):
+        first, *others = (fed(case, part) for part in order)
+        for other in others:
+            first.merge(other)
+        first.merge(case.make())
+        assert agree(first, whole, case)
+
+
+def test_a_stream_goes_on_from_its_kept_state(case, tmp_path):
+    torch.save(fed(case, range(7)).state_dict(), tmp_path / "state.pt")
+    resumed = case.make()
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    resumed.update(*(side[7:] for side in case.arguments))
+    assert agree(resumed, fed(case, range(COUNT)), case)
+
+
+def test_a_reset_stream_is_as_new(case):
+    metric = fed(case, range(7))
+    metric.reset()
+    with pytest.raises(NotMeasurableError):
+        metric.compute()
+    metric.update(*case.arguments)
+    assert agree(metric, fed(case, range(COUNT)), case)
+
+
+def test_an_update_leaves_what_it_is_given_as_it_was(case):
+    kept = [side.clone() for side in case.arguments]
+    fed(case, range(COUNT)).compute()
+    assert all(torch.equal(side, before) for side, before in zip(case.arguments, kept, strict=True))
