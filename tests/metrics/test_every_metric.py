@@ -8,8 +8,10 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from _support.strategies import uniform
+from _support.strategies import normal, uniform
 from vistok.metrics import (
+    FeatureStatistics,
+    InceptionScore,
     MeanAbsoluteError,
     MeanSquaredError,
     NotMeasurableError,
@@ -43,6 +45,10 @@ CASES = {
     "pooled PSNR": Case(PooledPeakSignalNoiseRatio, IMAGES, exact=True),
     "SSIM": Case(StructuralSimilarity, IMAGES),
     "SSIM, uniform": Case(partial(StructuralSimilarity, "uniform"), IMAGES),
+    "feature statistics": Case(partial(FeatureStatistics, 5), (normal(0, COUNT, 5) + 50,)),
+    "Inception Score": Case(
+        partial(InceptionScore, 4, splits=2), (normal(0, COUNT, 4).softmax(dim=1), torch.arange(COUNT))
+    ),
     "perceptual": Case(partial(PerceptualDistance, half_and_whole), IMAGES),
 }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
-from vistok.metrics import FeatureStatistics, frechet_distance
+from vistok.metrics import FeatureStatistics, GaussianStatistics, frechet_distance
 
 SUBJECT = "vistok.metrics.distribution.frechet"
 
@@ -50,8 +50,9 @@ def test_two_lines_by_hand():
     assert abs(frechet_distance(torch.tensor([[0.0], [2.0]]), torch.tensor([[2.0], [6.0]])) - 11.0) < 1e-9
 
 
-@catches(SUBJECT, "self._scatter / (self.count - 1)", "self._scatter / self.count")
-@catches(SUBJECT, " * (self.count * other.count / total)", "")
+@catches(SUBJECT, 'self._state["scatter"] / (self.count - 1)', 'self._state["scatter"] / self.count')
+@catches(SUBJECT, " * (count * other / (count + other))", "")
+@catches(SUBJECT, "shift * (other / (count + other))", "shift / 2")
 def test_streamed_statistics_equal_the_whole():
     features = normal(0, 50, 6) * 3 + 100
     streamed, first, second = (FeatureStatistics(6) for _ in range(3))
@@ -66,6 +67,15 @@ def test_streamed_statistics_equal_the_whole():
         assert np.allclose(statistics.covariance, np.cov(features.double().numpy(), rowvar=False), atol=1e-9)
     other = normal(1, 40, 6)
     assert abs(frechet_distance(streamed, other) - frechet_distance(features, other)) < 1e-6
+
+
+@catches(SUBJECT, "eigenvalues.clamp(min=0.0).sqrt()", "eigenvalues.clamp(min=0.0)")
+def test_statistics_by_hand():
+    """Means 0 and (3, 0), variances (1, 4) and (4, 4), no covariance: 9 + (1 - 2)^2 + (2 - 2)^2."""
+    mean = torch.zeros(2, dtype=torch.float64)
+    first = GaussianStatistics(mean, torch.diag(mean + torch.tensor([1.0, 4.0])))
+    second = GaussianStatistics(mean + torch.tensor([3.0, 0.0]), torch.diag(mean + 4.0))
+    assert abs(frechet_distance(first, second) - 10.0) < 1e-12
 
 
 @given(seeds, st.integers(2, 12), st.integers(2, 12), st.integers(1, 8))

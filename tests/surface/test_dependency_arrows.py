@@ -86,7 +86,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "pixels": set(),
         "streaming": {"not_measurable"},
         "reconstruction": {"not_measurable", "pixels", "streaming"},
-        "distribution": {"not_measurable", "pixels"},
+        "distribution": {"not_measurable", "pixels", "streaming"},
         "codes": {"not_measurable"},
     },
     "tokenizers": {

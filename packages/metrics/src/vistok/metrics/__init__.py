@@ -9,7 +9,11 @@ from vistok.metrics.codes.uniformity import (
     one_position_per_image,
     wang_isola_uniformity,
 )
-from vistok.metrics.distribution.frechet import FeatureStatistics, frechet_distance
+from vistok.metrics.distribution.bootstrap import Interval, bootstrap_interval
+from vistok.metrics.distribution.extrapolation import ExtrapolatedDistance, frechet_distance_infinity
+from vistok.metrics.distribution.frechet import FeatureStatistics, GaussianStatistics, frechet_distance
+from vistok.metrics.distribution.inception_score import InceptionScore, SplitScores, inception_score
+from vistok.metrics.distribution.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from vistok.metrics.distribution.neighbours import (
     DensityCoverage,
     PrecisionRecall,
@@ -18,6 +22,7 @@ from vistok.metrics.distribution.neighbours import (
     relative_diversity,
 )
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
+from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
 from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
@@ -40,7 +45,12 @@ __all__ = [
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
+    "ExtrapolatedDistance",
     "FeatureStatistics",
+    "GaussianStatistics",
+    "InceptionScore",
+    "Interval",
+    "KernelDistance",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "NotMeasurableError",
@@ -49,15 +59,21 @@ __all__ = [
     "PooledPeakSignalNoiseRatio",
     "PrecisionRecall",
     "Recognizer",
+    "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",
+    "bootstrap_interval",
     "cosine_moments",
     "density_coverage",
     "density_uniformity",
     "evenness",
     "fit_recognizer",
     "frechet_distance",
+    "frechet_distance_infinity",
     "from_uint8",
+    "inception_score",
+    "kernel_distance",
+    "kernel_distance_of_subsets",
     "linear_probe_accuracy",
     "mean_absolute_error",
     "mean_squared_error",
@@ -67,6 +83,7 @@ __all__ = [
     "precision_recall",
     "psnr",
     "relative_diversity",
+    "spatial_features",
     "ssim",
     "to_uint8",
     "wang_isola_uniformity",

@@ -1,12 +1,28 @@
 """Frechet distance between two sets of features."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from vistok.metrics.not_measurable import NotMeasurableError
+from vistok.metrics.streaming import StreamingMetric
 
 
-class FeatureStatistics:
+class GaussianStatistics(NamedTuple):
+    """What a Frechet distance needs of a set of features.
+
+    Attributes:
+        mean: ``(D,)``, float64.
+        covariance: ``(D, D)``, float64, unbiased.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+
+class FeatureStatistics(StreamingMetric):
     r"""Mean and covariance of a stream of features, in float64, merged batch by batch.
 
     .. math::
@@ -20,14 +36,14 @@ class FeatureStatistics:
 
     Shape:
         - update: ``(N, D)``, any float dtype.
-        - mean: ``(D,)``; covariance: ``(D, D)``; both float64.
+        - compute: mean ``(D,)`` and covariance ``(D, D)``, both float64.
 
     Raises:
         ValueError: Features are not ``(N, D)`` or not finite.
         NotMeasurableError: The covariance of fewer than 2 vectors.
 
     Distributed:
-        No collectives. Gather every rank's statistics and :meth:`merge` them in any order.
+        See :class:`vistok.metrics.StreamingMetric`.
 
     Example:
         >>> statistics = FeatureStatistics(1)
@@ -37,43 +53,65 @@ class FeatureStatistics:
     """
 
     def __init__(self, dim: int) -> None:
-        self.count = 0
-        self.mean = torch.zeros(dim, dtype=torch.float64)
-        self._scatter = torch.zeros(dim, dim, dtype=torch.float64)
+        self.dim = dim
+        super().__init__()
+
+    def _empty(self) -> dict[str, Tensor]:
+        return {
+            "count": torch.zeros((), dtype=torch.int64),
+            "mean": torch.zeros(self.dim, dtype=torch.float64),
+            "scatter": torch.zeros(self.dim, self.dim, dtype=torch.float64),
+        }
+
+    @property
+    def count(self) -> int:
+        """How many vectors were seen."""
+        return int(self._state["count"])
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the features."""
+        return self._state["mean"]
 
     @property
     def covariance(self) -> Tensor:
         """Unbiased sample covariance."""
         if self.count < 2:
             raise NotMeasurableError(f"a covariance needs at least 2 feature vectors, got {self.count}")
-        return self._scatter / (self.count - 1)
+        return self._state["scatter"] / (self.count - 1)
 
     def update(self, features: Tensor) -> None:
         """Take in a batch of feature vectors."""
-        dim = len(self.mean)
-        if features.ndim != 2 or features.shape[1] != dim:
-            raise ValueError(f"features must be (N, {dim}), got {tuple(features.shape)}")
+        if features.ndim != 2 or features.shape[1] != self.dim:
+            raise ValueError(f"features must be (N, {self.dim}), got {tuple(features.shape)}")
         if not len(features):
             return
         vectors = _finite_double(features)
-        batch = FeatureStatistics(dim)
-        batch.count, batch.mean = len(vectors), vectors.mean(dim=0)
-        centred = vectors - batch.mean
-        batch._scatter = centred.T @ centred
-        self.merge(batch)
+        mean = vectors.mean(dim=0)
+        centred = vectors - mean
+        self._add({"count": torch.tensor(len(vectors)), "mean": mean, "scatter": centred.T @ centred})
 
-    def merge(self, other: "FeatureStatistics") -> None:
-        """Take in everything that another one has seen."""
-        total = self.count + other.count
-        if not other.count:
+    def _add(self, state: Mapping[str, Tensor]) -> None:
+        count, other = self.count, int(state["count"])
+        if not other:
             return
-        shift = other.mean - self.mean
-        self._scatter = self._scatter + other._scatter + torch.outer(shift, shift) * (self.count * other.count / total)
-        self.mean = self.mean + shift * (other.count / total)
-        self.count = total
+        shift = state["mean"] - self.mean
+        between = torch.outer(shift, shift) * (count * other / (count + other))
+        self._state = {
+            "count": self._state["count"] + state["count"],
+            "mean": self.mean + shift * (other / (count + other)),
+            "scatter": self._state["scatter"] + state["scatter"] + between,
+        }
+
+    def compute(self) -> GaussianStatistics:
+        """Mean and covariance of all vectors."""
+        return GaussianStatistics(self.mean.clone(), self.covariance)
 
 
-def frechet_distance(first: Tensor | FeatureStatistics, second: Tensor | FeatureStatistics) -> float:
+Side = Tensor | FeatureStatistics | GaussianStatistics
+
+
+def frechet_distance(first: Side, second: Side) -> float:
     r"""Frechet distance between Gaussians fitted to two sets of features, in float64.
 
     .. math::
@@ -82,8 +120,9 @@ def frechet_distance(first: Tensor | FeatureStatistics, second: Tensor | Feature
 
     With factors ``Σ = RᵀR`` the last trace is the nuclear norm of ``R₁R₂ᵀ``, so no matrix square root is taken and
     fewer vectors than features are no special case: the centred features themselves are the factor, and the value is
-    exact for the sample covariances. It is biased upwards for small samples, though, and more so the fewer there are.
-    State both counts, and compare only numbers with equal counts, equal feature network and equal resizing.
+    exact for the sample covariances. It is biased upwards for small samples, though, and more so the fewer there are
+    (:func:`frechet_distance_infinity` estimates how much). State both counts, and compare only numbers with equal
+    counts, equal feature network and equal resizing.
 
     Source:
         Heusel et al. 2017, arXiv:1706.08500, Eq. 6 (there on Inception features, which alone are "FID"); Dowson and
@@ -106,8 +145,12 @@ def frechet_distance(first: Tensor | FeatureStatistics, second: Tensor | Feature
         >>> frechet_distance(ones, ones + 3.0)
         9.0
     """
-    mean_1, factor_1 = _mean_and_factor(first, "first")
-    mean_2, factor_2 = _mean_and_factor(second, "second")
+    return distance_of_factors(mean_and_factor(first, "first"), mean_and_factor(second, "second"))
+
+
+def distance_of_factors(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> float:
+    """The distance, from what :func:`mean_and_factor` gives of each side."""
+    (mean_1, factor_1), (mean_2, factor_2) = first, second
     if len(mean_1) != len(mean_2):
         raise ValueError(f"both sides must have the same number of features, got {len(mean_1)} and {len(mean_2)}")
     traces = factor_1.square().sum() + factor_2.square().sum()
@@ -115,9 +158,11 @@ def frechet_distance(first: Tensor | FeatureStatistics, second: Tensor | Feature
     return max(0.0, float((mean_1 - mean_2).square().sum() + traces - 2.0 * cross))
 
 
-def _mean_and_factor(side: Tensor | FeatureStatistics, name: str) -> tuple[Tensor, Tensor]:
+def mean_and_factor(side: Side, name: str) -> tuple[Tensor, Tensor]:
     """Mean, and a factor ``R`` with at most ``D`` rows and ``RᵀR`` equal to the covariance."""
     if isinstance(side, FeatureStatistics):
+        side = side.compute()
+    if isinstance(side, GaussianStatistics):
         eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
         return side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T
     if side.ndim != 2:
