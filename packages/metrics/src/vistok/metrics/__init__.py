@@ -22,6 +22,11 @@ from vistok.metrics.distribution.neighbours import (
     relative_diversity,
 )
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
+from vistok.metrics.distribution.reference import (
+    ReferenceStatistics,
+    read_reference_statistics,
+    write_reference_statistics,
+)
 from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
@@ -59,6 +64,7 @@ __all__ = [
     "PooledPeakSignalNoiseRatio",
     "PrecisionRecall",
     "Recognizer",
+    "ReferenceStatistics",
     "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",
@@ -82,10 +88,12 @@ __all__ = [
     "pooled_psnr",
     "precision_recall",
     "psnr",
+    "read_reference_statistics",
     "relative_diversity",
     "spatial_features",
     "ssim",
     "to_uint8",
     "wang_isola_uniformity",
     "welch_bound",
+    "write_reference_statistics",
 ]
