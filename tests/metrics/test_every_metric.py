@@ -10,6 +10,7 @@ import torch
 
 from _support.strategies import normal, uniform
 from vistok.metrics import (
+    FeatureBank,
     FeatureStatistics,
     InceptionScore,
     MeanAbsoluteError,
@@ -48,6 +49,10 @@ CASES = {
     "feature statistics": Case(partial(FeatureStatistics, 5), (normal(0, COUNT, 5) + 50,)),
     "Inception Score": Case(
         partial(InceptionScore, 4, splits=2), (normal(0, COUNT, 4).softmax(dim=1), torch.arange(COUNT))
+    ),
+    "feature bank": Case(partial(FeatureBank, 5), (normal(0, COUNT, 5), torch.arange(COUNT)), exact=True),
+    "sample of features": Case(
+        partial(FeatureBank, 5, capacity=4, seed=1), (normal(0, COUNT, 5), torch.arange(COUNT)), exact=True
     ),
     "perceptual": Case(partial(PerceptualDistance, half_and_whole), IMAGES),
 }

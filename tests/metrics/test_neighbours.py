@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and diversity."""
+"""Precision, recall, density and coverage."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
-from vistok.metrics import NotMeasurableError, density_coverage, precision_recall, relative_diversity
+from vistok.metrics import NotMeasurableError, density_coverage, neighbour_figures, precision_recall
 
 SUBJECT = "vistok.metrics.distribution.neighbours"
 REAL = torch.tensor([[0.0], [1.0], [3.0], [10.0]])  # radii with k = 1: 1, 1, 2, 7
@@ -25,8 +25,8 @@ def radii(vectors, k):
     return np.sort(distances(vectors, vectors), axis=1)[:, k]
 
 
-@catches(SUBJECT, "squares[own - rows.start, own] = torch.inf", "pass")
-@catches(SUBJECT, "real_radii[rows, None]).any(dim=0)", "real_radii[rows, None]).all(dim=0)")
+@catches(SUBJECT, "squares.fill_diagonal_(torch.inf)", "pass")
+@catches(SUBJECT, "inside.any(dim=0)", "inside.all(dim=0)")
 def test_precision_and_recall_by_hand():
     """Each sample lies within 7 of 10 or within 1 of 0: 3 of 3; 0, 1, 3 and 10 lie within 4 to 4.5 of a sample: 4 of 4.
     Two samples at 20 and 21 lie nowhere, and no real image is within 1 of them. Of 0.5, 0.6 and 18 the last lies
@@ -37,7 +37,7 @@ def test_precision_and_recall_by_hand():
     assert precision_recall(REAL, torch.tensor([[0.5], [0.6], [18.0]]), k=1) == (2 / 3, 3 / 4)
 
 
-@catches(SUBJECT, "covered / len(x)", "covered / len(y)")
+@catches(SUBJECT, "in (len(y), len(x), len(x))", "in (len(y), len(x), len(x) + 1)")
 def test_density_and_coverage_by_hand():
     """0.5 lies in the balls of 0 and 1; 4.5 in those of 3 and 10; 9 in that of 10: 5 for 3 samples; all are covered."""
     assert density_coverage(REAL, SAMPLES, k=1) == (5 / 3, 1.0)
@@ -45,10 +45,12 @@ def test_density_and_coverage_by_hand():
     assert density_coverage(REAL, torch.tensor([[21.0]]), k=3) == (0.0, 0.0)
 
 
-@catches(SUBJECT, "squares.kthvalue(k,", "squares.kthvalue(k + 1,")
-@catches(SUBJECT, "(squares <= sample_radii).any(dim=1)", "(squares <= real_radii[rows, None]).any(dim=1)")
-@catches(SUBJECT, "hits / (k * len(y))", "hits / len(y)")
-@catches(SUBJECT, "lengths - 2 * part @ y.T", "lengths - part @ y.T")
+@catches(SUBJECT, "[k - 1 for k in ks]", "[max(ks) - 1 - k for k in ks]")
+@catches(SUBJECT, "[nearest[rows], squares]", "[squares]")
+@catches(SUBJECT, "(squares <= sample_radii[which, columns]).any(dim=1)", "inside.any(dim=1)")
+@catches(SUBJECT, "count / (k * len(y))", "count / len(y)")
+@catches(SUBJECT, "among_real[which, columns] |= ", "among_real[which, columns] = ")
+@catches(SUBJECT, "covered[which, rows] |= ", "covered[which, rows] = ")
 def test_the_four_figures_follow_their_formulas_for_every_block_size():
     for seed, (n, count, k) in enumerate([(40, 30, 3), (25, 60, 5), (9, 8, 1)]):
         x, y = normal(seed, n, 4), normal(seed + 10, count, 4) * 1.3 + 0.4
@@ -60,33 +62,10 @@ def test_the_four_figures_follow_their_formulas_for_every_block_size():
             assert np.allclose(values, (precision, recall), atol=1e-12)
             spread = density_coverage(x, y, k=k, block_size=block_size)
             assert np.allclose(spread, (inside.sum() / (k * count), inside.any(1).mean()), atol=1e-12)
+            several = neighbour_figures(x, y, k=(k, 1, 7), block_size=block_size)
+            assert several[k] == (*values, *spread)
+            assert several[7] == (*precision_recall(x, y, k=7), *density_coverage(x, y, k=7))
         assert 0 < precision < 1 or 0 < recall < 1
-
-
-@catches(SUBJECT, "(len(vectors) - 1))", "len(vectors))")
-def test_diversity_is_a_ratio_of_mean_distances_within_classes():
-    x, y = normal(0, 30, 3), normal(1, 20, 3) * 0.5
-    of_x, of_y = torch.arange(30) % 3, torch.arange(20) % 4  # class 3 has no real image
-    means = []
-    for side, labels in ((x, of_x), (y, of_y)):
-        within = [distances(side[labels == c], side[labels == c]) for c in range(3)]
-        means.append(sum(d[np.triu_indices(len(d), 1)].mean() for d in within))
-    for block_size in (1, 4, 100):
-        value = relative_diversity(x, of_x, y, of_y, block_size=block_size)
-        assert abs(value - means[1] / means[0]) < 1e-12
-
-
-@catches(SUBJECT, "of_samples / of_real", "of_real / of_samples")
-@catches(SUBJECT, "x[real_labels == label], y[sample_labels == label]", "x, y[sample_labels == label]")
-@catches(SUBJECT, "min(map(len, sides)) >= 2", "len(sides[0]) >= 2 and len(sides[1]) >= 1")
-def test_diversity_by_hand():
-    """Real pairs are 3 and 6 apart, samples 1 and 2: (1 + 2) / (3 + 6); a class with one sample does not count."""
-    real, samples = torch.tensor([[0.0], [3.0], [10.0], [16.0]]), torch.tensor([[0.0], [1.0], [5.0], [7.0], [90.0]])
-    labels = torch.tensor([0, 0, 1, 1])
-    value = relative_diversity(real, labels, samples, torch.tensor([0, 0, 1, 1, 2]))
-    assert abs(value - 3 / 9) < 1e-12
-    only_first = relative_diversity(real, labels, samples[:3], torch.tensor([0, 0, 1]))
-    assert abs(only_first - 1 / 3) < 1e-12
 
 
 @given(seeds, st.integers(7, 40), st.integers(7, 40), st.integers(1, 5))
@@ -103,10 +82,8 @@ def test_shares_are_shares_and_ignore_order_shift_and_scale(seed, n, count, k):
 
 def test_equal_sets_are_perfect_also_with_repeated_vectors():
     x = normal(0, 40, 5).repeat(2, 1)
-    labels = torch.arange(80) % 4
     assert precision_recall(x, x.flip(0)) == (1.0, 1.0)
     assert density_coverage(x, x.flip(0)).coverage == 1.0
-    assert relative_diversity(x, labels, x.flip(0), labels.flip(0)) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_draws_of_one_distribution_have_the_expected_density_and_coverage():
@@ -124,20 +101,16 @@ def test_a_generator_that_repeats_one_picture_a_class_is_seen_where_recognition_
     assert precision_recall(held_out, repeated).precision == 1.0
     assert density_coverage(held_out, repeated).coverage < 0.6 < density_coverage(held_out, real).coverage
     assert precision_recall(held_out, repeated).recall < 0.1 < precision_recall(held_out, real).recall
-    assert relative_diversity(held_out, labels, repeated, labels) < 0.05
-    assert relative_diversity(held_out, labels, real, labels) == pytest.approx(1.0, abs=0.3)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: precision_recall(torch.zeros(4, 2), torch.zeros(4, 3)), r"\(N, D\) and \(M, D\)"),
-        (lambda: precision_recall(torch.zeros(4, 2), torch.zeros(4, 2), k=0), "k and block_size"),
+        (lambda: precision_recall(torch.zeros(4, 2), torch.zeros(4, 2), k=0), "k must be at least 1, got 0"),
         (lambda: density_coverage(torch.full((9, 2), torch.nan), torch.zeros(4, 2)), "real must be finite"),
-        (
-            lambda: relative_diversity(torch.zeros(4, 2), torch.zeros(3), torch.zeros(4, 2), torch.zeros(4)),
-            "real labels",
-        ),
+        (lambda: neighbour_figures(torch.zeros(4, 2), torch.zeros(4, 2), k=[]), "k must be at least 1, got none"),
+        (lambda: density_coverage(torch.zeros(9, 2), torch.zeros(4, 2), block_size=0), "block_size"),
     ],
 )
 def test_bad_input_is_named(call, words):
@@ -152,8 +125,7 @@ def test_bad_input_is_named(call, words):
         (lambda: precision_recall(torch.zeros(3, 2), torch.zeros(9, 2)), "real must hold at least 4 .* got 3"),
         (lambda: precision_recall(torch.zeros(9, 2), torch.zeros(3, 2)), "samples must hold at least 4 .* got 3"),
         (lambda: density_coverage(torch.zeros(5, 2), torch.zeros(1, 2)), "real must hold at least 6 .* got 5"),
-        (lambda: relative_diversity(torch.eye(2), torch.arange(2), torch.eye(2), torch.arange(2)), "got none"),
-        (lambda: relative_diversity(torch.ones(2, 2), torch.ones(2), torch.eye(2), torch.ones(2)), "got equal ones"),
+        (lambda: neighbour_figures(torch.zeros(9, 2), torch.zeros(5, 2)), "samples must hold at least 6 .* got 5"),
     ],
 )
 def test_too_few_images_are_told_apart_from_mistakes(call, words):

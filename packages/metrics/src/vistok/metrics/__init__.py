@@ -10,16 +10,19 @@ from vistok.metrics.codes.uniformity import (
     wang_isola_uniformity,
 )
 from vistok.metrics.distribution.bootstrap import Interval, bootstrap_interval
+from vistok.metrics.distribution.diversity import relative_diversity
 from vistok.metrics.distribution.extrapolation import ExtrapolatedDistance, frechet_distance_infinity
+from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics, GaussianStatistics, frechet_distance
 from vistok.metrics.distribution.inception_score import InceptionScore, SplitScores, inception_score
 from vistok.metrics.distribution.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from vistok.metrics.distribution.neighbours import (
     DensityCoverage,
+    NeighbourFigures,
     PrecisionRecall,
     density_coverage,
+    neighbour_figures,
     precision_recall,
-    relative_diversity,
 )
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
 from vistok.metrics.distribution.reference import (
@@ -51,6 +54,7 @@ __all__ = [
     "DensityCoverage",
     "DensityUniformity",
     "ExtrapolatedDistance",
+    "FeatureBank",
     "FeatureStatistics",
     "GaussianStatistics",
     "InceptionScore",
@@ -58,6 +62,7 @@ __all__ = [
     "KernelDistance",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "NeighbourFigures",
     "NotMeasurableError",
     "PeakSignalNoiseRatio",
     "PerceptualDistance",
@@ -83,6 +88,7 @@ __all__ = [
     "linear_probe_accuracy",
     "mean_absolute_error",
     "mean_squared_error",
+    "neighbour_figures",
     "one_position_per_image",
     "perceptual_distance",
     "pooled_psnr",

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from vistok.metrics.not_measurable import NotMeasurableError
 
+_ROOM = 4096  # rows that may wait, at least
+
 
 class StreamingMetric:
     """A metric of a stream: batches go in by ``update``, the figure of all of them comes out of ``compute``.
@@ -64,7 +66,7 @@ class StreamingMetric:
         self._check_names(state)
         for name, mine in self._state.items():
             given = state[name]
-            if given.dtype != mine.dtype or given.shape != mine.shape:
+            if given.dtype != mine.dtype or not self._fits(given, mine):
                 wanted, came = (f"{value.dtype} {tuple(value.shape)}" for value in (mine, given))
                 raise ValueError(f"state {name!r} of {type(self).__name__} must be {wanted}, got {came}")
         self._state = {name: state[name].detach().cpu().clone() for name in self._state}
@@ -79,9 +81,12 @@ class StreamingMetric:
         if type(other) is not type(self):
             raise TypeError(f"{type(self).__name__} merges with its own kind, got {type(other).__name__}")
         for name, mine in vars(self).items():
-            if name != "_state" and vars(other)[name] != mine:
+            if not name.startswith("_") and vars(other)[name] != mine:
                 raise ValueError(f"both must have the same {name}, got {mine!r} and {vars(other)[name]!r}")
-        self._add(other._state)
+        self._add(other.state_dict())
+
+    def _fits(self, given: Tensor, mine: Tensor) -> bool:
+        return given.shape == mine.shape
 
     def _check_names(self, state: Mapping[str, Tensor]) -> None:
         if set(state) != set(self._state):
@@ -117,3 +122,55 @@ class MeanOfImages(StreamingMetric):
         """The mean over all images."""
         self._need(self.count, "image")
         return float(self._state["total"] / self.count)
+
+
+class GatheringMetric(StreamingMetric):
+    """A metric whose state has rows that are gathered: its subclasses say what is kept of all that came.
+
+    Rows wait until there are as many of them as are kept, so that an update costs no pass over all.
+
+    Example:
+        >>> issubclass(GatheringMetric, StreamingMetric)
+        True
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Mapping[str, Tensor]] = []
+        super().__init__()
+
+    def _condensed(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What is kept of rows."""
+        raise NotImplementedError
+
+    def _add(self, state: Mapping[str, Tensor]) -> None:
+        self._waiting.append(dict(state))
+        if sum(_rows(waiting) for waiting in self._waiting) > max(_ROOM, _rows(self._state)):
+            self._condense()
+
+    def _condense(self) -> None:
+        if self._waiting:
+            parts = [self._state, *self._waiting]
+            self._state = self._condensed({name: torch.cat([part[name] for part in parts]) for name in self._state})
+            self._waiting.clear()
+
+    def _fits(self, given: Tensor, mine: Tensor) -> bool:
+        return given.ndim == mine.ndim and given.shape[1:] == mine.shape[1:]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._waiting.clear()
+        super().reset()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that is kept, as tensors by name: enough to go on in another process."""
+        self._condense()
+        return super().state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from what :meth:`state_dict` gave, of a metric with the same settings."""
+        super().load_state_dict(state)
+        self._waiting.clear()
+
+
+def _rows(state: Mapping[str, Tensor]) -> int:
+    return len(next(iter(state.values())))
