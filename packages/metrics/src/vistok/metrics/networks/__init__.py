@@ -1,0 +1,1 @@
+"""What numbers are measured in: pretrained networks, and what they give of images."""
