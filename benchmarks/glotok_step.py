@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from glotok.config import load
 from glotok.model import GloTok
 from glotok.train_tokenizer import LossTerms
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.run.folder import environment_record
 from vistok.workbench.training.precision import mixed_precision
 

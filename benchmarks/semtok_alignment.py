@@ -32,8 +32,7 @@ from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
-from vistok.metrics import linear_probe_accuracy, psnr
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone, linear_probe_accuracy, psnr
 from vistok.workbench.data import Images
 from vistok.workbench.evaluation.features import pooled_features
 from vistok.workbench.run.devices import best_device

@@ -13,6 +13,6 @@ settings.load_profile("ci")
 @pytest.fixture(scope="session")
 def torchvision_imports():
     """For tests that import torchvision, or what does: with a torch that it was not built for, too."""
-    from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+    from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
     declare_missing_operators()

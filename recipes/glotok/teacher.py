@@ -15,8 +15,7 @@ from tqdm import tqdm
 from glotok.config import GloTokConfig, LossConfig, TeacherConfig
 from glotok.paths import RunPaths
 from vistok.losses import relation_histogram
-from vistok.metrics import cosine_moments, welch_bound
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone, cosine_moments, welch_bound
 from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from semtok.config import SemTokConfig
 from semtok.paths import RunPaths
 from vistok.losses import patch_alignment_loss
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.run.files import read_json, write_atomically

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from vistok.losses import LPIPS, PerceptualLoss
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.backbones.weights import read_weights
 from vistok.workbench.config import ConfigError
 from vistok.workbench.recipe_config import PerceptualConfig

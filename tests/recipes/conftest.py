@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import sysconfig
 import venv
 import zipfile
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, PathDistribution, distribution, distributions
 from pathlib import Path
@@ -35,10 +36,10 @@ def build_wheel(name: str, folder: Path) -> Path:
     return wheel
 
 
-def requirements(found: Distribution) -> list[str]:
-    """Names of what a distribution needs here, without extras."""
+def requirements(found: Distribution, extras: Iterable[str] = ()) -> list[Requirement]:
+    """What a distribution needs here, with these of its extras."""
     parsed = [Requirement(text) for text in found.requires or []]
-    return [canonicalize_name(r.name) for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return [r for r in parsed if r.marker is None or any(r.marker.evaluate({"extra": e}) for e in ("", *extras))]
 
 
 def wheel_metadata(wheel: Path, folder: Path) -> Distribution:
@@ -75,7 +76,7 @@ def link(found: Distribution, target: Path) -> None:
 
 
 def bare_environment(name: str, folder: Path) -> tuple[Path, Path]:
-    """A virtual environment with the wheel of ``name`` and its declared closure.
+    """A virtual environment with the wheel of ``name`` (``name[extra]``) and its declared closure.
 
     Returns:
         Its interpreter and its site-packages.
@@ -83,20 +84,23 @@ def bare_environment(name: str, folder: Path) -> tuple[Path, Path]:
     venv.EnvBuilder(with_pip=False, symlinks=True).create(folder / "env")
     python = folder / "env" / "bin" / "python"
     (target,) = (folder / "env").glob("lib/python*/site-packages")
-    waiting, seen = [name], set()
+    waiting, installed, seen = [Requirement(name)], {}, set()
     while waiting:
-        current = canonicalize_name(waiting.pop())
-        if current in seen:
+        needed = waiting.pop()
+        current = canonicalize_name(needed.name)
+        if (current, *sorted(needed.extras)) in seen:
             continue
-        seen.add(current)
-        if current in PROJECTS:
+        seen.add((current, *sorted(needed.extras)))
+        if current in installed:
+            pass
+        elif current in PROJECTS:
             wheels = folder / "wheels" / current
-            found = wheel_metadata(build_wheel(current, wheels), target)
+            installed[current] = wheel_metadata(build_wheel(current, wheels), target)
         else:
             try:
-                found = distribution(current)
+                installed[current] = distribution(current)
             except PackageNotFoundError as error:
                 raise AssertionError(f"{name} needs {current}, which is not installed here") from error
-            link(found, target)
-        waiting += requirements(found)
+            link(installed[current], target)
+        waiting += requirements(installed[current], needed.extras)
     return python, target

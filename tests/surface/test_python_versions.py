@@ -83,6 +83,6 @@ def test_torchvisions_operators_are_declared_in_one_place():
     declaring = re.compile(r"Library\(\W*torchvision\W")
     found = [path.relative_to(ROOT).as_posix() for path in text_files(".py") if declaring.search(path.read_text())]
     assert found == [
-        "packages/workbench/src/vistok/workbench/backbones/_torchvision_schemas.py",
-        "tests/workbench/test_torchvision_schemas.py",
+        "packages/metrics/src/vistok/metrics/networks/_torchvision_schemas.py",
+        "tests/metrics/test_torchvision_schemas.py",
     ]

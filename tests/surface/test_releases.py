@@ -51,13 +51,13 @@ def test_every_version_that_an_installation_brings_is_pinned():
     """But for CUDA's, which torch pins itself and brings on some machines only."""
     lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
     tools = [Requirement(line) for line in lines if line and not line.startswith(("#", "-e"))]
-    here = [tool.name for tool in tools if tool.marker is None or tool.marker.evaluate()]
-    waiting, seen = {canonicalize_name(name) for name in (*OURS, *here)}, set()
+    here = [tool for tool in tools if tool.marker is None or tool.marker.evaluate()]
+    waiting, seen = {(canonicalize_name(tool.name), *tool.extras) for tool in (*map(Requirement, OURS), *here)}, set()
     while waiting - seen:
-        name = (waiting - seen).pop()
-        seen.add(name)
-        waiting.update(requirements(distribution(name)))
-    brought = {name for name in seen - set(OURS) if not name.startswith(("nvidia-", "cuda-", "triton"))}
+        name, *extras = (waiting - seen).pop()
+        seen.add((name, *extras))
+        waiting.update((canonicalize_name(r.name), *sorted(r.extras)) for r in requirements(distribution(name), extras))
+    brought = {name for name, *_ in seen if name not in OURS and not name.startswith(("nvidia-", "cuda-", "triton"))}
     assert brought - set(constraints()) == set()
 
 

@@ -25,6 +25,10 @@ for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 """
 
 
+#: Extras without which some examples of a component do not run.
+EXTRAS = {"metrics": "[backbones]"}
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Build each wheel at most once a process."""
@@ -73,7 +77,7 @@ def test_the_wheel_of_the_recipes_holds_the_scripts_and_configurations_of_each(b
 
 @pytest.mark.parametrize("package", COMPONENTS)
 def test_the_examples_of_a_component_run_with_its_declared_dependencies_alone(package, tmp_path):
-    python, _ = bare_environment(f"vistok-{package}", tmp_path)
+    python, _ = bare_environment(f"vistok-{package}{EXTRAS.get(package, '')}", tmp_path)
     run(python, "-c", RUN_EXAMPLES, f"vistok.{package}", "examples", cwd=tmp_path)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from _support.mutants import catches
 from _support.strategies import uniform
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.data import ImageSet
 from vistok.workbench.evaluation.features import pooled_features
 

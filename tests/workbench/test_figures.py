@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from vistok.metrics import density_coverage, fit_recognizer, frechet_distance, psnr, to_uint8
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone, density_coverage, fit_recognizer, frechet_distance, psnr, to_uint8
 from vistok.workbench.data import ImageSet, batch_indices, load_images
 from vistok.workbench.evaluation import figures as module
 from vistok.workbench.evaluation.features import pooled_features

@@ -18,7 +18,7 @@ from glotok.cli import COMMANDS, resolve
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
 from vistok.losses import PatchGANDiscriminator, chroma_loss, discriminator_loss
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.tracking import read_metrics

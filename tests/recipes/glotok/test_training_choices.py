@@ -17,7 +17,7 @@ from glotok.model import GloTok
 from glotok.perceptual import PerceptualTerm
 from glotok.teacher import cluster_features, load_teacher
 from vistok.losses import PatchGANDiscriminator, relation_histogram
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint

@@ -14,7 +14,7 @@ from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_lo
 from semtok.draws import draw
 from semtok.model import SemTok
 from semtok.paths import RunPaths
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
 from vistok.workbench.recipe_config import DataConfig

@@ -11,7 +11,7 @@ from _support.semtok_runs import tiny, tiny_tokenizer
 from semtok import train_refiner, train_tokenizer
 from semtok.alignment import TargetSource
 from semtok.paths import RunPaths
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint

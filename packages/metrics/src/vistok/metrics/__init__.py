@@ -31,6 +31,8 @@ from vistok.metrics.distribution.reference import (
     write_reference_statistics,
 )
 from vistok.metrics.distribution.spatial import spatial_features
+from vistok.metrics.networks.feature_backbone import LITE0, FeatureBackbone, count_stages
+from vistok.metrics.networks.features import FeatureNetwork, Features
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
 from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
@@ -50,12 +52,16 @@ from vistok.metrics.reconstruction.ssim import StructuralSimilarity, ssim
 from vistok.metrics.streaming import StreamingMetric
 
 __all__ = [
+    "LITE0",
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
     "ExtrapolatedDistance",
+    "FeatureBackbone",
     "FeatureBank",
+    "FeatureNetwork",
     "FeatureStatistics",
+    "Features",
     "GaussianStatistics",
     "InceptionScore",
     "Interval",
@@ -75,6 +81,7 @@ __all__ = [
     "StructuralSimilarity",
     "bootstrap_interval",
     "cosine_moments",
+    "count_stages",
     "density_coverage",
     "density_uniformity",
     "evenness",

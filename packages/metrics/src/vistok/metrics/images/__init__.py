@@ -1,1 +1,1 @@
-"""Images to evaluate: from folders, archives and memory, a batch at a time, and brought to one size as the field does."""
+"""Images to evaluate, a batch at a time: from folders, archives and memory, brought to one size as the field does."""

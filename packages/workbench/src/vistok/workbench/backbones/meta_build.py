@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vistok.workbench.backbones.feature_backbone import count_stages
+from vistok.metrics import count_stages
 from vistok.workbench.config import ConfigError, ConfigT
 
 _LONGEST_REASON = 250

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.metrics import from_uint8
-from vistok.workbench.backbones.feature_backbone import FeatureBackbone
+from vistok.metrics import FeatureBackbone, from_uint8
 from vistok.workbench.data.image_set import Images
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from vistok.metrics import (
+    LITE0,
+    FeatureBackbone,
     NotMeasurableError,
     Recognizer,
     density_coverage,
@@ -22,7 +24,6 @@ from vistok.metrics import (
     relative_diversity,
     ssim,
 )
-from vistok.workbench.backbones.feature_backbone import LITE0, FeatureBackbone
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import pooled_features

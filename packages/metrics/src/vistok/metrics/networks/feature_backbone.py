@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
 #: The default backbone: EfficientNet-Lite0 with ImageNet weights that an installed package carries; needs no network.
 LITE0 = "lite0"

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 from _support.mutants import catches
-from vistok.workbench.backbones import _torchvision_schemas
+from vistok.metrics.networks import _torchvision_schemas
 
-SUBJECT = "vistok.workbench.backbones._torchvision_schemas"
+SUBJECT = "vistok.metrics.networks._torchvision_schemas"
 
 
 def run(code: str) -> str:
@@ -21,7 +21,7 @@ def test_a_compiled_library_that_loads_is_enough_and_nothing_is_declared():
     """As with a torchvision built for this torch: its library brings the operators, with signatures of its own."""
     code = (
         "import torch; from pathlib import Path\n"
-        "import vistok.workbench.backbones._torchvision_schemas as m; kept = []\n"
+        "import vistok.metrics.networks._torchvision_schemas as m; kept = []\n"
         "print(hasattr(torch.ops.torchvision, 'nms'))\n"
         "def load(path):\n"
         "    kept.append(torch.library.Library('torchvision', 'FRAGMENT'))\n"
@@ -36,7 +36,7 @@ def test_a_compiled_library_that_loads_is_enough_and_nothing_is_declared():
 
 def test_torchvision_imports_after_the_declaration():
     code = (
-        "from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators as declare\n"
+        "from vistok.metrics.networks._torchvision_schemas import declare_missing_operators as declare\n"
         "first = declare(); import torchvision.transforms; print(declare())"
     )
     assert run(code) == "False"
