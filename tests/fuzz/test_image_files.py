@@ -12,8 +12,9 @@ from PIL import Image
 
 from _support.damage import damaged, with_png_checksums
 from _support.fuzzing import cases, succeeds_or_is_told
+from vistok.metrics.images.decoding import image_shape
 from vistok.workbench.data import decode_image
-from vistok.workbench.data.resize import decode_for_crops, image_shape
+from vistok.workbench.data.resize import decode_for_crops
 
 MAX_PIXELS = 1_000_000
 COLOUR = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8))

@@ -8,7 +8,7 @@ from torch import nn
 
 from _support.mutants import catches
 from _support.strategies import seeds
-from vistok.metrics.networks.feature_backbone import FeatureBackbone, fold_batch_norms
+from vistok.metrics.networks.feature_backbone import FeatureBackbone, count_stages, fold_batch_norms
 
 SUBJECT = "vistok.metrics.networks.feature_backbone"
 

@@ -195,7 +195,7 @@ def test_a_description_tells_the_usual_shorter_side_from_headers_alone(tmp_path,
 
     contents = [png(0, size=(50, 20))] * 3 + [png(0, size=(30, 90))] * 4 + [png(0, size=(200, 400))] * 2
     source = write_table(tmp_path / "one.parquet", contents, {"cls": [0, 1, 2] * 3})
-    monkeypatch.setattr(resize, "_open", None)
+    monkeypatch.setattr(resize, "open_image", None)
     found = describe_source(source, cache_dir=tmp_path / "cache")
     assert (found.num_images, found.num_classes, found.image_size) == (9, 3, 30)
     assert describe_source(source, label_column="none", cache_dir=tmp_path / "cache").num_classes == 1

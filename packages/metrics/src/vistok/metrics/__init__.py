@@ -31,6 +31,9 @@ from vistok.metrics.distribution.reference import (
     write_reference_statistics,
 )
 from vistok.metrics.distribution.spatial import spatial_features
+from vistok.metrics.images.crops import adm_crop, centre_crop
+from vistok.metrics.images.pairs import ImagePairs, open_pairs
+from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.feature_backbone import LITE0, FeatureBackbone, count_stages
 from vistok.metrics.networks.features import FeatureNetwork, Features
 from vistok.metrics.not_measurable import NotMeasurableError
@@ -63,6 +66,8 @@ __all__ = [
     "FeatureStatistics",
     "Features",
     "GaussianStatistics",
+    "ImagePairs",
+    "ImageSource",
     "InceptionScore",
     "Interval",
     "KernelDistance",
@@ -79,7 +84,9 @@ __all__ = [
     "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",
+    "adm_crop",
     "bootstrap_interval",
+    "centre_crop",
     "cosine_moments",
     "count_stages",
     "density_coverage",
@@ -97,6 +104,8 @@ __all__ = [
     "mean_squared_error",
     "neighbour_figures",
     "one_position_per_image",
+    "open_images",
+    "open_pairs",
     "perceptual_distance",
     "pooled_psnr",
     "precision_recall",

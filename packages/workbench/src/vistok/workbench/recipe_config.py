@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vistok.metrics.images.decoding import LARGEST_MAX_PIXELS, MAX_PIXELS
 from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
-from vistok.workbench.data.resize import LARGEST_MAX_PIXELS, MAX_PIXELS
 from vistok.workbench.run.folder import plain_name
 
 RunName = Annotated[str, AfterValidator(plain_name)]

@@ -4,7 +4,7 @@ from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet, LazyImageSet
 from vistok.workbench.data.loading import DIGITS, ImageSplits, SourceDescription, describe_source, load_images
-from vistok.workbench.data.resize import decode_image, resize_and_crop
+from vistok.workbench.data.resize import decode_image
 
 __all__ = [
     "DIGITS",
@@ -18,5 +18,4 @@ __all__ = [
     "decode_image",
     "describe_source",
     "load_images",
-    "resize_and_crop",
 ]

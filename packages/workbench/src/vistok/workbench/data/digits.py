@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from vistok.metrics import adm_crop
 from vistok.workbench.data.image_set import ImageSet
-from vistok.workbench.data.resize import resize_and_crop
 
 _VALIDATION_PER_CLASS = 50
 _PADDED_SIZE = 32
@@ -61,5 +61,5 @@ def _held_out(labels: Tensor, seed: int) -> Tensor:
 def _resized(images: Tensor, image_size: int) -> Tensor:
     if images.shape[-1] == image_size:
         return images
-    resized = [np.asarray(resize_and_crop(Image.fromarray(image.numpy()), image_size)) for image in images[:, 0]]
+    resized = [np.asarray(adm_crop(Image.fromarray(image.numpy()), image_size)) for image in images[:, 0]]
     return torch.from_numpy(np.stack(resized)).unsqueeze(1)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from vistok.metrics.images.decoding import MAX_PIXELS, image_shape
 from vistok.workbench.data._labels import Labels
 from vistok.workbench.data._sources import Table, open_tables, signature
 from vistok.workbench.data.digits import load_digits
 from vistok.workbench.data.image_set import Images, LazyImageSet
-from vistok.workbench.data.resize import MAX_PIXELS, decode_for_crops, decode_image, image_shape, room_for_crops
+from vistok.workbench.data.resize import decode_for_crops, decode_image, room_for_crops
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def load_images(
         source: ``None`` or ``"digits"`` for the embedded digits (grey); else an image folder (a folder a class), a
             Parquet file or a tar archive (WebDataset) or a folder of them (``train-*``, ``validation-*``), or the id
             ``org/name`` of a data set on the hub.
-        image_size: Pixels a side; see :func:`resize_and_crop` for how images get there.
+        image_size: Pixels a side; see :func:`vistok.metrics.adm_crop` for how images get there.
         split_seed: Decides the split where the source has none.
         validation_fraction: Expected share of validation images in such a split, between 0 and 1.
         max_unreadable: Images that may be skipped as unreadable, in each split, before an error.

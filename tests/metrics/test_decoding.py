@@ -1,0 +1,109 @@
+"""An image file's pixels: upright RGB, bounded, or one line that says why not."""
+
+import io
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from _support.image_files import noise, png
+from _support.mutants import catches
+from vistok.metrics.images.decoding import image_shape, image_to_tensor, open_image, tensor_to_image
+
+SUBJECT = "vistok.metrics.images.decoding"
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def pixels(content):
+    return image_to_tensor(open_image(content))
+
+
+@catches(SUBJECT, "np.asarray(image) >> 8", "np.asarray(image)")
+@catches(SUBJECT, "(255, 255, 255, 255)", "(0, 0, 0, 255)")
+def test_transparency_lies_on_white_and_every_mode_becomes_rgb():
+    assert pixels(png((255, 0, 0, 0), mode="RGBA")).float().mean() == 255
+    half = pixels(png((0, 0, 0, 127), mode="RGBA"))
+    assert abs(int(half[0, 0, 0]) - 128) <= 1
+    assert pixels(png((0, 0), mode="LA")).float().mean() == 255
+    assert pixels(png(7, mode="L")).unique().tolist() == [7]
+    assert pixels(png(1, mode="1")).unique().tolist() == [255]
+    assert pixels(encoded(Image.fromarray(np.full((8, 8), 0x8000, dtype=np.uint16)))).unique().tolist() == [128]
+
+
+@catches(SUBJECT, "_to_rgb(ImageOps.exif_transpose(opened))", "_to_rgb(opened)")
+def test_a_photo_is_turned_upright():
+    image = Image.new("RGB", (8, 4))
+    image.paste((255, 255, 255), (0, 0, 4, 4))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: the left edge comes on top
+    content = encoded(image, exif=exif)
+    upright = pixels(content)
+    assert upright.shape == (3, 8, 4)
+    assert upright[:, 0].float().mean() > upright[:, 7].float().mean()
+    assert image_shape(content) == (8, 4)  # of the header
+
+
+def test_tensors_and_images_are_each_others_inverse(tmp_path):
+    pixels = torch.arange(2 * 3 * 4, dtype=torch.uint8).view(2, 3, 4)[:1]
+    assert torch.equal(image_to_tensor(tensor_to_image(pixels)), pixels)
+    colour = torch.arange(3 * 2 * 5, dtype=torch.uint8).view(3, 2, 5)
+    assert torch.equal(image_to_tensor(tensor_to_image(colour)), colour)
+    tensor_to_image(colour).save(tmp_path / "colour.png")
+    assert torch.equal(image_to_tensor(open_image(tmp_path / "colour.png")), colour)
+
+
+@catches(SUBJECT, "opened.width * opened.height > max_pixels", "opened.width > max_pixels")
+def test_what_is_no_image_or_too_large_is_one_line():
+    for content, words in (
+        (b"no image", "the file is no image of a known format"),
+        (png(0)[:40], "[^\n]+"),
+        (encoded(Image.new("RGB", (8, 8)), "EPS"), "EPS is no format of pixels"),
+        (png(0, size=(100, 101)), "100 x 101 pixels are more than max_pixels=10000"),
+    ):
+        with pytest.raises(ValueError, match=rf"\Aunreadable image: {words}\Z"):
+            open_image(content, max_pixels=10_000)
+    with pytest.raises(ValueError, match=r"\Aunreadable image: "):
+        image_shape(b"no image")
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
+    content = encoded(Image.new("L", (6000, 6000)))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"\Aunreadable image: 6000 x 6000 pixels are more than max_pixels=1000000\Z"):
+        open_image(content, max_pixels=1_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 2e6
+    tracemalloc.stop()
+    assert open_image(content, max_pixels=36_000_000).size == (6000, 6000)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Failed to decode frame 0"), MemoryError(), IndexError("x\ny")])
+def test_whatever_a_decoder_raises_the_image_is_unreadable(error, monkeypatch):
+    def load(self):
+        raise error
+
+    content = png(0)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(ValueError, match=r"\Aunreadable image: [^\n]+\Z"):
+        open_image(content)
+
+
+def test_a_corrupt_avif_is_an_unreadable_image():
+    content = bytearray(encoded(noise(64, 64), "AVIF"))
+    content[content.index(b"mdat") + 4] ^= 0xFF
+    with pytest.raises(ValueError, match=r"\Aunreadable image: Failed to decode[^\n]+\Z"):
+        open_image(bytes(content))
+
+
+@catches(SUBJECT, "isinstance(error, UnidentifiedImageError)", "isinstance(error, UnicodeError)")
+def test_a_header_gives_width_and_height_and_what_has_none_is_unreadable(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(0, size=(9, 5)))
+    assert image_shape(tmp_path / "a.png") == image_shape(png(0, size=(9, 5))) == (9, 5)
+    with pytest.raises(ValueError, match=r"\Aunreadable image: the file is no image of a known format\Z"):
+        image_shape(b"no image")

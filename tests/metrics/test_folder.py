@@ -1,0 +1,101 @@
+"""A folder of images: which files, in which order, of which class; one size or one line."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from _support.image_files import png
+from _support.mutants import catches
+from vistok.metrics import adm_crop
+from vistok.metrics.images.crops import Crop
+from vistok.metrics.images.folder import ImageFolder
+
+SUBJECT = "vistok.metrics.images.folder"
+WHOLE = Crop("none", None)
+
+
+def write(root, files):
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+@catches(SUBJECT, "sorted(_image_files(root))", "_image_files(root)[::-1]")
+@catches(SUBJECT, '"/" in name]', "True]")
+def test_images_come_in_the_order_of_their_paths_with_the_class_of_the_first_level(tmp_path):
+    names = ["cat/b/2.JPG", "cat/10.png", "ant/9.png", "cat/2.png"]
+    write(tmp_path, {name: png((len(name), 0, 0)) for name in names})
+    write(tmp_path, {"notes.txt": b"no image", ".hidden.png": b"", "cat/._2.png": b"", ".cache/1.png": b""})
+    images = ImageFolder(tmp_path, WHOLE)
+    assert images.names == ["ant/9.png", "cat/10.png", "cat/2.png", "cat/b/2.JPG"]
+    assert images.classes == ["ant", "cat", "cat", "cat"]
+    assert (len(images), images.shape, images.named) == (4, (3, 8, 8), True)
+    assert images.batch([3, 0])[:, 0, 0, 0].tolist() == [len("cat/b/2.JPG"), len("ant/9.png")]
+    write(tmp_path, {"top.png": png(0)})
+    assert ImageFolder(tmp_path, WHOLE).classes is None
+
+
+def test_linked_class_folders_are_entered(tmp_path):
+    write(tmp_path, {"elsewhere/1.png": png(0)})
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "cat").symlink_to(tmp_path / "elsewhere")
+    assert ImageFolder(tmp_path / "set", WHOLE).names == ["cat/1.png"]
+
+
+@catches(SUBJECT, "image_to_tensor(self.crop(open_image(path)))", "image_to_tensor(open_image(path))")
+def test_images_of_many_sizes_go_through_the_crop(tmp_path):
+    pixels = [np.random.default_rng(n).integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(3)]
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    batch = ImageFolder(tmp_path, Crop("adm", 8)).batch(torch.arange(3))
+    expected = np.stack([np.asarray(adm_crop(Image.fromarray(image), 8)) for image in pixels])
+    assert np.array_equal(batch.permute(0, 2, 3, 1), expected)
+    assert ImageFolder(tmp_path, Crop("adm", 8)).batch([]).shape == (0, 3, 8, 8)
+
+
+@catches(SUBJECT, "if tuple(image.shape) != self.shape:", "if image.shape[0] != self.shape[0]:")
+def test_another_size_is_one_line_that_names_the_file(tmp_path):
+    write(tmp_path, {"a.png": png(0), "b.png": png(0, size=(8, 9))})
+    images = ImageFolder(tmp_path, WHOLE)
+    with pytest.raises(ValueError, match=r"\A.*b\.png: another size than a\.png, 8 x 9 and 8 x 8; give a crop.*\Z"):
+        images.batch([0, 1])
+
+
+@catches(SUBJECT, 'raise ValueError(f"{path}: {error}") from error', "raise")
+def test_a_file_that_is_no_image_is_one_line_that_names_it(tmp_path):
+    write(tmp_path, {"a.png": png(0), "b.png": b"no image"})
+    images = ImageFolder(tmp_path, WHOLE)
+    with pytest.raises(ValueError, match=r"\A.*/b\.png: unreadable image: the file is no image of a known format\Z"):
+        images.batch([0, 1])
+    (tmp_path / "a.png").write_bytes(b"neither")
+    with pytest.raises(ValueError, match=r"\A.*/a\.png: unreadable image"):
+        ImageFolder(tmp_path, WHOLE)
+
+
+def test_an_empty_folder_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match=r"\A.*: the folder holds no images\Z"):
+        ImageFolder(tmp_path, WHOLE)
+
+
+@catches(SUBJECT, "{name} {os.path.getsize(self.root / name)}\\n", "{name}\\n")
+def test_the_description_changes_with_names_sizes_and_crop_and_not_with_the_place(tmp_path):
+    files = {"x/1.png": png(0), "x/2.JPG": png((1, 2, 3)), "y/3.png": png(0)}
+    first = ImageFolder(write(tmp_path / "a" / "val", files), WHOLE)
+    said = first.describe()
+    assert {key: said[key] for key in said if key != "hash"} == {
+        "source": "folder val",
+        "files": "1 .jpg, 2 .png",
+        "count": "3",
+        "size": "8 x 8",
+        "channels": "3",
+        "crop": "none",
+        "filter": "none",
+    }
+    assert ImageFolder(write(tmp_path / "b" / "val", files), WHOLE).describe() == said
+    assert ImageFolder(tmp_path / "b" / "val", Crop("adm", 4)).describe()["hash"] == said["hash"]
+    larger = write(tmp_path / "c" / "val", files | {"y/3.png": png(0) + b" "})
+    renamed = write(tmp_path / "d" / "val", {name.replace("3", "4"): content for name, content in files.items()})
+    for other in (larger, renamed):
+        assert ImageFolder(other, WHOLE).describe()["hash"] != said["hash"]
