@@ -10,6 +10,9 @@ import torch
 
 from _support.strategies import normal, uniform
 from vistok.metrics import (
+    BitBalance,
+    CodePairs,
+    CodeUsage,
     FeatureBank,
     FeatureStatistics,
     InceptionScore,
@@ -54,6 +57,13 @@ CASES = {
     "sample of features": Case(
         partial(FeatureBank, 5, capacity=4, seed=1), (normal(0, COUNT, 5), torch.arange(COUNT)), exact=True
     ),
+    "code usage": Case(partial(CodeUsage, 5, 2), (torch.arange(COUNT * 6).view(COUNT, 3, 2) % 5,), exact=True),
+    "code pairs": Case(
+        partial(CodePairs, 5, 3),
+        (torch.arange(COUNT * 2).view(COUNT, 2) % 5, torch.eye(COUNT).long()[:, :2]),
+        exact=True,
+    ),
+    "bits": Case(partial(BitBalance, (2, 3)), (torch.arange(COUNT * 6).view(COUNT, 2, 3) % 4 // 2,), exact=True),
     "perceptual": Case(partial(PerceptualDistance, half_and_whole), IMAGES),
 }
 

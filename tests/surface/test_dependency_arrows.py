@@ -89,7 +89,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "images": {"pixels"},
         "reconstruction": {"not_measurable", "pixels", "streaming"},
         "distribution": {"not_measurable", "pixels", "streaming"},
-        "codes": {"not_measurable"},
+        "codes": {"not_measurable", "streaming"},
     },
     "tokenizers": {
         "_checks": set(),

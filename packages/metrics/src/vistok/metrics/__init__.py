@@ -1,7 +1,11 @@
 """Numbers about tokenizers and generators; every definition is in the docstring of its function."""
 
+from vistok.metrics.codes.bit_balance import BitBalance, BitFigures, index_bits
+from vistok.metrics.codes.code_pairs import CodePairs, PairFigures
+from vistok.metrics.codes.code_usage import CodeUsage, UsageFigures
 from vistok.metrics.codes.cosine import CosineMoments, cosine_moments, welch_bound
 from vistok.metrics.codes.linear_probe import linear_probe_accuracy
+from vistok.metrics.codes.nearest_neighbour_probe import nearest_neighbour_accuracy
 from vistok.metrics.codes.uniformity import (
     DensityUniformity,
     density_uniformity,
@@ -56,6 +60,10 @@ from vistok.metrics.streaming import StreamingMetric
 
 __all__ = [
     "LITE0",
+    "BitBalance",
+    "BitFigures",
+    "CodePairs",
+    "CodeUsage",
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
@@ -75,6 +83,7 @@ __all__ = [
     "MeanSquaredError",
     "NeighbourFigures",
     "NotMeasurableError",
+    "PairFigures",
     "PeakSignalNoiseRatio",
     "PerceptualDistance",
     "PooledPeakSignalNoiseRatio",
@@ -84,6 +93,7 @@ __all__ = [
     "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",
+    "UsageFigures",
     "adm_crop",
     "bootstrap_interval",
     "centre_crop",
@@ -97,11 +107,13 @@ __all__ = [
     "frechet_distance_infinity",
     "from_uint8",
     "inception_score",
+    "index_bits",
     "kernel_distance",
     "kernel_distance_of_subsets",
     "linear_probe_accuracy",
     "mean_absolute_error",
     "mean_squared_error",
+    "nearest_neighbour_accuracy",
     "neighbour_figures",
     "one_position_per_image",
     "open_images",
