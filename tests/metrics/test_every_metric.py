@@ -22,6 +22,7 @@ from vistok.metrics import (
     PeakSignalNoiseRatio,
     PerceptualDistance,
     PooledPeakSignalNoiseRatio,
+    RateDistortion,
     StreamingMetric,
     StructuralSimilarity,
 )
@@ -62,6 +63,9 @@ CASES = {
         partial(CodePairs, 5, 3),
         (torch.arange(COUNT * 2).view(COUNT, 2) % 5, torch.eye(COUNT).long()[:, :2]),
         exact=True,
+    ),
+    "rate and distortion": Case(
+        partial(RateDistortion, (5, 3)), (*IMAGES, torch.arange(COUNT * 4).view(COUNT, 4) % 5, torch.eye(COUNT).long())
     ),
     "bits": Case(partial(BitBalance, (2, 3)), (torch.arange(COUNT * 6).view(COUNT, 2, 3) % 4 // 2,), exact=True),
     "perceptual": Case(partial(PerceptualDistance, half_and_whole), IMAGES),

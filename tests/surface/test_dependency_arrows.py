@@ -90,6 +90,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reconstruction": {"not_measurable", "pixels", "streaming"},
         "distribution": {"not_measurable", "pixels", "streaming"},
         "codes": {"not_measurable", "streaming"},
+        "rate": {"codes", "not_measurable", "pixels", "reconstruction", "streaming"},
     },
     "tokenizers": {
         "_checks": set(),

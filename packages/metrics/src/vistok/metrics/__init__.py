@@ -43,6 +43,11 @@ from vistok.metrics.networks.features import BackboneFeatures, FeatureNetwork, F
 from vistok.metrics.networks.inception import InceptionFeatures
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
+from vistok.metrics.rate.baselines import rate_distortion_baselines
+from vistok.metrics.rate.image_codecs import image_codec_point
+from vistok.metrics.rate.principal_components import PrincipalComponentCodec, fit_principal_component_codec
+from vistok.metrics.rate.rate_distortion import RateDistortion, RateDistortionPoint, rate_distortion_point
+from vistok.metrics.rate.token_rate import TokenRate, token_rate
 from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
 from vistok.metrics.reconstruction.pixel_errors import (
     MeanAbsoluteError,
@@ -91,11 +96,15 @@ __all__ = [
     "PerceptualDistance",
     "PooledPeakSignalNoiseRatio",
     "PrecisionRecall",
+    "PrincipalComponentCodec",
+    "RateDistortion",
+    "RateDistortionPoint",
     "Recognizer",
     "ReferenceStatistics",
     "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",
+    "TokenRate",
     "UsageFigures",
     "adm_crop",
     "bootstrap_interval",
@@ -105,10 +114,12 @@ __all__ = [
     "density_coverage",
     "density_uniformity",
     "evenness",
+    "fit_principal_component_codec",
     "fit_recognizer",
     "frechet_distance",
     "frechet_distance_infinity",
     "from_uint8",
+    "image_codec_point",
     "inception_score",
     "index_bits",
     "kernel_distance",
@@ -125,11 +136,14 @@ __all__ = [
     "pooled_psnr",
     "precision_recall",
     "psnr",
+    "rate_distortion_baselines",
+    "rate_distortion_point",
     "read_reference_statistics",
     "relative_diversity",
     "spatial_features",
     "ssim",
     "to_uint8",
+    "token_rate",
     "wang_isola_uniformity",
     "welch_bound",
     "write_reference_statistics",

@@ -1,0 +1,1 @@
+"""Bits against distortion, and the codecs that a tokenizer is shown beside."""
