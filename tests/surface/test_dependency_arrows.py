@@ -87,6 +87,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "streaming": {"not_measurable"},
         "networks": {"pixels"},
         "images": {"pixels"},
+        "ranks": {"streaming"},
         "reconstruction": {"not_measurable", "pixels", "streaming"},
         "distribution": {"not_measurable", "pixels", "streaming"},
         "codes": {"not_measurable", "streaming"},

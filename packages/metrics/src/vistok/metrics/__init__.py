@@ -43,6 +43,7 @@ from vistok.metrics.networks.features import BackboneFeatures, FeatureNetwork, F
 from vistok.metrics.networks.inception import InceptionFeatures
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
+from vistok.metrics.ranks import merged_over_ranks
 from vistok.metrics.rate.baselines import rate_distortion_baselines
 from vistok.metrics.rate.image_codecs import image_codec_point
 from vistok.metrics.rate.principal_components import PrincipalComponentCodec, fit_principal_component_codec
@@ -127,6 +128,7 @@ __all__ = [
     "linear_probe_accuracy",
     "mean_absolute_error",
     "mean_squared_error",
+    "merged_over_ranks",
     "nearest_neighbour_accuracy",
     "neighbour_figures",
     "one_position_per_image",

@@ -18,9 +18,10 @@ class StreamingMetric:
     otherwise, its figure needs more). Sums of integers are int64 and exact, others are float64.
 
     Distributed:
-        No collectives. Each rank updates with its own images; then every rank's :meth:`state_dict` is gathered and
-        merged, in any order: the figure is that of one process that saw all images, to the last digit where only
-        integers are summed, else to 1e-10 of its size. An image that two ranks saw counts twice.
+        No collectives. Each rank updates with its own images; then :func:`vistok.metrics.merged_over_ranks`, or any
+        other way to bring the :meth:`state_dict` of all together, merges them, in any order: the figure is that of one
+        process that saw all images, to the last digit where only integers are summed, else to 1e-10 of its size. An
+        image that two ranks saw counts twice.
 
     Example:
         >>> from vistok.metrics import MeanSquaredError
@@ -151,14 +152,14 @@ class GatheringMetric(StreamingMetric):
         if self._waiting:
             parts = [self._state, *self._waiting]
             self._state = self._condensed({name: torch.cat([part[name] for part in parts]) for name in self._state})
-            self._waiting.clear()
+            self._waiting = []
 
     def _fits(self, given: Tensor, mine: Tensor) -> bool:
         return given.ndim == mine.ndim and given.shape[1:] == mine.shape[1:]
 
     def reset(self) -> None:
         """Forget everything."""
-        self._waiting.clear()
+        self._waiting = []
         super().reset()
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -169,7 +170,7 @@ class GatheringMetric(StreamingMetric):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what :meth:`state_dict` gave, of a metric with the same settings."""
         super().load_state_dict(state)
-        self._waiting.clear()
+        self._waiting = []
 
 
 def _rows(state: Mapping[str, Tensor]) -> int:
