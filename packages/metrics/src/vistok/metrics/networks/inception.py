@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 from vistok.metrics.networks.features import Features, check_8_bit
 from vistok.metrics.networks.fingerprint import fingerprint
 
-_SPATIAL_CHANNELS = 7
 _LONGEST_REASON = 240
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth of torch-fidelity's release v0.2.0"
 
@@ -78,8 +78,7 @@ class InceptionFeatures:
         images = images.to(self._network.fc.weight.device).expand(-1, 3, -1, -1)
         with torch.autocast(images.device.type, enabled=False):
             pooled, logits = self._network(images)
-        maps = self._spatial.pop()[:, :_SPATIAL_CHANNELS]
-        return Features(pooled, maps.permute(0, 2, 3, 1).flatten(1), logits.double().softmax(dim=1).float())
+        return Features(pooled, spatial_features(self._spatial.pop()), logits.double().softmax(dim=1).float())
 
 
 def _load(weights: str | Path | None) -> Any:
