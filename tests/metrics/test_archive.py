@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,24 +19,36 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 def test_pixels_and_labels_are_those_that_were_saved(tmp_path):
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", PIXELS, np.arange(5))
-        pixels, labels, checksum = open_archive(tmp_path / "a.npz")
-        assert np.array_equal(pixels, PIXELS)
-        assert labels == [0, 1, 2, 3, 4]
-        assert isinstance(pixels, np.memmap) == (save is np.savez)
+        read, count, labels, checksum = open_archive(tmp_path / "a.npz")
+        assert np.array_equal(read(range(5)), PIXELS)
+        assert np.array_equal(read([4, 0, 4]), PIXELS[[4, 0, 4]])
+        assert (count, labels) == (5, [0, 1, 2, 3, 4])
         with zipfile.ZipFile(tmp_path / "a.npz") as archive:
             assert int(checksum, 16) == zlib.crc32(archive.read("arr_0.npy"))
 
 
+@catches(SUBJECT, "lambda at: pixels()[at]", "lambda at, kept=pixels(): kept[at]")
+def test_what_was_read_of_an_archive_does_not_stay_in_memory(tmp_path):
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("no list of what is mapped")
+    np.savez(tmp_path / "a.npz", PIXELS)
+    images = open_archive(tmp_path / "a.npz")
+    batch = images.read([0, 1])
+    assert not isinstance(batch, np.memmap)
+    assert str(tmp_path / "a.npz") not in maps.read_text()
+
+
 def test_statistics_beside_the_images_and_labels_that_are_none_are_passed_over(tmp_path):
     np.savez(tmp_path / "a.npz", mu=np.zeros(3), arr_0=PIXELS, arr_1=np.zeros((5, 2)))
-    pixels, labels, _ = open_archive(tmp_path / "a.npz")
-    assert np.array_equal(pixels, PIXELS)
-    assert labels is None
+    images = open_archive(tmp_path / "a.npz")
+    assert np.array_equal(images.read(range(5)), PIXELS)
+    assert images.labels is None
 
 
 def test_an_array_in_the_order_of_columns_is_the_same(tmp_path):
     np.savez(tmp_path / "a.npz", np.asfortranarray(PIXELS))
-    assert np.array_equal(open_archive(tmp_path / "a.npz").pixels, PIXELS)
+    assert np.array_equal(open_archive(tmp_path / "a.npz").read(range(5)), PIXELS)
 
 
 @catches(SUBJECT, 'if dtype != "uint8":', "if dtype.itemsize > 8:")

@@ -3,6 +3,8 @@
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,18 +15,23 @@ class ArchivedImages(NamedTuple):
     """What an archive holds.
 
     Attributes:
-        pixels: ``(N, H, W, 1 or 3)``, a NumPy array of uint8; of an uncompressed archive, mapped and not read.
+        read: From indices to pixels ``(B, H, W, 1 or 3)``, a NumPy array of uint8.
+        num_images: How many there are.
         labels: ``arr_1``, one whole number an image, where there is such an array.
         checksum: The CRC-32 of the pixels' array that the archive itself keeps.
     """
 
-    pixels: Any
+    read: Callable[[Sequence[int]], Any]
+    num_images: int
     labels: list[int] | None
     checksum: str
 
 
 def open_archive(path: Path) -> ArchivedImages:
-    """Map ``arr_0`` of an uncompressed archive into memory by its place in the file; read that of a compressed one.
+    """The images ``arr_0``: mapped into memory by their place in the file, or read at once from a compressed archive.
+
+    The file is mapped for a batch and let go after it: what was read of one that stays mapped would count as memory of
+    the process, in the end all of it.
 
     Source:
         The form of Dhariwal and Nichol 2021 (ADM), ``evaluations`` of guided-diffusion: ``arr_0`` of 8-bit RGB images,
@@ -36,6 +43,7 @@ def open_archive(path: Path) -> ArchivedImages:
     """
     import numpy as np
 
+    pixels: Callable[[], Any]
     try:
         with zipfile.ZipFile(path) as archive:
             members = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -47,12 +55,13 @@ def open_archive(path: Path) -> ArchivedImages:
                 header_length = member.tell()
         _check(shape, dtype)
         if info.compress_type == zipfile.ZIP_STORED:
-            start = _start_of(path, info) + header_length
-            pixels = np.memmap(path, dtype, "r", start, shape, order="F" if in_columns else "C")
+            start, order = _start_of(path, info) + header_length, "F" if in_columns else "C"
+            pixels = partial(np.memmap, path, dtype, "r", start, shape, order)
+            pixels()  # an archive that is cut off is told now
         else:
             with np.load(path) as arrays:
-                pixels = arrays["arr_0"]
-        return ArchivedImages(pixels, _read_labels(path, len(pixels)), f"{info.CRC:08x}")
+                pixels = partial(np.asarray, arrays["arr_0"])
+        return ArchivedImages(lambda at: pixels()[at], shape[0], _read_labels(path, shape[0]), f"{info.CRC:08x}")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())[:200]}") from error
 

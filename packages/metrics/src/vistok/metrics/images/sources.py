@@ -107,14 +107,10 @@ def _open_path(path: Path, crop: Crop) -> ImageSource:
         raise ValueError(f"{path}: there is no such folder or file")
     if path.suffix != ".npz":
         raise ValueError(f"{path}: images must be a folder or an .npz archive")
-    pixels, labels, checksum = open_archive(path)
-
-    def read(indices: Sequence[int]) -> Tensor:
-        return torch.from_numpy(pixels[indices]).permute(0, 3, 1, 2).contiguous()
-
+    read, count, labels, checksum = open_archive(path)
     return ArrayImages(
-        read,
-        len(pixels),
+        lambda at: torch.from_numpy(read(at)).permute(0, 3, 1, 2).contiguous(),
+        count,
         crop,
         description=lambda: {"source": f"archive {path.name}", "hash": f"CRC-32 of arr_0 {checksum}"},
         classes=None if labels is None else list(map(str, labels)),
