@@ -64,7 +64,8 @@ class InceptionScore(StreamingMetric):
           (from 0, each once: they decide the splits).
 
     Range:
-        ``[1, C]``. It falls with fewer images a split: say how many images and splits there were.
+        ``[1, C]``. It falls with fewer images a split: say how many images and splits there were. Splits of a few dozen
+        images differ in size enough to be seen in the deviation.
 
     Gradient:
         None: this is a measurement.
