@@ -18,7 +18,7 @@ def images():
     return to_uint8(0.8 * waves + 0.1 * uniform(0, 10, 3, 48, 48))
 
 
-@catches(SUBJECT, "tried.bits_per_pixel <= rate", "tried.bits_per_pixel >= rate")
+@catches(SUBJECT, "quality=middle) <= rate", "quality=middle) >= rate")
 @catches(SUBJECT, "best = middle - 1", "best = middle - 2")
 @catches(SUBJECT, "bits_per_pixel * images.shape[-2] * images.shape[-1]", "bits_per_pixel * images[0].numel()")
 def test_each_takes_the_most_that_the_rate_allows(images):

@@ -26,6 +26,7 @@ from vistok.metrics import (
     StreamingMetric,
     StructuralSimilarity,
 )
+from vistok.metrics.streaming import GatheringMetric
 
 COUNT = 12
 
@@ -113,6 +114,14 @@ def test_merging_in_any_order_gives_the_figure_of_one_pass(case):
             first.merge(other)
         first.merge(case.make())
         assert agree(first, whole, case)
+
+
+def test_what_is_kept_does_not_grow_with_the_images_but_where_features_or_pairs_are(case):
+    def size(metric):
+        return sum(value.numel() for value in metric.state_dict().values())
+
+    grows = isinstance(case.make(), GatheringMetric)
+    assert (size(fed(case, range(COUNT))) > size(fed(case, range(2)))) == grows
 
 
 def test_a_stream_goes_on_from_its_kept_state(case, tmp_path):

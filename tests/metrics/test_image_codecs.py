@@ -10,6 +10,7 @@ from PIL import Image
 from _support.mutants import catches
 from _support.strategies import uniform
 from vistok.metrics import image_codec_point, psnr, ssim, to_uint8
+from vistok.metrics.rate.image_codecs import codec_bits_per_pixel
 
 SUBJECT = "vistok.metrics.rate.image_codecs"
 
@@ -22,7 +23,10 @@ def pictures(count=3, channels=3, height=24, width=32):
 
 
 @catches(SUBJECT, "rate = 8 * size", "rate = size")
-@catches(SUBJECT, "(len(images) * images.shape[-2] * images.shape[-1])", "images.numel()")
+@catches(SUBJECT, "return 8 * size", "return size")
+@catches(
+    SUBJECT, "(len(images) * images.shape[-2] * images.shape[-1])\n    return Rate", "images.numel()\n    return Rate"
+)
 @catches(SUBJECT, ".permute(2, 0, 1)[None]", ".permute(2, 1, 0).transpose(1, 2).flip(0)[None]")
 @catches(SUBJECT, '"jpeg": {"optimize": True}', '"jpeg": {}')
 def test_it_is_what_pillows_files_are_and_hold():
@@ -36,6 +40,7 @@ def test_it_is_what_pillows_files_are_and_hold():
             decoded.append(torch.from_numpy(np.moveaxis(np.asarray(Image.open(file)), -1, 0).copy()))
         point = image_codec_point(images, codec=codec, quality=60)
         assert point.bits_per_pixel == point.coded_bits_per_pixel == 8 * size / (3 * 24 * 32)
+        assert codec_bits_per_pixel(images, codec=codec, quality=60) == point.bits_per_pixel
         assert point.psnr == pytest.approx(psnr(torch.stack(decoded), images).mean().item(), abs=1e-12)
         assert point.ssim == pytest.approx(ssim(torch.stack(decoded), images).mean().item(), abs=1e-12)
 

@@ -32,7 +32,7 @@ def inception_score(probabilities: Tensor, *, splits: int = 10, seed: int | None
     else:
         _warn_of_sorted(probabilities)
         for number, part in enumerate(probabilities.tensor_split(splits)):
-            metric.add_to_split(part, torch.full((len(part),), number))
+            metric._add_to_split(part, torch.full((len(part),), number))
     return metric.compute()
 
 
@@ -100,13 +100,13 @@ class InceptionScore(StreamingMetric):
         """Take in the class probabilities of a batch of images, and the images' numbers."""
         if probabilities.ndim != 2 or probabilities.shape[1] != self.num_classes:
             raise ValueError(f"probabilities must be (B, {self.num_classes}), got {tuple(probabilities.shape)}")
-        self.add_to_split(probabilities, self.split_of(check_indices(indices, len(probabilities))))
+        self._add_to_split(probabilities, self._split_of(check_indices(indices, len(probabilities))))
 
-    def split_of(self, indices: Tensor) -> Tensor:
+    def _split_of(self, indices: Tensor) -> Tensor:
         """Which split the images of these numbers go to, each drawn by itself."""
         return image_keys(indices, self.seed).remainder(self.splits)
 
-    def add_to_split(self, probabilities: Tensor, splits: Tensor) -> None:
+    def _add_to_split(self, probabilities: Tensor, splits: Tensor) -> None:
         """Take in class probabilities ``(B, C)`` of images whose splits ``(B,)`` are known."""
         p = probabilities.detach().cpu().double()
         if not bool(((p >= 0).all(dim=1) & ((p.sum(dim=1) - 1).abs() < 1e-3)).all()):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from vistok.metrics.rate.image_codecs import Codec, image_codec_point
+from vistok.metrics.rate.image_codecs import Codec, codec_bits_per_pixel, image_codec_point
 from vistok.metrics.rate.principal_components import fit_principal_component_codec
 from vistok.metrics.rate.rate_distortion import RateDistortionPoint, rate_distortion_point
 
@@ -34,8 +34,8 @@ def rate_distortion_baselines(
     points = {}
     codecs: tuple[tuple[str, Codec, int], ...] = (("JPEG", "jpeg", 95), ("WebP", "webp", 100))
     for name, codec, best in codecs:
-        quality, point = _at_most(images, codec, best, bits_per_pixel)
-        points[f"{name}, quality {quality}"] = point
+        quality = _best_quality(images, codec, best, bits_per_pixel)
+        points[f"{name}, quality {quality}"] = image_codec_point(images, codec=codec, quality=quality)
     bits = int(bits_per_pixel * images.shape[-2] * images.shape[-1] + 1e-6)
     fitted = fit_principal_component_codec(train_images, bits_per_image=bits)
     tokens = fitted.encode(images)
@@ -43,14 +43,13 @@ def rate_distortion_baselines(
     return {**points, f"PCA, {bits} bits": point}
 
 
-def _at_most(images: Tensor, codec: Codec, best: int, rate: float) -> tuple[int, RateDistortionPoint]:
+def _best_quality(images: Tensor, codec: Codec, best: int, rate: float) -> int:
     """The highest quality that needs no more than a rate, by halving; the lowest if none does."""
-    low, point = 1, image_codec_point(images, codec=codec, quality=1)
+    low = 1
     while low < best:
         middle = (low + best + 1) // 2
-        tried = image_codec_point(images, codec=codec, quality=middle)
-        if tried.bits_per_pixel <= rate:
-            low, point = middle, tried
+        if codec_bits_per_pixel(images, codec=codec, quality=middle) <= rate:
+            low = middle
         else:
             best = middle - 1
-    return low, point
+    return low
