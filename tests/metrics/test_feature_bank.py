@@ -5,9 +5,10 @@ import torch
 
 from _support.mutants import catches
 from _support.strategies import normal, seeded
-from vistok.metrics import FeatureBank
+from vistok.metrics import FeatureBank, streaming
 
 SUBJECT = "vistok.metrics.distribution.feature_bank"
+STREAMING = "vistok.metrics.streaming"
 
 
 def fed(features, order, *, size=7, **options):
@@ -59,17 +60,30 @@ def test_a_sample_is_uniform():
     assert (drawn.bincount(minlength=40) / 400 - 0.25).abs().max() < 4 * (0.25 * 0.75 / 400) ** 0.5
 
 
-@catches("vistok.metrics.streaming", "            self._waiting = []\n\n    def _fits", "\n    def _fits")
-@catches("vistok.metrics.streaming", "> max(_ROOM, _rows(self._state))", "> 10**9")
+@catches(STREAMING, "max(_ROOM, _rows(self._state), _rows(state))", "10**6")
+@catches(STREAMING, "_condensed({name: torch.cat(both) for", "_empty() or ({name: torch.cat(both) for")
 def test_a_sample_of_many_takes_bounded_memory():
     bank = FeatureBank(2, capacity=100)
     for start in range(0, 60_000, 1000):
         bank.update(torch.zeros(1000, 2), torch.arange(start, start + 1000))
-        assert len(bank._state["indices"]) <= 100
-        assert sum(len(rows["indices"]) for rows in bank._waiting) <= 4096
+        assert len(bank._waiting["indices"]) <= 4096
+    assert len(bank.indices) == 100
 
 
-@catches(SUBJECT, 'detach().to("cpu", self.dtype, copy=True)', 'detach().to("cpu", copy=True)')
+@catches(
+    "vistok.metrics.streaming",
+    "buffer[self._count_waiting : stop] = state[name]",
+    "buffer[: _rows(state)] = state[name]",
+)
+@catches(STREAMING, "self._waiting[name][: self._count_waiting]", "self._waiting[name]")
+def test_batches_larger_than_the_room_are_kept_too(monkeypatch):
+    monkeypatch.setattr(streaming, "_ROOM", 4)
+    features = normal(0, 60, 3)
+    for size in (1, 3, 10, 60):
+        assert torch.equal(fed(features, torch.arange(60), size=size).compute(), features)
+
+
+@catches(SUBJECT, 'detach().to("cpu", self.dtype)', 'detach().to("cpu")')
 @catches(SUBJECT, "torch.isfinite(kept)", "torch.isfinite(features)")
 def test_half_precision_is_kept_and_refuses_what_it_cannot_hold():
     features = normal(0, 4, 3)
@@ -80,7 +94,7 @@ def test_half_precision_is_kept_and_refuses_what_it_cannot_hold():
         bank.update(torch.full((1, 3), 1e5), torch.tensor([9]))
 
 
-@catches(SUBJECT, "self.dtype, copy=True)", "self.dtype)")
+@catches(STREAMING, "buffer[self._count_waiting : stop] = state[name]", "self._waiting = dict(state)")
 def test_what_was_given_may_be_reused():
     buffer, bank = torch.zeros(1, 2), FeatureBank(2)
     for number in range(3):

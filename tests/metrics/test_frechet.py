@@ -51,7 +51,7 @@ def test_two_lines_by_hand():
 
 
 @catches(SUBJECT, 'self._state["scatter"] / (self.count - 1)', 'self._state["scatter"] / self.count')
-@catches(SUBJECT, " * (count * other / (count + other))", "")
+@catches(SUBJECT, "alpha=count * other / (count + other)", "alpha=1.0")
 @catches(SUBJECT, "shift * (other / (count + other))", "shift / 2")
 def test_streamed_statistics_equal_the_whole():
     features = normal(0, 50, 6) * 3 + 100

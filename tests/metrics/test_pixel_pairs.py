@@ -16,7 +16,7 @@ SUBJECT = "vistok.metrics.reconstruction._pixel_pairs"
 @catches(SUBJECT, "range(0, max(1, len(images)), size)", "range(0, len(images) - size, size)")
 def test_blocks_are_all_images_in_order(monkeypatch):
     x, y = uniform(0, 7, 3, 4, 5), uniform(1, 7, 3, 4, 5)
-    for limit, blocks in ((2**20, [7]), (130, [2, 2, 2, 1]), (1, [1] * 7)):
+    for limit, blocks in ((2**18, [7]), (130, [2, 2, 2, 1]), (1, [1] * 7)):
         monkeypatch.setattr(_pixel_pairs, "_BLOCK", limit)
         pairs = list(pixel_pairs(x, y))
         assert [len(one) for one, _ in pairs] == blocks
@@ -31,7 +31,7 @@ def test_no_images_are_one_empty_block():
 @catches(SUBJECT, "_BLOCK // images.shape[1:].numel()", "_BLOCK")
 def test_a_block_holds_a_bounded_number_of_values():
     images = torch.zeros(16, 3, 256, 256, dtype=torch.uint8)
-    assert max(x.numel() for x, _ in pixel_pairs(images, images)) <= 2**20
+    assert max(x.numel() for x, _ in pixel_pairs(images, images)) <= 2**18
 
 
 @catches(SUBJECT, "images.shape != references.shape or ", "")

@@ -52,7 +52,10 @@ def both_ranks(rank):
     fed = metrics_of(NUMBERS[:4] if rank == 0 else NUMBERS[4:])
     own = figures(fed)
     merged = [merged_over_ranks(metric) for metric in fed]
-    return figures(merged), own, figures(fed), figures([merged_over_ranks(metric) for metric in fed])
+    again = [merged_over_ranks(metric) for metric in fed]
+    after = figures(fed)
+    fed[3].update(torch.full((4, 5), 9.0), torch.arange(4) + 20)  # goes on beside what was merged
+    return figures(merged), own, after, figures(again)
 
 
 def flat(found):
@@ -67,9 +70,9 @@ def parts(one):
 @catches(SUBJECT, "total, part = copy.copy(metric), copy.copy(metric)", "total, part = metric, copy.copy(metric)")
 @catches(SUBJECT, "    total.reset()\n", "")
 @catches(
-    "vistok.metrics.streaming",
-    '"""Forget everything."""\n        self._waiting = []',
-    '"""Forget everything."""\n        self._waiting.clear()',
+    STREAMING,
+    'everything."""\n        self._waiting, self._count_waiting = {}, 0',
+    'everything."""\n        self._count_waiting = 0',
 )
 def test_two_ranks_are_one():
     whole = figures(metrics_of(NUMBERS))

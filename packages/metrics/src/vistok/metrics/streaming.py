@@ -128,7 +128,8 @@ class MeanOfImages(StreamingMetric):
 class GatheringMetric(StreamingMetric):
     """A metric whose state has rows that are gathered: its subclasses say what is kept of all that came.
 
-    Rows wait until there are as many of them as are kept, so that an update costs no pass over all.
+    Rows wait in a buffer as large as what is kept: an update costs no pass over all, and no small pieces of memory lie
+    about between the large ones of a network.
 
     Example:
         >>> issubclass(GatheringMetric, StreamingMetric)
@@ -136,30 +137,36 @@ class GatheringMetric(StreamingMetric):
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Mapping[str, Tensor]] = []
         super().__init__()
+        self._waiting: dict[str, Tensor] = {}
+        self._count_waiting = 0
 
     def _condensed(self, rows: dict[str, Tensor]) -> dict[str, Tensor]:
         """What is kept of rows."""
         raise NotImplementedError
 
     def _add(self, state: Mapping[str, Tensor]) -> None:
-        self._waiting.append(dict(state))
-        if sum(_rows(waiting) for waiting in self._waiting) > max(_ROOM, _rows(self._state)):
+        stop = self._count_waiting + _rows(state)
+        if not self._waiting or stop > _rows(self._waiting):
             self._condense()
+            stop, room = _rows(state), max(_ROOM, _rows(self._state), _rows(state))
+            self._waiting = {name: kept.new_empty(room, *kept.shape[1:]) for name, kept in self._state.items()}
+        for name, buffer in self._waiting.items():
+            buffer[self._count_waiting : stop] = state[name]
+        self._count_waiting = stop
 
     def _condense(self) -> None:
-        if self._waiting:
-            parts = [self._state, *self._waiting]
-            self._state = self._condensed({name: torch.cat([part[name] for part in parts]) for name in self._state})
-            self._waiting = []
+        if self._count_waiting:
+            parts = {name: (kept, self._waiting[name][: self._count_waiting]) for name, kept in self._state.items()}
+            self._state = self._condensed({name: torch.cat(both) for name, both in parts.items()})
+            self._count_waiting = 0
 
     def _fits(self, given: Tensor, mine: Tensor) -> bool:
         return given.ndim == mine.ndim and given.shape[1:] == mine.shape[1:]
 
     def reset(self) -> None:
         """Forget everything."""
-        self._waiting = []
+        self._waiting, self._count_waiting = {}, 0
         super().reset()
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -170,7 +177,7 @@ class GatheringMetric(StreamingMetric):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what :meth:`state_dict` gave, of a metric with the same settings."""
         super().load_state_dict(state)
-        self._waiting = []
+        self._waiting, self._count_waiting = {}, 0
 
 
 def _rows(state: Mapping[str, Tensor]) -> int:

@@ -64,7 +64,7 @@ class FeatureBank(GatheringMetric):
         """Take in the features of a batch of images, and the images' numbers."""
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise ValueError(f"features must be (B, {self.dim}), got {tuple(features.shape)}")
-        kept = features.detach().to("cpu", self.dtype, copy=True)
+        kept = features.detach().to("cpu", self.dtype)
         if not bool(torch.isfinite(kept).all()):
             raise ValueError(f"features must be finite as {self.dtype}")
         self._add({"indices": check_indices(indices, len(features)), "features": kept})

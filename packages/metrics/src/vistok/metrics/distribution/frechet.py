@@ -71,7 +71,7 @@ class FeatureStatistics(StreamingMetric):
     @property
     def mean(self) -> Tensor:
         """Mean of the features."""
-        return self._state["mean"]
+        return self._state["mean"].clone()
 
     @property
     def covariance(self) -> Tensor:
@@ -89,23 +89,24 @@ class FeatureStatistics(StreamingMetric):
         vectors = _finite_double(features)
         mean = vectors.mean(dim=0)
         centred = vectors - mean
-        self._add({"count": torch.tensor(len(vectors)), "mean": mean, "scatter": centred.T @ centred})
+        self._state["scatter"].addmm_(centred.T, centred)
+        self._join(len(vectors), mean)
 
     def _add(self, state: Mapping[str, Tensor]) -> None:
-        count, other = self.count, int(state["count"])
-        if not other:
-            return
-        shift = state["mean"] - self.mean
-        between = torch.outer(shift, shift) * (count * other / (count + other))
-        self._state = {
-            "count": self._state["count"] + state["count"],
-            "mean": self.mean + shift * (other / (count + other)),
-            "scatter": self._state["scatter"] + state["scatter"] + between,
-        }
+        if int(state["count"]):
+            self._state["scatter"] += state["scatter"]
+            self._join(int(state["count"]), state["mean"])
+
+    def _join(self, other: int, mean: Tensor) -> None:
+        """Take in the count and the mean of vectors whose scatter was added; in place, which is what takes the time."""
+        count, shift = self.count, mean - self.mean
+        self._state["scatter"].addr_(shift, shift, alpha=count * other / (count + other))
+        self._state["mean"] += shift * (other / (count + other))
+        self._state["count"] += other
 
     def compute(self) -> GaussianStatistics:
         """Mean and covariance of all vectors."""
-        return GaussianStatistics(self.mean.clone(), self.covariance)
+        return GaussianStatistics(self.mean, self.covariance)
 
 
 Side = Tensor | FeatureStatistics | GaussianStatistics

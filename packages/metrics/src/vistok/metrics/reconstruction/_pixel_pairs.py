@@ -7,7 +7,7 @@ from torch import Tensor
 from vistok.metrics.pixels import to_uint8
 
 # Values of each side converted at a time: what bounds the memory of every metric of pixels.
-_BLOCK = 2**20
+_BLOCK = 2**18
 
 
 def pixel_pairs(images: Tensor, references: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
