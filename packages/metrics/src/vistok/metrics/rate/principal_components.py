@@ -58,7 +58,8 @@ class PrincipalComponentCodec:
         """Images ``(N, C, H, W)``, uint8, of tokens."""
         if tokens.ndim != 2 or tokens.shape[1] != len(self.levels):
             raise ValueError(f"tokens must be (N, {len(self.levels)}), got {tuple(tokens.shape)}")
-        values = torch.stack([levels[one] for one, levels in zip(tokens.unbind(1), self.levels, strict=True)], dim=1)
+        columns = zip(tokens.cpu().unbind(1), self.levels, strict=True)
+        values = torch.stack([levels[column] for column, levels in columns], dim=1)
         pixels = values @ self.components + self.mean
         return pixels.round().clamp(0, 255).to(torch.uint8).view(-1, *self.image_shape)
 
