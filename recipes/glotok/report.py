@@ -9,10 +9,10 @@ from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
 from vistok.metrics import psnr
+from vistok.metrics.report.page import Picture, Section, Table, Text
+from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.figures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
-from vistok.workbench.reporting.page import Picture, Section, Table, Text
-from vistok.workbench.reporting.pictures import image_grid
 from vistok.workbench.reporting.plots import plot_histograms, plot_lines, plot_usage
 from vistok.workbench.reporting.sections import (
     data_line,

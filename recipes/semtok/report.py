@@ -11,10 +11,10 @@ from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions, spread
 from semtok.sample import PROGRESS
 from vistok.metrics import psnr
+from vistok.metrics.report.page import Picture, Section, Table, Text
+from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.figures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
-from vistok.workbench.reporting.page import Picture, Section, Table, Text
-from vistok.workbench.reporting.pictures import image_grid
 from vistok.workbench.reporting.plots import plot_lines
 from vistok.workbench.reporting.sections import (
     data_line,

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from _support.mutants import catches
+from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.workbench.recipe_config import SampleConfig
-from vistok.workbench.reporting.page import Picture, Section, Table, Text
 from vistok.workbench.reporting.sections import (
     data_line,
     generator_rows,

@@ -3,7 +3,7 @@
 import pytest
 
 from _support.mutants import catches
-from vistok.workbench.reporting.page import Table, Text, render_report
+from vistok.metrics.report.page import Table, Text, render_report
 from vistok.workbench.reporting.verdict import findings, verdict_section
 
 SUBJECT = "vistok.workbench.reporting.verdict"

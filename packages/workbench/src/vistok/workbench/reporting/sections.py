@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.metrics.report.page import Picture, Section, Table, Text, render_report
+from vistok.metrics.report.pictures import image_grid, pair_grid
 from vistok.workbench.evaluation.figures import LEFT_OUT
-from vistok.workbench.reporting.page import Picture, Section, Table, Text, render_report
-from vistok.workbench.reporting.pictures import image_grid, pair_grid
 from vistok.workbench.reporting.plots import plot_curves
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths

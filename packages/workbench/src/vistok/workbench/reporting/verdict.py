@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from vistok.workbench.reporting.page import Section, Table, Text
+from vistok.metrics.report.page import Section, Table, Text
 
 #: dB above the mean training image, below which tokens carry little; at 0 they carry nothing.
 LITTLE_PSNR_GAIN = 3.0

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
-from vistok.workbench.reporting.page import Picture, Section, Table, Text, format_number, render_report
+from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
 
-SUBJECT = "vistok.workbench.reporting.page"
+SUBJECT = "vistok.metrics.report.page"
 
 PNG = b"\x89PNG\r\n\x1a\n pixels"
 VOID = {"meta", "img", "link", "br"}

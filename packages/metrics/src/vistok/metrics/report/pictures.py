@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vistok.metrics import to_uint8
+from vistok.metrics.pixels import to_uint8
 
 _GAP = 2
 _MARGIN = 6

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from _support.mutants import catches
-from vistok.workbench.reporting import pictures
-from vistok.workbench.reporting.pictures import image_grid, pair_grid
+from vistok.metrics.report import pictures
+from vistok.metrics.report.pictures import image_grid, pair_grid
 
-SUBJECT = "vistok.workbench.reporting.pictures"
+SUBJECT = "vistok.metrics.report.pictures"
 
 
 def pixels(png):
