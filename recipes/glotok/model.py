@@ -95,6 +95,11 @@ class GloTok(
         """Where the weights are; inputs are brought there and outputs stay there."""
         return self.post_quantization.weight.device
 
+    @property
+    def codebook_sizes(self) -> tuple[int, int]:
+        """How many codes each book of :class:`Tokens` has."""
+        return self.settings.semantic_codebook_size, self.settings.visual_codebook_size
+
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The continuous features Z_sem, Z_vis ``(B, d, h, w)`` before quantization."""
         check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)

@@ -98,6 +98,11 @@ class SemTok(
         return super().from_pretrained(pretrained_model_name_or_path, given={"space": space}, **hub)
 
     @property
+    def codebook_sizes(self) -> tuple[int]:
+        """How many codes a token has."""
+        return (2**self.settings.bits,)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are; inputs are brought there and outputs stay there."""
         return self.decoder.unseen.device

@@ -92,6 +92,12 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "networks": {"distribution", "pixels"},
         "codes": {"not_measurable", "streaming"},
         "rate": {"codes", "not_measurable", "pixels", "reconstruction", "streaming"},
+        "report": {"pixels"},
+        "harness": {
+            *("codes", "distribution", "images", "networks", "not_measurable", "pixels"),
+            *("ranks", "rate", "reconstruction", "report", "streaming"),
+        },
+        "command": {"distribution", "harness", "networks", "ranks"},
     },
     "tokenizers": {
         "_checks": set(),

@@ -35,9 +35,19 @@ from vistok.metrics.distribution.reference import (
     write_reference_statistics,
 )
 from vistok.metrics.distribution.spatial import spatial_features
+from vistok.metrics.harness.compare import NotComparableError, compare
+from vistok.metrics.harness.distances import Chance
+from vistok.metrics.harness.evaluation import Evaluation, read_evaluation
+from vistok.metrics.harness.loaders import load_tokenizer
+from vistok.metrics.harness.reconstruction_measures import Numbers
+from vistok.metrics.harness.reconstructions import evaluate_pairs, evaluate_tokenizer
+from vistok.metrics.harness.reconstructor import Reconstruction, reconstruct
+from vistok.metrics.harness.samples import evaluate_samples
+from vistok.metrics.harness.statistics import measure_statistics
 from vistok.metrics.images.crops import adm_crop, centre_crop
 from vistok.metrics.images.pairs import ImagePairs, open_pairs
 from vistok.metrics.images.sources import ImageSource, open_images
+from vistok.metrics.networks.by_name import open_network
 from vistok.metrics.networks.feature_backbone import LITE0, FeatureBackbone, count_stages
 from vistok.metrics.networks.features import BackboneFeatures, FeatureNetwork, Features
 from vistok.metrics.networks.inception import InceptionFeatures
@@ -70,11 +80,13 @@ __all__ = [
     "BackboneFeatures",
     "BitBalance",
     "BitFigures",
+    "Chance",
     "CodePairs",
     "CodeUsage",
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
+    "Evaluation",
     "ExtrapolatedDistance",
     "FeatureBackbone",
     "FeatureBank",
@@ -91,7 +103,9 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "NeighbourFigures",
+    "NotComparableError",
     "NotMeasurableError",
+    "Numbers",
     "PairFigures",
     "PeakSignalNoiseRatio",
     "PerceptualDistance",
@@ -101,6 +115,7 @@ __all__ = [
     "RateDistortion",
     "RateDistortionPoint",
     "Recognizer",
+    "Reconstruction",
     "ReferenceStatistics",
     "SplitScores",
     "StreamingMetric",
@@ -110,10 +125,14 @@ __all__ = [
     "adm_crop",
     "bootstrap_interval",
     "centre_crop",
+    "compare",
     "cosine_moments",
     "count_stages",
     "density_coverage",
     "density_uniformity",
+    "evaluate_pairs",
+    "evaluate_samples",
+    "evaluate_tokenizer",
     "evenness",
     "fit_principal_component_codec",
     "fit_recognizer",
@@ -126,13 +145,16 @@ __all__ = [
     "kernel_distance",
     "kernel_distance_of_subsets",
     "linear_probe_accuracy",
+    "load_tokenizer",
     "mean_absolute_error",
     "mean_squared_error",
+    "measure_statistics",
     "merged_over_ranks",
     "nearest_neighbour_accuracy",
     "neighbour_figures",
     "one_position_per_image",
     "open_images",
+    "open_network",
     "open_pairs",
     "perceptual_distance",
     "pooled_psnr",
@@ -140,7 +162,9 @@ __all__ = [
     "psnr",
     "rate_distortion_baselines",
     "rate_distortion_point",
+    "read_evaluation",
     "read_reference_statistics",
+    "reconstruct",
     "relative_diversity",
     "spatial_features",
     "ssim",

@@ -1,7 +1,9 @@
 """The only module of the package that touches ``torch.distributed``; it asks at every call and caches nothing."""
 
+import contextlib
 import copy
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
@@ -9,6 +11,25 @@ from torch import Tensor
 from vistok.metrics.streaming import StreamingMetric
 
 Metric = TypeVar("Metric", bound=StreamingMetric)
+
+
+class Rank(NamedTuple):
+    """One of the processes of a launch.
+
+    Attributes:
+        number: Which it is, from 0.
+        world: How many there are.
+    """
+
+    number: int
+    world: int
+
+
+def own_rank() -> Rank:
+    """This process among those of its group; the only one where there is no group."""
+    if dist.is_available() and dist.is_initialized():
+        return Rank(dist.get_rank(), dist.get_world_size())
+    return Rank(0, 1)
 
 
 def merged_over_ranks(metric: Metric) -> Metric:
@@ -44,3 +65,16 @@ def merged_over_ranks(metric: Metric) -> Metric:
         part.load_state_dict(state)
         total.merge(part)
     return total
+
+
+@contextlib.contextmanager
+def joined_processes() -> Iterator[None]:
+    """For a command: join the processes that torchrun or accelerate started beside this one, and part at the end."""
+    if not dist.is_available() or dist.is_initialized() or not dist.is_torchelastic_launched():
+        yield
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Whole evaluations: one pass over the images, every choice that moves a number written beside it."""

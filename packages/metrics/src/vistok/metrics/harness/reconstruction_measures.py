@@ -1,0 +1,112 @@
+"""What reconstructions are measured by, a batch at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vistok.metrics.distribution.feature_bank import FeatureBank
+from vistok.metrics.distribution.frechet import FeatureStatistics
+from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
+from vistok.metrics.harness.distances import Chance, add_distance
+from vistok.metrics.harness.evaluation import Evaluation
+from vistok.metrics.harness.gallery import Gallery
+from vistok.metrics.networks.features import FeatureNetwork
+from vistok.metrics.pixels import from_uint8
+from vistok.metrics.reconstruction.pixel_errors import MeanAbsoluteError
+from vistok.metrics.reconstruction.psnr import PeakSignalNoiseRatio, PooledPeakSignalNoiseRatio
+from vistok.metrics.reconstruction.ssim import StructuralSimilarity
+from vistok.metrics.streaming import MeanOfImages
+
+SECTION = "reconstruction"
+_PIXELS: dict[str, Callable[[], Any]] = {
+    "psnr": PeakSignalNoiseRatio,
+    "pooled_psnr": PooledPeakSignalNoiseRatio,
+    "ssim": StructuralSimilarity,
+    "ssim_uniform_window": partial(StructuralSimilarity, window="uniform"),
+    "mean_absolute_error": MeanAbsoluteError,
+}
+
+#: From images and references in ``[-1, 1]`` to one distance an image ``(B,)``: LPIPS, DISTS, whatever else.
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+
+class Numbers(NamedTuple):
+    """What is measured beside PSNR, SSIM and the absolute error.
+
+    Attributes:
+        network: Where the Frechet distance of reconstructions to originals is measured; none, no distance.
+        distances: Further distances by name; say in the name which weights they use.
+        codebook_sizes: Of the tokenizer's codebooks, in the order of its tokens; by default its own ``codebook_sizes``.
+        chance: What is drawn beside the Frechet distance.
+    """
+
+    network: FeatureNetwork | None = None
+    distances: Mapping[str, Distance] = {}
+    codebook_sizes: Sequence[int] = ()
+    chance: Chance = Chance()
+
+
+class Batch(NamedTuple):
+    """Images ``(B, C, H, W)`` uint8, what was made of them, and their tokens ``(B, ...)``, one tensor a codebook."""
+
+    originals: Tensor
+    reconstructions: Tensor
+    tokens: tuple[Tensor, ...] = ()
+
+
+class ReconstructionMeasures:
+    """All streams of an evaluation of reconstructions.
+
+    Args:
+        first: A batch of the first image, whose shapes tell those of all.
+        numbers: What is measured.
+    """
+
+    def __init__(self, first: Batch, numbers: Numbers) -> None:
+        self.first, self.numbers = first, numbers
+        self.gallery = Gallery(first.originals.shape[1:])
+        #: By name; what is kept, joined and restored.
+        self.streams: dict[str, Any] = {name: make() for name, make in _PIXELS.items()}
+        self.streams["gallery"] = self.gallery
+        self.streams |= {name: MeanOfImages() for name in numbers.distances}
+        self.codes = code_streams(first.tokens, numbers.codebook_sizes)
+        self.streams |= self.codes
+        if numbers.network is not None:
+            dim = numbers.network(first.originals).pooled.shape[1]
+            self.streams |= {side: FeatureStatistics(dim) for side in ("originals", "reconstructions")}
+            self.streams["kept"] = FeatureBank(dim, capacity=numbers.chance.kept, seed=numbers.chance.seed)
+
+    def take(self, indices: Sequence[int], batch: Batch) -> None:
+        """Put a batch into every stream."""
+        streams, numbers, where = self.streams, self.numbers, torch.tensor(indices)
+        for name in _PIXELS:
+            streams[name].update(batch.reconstructions, batch.originals)
+        self.gallery.update(where, batch.originals, batch.reconstructions)
+        take_codes(self.codes, batch.tokens)
+        if numbers.network is not None:
+            streams["originals"].update(numbers.network(batch.originals).pooled)
+            made = numbers.network(batch.reconstructions).pooled
+            streams["reconstructions"].update(made)
+            streams["kept"].update(made, where)
+        if numbers.distances:
+            pair = from_uint8(batch.reconstructions), from_uint8(batch.originals)
+            for name, distance in numbers.distances.items():
+                streams[name].add(distance(*pair).expand(len(where)))
+
+    def add_to(self, found: Evaluation) -> None:
+        """Put all numbers into an evaluation."""
+        streams, numbers = self.streams, self.numbers
+        for name in (*_PIXELS, *numbers.distances):
+            found.add(SECTION, name, partial(_named, name, streams[name].compute))
+        if numbers.network is not None:
+            sides = streams["reconstructions"], streams["originals"]
+            add_distance(found, SECTION, numbers.network.name, sides, streams["kept"].compute(), numbers.chance)
+        pixels = self.first.originals.shape[-2] * self.first.originals.shape[-1]
+        add_codes(found, self.codes, self.first.tokens, numbers.codebook_sizes, pixels)
+
+
+def _named(name: str, measure: Callable[[], float]) -> dict[str, float]:
+    return {name: measure()}

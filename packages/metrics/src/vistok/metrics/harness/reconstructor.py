@@ -1,0 +1,109 @@
+"""How any tokenizer reconstructs: from 8-bit images to 8-bit images and, where there are any, tokens."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vistok.metrics.pixels import from_uint8, to_uint8
+
+_LARGEST_SEED = 1 << 63
+
+
+class Reconstruction(NamedTuple):
+    """What a tokenizer makes of images.
+
+    Attributes:
+        images: ``(B, C, H, W)``, uint8, on the CPU.
+        tokens: One tensor ``(B, ...)`` of int64 for each codebook, on the CPU; none where the code is not discrete.
+    """
+
+    images: Tensor
+    tokens: tuple[Tensor, ...]
+
+
+@torch.no_grad()
+def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruction:
+    """Reconstruct a batch with a tokenizer of any origin.
+
+    It is asked, on its own device and with images in ``[-1, 1]``, for ``decode(encode(images))``, or where it has no
+    such pair for ``reconstruct(images)``. Of what an encoder returns, the mode of ``latent_dist`` and ``latents`` are
+    understood, of what a decoder returns ``sample``: diffusers' autoencoders need no adapter. A network in training
+    mode is put into evaluation mode for the call.
+
+    Args:
+        tokenizer: Any object with these methods.
+        images: ``(B, C, H, W)``, uint8.
+        seed: Of the default random generators during the call, for decoders that draw; their state is put back.
+
+    Raises:
+        TypeError: The tokenizer has none of these methods, or gives something else than a tensor.
+        ValueError: Images are not uint8 ``(B, C, H, W)``; the reconstruction has another shape, or values that are not
+            finite or cannot be meant as ``[-1, 1]``.
+
+    Example:
+        >>> class Coarse:
+        ...     def encode(self, images): return (images > 0).long()
+        ...     def decode(self, tokens): return tokens * 2.0 - 1.0
+        >>> made = reconstruct(Coarse(), torch.tensor([[[[100, 200]]]], dtype=torch.uint8))
+        >>> made.images.tolist(), made.tokens[0].tolist()
+        ([[[[0, 255]]]], [[[[0, 1]]]])
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(f"images must be uint8 (B, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    given = from_uint8(images).to(_device(tokenizer))
+    was_training = isinstance(tokenizer, nn.Module) and tokenizer.training
+    with torch.random.fork_rng(enabled=True):
+        torch.manual_seed(seed % _LARGEST_SEED)
+        try:
+            if was_training:
+                tokenizer.eval()
+            made, tokens = _through(tokenizer, given)
+        finally:
+            if was_training:
+                tokenizer.train()
+    if not isinstance(made, Tensor):
+        raise TypeError(f"{_name(tokenizer)} must give a tensor of images, got {type(made).__name__}")
+    if made.shape != given.shape:
+        raise ValueError(f"{_name(tokenizer)} must give images of {tuple(given.shape)}, got {tuple(made.shape)}")
+    if not bool(torch.isfinite(made).all()):
+        raise ValueError(f"{_name(tokenizer)} must give finite images, got NaN or infinity")
+    return Reconstruction(to_uint8(made.float()).cpu(), tokens)
+
+
+def _through(tokenizer: Any, images: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
+    if callable(getattr(tokenizer, "encode", None)) and callable(getattr(tokenizer, "decode", None)):
+        code = _code(tokenizer.encode(images))
+        decoded = tokenizer.decode(code)
+        return getattr(decoded, "sample", decoded), _tokens(code)
+    if callable(getattr(tokenizer, "reconstruct", None)):
+        return tokenizer.reconstruct(images), ()
+    raise TypeError(f"a tokenizer must have encode and decode, or reconstruct; {_name(tokenizer)} has neither")
+
+
+def _code(encoded: Any) -> Any:
+    """What the decoder takes of what the encoder gave."""
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mode()
+    return encoded.latents if hasattr(encoded, "latents") else encoded
+
+
+def _tokens(code: Any) -> tuple[Tensor, ...]:
+    parts = (code,) if isinstance(code, Tensor) else code if isinstance(code, tuple | list) else ()
+    discrete = [part for part in parts if isinstance(part, Tensor) and _is_integer(part)]
+    return tuple(part.long().cpu() for part in discrete) if len(discrete) == len(parts) else ()
+
+
+def _is_integer(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _device(tokenizer: Any) -> torch.device:
+    if isinstance(tokenizer, nn.Module):
+        for tensor in (*tokenizer.parameters(), *tokenizer.buffers()):
+            return tensor.device
+    return torch.device(getattr(tokenizer, "device", "cpu"))
+
+
+def _name(tokenizer: Any) -> str:
+    return type(tokenizer).__name__

@@ -1,0 +1,104 @@
+"""One pass over many images: divided among processes, kept as it goes, and joined at its end."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vistok.metrics.ranks import merged_over_ranks, own_rank
+from vistok.metrics.streaming import StreamingMetric
+
+#: Seconds between two times that a pass is kept.
+KEEP_EVERY = 30.0
+
+Streams = Mapping[str, StreamingMetric]
+
+
+def streamed_pass(
+    count: int,
+    step: Callable[[Sequence[int]], None],
+    streams: Streams,
+    *,
+    batch_size: int,
+    folder: Path | None = None,
+    choices: Mapping[str, Any] | None = None,
+    description: str = "evaluate",
+) -> None:
+    """Let ``step`` take every image into ``streams``; afterwards, on every process, they have seen all of them.
+
+    Batches are the same whatever the number of processes, and go to these in turn. With a folder, each process keeps
+    its streams there every half minute, and a pass that was killed goes on where it was kept; what is kept is removed
+    at the end.
+
+    Args:
+        count: How many images there are.
+        step: Takes the images of the indices that it is given into the streams.
+        streams: What is measured, by name.
+        batch_size: Images at a time.
+        folder: Where an unfinished pass is kept.
+        choices: All that its numbers depend on: a pass goes on only with what was kept under equal choices.
+        description: Of the progress bar.
+
+    Raises:
+        ValueError: What is kept in the folder was measured under other choices; they are named.
+
+    Example:
+        >>> from vistok.metrics import MeanSquaredError
+        >>> error, images = MeanSquaredError(), torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1)
+        >>> step = lambda indices: error.update(images[list(indices)], torch.zeros_like(images[list(indices)]))
+        >>> streamed_pass(5, step, {"error": error}, batch_size=2)
+        >>> error.compute()
+        6.0
+    """
+    from tqdm import tqdm
+
+    rank, world = own_rank()
+    choices = {**(choices or {}), "batch size": batch_size}
+    own = list(range(0, count, batch_size))[rank::world]
+    kept = None if folder is None else folder / f"unfinished-{rank}-of-{world}.pt"
+    done = 0 if kept is None else _resumed(kept, streams, choices)
+    last = time.monotonic()
+    for number, start in enumerate(tqdm(own[done:], desc=description, unit="batch", disable=rank > 0), start=done + 1):
+        step(range(start, min(start + batch_size, count)))
+        if kept is not None and number < len(own) and time.monotonic() - last >= KEEP_EVERY:
+            _keep(kept, number, streams, choices)
+            last = time.monotonic()
+    for stream in streams.values():
+        stream.load_state_dict(merged_over_ranks(stream).state_dict())
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+
+
+def _keep(path: Path, done: int, streams: Streams, choices: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    state = {name: stream.state_dict() for name, stream in streams.items()}
+    try:
+        with aside.open("wb") as file:
+            torch.save({"done": done, "choices": dict(choices), "streams": state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _resumed(path: Path, streams: Streams, choices: Mapping[str, Any]) -> int:
+    """How many batches the streams have seen, once they hold what was kept."""
+    if not path.is_file():
+        return 0
+    try:
+        kept = torch.load(path, weights_only=True)
+        before, states = kept["choices"], kept["streams"]
+    except Exception as error:
+        raise ValueError(f"{path}: damaged; remove it to begin anew") from error
+    different = sorted(name for name in {*before, *choices} if before.get(name) != choices.get(name))
+    if different or set(states) != set(streams):
+        what = ", ".join(f"{name} {before.get(name)!r} (now {choices.get(name)!r})" for name in different) or "measures"
+        raise ValueError(f"{path}: an unfinished evaluation with other choices: {what}; remove it to begin anew")
+    for name, stream in streams.items():
+        stream.load_state_dict(states[name])
+    return int(kept["done"])

@@ -1,0 +1,122 @@
+"""Any tokenizer is asked in the same way: on its device, in evaluation mode, with draws that do not leak."""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from _support.mutants import catches
+from vistok.metrics.harness.reconstructor import reconstruct
+from vistok.metrics.pixels import from_uint8
+
+SUBJECT = "vistok.metrics.harness.reconstructor"
+IMAGES = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class Tokens(NamedTuple):
+    coarse: torch.Tensor
+    fine: torch.Tensor
+
+
+class TwoBooks:
+    """Each pixel's high and low four bits."""
+
+    def encode(self, images):
+        pixels = ((images + 1) * 127.5).round().long()
+        return Tokens(pixels // 16, (pixels % 16).int())
+
+    def decode(self, tokens):
+        return (tokens.coarse * 16 + tokens.fine) / 127.5 - 1
+
+
+@catches(SUBJECT, "part.long().cpu()", "part.cpu()")
+@catches(SUBJECT, "given = from_uint8(images)", "given = (images / 255.0)")
+def test_images_come_back_through_the_tokens_and_all_tokens_are_told():
+    made = reconstruct(TwoBooks(), IMAGES)
+    assert torch.equal(made.images, IMAGES)
+    assert [token.dtype for token in made.tokens] == [torch.int64] * 2
+    assert torch.equal(made.tokens[0] * 16 + made.tokens[1], IMAGES.long())
+
+
+class Diffusers:
+    """The shape of diffusers' autoencoders: wrapped outputs on both ways."""
+
+    def __init__(self, wrap):
+        self.wrap = wrap
+
+    def encode(self, images):
+        return self.wrap(images / 2)
+
+    def decode(self, latents):
+        return SimpleNamespace(sample=latents * 2)
+
+
+def distribution(latents):
+    return SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: latents, sample=lambda: latents + 1))
+
+
+@catches(SUBJECT, "encoded.latent_dist.mode()", "encoded.latent_dist.sample()")
+@catches(SUBJECT, 'getattr(decoded, "sample", decoded)', "decoded")
+def test_what_diffusers_wraps_is_unwrapped():
+    for wrap in (distribution, lambda latents: SimpleNamespace(latents=latents)):
+        made = reconstruct(Diffusers(wrap), IMAGES)
+        assert torch.equal(made.images, IMAGES)
+        assert made.tokens == ()
+
+
+class Drawing(nn.Module):
+    """Draws its images, and says in which mode it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.modes = []
+
+    def reconstruct(self, images):
+        self.modes.append(self.training)
+        return torch.rand(images.shape) * 2 - 1 + self.weight
+
+
+@catches(SUBJECT, "tokenizer.eval()", "pass")
+@catches(SUBJECT, "tokenizer.train()", "pass")
+def test_a_network_is_asked_in_evaluation_mode_and_left_as_it_was():
+    network = Drawing()
+    reconstruct(network, IMAGES)
+    assert network.modes == [False]
+    assert network.training
+
+
+@catches(SUBJECT, "torch.manual_seed(seed % _LARGEST_SEED)", "pass")
+@catches(SUBJECT, "torch.random.fork_rng(enabled=True)", "torch.random.fork_rng(enabled=False)")
+def test_a_seed_fixes_the_draws_and_leaves_no_trace():
+    state = torch.get_rng_state()
+    one, same, other = (reconstruct(Drawing().eval(), IMAGES, seed=seed).images for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def giving(result):
+    return SimpleNamespace(reconstruct=lambda images: result)
+
+
+@catches(SUBJECT, "if made.shape != given.shape", "if False")
+@catches(SUBJECT, "if not bool(torch.isfinite(made).all())", "if False")
+def test_what_is_no_reconstruction_is_refused_in_one_line():
+    for tokenizer, kind, message in (
+        (object(), TypeError, "must have encode and decode, or reconstruct; object has neither"),
+        (giving("text"), TypeError, "SimpleNamespace must give a tensor of images, got str"),
+        (giving(torch.zeros(3, 1, 4, 1)), ValueError, r"must give images of \(3, 1, 4, 4\), got \(3, 1, 4, 1\)"),
+        (giving(torch.full((3, 1, 4, 4), torch.nan)), ValueError, "must give finite images, got NaN or infinity"),
+        (giving(torch.full((3, 1, 4, 4), 255.0)), ValueError, r"\[-1, 1\]"),
+    ):
+        with pytest.raises(kind, match=message) as error:
+            reconstruct(tokenizer, IMAGES)
+        assert "\n" not in str(error.value)
+
+
+def test_images_that_are_not_8_bit_are_refused():
+    with pytest.raises(ValueError, match="images must be uint8"):
+        reconstruct(TwoBooks(), from_uint8(IMAGES))

@@ -1,0 +1,88 @@
+"""A pass sees every image once, whoever sees it, and goes on where it was kept."""
+
+import pytest
+import torch
+
+from _support.gloo import run_on_two_ranks
+from _support.mutants import catches
+from vistok.metrics import MeanSquaredError, PeakSignalNoiseRatio
+from vistok.metrics.harness import streamed_pass as module
+from vistok.metrics.harness.streamed_pass import streamed_pass
+
+SUBJECT = "vistok.metrics.harness.streamed_pass"
+DRAWS = torch.Generator().manual_seed(0)
+IMAGES, MADE = (torch.randint(0, 256, (11, 1, 4, 4), dtype=torch.uint8, generator=DRAWS) for _ in range(2))
+
+
+def streams():
+    return {"error": MeanSquaredError(), "psnr": PeakSignalNoiseRatio()}
+
+
+def run(found, *, batch_size=2, until=None, **rest):
+    """A pass over all images; with ``until``, killed when it comes to that one."""
+
+    def step(indices):
+        if until is not None and until in indices:
+            raise KeyboardInterrupt
+        for stream in found.values():
+            stream.update(MADE[list(indices)], IMAGES[list(indices)])
+
+    streamed_pass(len(IMAGES), step, found, batch_size=batch_size, **rest)
+    return {name: stream.compute() for name, stream in found.items()}
+
+
+def killed(monkeypatch, **rest):
+    """A pass that keeps itself after every batch, until image 7 comes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "KEEP_EVERY", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            run(streams(), until=7, **rest)
+
+
+def expected():
+    whole = streams()
+    for stream in whole.values():
+        stream.update(MADE, IMAGES)
+    return {name: pytest.approx(stream.compute(), rel=1e-12) for name, stream in whole.items()}
+
+
+@catches(SUBJECT, "min(start + batch_size, count)", "start + batch_size - 1")
+@pytest.mark.parametrize("batch_size", [1, 2, 11, 50])
+def test_every_image_is_seen_once(batch_size):
+    assert run(streams(), batch_size=batch_size) == expected()
+
+
+def of_rank(rank, folder):
+    return run(streams(), folder=folder)
+
+
+@catches(SUBJECT, "[rank::world]", "[rank::1]")
+@catches(SUBJECT, "merged_over_ranks(stream).state_dict()", "stream.state_dict()")
+def test_two_processes_give_what_one_gives_on_both(tmp_path):
+    first, second = run_on_two_ranks(of_rank, tmp_path)
+    assert first == second == expected()
+
+
+@catches(SUBJECT, "own[done:]", "own[0:]")
+@catches(SUBJECT, 'return int(kept["done"])', 'return int(kept["done"]) + 1')
+def test_a_pass_that_was_killed_goes_on_where_it_was_kept(tmp_path, monkeypatch):
+    killed(monkeypatch, folder=tmp_path, choices={"crop": "adm"})
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished-0-of-1.pt"]
+    found = streams()
+    assert run(found, folder=tmp_path, choices={"crop": "adm"}) == expected()
+    assert list(tmp_path.iterdir()) == []
+
+
+@catches(SUBJECT, "if different or set(states) != set(streams):", "if False:")
+def test_what_was_kept_under_other_choices_is_refused_by_their_names(tmp_path, monkeypatch):
+    killed(monkeypatch, folder=tmp_path, choices={"crop": "adm", "size": 8})
+    with pytest.raises(ValueError, match=r"other choices: crop 'adm' \(now 'none'\); remove it to begin anew"):
+        run(streams(), folder=tmp_path, choices={"crop": "none", "size": 8})
+    with pytest.raises(ValueError, match=r"other choices: batch size 2 \(now 3\); remove it to begin anew"):
+        run(streams(), folder=tmp_path, choices={"crop": "adm", "size": 8}, batch_size=3)
+
+
+def test_a_damaged_file_is_told(tmp_path):
+    (tmp_path / "unfinished-0-of-1.pt").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"unfinished-0-of-1\.pt: damaged; remove it to begin anew"):
+        run(streams(), folder=tmp_path)
