@@ -1,5 +1,9 @@
 """A pass sees every image once, whoever sees it, and goes on where it was kept."""
 
+import contextlib
+import time
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,7 +11,8 @@ from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from vistok.metrics import MeanSquaredError, PeakSignalNoiseRatio
 from vistok.metrics.harness import streamed_pass as module
-from vistok.metrics.harness.streamed_pass import streamed_pass
+from vistok.metrics.harness.streamed_pass import forget_pass, streamed_pass
+from vistok.metrics.ranks import Rank
 
 SUBJECT = "vistok.metrics.harness.streamed_pass"
 DRAWS = torch.Generator().manual_seed(0)
@@ -64,13 +69,62 @@ def test_two_processes_give_what_one_gives_on_both(tmp_path):
 
 
 @catches(SUBJECT, "own[done:]", "own[0:]")
-@catches(SUBJECT, 'return int(kept["done"])', 'return int(kept["done"]) + 1')
+@catches(SUBJECT, 'return int(kept["done"]),', 'return int(kept["done"]) + 1,')
 def test_a_pass_that_was_killed_goes_on_where_it_was_kept(tmp_path, monkeypatch):
     killed(monkeypatch, folder=tmp_path, choices={"crop": "adm"})
     assert [path.name for path in tmp_path.iterdir()] == ["unfinished-0-of-1.pt"]
     found = streams()
     assert run(found, folder=tmp_path, choices={"crop": "adm"}) == expected()
-    assert list(tmp_path.iterdir()) == []
+
+
+@catches(SUBJECT, "if kept is not None and time", "if kept is not None and number < len(own) and time")
+def test_all_is_kept_until_the_results_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "KEEP_EVERY", 0.0)
+    run(streams(), folder=tmp_path)
+    seen = []
+    again = streams()
+    streamed_pass(len(IMAGES), seen.append, again, batch_size=2, folder=tmp_path)
+    assert seen == []
+    assert {name: stream.compute() for name, stream in again.items()} == expected()
+
+
+@catches(SUBJECT, '"unfinished-*-of-*.pt"', '"unfinished-0-of-1.pt"')
+def test_what_any_number_of_processes_kept_is_forgotten_and_nothing_else(tmp_path):
+    for name in ("unfinished-0-of-1.pt", "unfinished-1-of-2.pt", "evaluation.json"):
+        (tmp_path / name).touch()
+    forget_pass(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+
+
+@catches(SUBJECT, "earlier + last - began", "last - began")
+def test_the_seconds_of_a_pass_are_those_of_all_its_parts(tmp_path, monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    spent = []
+    for until in (4, 8, 50):
+        found = streams()
+
+        def step(indices, until=until):
+            if until in indices:
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            spent.append(streamed_pass(11, step, found, batch_size=1, folder=tmp_path))
+            break
+        spent.append(torch.load(tmp_path / "unfinished-0-of-1.pt")["seconds"])
+    assert spent[0] > 0
+    assert spent[1] > 2 * spent[0] * 0.9
+    assert spent[2] == spent[1]
+
+
+@catches(SUBJECT, '"disable": rank > 0', '"disable": rank > 1')
+@catches(SUBJECT, '"delay": _LONG', '"delay": 0.0')
+def test_progress_is_shown_of_a_long_pass_by_the_first_process(monkeypatch, capsys):
+    for rank, long, shown in ((0, 0.0, True), (0, 3.0, False), (1, 0.0, False)):
+        monkeypatch.setattr(module, "_LONG", long)
+        monkeypatch.setattr(module, "own_rank", lambda rank=rank: Rank(rank, 2))
+        streamed_pass(50, lambda indices: time.sleep(0.02), {}, batch_size=5)
+        assert ("evaluate" in capsys.readouterr().err) == shown
 
 
 @catches(SUBJECT, "if different or set(states) != set(streams):", "if False:")

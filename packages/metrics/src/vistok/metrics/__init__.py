@@ -36,10 +36,10 @@ from vistok.metrics.distribution.reference import (
 )
 from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.harness.compare import NotComparableError, compare
-from vistok.metrics.harness.distances import Chance
+from vistok.metrics.harness.distances import Resampling
 from vistok.metrics.harness.evaluation import Evaluation, read_evaluation
 from vistok.metrics.harness.loaders import load_tokenizer
-from vistok.metrics.harness.reconstruction_measures import Numbers
+from vistok.metrics.harness.reconstruction_measures import Measurement
 from vistok.metrics.harness.reconstructions import evaluate_pairs, evaluate_tokenizer
 from vistok.metrics.harness.reconstructor import Reconstruction, reconstruct
 from vistok.metrics.harness.samples import evaluate_samples
@@ -80,7 +80,6 @@ __all__ = [
     "BackboneFeatures",
     "BitBalance",
     "BitFigures",
-    "Chance",
     "CodePairs",
     "CodeUsage",
     "CosineMoments",
@@ -102,10 +101,10 @@ __all__ = [
     "KernelDistance",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Measurement",
     "NeighbourFigures",
     "NotComparableError",
     "NotMeasurableError",
-    "Numbers",
     "PairFigures",
     "PeakSignalNoiseRatio",
     "PerceptualDistance",
@@ -117,6 +116,7 @@ __all__ = [
     "Recognizer",
     "Reconstruction",
     "ReferenceStatistics",
+    "Resampling",
     "SplitScores",
     "StreamingMetric",
     "StructuralSimilarity",

@@ -1,17 +1,20 @@
 """The command ``vistok-eval``: numbers of any tokenizer, of images beside images, of samples beside a reference."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vistok.metrics.distribution.reference import write_reference_statistics
 from vistok.metrics.harness.compare import compare
-from vistok.metrics.harness.distances import Chance
+from vistok.metrics.harness.distances import Resampling
 from vistok.metrics.harness.evaluation import Evaluation, read_evaluation
 from vistok.metrics.harness.loaders import load_tokenizer
-from vistok.metrics.harness.reconstruction_measures import Numbers
+from vistok.metrics.harness.reconstruction_measures import Measurement
 from vistok.metrics.harness.reconstructions import evaluate_pairs, evaluate_tokenizer
 from vistok.metrics.harness.samples import evaluate_samples
 from vistok.metrics.harness.statistics import measure_statistics
@@ -28,6 +31,7 @@ _EPILOG = """examples:
 
 several processes: torchrun --nproc_per_node 4 -m vistok.metrics.command tokenizer ...
 """
+_IMAGES = "a folder of images, or an .npz with arr_0"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,25 +42,31 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    tokenizer = commands.add_parser("tokenizer", help="reconstruct images with a tokenizer and measure how well")
-    tokenizer.add_argument("loader", help="glotok, semtok, diffusers, ... or module:function")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, what: str, run: Any) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added.set_defaults(run=run)
+        return added
+
+    tokenizer = command("tokenizer", "reconstruct images with a tokenizer and measure how well", _tokenizer)
+    tokenizer.add_argument("loader", help="glotok, semtok, diffusers, ... or module:function of your own")
     tokenizer.add_argument("path", help="what the loader takes: a folder, a file of weights")
-    tokenizer.add_argument("--images", required=True, help="a folder of images, or an .npz with arr_0")
+    tokenizer.add_argument("--images", required=True, help=_IMAGES)
     tokenizer.add_argument("--seed", type=int, default=0, help="for decoders that draw (default: 0)")
     tokenizer.add_argument("--training", help="its training images: JPEG, WebP and PCA are shown at the same rate")
     tokenizer.add_argument("--codebook-sizes", type=int, nargs="+", help="where the tokenizer does not say them")
-    pairs = commands.add_parser("pairs", help="measure reconstructions beside their originals")
-    pairs.add_argument("originals", help="a folder of images, or an .npz with arr_0")
+    pairs = command("pairs", "measure reconstructions beside their originals", _pairs)
+    pairs.add_argument("originals", help=_IMAGES)
     pairs.add_argument("reconstructions", help="the same, matched by name (folders) or position (.npz)")
-    samples = commands.add_parser("samples", help="measure samples beside a reference")
-    samples.add_argument("samples", help="a folder of images, or an .npz with arr_0")
+    samples = command("samples", "measure samples beside a reference", _samples)
+    samples.add_argument("samples", help=_IMAGES)
     samples.add_argument("--reference", required=True, help="real images, or an .npz of statistics (mu, sigma)")
-    statistics = commands.add_parser("statistics", help="write the statistics of real images, to compare samples with")
-    statistics.add_argument("images", help="a folder of images, or an .npz with arr_0")
+    statistics = command("statistics", "write the statistics of real images, to compare samples with", _statistics)
+    statistics.add_argument("images", help=_IMAGES)
     for each in (tokenizer, pairs, samples, statistics):
         _add_common(each)
-    compared = commands.add_parser("compare", help="two evaluations side by side, if they may be compared")
+    compared = command("compare", "show two evaluations side by side, if they may be compared", _compare)
     compared.add_argument("first", help="evaluation.json, or the folder that it is in")
     compared.add_argument("second", help="another one")
     return top
@@ -67,58 +77,101 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--image-size", type=int, help="pixels a side that images are brought to")
     command.add_argument("--crop", default="none", help="none (sizes must agree), centre or adm (default: none)")
     command.add_argument("--batch-size", type=int, default=32, help="images at a time (default: 32)")
-    command.add_argument("--network", default="lite0", help="lite0, inception or a timm model; none for no distance")
+    command.add_argument("--network", default="lite0", help="lite0 (default), inception, a timm model, or none")
     command.add_argument("--weights", help="a file with the network's weights")
-    command.add_argument("--resamples", type=int, default=20, help="for the interval of the distance; 0 for none")
     command.add_argument("--network-size", type=int, default=128, help="pixels a side that lite0 or a timm model sees")
+    command.add_argument("--resamples", type=int, default=20, help="for the distance's margin of error; 0 for none")
+    command.add_argument("--device", help="where networks run (default: a GPU of each process, else cpu)")
 
 
 def run(arguments: Sequence[str] | None = None) -> str:
     """Do what the arguments ask for; what is to be printed."""
     asked = parser().parse_args(arguments)
-    if asked.command == "compare":
-        return compare(read_evaluation(asked.first), read_evaluation(asked.second))
-    common = {"image_size": asked.image_size, "crop": asked.crop, "batch_size": asked.batch_size}
-    network = None
-    if asked.network != "none":
-        network = open_network(asked.network, weights=asked.weights, image_size=asked.network_size)
-    chance = Chance(resamples=asked.resamples)
-    if asked.command == "statistics":
-        return _write_statistics(asked, network, common)
-    found: Evaluation
-    if asked.command == "tokenizer":
+    told: str = asked.run(asked)
+    return told
+
+
+def _tokenizer(asked: argparse.Namespace) -> str:
+    with _own_modules():
         tokenizer = load_tokenizer(asked.loader, asked.path)
-        numbers = Numbers(network, codebook_sizes=asked.codebook_sizes or (), chance=chance)
-        named = f"{asked.loader} {Path(asked.path).name}"
-        found = evaluate_tokenizer(
-            tokenizer,
-            asked.images,
-            numbers,
-            seed=asked.seed,
-            folder=asked.out,
-            training=asked.training,
-            name=named,
-            **common,
-        )
-    elif asked.command == "pairs":
-        numbers = Numbers(network, chance=chance)
-        found = evaluate_pairs(asked.originals, asked.reconstructions, numbers, folder=asked.out, **common)
-    else:
-        if network is None:
-            raise ValueError("samples are measured in a network: give another --network than none")
-        found = evaluate_samples(asked.samples, asked.reference, network, chance, folder=asked.out, **common)
+    if isinstance(tokenizer, torch.nn.Module):
+        tokenizer.to(_device(asked))
+    measurement = _measurement(asked, codebook_sizes=asked.codebook_sizes or ())
+    name = f"{asked.loader} {Path(asked.path).name}"
+    further = {"seed": asked.seed, "training": asked.training, "name": name, "folder": asked.out}
+    return _told(evaluate_tokenizer(tokenizer, asked.images, measurement, **further, **_common(asked)), asked)
+
+
+def _pairs(asked: argparse.Namespace) -> str:
+    sides = asked.originals, asked.reconstructions
+    return _told(evaluate_pairs(*sides, _measurement(asked), folder=asked.out, **_common(asked)), asked)
+
+
+def _samples(asked: argparse.Namespace) -> str:
+    network, resampling = _needed_network(asked), Resampling(resamples=asked.resamples)
+    sides = asked.samples, asked.reference
+    return _told(evaluate_samples(*sides, network, resampling, folder=asked.out, **_common(asked)), asked)
+
+
+def _statistics(asked: argparse.Namespace) -> str:
+    if asked.out.suffix != ".npz":
+        raise ValueError(f"--out: expected a name that ends in .npz, got {asked.out}")
+    unfinished = asked.out.with_name(f".{asked.out.name}.unfinished")  # several may be written beside one another
+    statistics = measure_statistics(asked.images, _needed_network(asked), folder=unfinished, **_common(asked))
+    if own_rank().number == 0:
+        write_reference_statistics(asked.out, statistics)
+        unfinished.rmdir()
+    return f"{asked.out}\n"
+
+
+def _compare(asked: argparse.Namespace) -> str:
+    return compare(read_evaluation(asked.first), read_evaluation(asked.second))
+
+
+def _told(found: Evaluation, asked: argparse.Namespace) -> str:
     return f"{found.markdown()}\n{asked.out / 'evaluation.html'}\n"
 
 
-def _write_statistics(asked: argparse.Namespace, network: FeatureNetwork | None, common: dict[str, Any]) -> str:
+def _common(asked: argparse.Namespace) -> dict[str, Any]:
+    return {"image_size": asked.image_size, "crop": asked.crop, "batch_size": asked.batch_size}
+
+
+def _measurement(asked: argparse.Namespace, codebook_sizes: Sequence[int] = ()) -> Measurement:
+    resampling = Resampling(resamples=asked.resamples)
+    return Measurement(_network(asked), codebook_sizes=codebook_sizes, resampling=resampling)
+
+
+def _network(asked: argparse.Namespace) -> FeatureNetwork | None:
+    if asked.network == "none":
+        return None
+    return open_network(asked.network, weights=asked.weights, image_size=asked.network_size, device=_device(asked))
+
+
+def _needed_network(asked: argparse.Namespace) -> FeatureNetwork:
+    network = _network(asked)
     if network is None:
-        raise ValueError("statistics are measured in a network: give another --network than none")
-    if asked.out.suffix != ".npz":
-        raise ValueError(f"--out: expected a name that ends in .npz, got {asked.out}")
-    statistics = measure_statistics(asked.images, network, folder=asked.out.parent, **common)
-    if own_rank().number == 0:
-        write_reference_statistics(asked.out, statistics)
-    return f"{asked.out}\n"
+        raise ValueError("samples and statistics are measured in a network: give another --network than none")
+    return network
+
+
+def _device(asked: argparse.Namespace) -> torch.device:
+    if asked.device is None:
+        gpus = torch.cuda.device_count()
+        return torch.device("cuda", own_rank().number % gpus) if gpus else torch.device("cpu")
+    try:
+        return torch.empty(0, device=asked.device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {asked.device}: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def _own_modules() -> Any:
+    """Let ``module:function`` be of the folder that the command is called in, as under ``python -m``."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
 
 
 def main() -> None:

@@ -7,16 +7,20 @@ from typing import Any
 
 import torch
 
+from vistok.metrics.distribution.reference import ReferenceStatistics
 from vistok.metrics.networks.features import FeatureNetwork
+from vistok.metrics.networks.fingerprint import fingerprint
 
 
 def versions() -> dict[str, str]:
-    """Of Python, torch and this package."""
-    try:
-        own = metadata.version("vistok-metrics")
-    except metadata.PackageNotFoundError:  # a checkout that is only on the path
-        own = "unknown"
-    return {"python": platform.python_version(), "torch": torch.__version__, "vistok-metrics": own}
+    """Of Python and of the packages that have a part in the numbers."""
+    found = {"python": platform.python_version()}
+    for name in ("torch", "pillow", "vistok-metrics"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a checkout that is only on the path
+            found[name] = "unknown"
+    return {**found, "torch": torch.__version__}
 
 
 def of_network(network: FeatureNetwork | None) -> dict[str, str]:
@@ -33,3 +37,11 @@ def of_network(network: FeatureNetwork | None) -> dict[str, str]:
 def of_images(what: str, described: Mapping[str, Any]) -> dict[str, Any]:
     """What a source of images says of itself, each entry under the name of what the images are."""
     return {f"{what}: {name}": value for name, value in described.items()}
+
+
+def of_statistics(statistics: ReferenceStatistics, source: str) -> dict[str, str]:
+    """Where a reference's statistics come from, and a hash of their values."""
+    return {
+        "reference: source": f"statistics {source}",
+        "reference: hash": f"mean and covariance {fingerprint(statistics.features._asdict())}",
+    }

@@ -16,6 +16,7 @@ from vistok.metrics.streaming import StreamingMetric
 SECTION = "codes"
 #: Codes of a codebook that are counted one by one, at most.
 LARGEST = 1 << 24
+_PAIR = "codebooks 0 and 1"
 
 
 def code_streams(tokens: Sequence[Tensor], sizes: Sequence[int]) -> dict[str, StreamingMetric]:
@@ -26,7 +27,7 @@ def code_streams(tokens: Sequence[Tensor], sizes: Sequence[int]) -> dict[str, St
         f"codebook {number}": CodeUsage(size) for number, size in enumerate(sizes) if size <= LARGEST
     }
     if len(tokens) == 2 and tokens[0].shape == tokens[1].shape and max(sizes) <= LARGEST:
-        streams["codebooks 0 and 1"] = CodePairs(*sizes)
+        streams[_PAIR] = CodePairs(*sizes)
     return streams
 
 
@@ -35,8 +36,8 @@ def take_codes(streams: Mapping[str, Any], tokens: Sequence[Tensor]) -> None:
     for number, indices in enumerate(tokens):
         if f"codebook {number}" in streams:
             streams[f"codebook {number}"].update(indices)
-    if "codebooks 0 and 1" in streams:
-        streams["codebooks 0 and 1"].update(*tokens)
+    if _PAIR in streams:
+        streams[_PAIR].update(*tokens)
 
 
 def add_codes(
@@ -49,26 +50,19 @@ def add_codes(
         streams: As :func:`code_streams` made them, after all images.
         tokens: Those of one image.
         sizes: Of the codebooks.
-        pixels: Of an image, for bits a pixel.
+        pixels: Of an image, for bits per pixel.
     """
     if not tokens:
         return
     places = [part[0].numel() for part in tokens]
     found.add(SECTION, "bits", partial(_bits, places, sizes, pixels))
-    coded = 0.0
-    for number, count in enumerate(places):
-        name = f"codebook {number}"
-        if name in streams:
-            figures = streams[name].compute()
-            coded += count * figures.entropy.item()
-            values = {field: getattr(figures, field).item() for field in ("usage", "perplexity", "entropy")}
-            found.add(SECTION, name, partial(_prefixed, f"codebook_{number}_", values))
-    if sum(name.startswith("codebook ") for name in streams) == len(tokens):
-        found.add(SECTION, "bits as coded", lambda: {"bits_a_pixel_as_coded": coded / pixels})
-    if "codebooks 0 and 1" in streams:
-        pair = streams["codebooks 0 and 1"].compute()._asdict()
-        values = {field: pair[field] for field in ("joint_entropy", "mutual_information", "bias")}
-        found.add(SECTION, "pairs", partial(_prefixed, "codebooks_", values))
+    if len(sizes) != len(tokens):
+        return
+    for number, size in enumerate(sizes):
+        found.add(SECTION, f"codebook {number}", partial(_usage, streams, number, size))
+    found.add(SECTION, "bits as coded", partial(_bits_as_coded, streams, places, pixels))
+    if _PAIR in streams:
+        found.add(SECTION, _PAIR, partial(_shared, streams[_PAIR]))
 
 
 def _bits(places: Sequence[int], sizes: Sequence[int], pixels: int) -> dict[str, float]:
@@ -76,8 +70,29 @@ def _bits(places: Sequence[int], sizes: Sequence[int], pixels: int) -> dict[str,
     if len(sizes) != len(places):
         raise NotMeasurableError(f"sizes of {len(places)} codebooks are needed, got {len(sizes)}")
     written = sum(count * math.log2(size) for count, size in zip(places, sizes, strict=True))
-    return {"tokens_an_image": sum(places), "bits_an_image": written, "bits_a_pixel": written / pixels}
+    return {"tokens_per_image": sum(places), "bits_per_image": written, "bits_per_pixel": written / pixels}
 
 
-def _prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
-    return {prefix + name: value for name, value in values.items()}
+def _usage(streams: Mapping[str, Any], number: int, size: int) -> dict[str, float]:
+    if f"codebook {number}" not in streams:
+        raise NotMeasurableError(f"{size:,} codes are not counted one by one, at most {LARGEST:,} are")
+    figures = streams[f"codebook {number}"].compute()
+    return {f"codebook_{number}_{name}": float(getattr(figures, name)) for name in ("usage", "perplexity", "entropy")}
+
+
+def _bits_as_coded(streams: Mapping[str, Any], places: Sequence[int], pixels: int) -> dict[str, float]:
+    """Each token at the entropy of its codebook."""
+    if any(f"codebook {number}" not in streams for number in range(len(places))):
+        raise NotMeasurableError("the entropy of every codebook is needed")
+    entropies = [float(streams[f"codebook {number}"].compute().entropy) for number in range(len(places))]
+    coded = sum(count * entropy for count, entropy in zip(places, entropies, strict=True))
+    return {"bits_per_pixel_as_coded": coded / pixels}
+
+
+def _shared(pair: CodePairs) -> dict[str, float]:
+    found = pair.compute()
+    return {
+        "joint_entropy": found.joint_entropy,
+        "mutual_information": found.mutual_information,
+        "mutual_information_bias": found.bias,
+    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vistok.metrics.harness.labels import label
 from vistok.metrics.not_measurable import NotMeasurableError
 
 FILE = "evaluation.json"
@@ -21,7 +22,8 @@ class Evaluation:
     """Numbers, and all that is to be said beside them.
 
     Attributes:
-        choices: Everything that moves a number: counts, crop, filter, network and its weights, versions.
+        choices: Everything that moves a number (counts, crop, filter, network and its weights, versions), what was
+            evaluated, and how long it took.
         measures: Numbers by section and name.
         left_out: Why a measure is missing, by ``section: name``.
     """
@@ -39,24 +41,33 @@ class Evaluation:
             return
         self.measures.setdefault(section, {}).update(values)
 
+    def rows(self) -> list[tuple[str, str, float]]:
+        """Section, name as tables call it, and value of every number."""
+        network = str(self.choices.get("network", "no network"))
+        return [
+            (section, label(name, network), value)
+            for section, values in self.measures.items()
+            for name, value in values.items()
+        ]
+
     def write(self, folder: str | Path) -> Path:
         """Write ``evaluation.json`` and ``evaluation.md`` into a folder, each whole or not at all; the first's path."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         replace_file(place / TABLE, self.markdown())
-        content = {"choices": self.choices, "measures": self.measures, "left out": self.left_out}
-        replace_file(place / FILE, json.dumps(content, indent=2) + "\n")
+        numbers = {
+            section: {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
+            for section, values in self.measures.items()
+        }
+        content = {"choices": self.choices, "measures": numbers, "left out": self.left_out}
+        replace_file(place / FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
         return place / FILE
 
     def markdown(self) -> str:
         """A table of the numbers, one of the choices, and what was left out."""
-        parts = ["| section | measure | value |", "|---|---|---|"]
-        parts += [
-            f"| {section} | {name.replace('_', ' ')} | {number(value)} |"
-            for section, values in self.measures.items()
-            for name, value in values.items()
-        ]
-        parts += ["", "| choice | |", "|---|---|", *(f"| {name} | {value} |" for name, value in self.choices.items())]
+        parts = [_line("section", "measure", "value"), "|---|---|---|"]
+        parts += [_line(section, name, number(value)) for section, name, value in self.rows()]
+        parts += ["", _line("choice", "value"), "|---|---|", *(_line(*choice) for choice in self.choices.items())]
         if self.left_out:
             parts += ["", "Left out:", "", *(f"- {what}: {why}" for what, why in self.left_out.items())]
         return "\n".join(parts) + "\n"
@@ -71,21 +82,18 @@ def read_evaluation(path: str | Path) -> Evaluation:
     Raises:
         FileNotFoundError: There is none.
         ValueError: The file is no evaluation; the message names it.
-
-    Example:
-        >>> import tempfile
-        >>> folder = tempfile.mkdtemp()
-        >>> written = Evaluation({"count": 2}, {"reconstruction": {"psnr": 20.0}}).write(folder)
-        >>> read_evaluation(folder).measures
-        {'reconstruction': {'psnr': 20.0}}
     """
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file")
+        raise FileNotFoundError(f"{file}: there is no such file")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return Evaluation(dict(content["choices"]), dict(content["measures"]), dict(content["left out"]))
-    except (ValueError, KeyError, TypeError) as error:
+        measures = {
+            section: {name: float(value) for name, value in values.items()}
+            for section, values in content["measures"].items()
+        }
+        return Evaluation(dict(content["choices"]), measures, dict(content["left out"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{file}: expected an evaluation with choices, measures and left out, got {reason}") from error
 
@@ -102,6 +110,22 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
+def ready_folder(folder: str | Path | None) -> Path | None:
+    """The folder, made where there is none; that it cannot be written to is told before the work, not after it.
+
+    Raises:
+        OSError: It cannot be made or written to.
+    """
+    if folder is None:
+        return None
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    probe = place / f".writable.{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+    return place
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -113,3 +137,8 @@ def replace_file(path: Path, text: str) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _line(*cells: Any) -> str:
+    """A row of a Markdown table, whatever the cells hold."""
+    return f"| {' | '.join(' '.join(str(cell).split()).replace('|', chr(92) + '|') for cell in cells)} |"

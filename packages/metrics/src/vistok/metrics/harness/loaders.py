@@ -1,6 +1,7 @@
 """Tokenizers by name and path, as the command takes them: whoever ships one says how it is loaded."""
 
 import importlib
+import json
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 #: The group of entry points: each is a call from a path to a tokenizer with ``encode`` and ``decode``.
 GROUP = "vistok.tokenizers"
+_LONGEST_REASON = 240
 
 
 def load_tokenizer(name: str, path: str | Path) -> Any:
@@ -19,50 +21,56 @@ def load_tokenizer(name: str, path: str | Path) -> Any:
         path: What the loader is given.
 
     Raises:
-        ValueError: There is no such loader, or it cannot be imported; the message lists those that there are.
+        ValueError: There is no such loader, it cannot be imported, or it cannot load what is at the path; in one line.
 
     Example:
         >>> load_tokenizer("builtins:str", "a/path")
         'a/path'
     """
-    return loader(name)(path)
+    load = loader(name)
+    try:
+        return load(path)
+    except Exception as error:  # a loader is anybody's code: whatever it raises is one line here
+        raise ValueError(f"tokenizer {name!r} could not be loaded from {path}: {_reason(error)}") from error
 
 
 def loader(name: str) -> Callable[[str | Path], Any]:
     """The call that ``name`` stands for, see :func:`load_tokenizer`."""
-    announced = {point.name: point for point in metadata.entry_points(group=GROUP)}
-    if name in announced:
-        found: Callable[[str | Path], Any] = announced[name].load()
-        return found
-    if name == "diffusers":
-        return _load_diffusers
+    announced = {point.name: point.load for point in metadata.entry_points(group=GROUP)}
+    named: dict[str, Callable[[], Any]] = {"diffusers": lambda: _load_diffusers, **announced}
     module, _, attribute = name.partition(":")
-    if not attribute:
-        names = ", ".join(sorted({"diffusers", *announced}))
-        raise ValueError(f"tokenizer {name!r}: expected one of {names}, or module:function")
+    if name not in named and not attribute:
+        raise ValueError(f"tokenizer {name!r}: expected one of {', '.join(sorted(named))}, or module:function")
     try:
-        target: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            target = getattr(target, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"tokenizer {name!r}: {error}") from error
-    return target  # type: ignore[no-any-return]
+        found: Any = named[name]() if name in named else _attribute(importlib.import_module(module), attribute)
+    except Exception as error:  # importing runs anybody's code
+        raise ValueError(f"tokenizer {name!r} could not be imported: {_reason(error)}") from error
+    if not callable(found):
+        raise ValueError(f"tokenizer {name!r}: expected a function of a path, got {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _attribute(target: Any, names: str) -> Any:
+    for part in names.split("."):
+        target = getattr(target, part)
+    return target
 
 
 def _load_diffusers(path: str | Path) -> Any:
     """An autoencoder of diffusers from its folder; its class is the one that its configuration names."""
-    import json
-
     try:
         diffusers: Any = importlib.import_module("diffusers")
     except ImportError as error:
-        raise ValueError(f"tokenizer 'diffusers': needs the package diffusers ({error})") from error
+        raise ValueError(f"it needs diffusers ({error}): pip install 'vistok-metrics[diffusers]'") from error
     config = Path(path) / "config.json"
     try:
-        kind = json.loads(config.read_text(encoding="utf-8"))["_class_name"]
-        model = getattr(diffusers, kind)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{config}: expected the configuration of an autoencoder of diffusers, got {error!r}"
-        ) from error
+        model = getattr(diffusers, json.loads(config.read_text(encoding="utf-8"))["_class_name"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"config.json is not that of an autoencoder of diffusers ({_reason(error)})") from error
     return model.from_pretrained(str(path)).eval()
+
+
+def _reason(error: Exception) -> str:
+    """One line; the kind of error is told where its text alone says little."""
+    text = " ".join(str(error).split())[:_LONGEST_REASON]
+    return text if text and isinstance(error, ValueError | OSError | ImportError) else f"{type(error).__name__}: {text}"

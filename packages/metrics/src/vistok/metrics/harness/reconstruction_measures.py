@@ -10,7 +10,7 @@ from torch import Tensor
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
 from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
-from vistok.metrics.harness.distances import Chance, add_distance
+from vistok.metrics.harness.distances import Resampling, add_distance
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.harness.gallery import Gallery
 from vistok.metrics.networks.features import FeatureNetwork
@@ -33,20 +33,20 @@ _PIXELS: dict[str, Callable[[], Any]] = {
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-class Numbers(NamedTuple):
+class Measurement(NamedTuple):
     """What is measured beside PSNR, SSIM and the absolute error.
 
     Attributes:
         network: Where the Frechet distance of reconstructions to originals is measured; none, no distance.
         distances: Further distances by name; say in the name which weights they use.
         codebook_sizes: Of the tokenizer's codebooks, in the order of its tokens; by default its own ``codebook_sizes``.
-        chance: What is drawn beside the Frechet distance.
+        resampling: What is drawn beside the Frechet distance.
     """
 
     network: FeatureNetwork | None = None
     distances: Mapping[str, Distance] = {}
     codebook_sizes: Sequence[int] = ()
-    chance: Chance = Chance()
+    resampling: Resampling = Resampling()
 
 
 class Batch(NamedTuple):
@@ -62,50 +62,54 @@ class ReconstructionMeasures:
 
     Args:
         first: A batch of the first image, whose shapes tell those of all.
-        numbers: What is measured.
+        measurement: What is measured.
     """
 
-    def __init__(self, first: Batch, numbers: Numbers) -> None:
-        self.first, self.numbers = first, numbers
+    def __init__(self, first: Batch, measurement: Measurement) -> None:
+        self.first, self.measurement = first, measurement
         self.gallery = Gallery(first.originals.shape[1:])
         #: By name; what is kept, joined and restored.
         self.streams: dict[str, Any] = {name: make() for name, make in _PIXELS.items()}
         self.streams["gallery"] = self.gallery
-        self.streams |= {name: MeanOfImages() for name in numbers.distances}
-        self.codes = code_streams(first.tokens, numbers.codebook_sizes)
+        self.streams |= {f"distance {name}": MeanOfImages() for name in measurement.distances}
+        self.codes = code_streams(first.tokens, measurement.codebook_sizes)
         self.streams |= self.codes
-        if numbers.network is not None:
-            dim = numbers.network(first.originals).pooled.shape[1]
+        if measurement.network is not None:
+            dim = measurement.network(first.originals).pooled.shape[1]
             self.streams |= {side: FeatureStatistics(dim) for side in ("originals", "reconstructions")}
-            self.streams["kept"] = FeatureBank(dim, capacity=numbers.chance.kept, seed=numbers.chance.seed)
+            self.streams["kept"] = FeatureBank(
+                dim, capacity=measurement.resampling.kept, seed=measurement.resampling.seed
+            )
 
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""
-        streams, numbers, where = self.streams, self.numbers, torch.tensor(indices)
+        streams, measurement, where = self.streams, self.measurement, torch.tensor(indices)
         for name in _PIXELS:
             streams[name].update(batch.reconstructions, batch.originals)
         self.gallery.update(where, batch.originals, batch.reconstructions)
         take_codes(self.codes, batch.tokens)
-        if numbers.network is not None:
-            streams["originals"].update(numbers.network(batch.originals).pooled)
-            made = numbers.network(batch.reconstructions).pooled
+        if measurement.network is not None:
+            streams["originals"].update(measurement.network(batch.originals).pooled)
+            made = measurement.network(batch.reconstructions).pooled
             streams["reconstructions"].update(made)
             streams["kept"].update(made, where)
-        if numbers.distances:
+        if measurement.distances:
             pair = from_uint8(batch.reconstructions), from_uint8(batch.originals)
-            for name, distance in numbers.distances.items():
-                streams[name].add(distance(*pair).expand(len(where)))
+            for name, distance in measurement.distances.items():
+                streams[f"distance {name}"].add(distance(*pair).expand(len(where)))
 
     def add_to(self, found: Evaluation) -> None:
         """Put all numbers into an evaluation."""
-        streams, numbers = self.streams, self.numbers
-        for name in (*_PIXELS, *numbers.distances):
+        streams, measurement = self.streams, self.measurement
+        for name in _PIXELS:
             found.add(SECTION, name, partial(_named, name, streams[name].compute))
-        if numbers.network is not None:
+        for name in measurement.distances:
+            found.add(SECTION, name, partial(_named, name, streams[f"distance {name}"].compute))
+        if measurement.network is not None:
             sides = streams["reconstructions"], streams["originals"]
-            add_distance(found, SECTION, numbers.network.name, sides, streams["kept"].compute(), numbers.chance)
+            add_distance(found, SECTION, sides, streams["kept"].compute(), measurement.resampling)
         pixels = self.first.originals.shape[-2] * self.first.originals.shape[-1]
-        add_codes(found, self.codes, self.first.tokens, numbers.codebook_sizes, pixels)
+        add_codes(found, self.codes, self.first.tokens, measurement.codebook_sizes, pixels)
 
 
 def _named(name: str, measure: Callable[[], float]) -> dict[str, float]:

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from vistok.metrics.harness.baselines import add_baselines
 from vistok.metrics.harness.choices import of_images, of_network, versions
-from vistok.metrics.harness.evaluation import Evaluation
+from vistok.metrics.harness.codec_baselines import add_codecs
+from vistok.metrics.harness.evaluation import Evaluation, ready_folder
 from vistok.metrics.harness.evaluation_page import write_page
-from vistok.metrics.harness.reconstruction_measures import Batch, Numbers, ReconstructionMeasures
+from vistok.metrics.harness.reconstruction_measures import Batch, Measurement, ReconstructionMeasures
 from vistok.metrics.harness.reconstructor import reconstruct
-from vistok.metrics.harness.streamed_pass import streamed_pass
+from vistok.metrics.harness.streamed_pass import forget_pass, streamed_pass
 from vistok.metrics.images.pairs import open_pairs
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.ranks import own_rank
@@ -22,7 +22,7 @@ from vistok.metrics.ranks import own_rank
 def evaluate_tokenizer(
     tokenizer: Any,
     images: str | Path | Tensor | ImageSource,
-    numbers: Numbers | None = None,
+    measurement: Measurement | None = None,
     *,
     image_size: int | None = None,
     crop: str = "none",
@@ -41,7 +41,7 @@ def evaluate_tokenizer(
     Args:
         tokenizer: Any object with ``encode`` and ``decode`` or with ``reconstruct``, see :func:`reconstruct`.
         images: A folder, an ``.npz``, a uint8 tensor, or any :class:`ImageSource`.
-        numbers: What is measured beside PSNR, SSIM and the absolute error.
+        measurement: What is measured beside PSNR, SSIM and the absolute error.
         image_size: Pixels a side; needed where images are cropped.
         crop: How images are brought to it, see :func:`open_images`.
         batch_size: Images at a time.
@@ -54,6 +54,7 @@ def evaluate_tokenizer(
     Raises:
         TypeError: The tokenizer has none of the methods.
         ValueError: Images cannot be read, or reconstructions have another shape or range; in one line.
+        OSError: The folder cannot be written to.
 
     Example:
         >>> import torch
@@ -66,28 +67,34 @@ def evaluate_tokenizer(
         (inf, 2)
     """
     source = open_images(images, image_size=image_size, crop=crop)
-    numbers = numbers or Numbers()
-    if not numbers.codebook_sizes:
-        numbers = numbers._replace(codebook_sizes=tuple(getattr(tokenizer, "codebook_sizes", ())))
+    measurement = measurement or Measurement()
+    if not measurement.codebook_sizes:
+        measurement = measurement._replace(codebook_sizes=tuple(getattr(tokenizer, "codebook_sizes", ())))
+    choices = {"subject": name or type(tokenizer).__name__, "decoder seed": seed, "batch size": batch_size}
+    choices |= of_images("images", source.describe())
+    trained_on = None
+    if training is not None:
+        trained_on = open_images(training, image_size=image_size, crop=crop)
+        if trained_on.shape != source.shape:
+            raise ValueError(f"training images must be {source.shape} as the images are, got {trained_on.shape}")
+        choices |= of_images("training", trained_on.describe())
 
     def batch(indices: Sequence[int]) -> Batch:
         originals = source.batch(indices)
         return Batch(originals, *reconstruct(tokenizer, originals, seed=seed * 1_000_003 + indices[0]))
 
     def beside(found: Evaluation) -> None:
-        rate = found.measures.get("codes", {}).get("bits_a_pixel")
-        if training is not None and rate is not None:
-            add_baselines(found, source, open_images(training, image_size=image_size, crop=crop), rate)
+        rate = found.measures.get("codes", {}).get("bits_per_pixel")
+        if trained_on is not None and rate is not None:
+            add_codecs(found, source, trained_on, rate)
 
-    choices = {"subject": name or type(tokenizer).__name__, "seed": seed, "batch size": batch_size}
-    choices |= of_images("images", source.describe())
-    return _evaluate(len(source), batch, numbers, choices, beside, batch_size=batch_size, folder=folder)
+    return _evaluate(source.names, batch, measurement, choices, beside, batch_size=batch_size, folder=folder)
 
 
 def evaluate_pairs(
     originals: str | Path | Tensor | ImageSource,
     reconstructions: str | Path | Tensor | ImageSource,
-    numbers: Numbers | None = None,
+    measurement: Measurement | None = None,
     *,
     image_size: int | None = None,
     crop: str = "none",
@@ -110,35 +117,36 @@ def evaluate_pairs(
         return Batch(*pairs.batch(indices))
 
     described = pairs.describe()
-    choices = {"subject": f"reconstructions of {described['second: source']}", **described}
-    return _evaluate(len(pairs), batch, numbers or Numbers(), choices, batch_size=batch_size, folder=folder)
+    choices = {"subject": f"reconstructions of {described['second: source']}", "batch size": batch_size, **described}
+    return _evaluate(pairs.names, batch, measurement or Measurement(), choices, batch_size=batch_size, folder=folder)
 
 
 def _evaluate(
-    count: int,
+    names: Sequence[str],
     batch: Callable[[Sequence[int]], Batch],
-    numbers: Numbers,
+    measurement: Measurement,
     choices: dict[str, Any],
     beside: Callable[[Evaluation], None] | None = None,
     *,
     batch_size: int,
     folder: str | Path | None,
 ) -> Evaluation:
-    began = time.monotonic()
-    choices = {"count": count, **choices, **of_network(numbers.network), **numbers.chance._asdict(), **versions()}
-    measures = ReconstructionMeasures(batch(range(1)), numbers)
-    place = None if folder is None else Path(folder)
+    began, place = time.monotonic(), ready_folder(folder)
+    choices = {"count": len(names), **choices, **of_network(measurement.network)}
+    choices |= {**measurement.resampling.choices(), **versions()}
+    measures = ReconstructionMeasures(batch(range(1)), measurement)
 
     def step(indices: Sequence[int]) -> None:
         measures.take(indices, batch(indices))
 
-    streamed_pass(count, step, measures.streams, batch_size=batch_size, folder=place, choices=choices)
+    earlier = streamed_pass(len(names), step, measures.streams, batch_size=batch_size, folder=place, choices=choices)
     found = Evaluation(choices)
     measures.add_to(found)
     if beside is not None:
         beside(found)
-    found.choices["seconds"] = round(time.monotonic() - began, 1)
+    found.choices["seconds"] = round(earlier + time.monotonic() - began, 1)
     if place is not None and own_rank().number == 0:
+        write_page(place, found, measures.gallery.compute(), names)
         found.write(place)
-        write_page(place, found, measures.gallery.compute())
+        forget_pass(place)
     return found

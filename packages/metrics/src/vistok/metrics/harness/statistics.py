@@ -9,9 +9,11 @@ from torch import Tensor
 from vistok.metrics.distribution.frechet import FeatureStatistics
 from vistok.metrics.distribution.reference import ReferenceStatistics
 from vistok.metrics.harness.choices import of_images, of_network
-from vistok.metrics.harness.streamed_pass import streamed_pass
+from vistok.metrics.harness.evaluation import ready_folder
+from vistok.metrics.harness.streamed_pass import forget_pass, streamed_pass
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.features import FeatureNetwork
+from vistok.metrics.ranks import own_rank
 
 
 def measure_statistics(
@@ -36,6 +38,7 @@ def measure_statistics(
     Raises:
         ValueError: Images cannot be read; in one line.
         NotMeasurableError: There is one image only.
+        OSError: The folder cannot be written to.
 
     Example:
         >>> import torch
@@ -48,6 +51,7 @@ def measure_statistics(
         >>> measure_statistics(real, Mean()).features.mean.tolist()
         [2.0]
     """
+    place = ready_folder(folder)
     source = open_images(images, image_size=image_size, crop=crop)
     first = network(source.batch(range(1)))
     streams: dict[str, Any] = {"features": FeatureStatistics(first.pooled.shape[1])}
@@ -61,7 +65,9 @@ def measure_statistics(
             streams["spatial"].update(seen.spatial)
 
     choices = {**of_images("images", source.describe()), **of_network(network)}
-    place = None if folder is None else Path(folder)
     streamed_pass(len(source), step, streams, batch_size=batch_size, folder=place, choices=choices)
     spatial = streams["spatial"].compute() if "spatial" in streams else None
-    return ReferenceStatistics(streams["features"].compute(), spatial)
+    found = ReferenceStatistics(streams["features"].compute(), spatial)
+    if place is not None and own_rank().number == 0:
+        forget_pass(place)
+    return found

@@ -13,6 +13,7 @@ from vistok.metrics.streaming import StreamingMetric
 
 #: Seconds between two times that a pass is kept.
 KEEP_EVERY = 30.0
+_LONG = 3.0  # seconds after which a pass shows its progress
 
 Streams = Mapping[str, StreamingMetric]
 
@@ -26,12 +27,12 @@ def streamed_pass(
     folder: Path | None = None,
     choices: Mapping[str, Any] | None = None,
     description: str = "evaluate",
-) -> None:
+) -> float:
     """Let ``step`` take every image into ``streams``; afterwards, on every process, they have seen all of them.
 
     Batches are the same whatever the number of processes, and go to these in turn. With a folder, each process keeps
-    its streams there every half minute, and a pass that was killed goes on where it was kept; what is kept is removed
-    at the end.
+    its streams there every half minute, and a pass that was killed goes on where it was kept, until
+    :func:`forget_pass`: what follows the pass may take long, too.
 
     Args:
         count: How many images there are.
@@ -40,7 +41,10 @@ def streamed_pass(
         batch_size: Images at a time.
         folder: Where an unfinished pass is kept.
         choices: All that its numbers depend on: a pass goes on only with what was kept under equal choices.
-        description: Of the progress bar.
+        description: Of the progress bar, which shows on a pass of more than a few seconds.
+
+    Returns:
+        Seconds that went into this pass before this process began: 0 unless it goes on.
 
     Raises:
         ValueError: What is kept in the folder was measured under other choices; they are named.
@@ -50,6 +54,7 @@ def streamed_pass(
         >>> error, images = MeanSquaredError(), torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1)
         >>> step = lambda indices: error.update(images[list(indices)], torch.zeros_like(images[list(indices)]))
         >>> streamed_pass(5, step, {"error": error}, batch_size=2)
+        0.0
         >>> error.compute()
         6.0
     """
@@ -59,26 +64,32 @@ def streamed_pass(
     choices = {**(choices or {}), "batch size": batch_size}
     own = list(range(0, count, batch_size))[rank::world]
     kept = None if folder is None else folder / f"unfinished-{rank}-of-{world}.pt"
-    done = 0 if kept is None else _resumed(kept, streams, choices)
-    last = time.monotonic()
-    for number, start in enumerate(tqdm(own[done:], desc=description, unit="batch", disable=rank > 0), start=done + 1):
+    done, earlier = (0, 0.0) if kept is None else _resumed(kept, streams, choices)
+    began = last = time.monotonic()
+    options: dict[str, Any] = {"desc": description, "unit": "batch", "delay": _LONG, "disable": rank > 0}
+    for number, start in enumerate(tqdm(own[done:], initial=done, total=len(own), **options), start=done + 1):
         step(range(start, min(start + batch_size, count)))
-        if kept is not None and number < len(own) and time.monotonic() - last >= KEEP_EVERY:
-            _keep(kept, number, streams, choices)
+        if kept is not None and time.monotonic() - last >= KEEP_EVERY:
             last = time.monotonic()
+            _keep(kept, streams, {"done": number, "seconds": earlier + last - began, "choices": dict(choices)})
     for stream in streams.values():
         stream.load_state_dict(merged_over_ranks(stream).state_dict())
-    if kept is not None:
+    return earlier
+
+
+def forget_pass(folder: Path) -> None:
+    """Remove what is kept of a pass in a folder, by whichever number of processes."""
+    for kept in folder.glob("unfinished-*-of-*.pt"):
         kept.unlink(missing_ok=True)
 
 
-def _keep(path: Path, done: int, streams: Streams, choices: Mapping[str, Any]) -> None:
+def _keep(path: Path, streams: Streams, told: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     state = {name: stream.state_dict() for name, stream in streams.items()}
     try:
         with aside.open("wb") as file:
-            torch.save({"done": done, "choices": dict(choices), "streams": state}, file)
+            torch.save({**told, "streams": state}, file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -86,10 +97,10 @@ def _keep(path: Path, done: int, streams: Streams, choices: Mapping[str, Any]) -
         aside.unlink(missing_ok=True)
 
 
-def _resumed(path: Path, streams: Streams, choices: Mapping[str, Any]) -> int:
-    """How many batches the streams have seen, once they hold what was kept."""
+def _resumed(path: Path, streams: Streams, choices: Mapping[str, Any]) -> tuple[int, float]:
+    """How many batches the streams have seen, once they hold what was kept, and the seconds that this took."""
     if not path.is_file():
-        return 0
+        return 0, 0.0
     try:
         kept = torch.load(path, weights_only=True)
         before, states = kept["choices"], kept["streams"]
@@ -101,4 +112,4 @@ def _resumed(path: Path, streams: Streams, choices: Mapping[str, Any]) -> int:
         raise ValueError(f"{path}: an unfinished evaluation with other choices: {what}; remove it to begin anew")
     for name, stream in streams.items():
         stream.load_state_dict(states[name])
-    return int(kept["done"])
+    return int(kept["done"]), float(kept["seconds"])

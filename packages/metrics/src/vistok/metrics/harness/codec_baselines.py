@@ -11,7 +11,7 @@ SECTION = "baselines"
 IMAGES, TRAINING = 500, 2000
 
 
-def add_baselines(found: Evaluation, images: ImageSource, training: ImageSource, bits_per_pixel: float) -> None:
+def add_codecs(found: Evaluation, images: ImageSource, training: ImageSource, bits_per_pixel: float) -> None:
     """Put the PSNR, the SSIM and the bits of each codec at a tokenizer's rate into the section ``baselines``.
 
     Args:
@@ -25,9 +25,13 @@ def add_baselines(found: Evaluation, images: ImageSource, training: ImageSource,
         coded, fitted = (_some(source, count) for source, count in ((images, IMAGES), (training, TRAINING)))
         points = rate_distortion_baselines(coded, fitted, bits_per_pixel=bits_per_pixel)
         return {
-            f"{name}, {what}": value
+            f"{name}: {what}": value
             for name, point in points.items()
-            for what, value in (("psnr", point.psnr), ("ssim", point.ssim), ("bits_a_pixel", point.bits_per_pixel))
+            for what, value in (
+                ("PSNR (dB)", point.psnr),
+                ("SSIM", point.ssim),
+                ("bits per pixel", point.bits_per_pixel),
+            )
         }
 
     found.add(SECTION, "codecs", measured)
