@@ -20,7 +20,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # a checkout that is only on the path
             found[name] = "unknown"
-    return {**found, "torch": torch.__version__}
+    return {**found, "torch": str(torch.__version__)}  # its own kind of string could not be kept and read again
 
 
 def of_network(network: FeatureNetwork | None) -> dict[str, str]:

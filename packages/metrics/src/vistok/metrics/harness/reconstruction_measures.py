@@ -14,6 +14,7 @@ from vistok.metrics.harness.distances import Resampling, add_distance
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.harness.gallery import Gallery
 from vistok.metrics.networks.features import FeatureNetwork
+from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8
 from vistok.metrics.reconstruction.pixel_errors import MeanAbsoluteError
 from vistok.metrics.reconstruction.psnr import PeakSignalNoiseRatio, PooledPeakSignalNoiseRatio
@@ -69,7 +70,17 @@ class ReconstructionMeasures:
         self.first, self.measurement = first, measurement
         self.gallery = Gallery(first.originals.shape[1:])
         #: By name; what is kept, joined and restored.
-        self.streams: dict[str, Any] = {name: make() for name, make in _PIXELS.items()}
+        self.streams: dict[str, Any] = {}
+        #: Why a measure of pixels does not take images of this size.
+        self.refused: dict[str, str] = {}
+        for name, make in _PIXELS.items():
+            try:
+                make().update(first.reconstructions, first.originals)
+            except NotMeasurableError as error:
+                self.refused[name] = str(error)
+            else:
+                self.streams[name] = make()
+        self.measured = tuple(self.streams)
         self.streams["gallery"] = self.gallery
         self.streams |= {f"distance {name}": MeanOfImages() for name in measurement.distances}
         self.codes = code_streams(first.tokens, measurement.codebook_sizes)
@@ -84,7 +95,7 @@ class ReconstructionMeasures:
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""
         streams, measurement, where = self.streams, self.measurement, torch.tensor(indices)
-        for name in _PIXELS:
+        for name in self.measured:
             streams[name].update(batch.reconstructions, batch.originals)
         self.gallery.update(where, batch.originals, batch.reconstructions)
         take_codes(self.codes, batch.tokens)
@@ -101,7 +112,8 @@ class ReconstructionMeasures:
     def add_to(self, found: Evaluation) -> None:
         """Put all numbers into an evaluation."""
         streams, measurement = self.streams, self.measurement
-        for name in _PIXELS:
+        found.left_out |= {f"{SECTION}: {name}": why for name, why in self.refused.items()}
+        for name in self.measured:
             found.add(SECTION, name, partial(_named, name, streams[name].compute))
         for name in measurement.distances:
             found.add(SECTION, name, partial(_named, name, streams[f"distance {name}"].compute))

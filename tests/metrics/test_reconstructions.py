@@ -1,0 +1,261 @@
+"""An evaluation of reconstructions gives the numbers of the whole tensors, whoever made them and however it went."""
+
+import math
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from _support.gloo import run_on_two_ranks
+from _support.image_files import noise
+from _support.mutants import catches
+from _support.stand_in_network import StandIn, pictures
+from vistok.metrics import (
+    CodePairs,
+    CodeUsage,
+    Measurement,
+    Resampling,
+    evaluate_pairs,
+    evaluate_tokenizer,
+    frechet_distance,
+    pooled_psnr,
+    psnr,
+    read_evaluation,
+    ssim,
+)
+from vistok.metrics.harness import streamed_pass
+
+SUBJECT = "vistok.metrics.harness.reconstructions"
+RESULTS = {"evaluation.html", "evaluation.json", "evaluation.md"}
+
+
+class Tokens(NamedTuple):
+    coarse: torch.Tensor
+    fine: torch.Tensor
+
+
+class TwoBooks:
+    """Each pixel's three high bits, and the three below them; the last two are lost."""
+
+    codebook_sizes = (8, 8)
+
+    def __init__(self, channels=1):
+        self.channels = channels
+
+    def encode(self, images):
+        pixels = ((images[:, :1] + 1) * 127.5).round().long()
+        return Tokens(pixels // 32, pixels % 32 // 4)
+
+    def decode(self, tokens):
+        return ((tokens.coarse * 32 + tokens.fine * 4) / 127.5 - 1).expand(-1, self.channels, -1, -1)
+
+
+class OneBook:
+    """Black or white."""
+
+    codebook_sizes = (2,)
+
+    def encode(self, images):
+        return (images > 0).int()
+
+    def decode(self, tokens):
+        return tokens * 1.9 - 0.95
+
+
+class Darker:
+    """No tokens at all."""
+
+    def reconstruct(self, images):
+        return images * 0.9 - 0.1
+
+
+def evaluated(tokenizer, images, **rest):
+    measurement = Measurement(StandIn(), resampling=Resampling(resamples=3))
+    return evaluate_tokenizer(tokenizer, images, measurement, batch_size=4, **rest)
+
+
+def directly(tokenizer, images):
+    """Everything of the whole tensors at once: made, tokens, and the numbers of the pixels."""
+    given = images / 127.5 - 1
+    tokens = tokenizer.encode(given) if hasattr(tokenizer, "encode") else None
+    made = tokenizer.reconstruct(given) if tokens is None else tokenizer.decode(tokens)
+    made = ((made + 1) * 127.5).round().to(torch.uint8)
+    network = StandIn()
+    return tokens, {
+        "psnr": psnr(made, images).mean(),
+        "pooled_psnr": pooled_psnr(made, images),
+        "ssim": ssim(made, images).mean(),
+        "ssim_uniform_window": ssim(made, images, window="uniform").mean(),
+        "mean_absolute_error": (made.double() - images.double()).abs().mean(),
+        "frechet_distance": frechet_distance(network(made).pooled, network(images).pooled),
+    }
+
+
+@catches(SUBJECT, 'getattr(tokenizer, "codebook_sizes", ())', "()")
+@catches(SUBJECT, "measures.take(indices, batch(indices))", "measures.take(indices, batch(range(len(indices))))")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_numbers_of_any_tokenizer_are_those_of_the_whole_tensors(channels):
+    images = pictures(11, channels)
+    for tokenizer in (TwoBooks(channels), OneBook(), Darker()):
+        found = evaluated(tokenizer, images)
+        tokens, expected = directly(tokenizer, images)
+        measured = found.measures["reconstruction"]
+        assert {name: measured[name] for name in expected} == pytest.approx(
+            {name: float(value) for name, value in expected.items()}, rel=1e-6, abs=1e-6
+        )
+        assert set(measured) - set(expected) == {
+            "frechet_distance_at_infinity",
+            "frechet_distance_deviation",
+            "frechet_distance_margin_of_error",
+        } - {what.partition(": ")[2] for what in found.left_out}
+        assert ("codes" in found.measures) == (tokens is not None)
+
+
+def test_numbers_of_tokens_are_those_of_all_tokens():
+    images = pictures(11, 1)
+    found = evaluated(TwoBooks(), images).measures["codes"]
+    tokens, _ = directly(TwoBooks(), images)
+    pair, usage = CodePairs(8, 8), [CodeUsage(8), CodeUsage(8)]
+    pair.update(*tokens)
+    for number, part in enumerate(tokens):
+        usage[number].update(part)
+        for name in ("usage", "perplexity", "entropy"):
+            expected = float(getattr(usage[number].compute(), name))
+            assert found[f"codebook_{number}_{name}"] == pytest.approx(expected), name
+    assert found["mutual_information"] == pytest.approx(pair.compute().mutual_information)
+    assert (found["tokens_per_image"], found["bits_per_image"], found["bits_per_pixel"]) == (512, 1536, 6)
+    entropies = sum(float(part.compute().entropy) for part in usage)
+    assert found["bits_per_pixel_as_coded"] == pytest.approx(entropies)
+
+
+class Drawing:
+    def reconstruct(self, images):
+        return images * 0.5 + torch.rand(images.shape) * 0.5
+
+
+@catches(SUBJECT, "seed * 1_000_003 + indices[0]", "seed")
+@catches(SUBJECT, '"decoder seed": seed', '"decoder seed": 0')
+def test_a_decoder_that_draws_does_so_by_the_seed_and_anew_for_each_batch():
+    images = pictures(1).expand(4, -1, -1, -1)
+    one, same, other = (evaluate_tokenizer(Drawing(), images, batch_size=2, seed=seed) for seed in (1, 1, 2))
+    assert one.measures == same.measures
+    assert one.measures != other.measures
+    assert (one.choices["decoder seed"], other.choices["decoder seed"]) == (1, 2)
+    half = evaluate_tokenizer(Drawing(), images[:2], batch_size=2, seed=1)
+    assert half.measures["reconstruction"]["psnr"] != one.measures["reconstruction"]["psnr"]
+
+
+def of_rank(rank, folder):
+    own = folder / str(rank)
+    found = evaluated(TwoBooks(), pictures(11, 1), folder=own)
+    pairs = evaluate_pairs(pictures(7), pictures(7, seed=1), batch_size=2)
+    return found.measures, pairs.measures, sorted(path.name for path in own.iterdir())
+
+
+@catches(SUBJECT, "own_rank().number == 0", "own_rank().number >= 0")
+def test_two_processes_give_what_one_gives_and_the_first_writes(tmp_path):
+    alone = evaluated(TwoBooks(), pictures(11, 1)).measures
+    pairs = evaluate_pairs(pictures(7), pictures(7, seed=1), batch_size=2).measures
+    for rank, (found, found_pairs, written) in enumerate(run_on_two_ranks(of_rank, tmp_path)):
+        for measured, expected in ((found, alone), (found_pairs, pairs)):
+            assert measured.keys() == expected.keys()
+            for section, values in expected.items():
+                assert measured[section] == pytest.approx(values, rel=1e-9, abs=1e-9)
+        assert set(written) == (set() if rank else RESULTS)
+
+
+class Stopping(TwoBooks):
+    """Is interrupted at its third batch (the first image is asked for before them)."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def encode(self, images):
+        self.calls += 1
+        if self.calls == 4:
+            raise KeyboardInterrupt
+        return super().encode(images)
+
+
+@catches(SUBJECT, "        forget_pass(place)\n", "")
+@catches(SUBJECT, "folder=place, choices=choices", "folder=None, choices=choices")
+def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed_pass, "KEEP_EVERY", 0.0)
+    images = pictures(11, 1)
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(Stopping(), images, folder=tmp_path, name="mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished-0-of-1.pt"]
+    with pytest.raises(ValueError, match=r"other choices: decoder seed 0 \(now 1\)"):
+        evaluated(TwoBooks(), images, folder=tmp_path, name="mine", seed=1)
+    rest = Stopping()
+    rest.calls = 100
+    found = evaluated(rest, images, folder=tmp_path, name="mine")
+    assert rest.calls == 102  # the first image, and the one batch that was missing
+    assert found.measures == evaluated(TwoBooks(), images).measures
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS
+    assert read_evaluation(tmp_path) == found
+
+
+@catches(SUBJECT, "time.monotonic(), ready_folder(folder)", "time.monotonic(), folder and Path(folder)")
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    tokenizer = Stopping()
+    with pytest.raises(OSError, match="file"):
+        evaluate_tokenizer(tokenizer, pictures(4, 1), folder=tmp_path / "file")
+    assert tokenizer.calls == 0
+
+
+@catches(SUBJECT, "if trained_on.shape != source.shape:", "if False:")
+@catches(SUBJECT, "trained_on is not None and rate is not None", "False")
+def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_are_given():
+    images = pictures(6, 1)
+    found = evaluate_tokenizer(TwoBooks(), images, training=pictures(20, 1, seed=1))
+    assert any(name.startswith("JPEG") for name in found.measures["baselines"])
+    assert found.choices["training: count"] == "20"
+    assert "baselines" not in evaluate_tokenizer(Darker(), images, training=images).measures
+    tokenizer = Stopping()
+    with pytest.raises(ValueError, match=r"training images must be \(1, 16, 16\) as the images are, got \(1, 8, 8\)"):
+        evaluate_tokenizer(tokenizer, images, training=pictures(2, 1, size=8))
+    assert tokenizer.calls == 0
+
+
+def test_what_few_or_small_images_do_not_allow_is_left_out_with_its_reason():
+    small = evaluated(Darker(), pictures(1, size=4))
+    assert set(small.measures["reconstruction"]) == {"psnr", "pooled_psnr", "mean_absolute_error"}
+    assert {"reconstruction: ssim", "reconstruction: frechet_distance"} <= set(small.left_out)
+    assert all(why and "\n" not in why for why in small.left_out.values())
+    for count in (2, 3, 25):
+        found = evaluated(Darker(), pictures(count))
+        assert found.measures["reconstruction"]["frechet_distance"] >= 0
+        assert ("reconstruction: frechet_distance_at_infinity" in found.left_out) == (count < 20)
+
+
+@catches(SUBJECT, "Batch(*pairs.batch(indices))", "Batch(*reversed(pairs.batch(indices)))")
+@catches(SUBJECT, "_evaluate(pairs.names", "_evaluate(pairs.first.names")
+def test_pairs_give_the_numbers_of_the_whole_tensors(tmp_path):
+    for side, count, seed in (("originals", 5, 0), ("made", 4, 50)):
+        (tmp_path / side).mkdir()
+        for number in range(count):
+            noise(16, 16, seed=seed + number).save(tmp_path / side / f"{4 - number}.png")
+    found = evaluate_pairs(tmp_path / "originals", tmp_path / "made", batch_size=3, folder=tmp_path / "out")
+    assert (found.choices["count"], found.choices["matched"]) == (4, "by name")
+    assert found.choices["subject"] == "reconstructions of folder made"
+    page = (tmp_path / "out" / "evaluation.html").read_text()
+    assert "4.png" in page
+    assert "0.png" not in page
+    assert math.isfinite(found.measures["reconstruction"]["psnr"])
+    first, second = pictures(5), pictures(5, seed=1)
+    shown = []
+    measurement = Measurement(distances={"one-sided": lambda made, real: shown.append((made, real)) or torch.zeros(())})
+    evaluate_pairs(first, second, measurement)
+    (made, real), *_ = shown
+    assert torch.equal(((real + 1) * 127.5).round().to(torch.uint8), first)
+    assert torch.equal(((made + 1) * 127.5).round().to(torch.uint8), second)
+
+
+def test_choices_tell_all_that_moves_a_number():
+    found = evaluated(TwoBooks(), pictures(4, 1), image_size=12, crop="adm").choices
+    assert found["subject"] == "TwoBooks"
+    assert found["images: crop"] == "ADM centre crop"
+    assert {"count", "images: hash", "network", "network weights", "resampling: seed", "torch", "seconds"} <= set(found)
