@@ -40,7 +40,7 @@ def test_what_a_source_says_is_told_under_what_its_images_are():
     assert of_images("samples", {"crop": "none", "count": "3"}) == {"samples: crop": "none", "samples: count": "3"}
 
 
-@catches(SUBJECT, "statistics.features._asdict()", '{"mean": statistics.features.mean}')
+@catches(SUBJECT, "statistics.features._asdict()", "dict(mean=statistics.features.mean)")
 def test_statistics_are_told_apart_by_their_values():
     statistics = GaussianStatistics(torch.zeros(2), torch.eye(2))
     moved, wider = statistics._replace(mean=torch.ones(2)), statistics._replace(covariance=2 * torch.eye(2))
