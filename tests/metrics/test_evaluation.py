@@ -25,9 +25,7 @@ def strictly(text):
 
 
 @catches(SUBJECT, "value if math.isfinite(value) else str(value)", "value")
-@catches(
-    SUBJECT, "name: float(value) for name, value in values.items()}\n            for", "**values}\n            for"
-)
+@catches(SUBJECT, "section: {name: float(value) for name, value in values.items()}", "section: dict(values)")
 @example(choices={}, measures={"reconstruction": {"psnr": math.inf}}, left_out={})
 @given(
     choices=st.dictionaries(names, names | st.integers() | st.booleans() | numbers.filter(math.isfinite), max_size=4),

@@ -1,0 +1,47 @@
+"""Codecs stand beside a tokenizer at its rate, on images that do not depend on how they are read."""
+
+import pytest
+import torch
+
+from _support.mutants import catches
+from _support.stand_in_network import pictures
+from vistok.metrics import Evaluation, open_images, rate_distortion_baselines
+from vistok.metrics.harness import codec_baselines as module
+from vistok.metrics.harness.codec_baselines import add_codecs
+
+SUBJECT = "vistok.metrics.harness.codec_baselines"
+
+
+def measured(images, training, rate):
+    found = Evaluation()
+    add_codecs(found, open_images(images), open_images(training), rate)
+    return found
+
+
+@catches(SUBJECT, '"PSNR (dB)", point.psnr', '"PSNR (dB)", point.ssim')
+@catches(SUBJECT, "(images, IMAGES), (training, TRAINING)", "(training, IMAGES), (images, TRAINING)")
+def test_the_numbers_are_those_of_the_codecs():
+    images, training = pictures(6, 1), pictures(30, 1, seed=1)
+    found = measured(images, training, 2.0).measures["baselines"]
+    points = rate_distortion_baselines(images, training, bits_per_pixel=2.0)
+    assert len(found) == 3 * len(points)
+    for name, point in points.items():
+        told = [found[f"{name}: {what}"] for what in ("PSNR (dB)", "SSIM", "bits per pixel")]
+        assert told == pytest.approx([point.psnr, point.ssim, point.bits_per_pixel]), name
+
+
+@catches(SUBJECT, "[:count]", "")
+@catches(SUBJECT, "manual_seed(0)", "manual_seed(1)")
+def test_many_images_are_a_fixed_random_sample(monkeypatch):
+    monkeypatch.setattr(module, "IMAGES", 4)
+    monkeypatch.setattr(module, "TRAINING", 20)
+    images, training = pictures(9, 1), pictures(40, 1, seed=1)
+    one, other = (torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) for x in (images, training))
+    expected = measured(images[one[:4].sort().values], training[other[:20].sort().values], 2.0)
+    assert measured(images, training, 2.0) == expected
+
+
+def test_images_below_the_window_leave_the_codecs_out():
+    found = measured(pictures(3, 1, size=8), pictures(20, 1, size=8), 2.0)
+    assert found.measures == {}
+    assert set(found.left_out) == {"baselines: codecs"}

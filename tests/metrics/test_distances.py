@@ -1,0 +1,84 @@
+"""Beside a Frechet distance stand its value at infinity and its spread, each by draws of its own."""
+
+import pytest
+import torch
+
+from _support.mutants import catches
+from _support.strategies import normal
+from vistok.metrics import (
+    Evaluation,
+    FeatureStatistics,
+    Resampling,
+    bootstrap_interval,
+    frechet_distance,
+    frechet_distance_infinity,
+)
+from vistok.metrics.harness.distances import add_distance
+
+SUBJECT = "vistok.metrics.harness.distances"
+SAMPLES, REAL = normal(0, 60, 3), normal(1, 80, 3) + 0.5
+
+
+def measured(resampling, kept=SAMPLES, sides=(SAMPLES, REAL)):
+    found = Evaluation()
+    add_distance(found, "samples", sides, kept, resampling)
+    return found
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@catches(SUBJECT, "_QUANTILE * deviation", "deviation")
+@catches(SUBJECT, "manual_seed(self.seed)", "manual_seed(0)")
+@catches(SUBJECT, "resamples=resamples", "resamples=20")
+@pytest.mark.parametrize("statistics", [False, True])
+def test_the_numbers_are_those_of_the_functions(statistics):
+    reference = FeatureStatistics(3)
+    reference.update(REAL)
+    sides = (SAMPLES, reference) if statistics else (SAMPLES, REAL)
+    found = measured(Resampling(seed=3, resamples=5), sides=sides).measures["samples"]
+    infinity = frechet_distance_infinity(SAMPLES, REAL, generator=seeded(3))
+    spread = bootstrap_interval(lambda some: frechet_distance(some, REAL), SAMPLES, generator=seeded(3), resamples=5)
+    assert found == pytest.approx(
+        {
+            "frechet_distance": frechet_distance(SAMPLES, REAL),
+            "frechet_distance_at_infinity": infinity.value,
+            "frechet_distance_deviation": spread.deviation,
+            "frechet_distance_margin_of_error": 1.96 * spread.deviation,
+        },
+        rel=1e-6,
+    )
+
+
+@catches(SUBJECT, "if resampling.resamples:", "if resampling.resamples >= 0:")
+def test_no_resamples_leave_the_spread_out_and_change_nothing_else():
+    whole = measured(Resampling(resamples=3)).measures["samples"]
+    found = measured(Resampling(resamples=0))
+    assert found.measures["samples"] == {
+        name: whole[name] for name in ("frechet_distance", "frechet_distance_at_infinity")
+    }
+    assert found.left_out == {}
+
+
+@catches(SUBJECT, "frechet_distance(*sides)", "frechet_distance(kept, sides[1])")
+def test_the_distance_is_of_all_where_some_are_kept():
+    found = measured(Resampling(resamples=0), kept=SAMPLES[:25]).measures["samples"]
+    assert found["frechet_distance"] == frechet_distance(SAMPLES, REAL)
+    some = frechet_distance_infinity(SAMPLES[:25], REAL, generator=seeded(0))
+    assert found["frechet_distance_at_infinity"] == some.value
+
+
+def test_one_image_leaves_all_three_out():
+    found = measured(Resampling(resamples=3), kept=SAMPLES[:1], sides=(SAMPLES[:1], REAL))
+    assert found.measures == {}
+    assert {name.removeprefix("samples: ") for name in found.left_out} == {
+        "frechet_distance",
+        "frechet_distance_at_infinity",
+        "frechet_distance_deviation",
+    }
+
+
+@catches(SUBJECT, 'f"resampling: {name}"', "name")
+def test_choices_say_what_was_drawn():
+    assert Resampling(1, 2, 3).choices() == {"resampling: seed": 1, "resampling: resamples": 2, "resampling: kept": 3}
