@@ -88,9 +88,8 @@ class ReconstructionMeasures:
         if measurement.network is not None:
             dim = measurement.network(first.originals).pooled.shape[1]
             self.streams |= {side: FeatureStatistics(dim) for side in ("originals", "reconstructions")}
-            self.streams["kept"] = FeatureBank(
-                dim, capacity=measurement.resampling.kept, seed=measurement.resampling.seed
-            )
+            seed, _, kept = measurement.resampling
+            self.streams["kept"] = FeatureBank(dim, capacity=kept, seed=seed)
 
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""

@@ -1,0 +1,80 @@
+"""All streams of an evaluation of reconstructions take the same batches, and hold no more for more of them."""
+
+import pytest
+import torch
+
+from _support.mutants import catches
+from _support.stand_in_network import StandIn, pictures
+from vistok.metrics import Evaluation, Measurement, Resampling, frechet_distance, psnr
+from vistok.metrics.harness.reconstruction_measures import Batch, ReconstructionMeasures
+
+SUBJECT = "vistok.metrics.harness.reconstruction_measures"
+
+
+def batch(count, seed=0, size=16):
+    tokens = torch.randint(0, 8, (count, 2), generator=torch.Generator().manual_seed(seed))
+    return Batch(pictures(count, size=size, seed=seed), pictures(count, size=size, seed=seed + 100), (tokens,))
+
+
+def taken(whole, measurement, part=4):
+    measures = ReconstructionMeasures(Batch(*(side[:1] for side in whole[:2]), (whole.tokens[0][:1],)), measurement)
+    for indices in torch.arange(len(whole.originals)).split(part):
+        measures.take(indices.tolist(), Batch(*(side[indices] for side in whole[:2]), (whole.tokens[0][indices],)))
+    return measures
+
+
+def numbers(measures):
+    found = Evaluation()
+    measures.add_to(found)
+    return found
+
+
+@catches(SUBJECT, "update(batch.reconstructions, batch.originals)", "update(batch.originals, batch.originals)")
+@catches(SUBJECT, "measurement.network(batch.reconstructions).pooled", "measurement.network(batch.originals).pooled")
+@catches(SUBJECT, "self.gallery.update(where,", "self.gallery.update(where * 0,")
+def test_each_stream_has_seen_both_sides_of_all_batches():
+    whole = batch(10)
+    measures = taken(whole, Measurement(StandIn(), codebook_sizes=(8,), resampling=Resampling(resamples=0)))
+    found = numbers(measures).measures
+    network = StandIn()
+    assert found["reconstruction"]["psnr"] == pytest.approx(float(psnr(*whole[:2]).mean()))
+    expected = frechet_distance(network(whole.reconstructions).pooled, network(whole.originals).pooled)
+    assert found["reconstruction"]["frechet_distance"] == pytest.approx(expected)
+    assert sorted(measures.gallery.worst().indices.tolist()) == sorted(psnr(*whole[:2]).argsort()[:8].tolist())
+    assert found["codes"]["codebook_0_usage"] == len(whole.tokens[0].unique()) / 8
+
+
+@catches(SUBJECT, "pair = from_uint8(batch.reconstructions), from_uint8(batch.originals)", "pair = batch[:2]")
+@catches(SUBJECT, '{f"distance {name}": MeanOfImages()', "{name: MeanOfImages()")
+def test_any_distance_is_averaged_over_images_whatever_it_is_called():
+    def brightness(made, real):
+        return (made - real).mean(dim=(1, 2, 3))
+
+    whole = batch(10)
+    found = numbers(
+        taken(whole, Measurement(distances={"kept": brightness, "half": lambda made, real: 0.5 + 0 * made[0, 0, 0, 0]}))
+    )
+    expected = (whole.reconstructions.float().mean() - whole.originals.float().mean()) / 127.5
+    assert found.measures["reconstruction"]["kept"] == pytest.approx(float(expected), abs=1e-6)
+    assert found.measures["reconstruction"]["half"] == 0.5
+    assert found.measures["reconstruction"]["psnr"] > 1
+
+
+@catches(SUBJECT, "self.refused[name] = str(error)", "raise")
+def test_a_measure_that_does_not_take_such_images_is_left_out_before_the_pass():
+    found = numbers(taken(batch(5, size=8), Measurement()))
+    assert found.left_out == {
+        "reconstruction: ssim": "images must be at least 11 pixels a side for SSIM, got (8, 8)",
+        "codes: bits": "sizes of 1 codebooks are needed, got 0",
+    }
+    assert "ssim_uniform_window" in found.measures["reconstruction"]
+
+
+@catches(SUBJECT, "capacity=kept", "capacity=None")
+def test_what_is_kept_does_not_grow_with_the_number_of_images():
+    def size(count):
+        measurement = Measurement(StandIn(), codebook_sizes=(8,), resampling=Resampling(kept=20))
+        streams = taken(batch(count), measurement, part=30).streams
+        return sum(value.nbytes for stream in streams.values() for value in stream.state_dict().values())
+
+    assert size(30) == size(300)
