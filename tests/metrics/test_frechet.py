@@ -69,6 +69,23 @@ def test_streamed_statistics_equal_the_whole():
     assert abs(frechet_distance(streamed, other) - frechet_distance(features, other)) < 1e-6
 
 
+@catches(SUBJECT, "except RuntimeError:", "except ValueError:")
+@catches(SUBJECT, "eigenvectors, eigenvalues, _ = torch.linalg.svd", "_, eigenvalues, eigenvectors = torch.linalg.svd")
+def test_a_covariance_whose_eigenvalues_do_not_converge_gives_the_same(monkeypatch):
+    a, b = normal(0, 30, 5) * 3 + 1, normal(1, 9, 5)
+    sides = []
+    for side in (a, b):
+        sides.append(FeatureStatistics(5))
+        sides[-1].update(side)
+    expected = frechet_distance(*sides)
+
+    def failing(matrix):
+        raise torch.linalg.LinAlgError("linalg.eigh: the algorithm failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    assert frechet_distance(*sides) == pytest.approx(expected, rel=1e-9)
+
+
 @catches(SUBJECT, "eigenvalues.clamp(min=0.0).sqrt()", "eigenvalues.clamp(min=0.0)")
 def test_statistics_by_hand():
     """Means 0 and (3, 0), variances (1, 4) and (4, 4), no covariance: 9 + (1 - 2)^2 + (2 - 2)^2."""

@@ -164,7 +164,10 @@ def mean_and_factor(side: Side, name: str) -> tuple[Tensor, Tensor]:
     if isinstance(side, FeatureStatistics):
         side = side.compute()
     if isinstance(side, GaussianStatistics):
-        eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
+        try:
+            eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
+        except RuntimeError:  # LinAlgError: with many zeros, as few vectors give, LAPACK may not converge
+            eigenvectors, eigenvalues, _ = torch.linalg.svd(side.covariance)
         return side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T
     if side.ndim != 2:
         raise ValueError(f"{name} must be feature vectors (N, D), got {tuple(side.shape)}")
