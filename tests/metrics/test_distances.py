@@ -80,5 +80,9 @@ def test_one_image_leaves_all_three_out():
 
 
 @catches(SUBJECT, 'f"resampling: {name}"', "name")
-def test_choices_say_what_was_drawn():
+@catches(SUBJECT, "self.resamples == 1 or", "")
+def test_choices_say_what_is_drawn_and_refuse_what_cannot_be():
     assert Resampling(1, 2, 3).choices() == {"resampling: seed": 1, "resampling: resamples": 2, "resampling: kept": 3}
+    for wrong in (Resampling(resamples=1), Resampling(resamples=-1), Resampling(kept=0)):
+        with pytest.raises(ValueError, match=r"^expected 0 or at least 2 resamples and at least 1 kept image, got"):
+            wrong.choices()

@@ -1,7 +1,10 @@
 """Two ranks that saw half of the images each have the figure of one that saw all."""
 
+import socket
+
 import pytest
 import torch
+import torch.distributed as dist
 
 from _support.gloo import join_group, run_on_two_ranks
 from _support.mutants import catches
@@ -15,6 +18,7 @@ from vistok.metrics import (
     PooledPeakSignalNoiseRatio,
     merged_over_ranks,
 )
+from vistok.metrics.ranks import Rank, joined_processes, own_rank
 
 SUBJECT = "vistok.metrics.ranks"
 STREAMING = "vistok.metrics.streaming"
@@ -103,3 +107,54 @@ def test_one_process_gets_a_copy():
     assert merged.compute() == metric.compute()
     metric.reset()
     assert merged.compute() == pytest.approx(8.0, abs=2.0)
+
+
+def told(rank):
+    return tuple(own_rank())
+
+
+@catches(SUBJECT, "Rank(dist.get_rank(), dist.get_world_size())", "Rank(dist.get_world_size(), dist.get_rank())")
+def test_a_process_knows_which_of_how_many_it_is():
+    assert own_rank() == Rank(0, 1)
+    assert run_on_two_ranks(told) == [(0, 2), (1, 2)]
+
+
+def joined(rank, folder):
+    """What a process of a launch of two is, before, within and after a command that joins the launch."""
+    with pytest.MonkeyPatch.context() as patch:
+        port = (folder / "port").read_text()
+        launch = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in {**launch, "TORCHELASTIC_RUN_ID": "test"}.items():
+            patch.setenv(name, value)
+        before = tuple(own_rank())
+        with joined_processes():
+            within = tuple(own_rank())
+        return before, within, tuple(own_rank())
+
+
+@catches(SUBJECT, "dist.destroy_process_group()", "pass")
+@catches(SUBJECT, "if not dist.is_available() or", "if dist.is_available() or")
+def test_a_command_joins_the_processes_of_its_launch_and_parts_at_the_end(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (tmp_path / "port").write_text(str(free.getsockname()[1]))
+    found = run_on_two_ranks(joined, tmp_path, grouped=False)
+    assert found == [((0, 1), (rank, 2), (0, 1)) for rank in range(2)]
+
+
+def grouped_already(rank):
+    with joined_processes():
+        within = tuple(own_rank())
+    return within, tuple(own_rank())
+
+
+@catches(SUBJECT, "or dist.is_initialized() or not", "or not")
+def test_a_command_in_a_group_or_alone_changes_nothing(monkeypatch):
+    assert run_on_two_ranks(grouped_already) == [((rank, 2), (rank, 2)) for rank in range(2)]
+    with joined_processes():
+        assert own_rank() == Rank(0, 1)
+    monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: pytest.fail("joined twice"))
+    with joined_processes():
+        pass

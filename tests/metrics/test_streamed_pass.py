@@ -136,6 +136,13 @@ def test_what_was_kept_under_other_choices_is_refused_by_their_names(tmp_path, m
         run(streams(), folder=tmp_path, choices={"crop": "adm", "size": 8}, batch_size=3)
 
 
+@catches(SUBJECT, "if batch_size < 1:", "if batch_size < 0:")
+def test_a_batch_holds_at_least_one_image():
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match=rf"^batch_size must be at least 1, got {wrong}$"):
+            run(streams(), batch_size=wrong)
+
+
 def test_a_damaged_file_is_told(tmp_path):
     (tmp_path / "unfinished-0-of-1.pt").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"unfinished-0-of-1\.pt: damaged; remove it to begin anew"):

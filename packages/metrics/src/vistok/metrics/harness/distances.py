@@ -33,7 +33,14 @@ class Resampling(NamedTuple):
         return torch.Generator().manual_seed(self.seed)
 
     def choices(self) -> dict[str, int]:
-        """As an evaluation writes them down."""
+        """As an evaluation writes them down.
+
+        Raises:
+            ValueError: One resample tells no spread, or nothing would be kept.
+        """
+        if self.resamples < 0 or self.resamples == 1 or self.kept < 1:
+            wanted = "0 or at least 2 resamples and at least 1 kept image"
+            raise ValueError(f"expected {wanted}, got {self.resamples} and {self.kept}")
         return {f"resampling: {name}": value for name, value in self._asdict().items()}
 
 

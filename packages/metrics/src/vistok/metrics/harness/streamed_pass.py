@@ -47,7 +47,8 @@ def streamed_pass(
         Seconds that went into this pass before this process began: 0 unless it goes on.
 
     Raises:
-        ValueError: What is kept in the folder was measured under other choices; they are named.
+        ValueError: ``batch_size`` is below 1, or what is kept in the folder was measured under other choices; they are
+            named.
 
     Example:
         >>> from vistok.metrics import MeanSquaredError
@@ -60,6 +61,8 @@ def streamed_pass(
     """
     from tqdm import tqdm
 
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     rank, world = own_rank()
     choices = {**(choices or {}), "batch size": batch_size}
     own = list(range(0, count, batch_size))[rank::world]
