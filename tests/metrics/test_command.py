@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from _support.stand_in_network import pictures
+from _support.stand_in_network import StandIn, pictures
 from vistok.metrics import command as module
 from vistok.metrics import evaluate_pairs, evaluate_tokenizer, read_evaluation, read_reference_statistics
 from vistok.metrics.command import main, parser
@@ -92,11 +92,15 @@ def test_a_tokenizer_of_this_very_folder_is_evaluated(call, tmp_path):
 
 @catches(SUBJECT, "sides = asked.samples, asked.reference", "sides = asked.reference, asked.samples")
 @catches(SUBJECT, "        unfinished.rmdir()\n", "")
-def test_statistics_are_written_and_stand_for_the_images_of_the_reference(call, tmp_path):
-    network = ("--network-size", "32", "--resamples", "0")
+def test_statistics_are_written_and_stand_for_the_images_of_the_reference(call, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "open_network", lambda name, **options: asked.append((name, options)) or StandIn())
+    network = ("--network", "mine", "--weights", "w.pth", "--network-size", "32", "--device", "cpu")
     assert call("statistics", "other.npz", *network, "--out", "refs/real.npz")[:2] == (0, "refs/real.npz\n")
     assert [path.name for path in (tmp_path / "refs").iterdir()] == ["real.npz"]
-    assert read_reference_statistics("refs/real.npz").features.mean.shape == (1280,)
+    assert read_reference_statistics("refs/real.npz").features.mean.shape == (4,)
+    options = {"weights": "w.pth", "image_size": 32, "device": torch.device("cpu")}
+    assert asked == [("mine", options)]
     for reference in ("refs/real.npz", "other.npz"):
         assert call("samples", "one.npz", "--reference", reference, *network, "--out", f"to {reference}")[0] == 0
     one, other = (read_evaluation(f"to {reference}") for reference in ("refs/real.npz", "other.npz"))
