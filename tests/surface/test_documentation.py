@@ -14,6 +14,7 @@ from PIL import Image
 
 from surface.documents import Block, anchors, blocks, links, pages
 from surface.repository import PACKAGES, RECIPES, ROOT, text_files
+from vistok.metrics.command import parser
 from vistok.workbench.options import AUTO
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
@@ -119,7 +120,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 def arguments_of(program: str, words: list[str]) -> list[str] | None:
     """What follows ``<program>`` or ``-m <program>`` on a command line that calls it."""
-    if words[0] in {"cd", "cp", "echo", "perl"}:
+    if words[0] in {"cd", "cp", "echo", "perl", "vistok-eval"}:
         return None
     for index, word in enumerate(words):
         if Path(word).name == program:
@@ -179,6 +180,19 @@ def test_a_wrong_command_of_a_recipe_would_be_found(recipe):
     ):
         assert said in str(mistake(recipe, arguments))
     assert mistake(recipe, ["demo", "--no-such-option", "1"])
+
+
+def test_every_line_that_evaluates_is_a_command():
+    found = 0
+    for line, words in commands():
+        program = next((name for name in ("vistok-eval", "vistok.metrics.command") if name in words), None)
+        if program:
+            found += 1
+            try:
+                parser().parse_args(words[words.index(program) + 1 :])
+            except SystemExit:
+                pytest.fail(line)
+    assert found >= 5
 
 
 def test_every_make_target_in_the_pages_exists():
