@@ -74,7 +74,7 @@ class Evaluation:
 
 
 def read_evaluation(path: str | Path) -> Evaluation:
-    """An evaluation from its file, or from the folder that it is in.
+    """An :class:`Evaluation` from its file, or from the folder that it is in.
 
     Args:
         path: ``evaluation.json``, or its folder.
