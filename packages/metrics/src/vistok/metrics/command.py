@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _EPILOG = """examples:
 
 several processes: torchrun --nproc_per_node 4 -m vistok.metrics.command tokenizer ...
 """
+_FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28)
 _IMAGES = "a folder of images, or an .npz with arr_0"
 
 
@@ -38,14 +40,16 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     top = argparse.ArgumentParser(
         prog="vistok-eval",
-        description=__doc__,
+        description="Numbers of any tokenizer, of reconstructions beside originals, of samples beside a reference.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_FORMAT,
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, what: str, run: Any) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added = commands.add_parser(
+            name, help=what, description=f"{what[0].upper()}{what[1:]}.", formatter_class=_FORMAT
+        )
         added.set_defaults(run=run)
         return added
 
@@ -53,9 +57,13 @@ def parser() -> argparse.ArgumentParser:
     tokenizer.add_argument("loader", help="glotok, semtok, diffusers, ... or module:function of your own")
     tokenizer.add_argument("path", help="what the loader takes: a folder, a file of weights")
     tokenizer.add_argument("--images", required=True, help=_IMAGES)
-    tokenizer.add_argument("--seed", type=int, default=0, help="for decoders that draw (default: 0)")
-    tokenizer.add_argument("--training", help="its training images: JPEG, WebP and PCA are shown at the same rate")
-    tokenizer.add_argument("--codebook-sizes", type=int, nargs="+", help="where the tokenizer does not say them")
+    tokenizer.add_argument("--seed", type=int, metavar="N", default=0, help="for decoders that draw (default: 0)")
+    tokenizer.add_argument(
+        "--training", metavar="IMAGES", help="its training images: JPEG, WebP and PCA are shown at the same rate"
+    )
+    tokenizer.add_argument(
+        "--codebook-sizes", type=int, nargs="+", metavar="N", help="where the tokenizer does not say them"
+    )
     pairs = command("pairs", "measure reconstructions beside their originals", _pairs)
     pairs.add_argument("originals", help=_IMAGES)
     pairs.add_argument("reconstructions", help="the same, matched by name (folders) or position (.npz)")
@@ -74,13 +82,25 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="where results are written; an unfinished run goes on")
-    command.add_argument("--image-size", type=int, help="pixels a side that images are brought to")
+    command.add_argument("--image-size", type=int, metavar="N", help="pixels a side that images are brought to")
     command.add_argument("--crop", default="none", help="none (sizes must agree), centre or adm (default: none)")
-    command.add_argument("--batch-size", type=int, default=32, help="images at a time (default: 32)")
+    command.add_argument("--batch-size", type=int, metavar="N", default=32, help="images at a time (default: 32)")
     command.add_argument("--network", default="lite0", help="lite0 (default), inception, a timm model, or none")
-    command.add_argument("--weights", help="a file with the network's weights")
-    command.add_argument("--network-size", type=int, default=128, help="pixels a side that lite0 or a timm model sees")
-    command.add_argument("--resamples", type=int, default=20, help="for the distance's margin of error; 0 for none")
+    command.add_argument("--weights", metavar="FILE", help="a file with the network's weights")
+    command.add_argument(
+        "--network-size",
+        type=int,
+        metavar="N",
+        default=128,
+        help="pixels a side that lite0 or a timm model sees (default: 128)",
+    )
+    command.add_argument(
+        "--resamples",
+        type=int,
+        metavar="N",
+        default=20,
+        help="for the distance's margin of error; 0 for none (default: 20)",
+    )
     command.add_argument("--device", help="where networks run (default: a GPU of each process, else cpu)")
 
 
