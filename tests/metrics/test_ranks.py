@@ -59,7 +59,8 @@ def both_ranks(rank):
     again = [merged_over_ranks(metric) for metric in fed]
     after = figures(fed)
     fed[3].update(torch.full((4, 5), 9.0), torch.arange(4) + 20)  # goes on beside what was merged
-    return figures(merged), own, after, figures(again)
+    # Numbers, not the tuples of the package: a planted bug's own classes could not be sent back.
+    return [[flat([one]) for one in found] for found in (figures(merged), own, after, figures(again))]
 
 
 def flat(found):
@@ -79,13 +80,13 @@ def parts(one):
     'everything."""\n        self._count_waiting = 0',
 )
 def test_two_ranks_are_one():
-    whole = figures(metrics_of(NUMBERS))
+    whole = [flat([one]) for one in figures(metrics_of(NUMBERS))]
     for rank, (merged, own, after, again) in enumerate(run_on_two_ranks(both_ranks)):
-        assert torch.allclose(flat(merged), flat(whole), rtol=1e-10, atol=1e-10)
+        assert torch.allclose(torch.cat(merged), torch.cat(whole), rtol=1e-10, atol=1e-10)
         for exact in (1, 2, 3):
-            assert torch.equal(flat([merged[exact]]), flat([whole[exact]]))
-        assert torch.equal(flat(own), flat(after)), rank
-        assert torch.equal(flat(merged), flat(again))
+            assert torch.equal(merged[exact], whole[exact])
+        assert torch.equal(torch.cat(own), torch.cat(after)), rank
+        assert torch.equal(torch.cat(merged), torch.cat(again))
 
 
 def joined_late(rank):
