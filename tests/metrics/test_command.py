@@ -236,7 +236,6 @@ def test_a_command_that_was_killed_goes_on_and_gives_the_same(call, tmp_path):
     assert not list((tmp_path / "out").glob("unfinished*"))
 
 
-@pytest.mark.slow
 def test_two_processes_of_torchrun_give_what_one_gives_and_print_it_once(call, tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words += ["-m", "vistok.metrics.command", *PAIRS, "--batch-size", "3"]

@@ -112,8 +112,7 @@ def run(arguments: Sequence[str] | None = None) -> str:
 
 
 def _tokenizer(asked: argparse.Namespace) -> str:
-    with _own_modules():
-        tokenizer = load_tokenizer(asked.loader, asked.path)
+    tokenizer = load_tokenizer(asked.loader, asked.path)
     if isinstance(tokenizer, torch.nn.Module):
         tokenizer.to(_device(asked))
     measurement = _measurement(asked, codebook_sizes=asked.codebook_sizes or ())
@@ -197,7 +196,7 @@ def _own_modules() -> Any:
 def main() -> None:
     """Entry point: errors are one line, and several processes started by torchrun share the images."""
     try:
-        with joined_processes():
+        with joined_processes(), _own_modules():
             told = run()
             if own_rank().number == 0:
                 sys.stdout.write(told)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vistok.metrics.harness.codec_baselines import SECTION as BASELINES
-from vistok.metrics.harness.evaluation import Evaluation, number
+from vistok.metrics.harness.evaluation import Evaluation, number, table_row
 from vistok.metrics.harness.labels import label
 
 #: What two evaluations may differ in and still be compared: what is evaluated, where and when.
@@ -57,8 +57,8 @@ def compare(first: Evaluation, second: Evaluation) -> str:
     if not rows:
         raise NotComparableError("no measure is in both")
     names = [str(side.choices.get("subject", place)) for side, place in ((first, "first"), (second, "second"))]
-    lines = [f"| section | measure | {names[0]} | {names[1]} | difference |", "|---|---|---|---|---|"]
-    lines += [f"| {where} | {name} | {number(a)} | {number(b)} | {number(b - a)} |" for where, name, a, b in rows]
+    lines = [table_row("section", "measure", *names, "difference"), "|---|---|---|---|---|"]
+    lines += [table_row(where, name, number(a), number(b), number(b - a)) for where, name, a, b in rows]
     told = [_told(name, first, second) for name in different if name not in ("subject", "seconds")]
     return "\n".join([*lines, *(["", f"Also different: {', '.join(told)}."] if told else [])]) + "\n"
 

@@ -65,9 +65,14 @@ class Evaluation:
 
     def markdown(self) -> str:
         """A table of the numbers, one of the choices, and what was left out."""
-        parts = [_line("section", "measure", "value"), "|---|---|---|"]
-        parts += [_line(section, name, number(value)) for section, name, value in self.rows()]
-        parts += ["", _line("choice", "value"), "|---|---|", *(_line(*choice) for choice in self.choices.items())]
+        parts = [table_row("section", "measure", "value"), "|---|---|---|"]
+        parts += [table_row(section, name, number(value)) for section, name, value in self.rows()]
+        parts += [
+            "",
+            table_row("choice", "value"),
+            "|---|---|",
+            *(table_row(*choice) for choice in self.choices.items()),
+        ]
         if self.left_out:
             parts += ["", "Left out:", "", *(f"- {what}: {why}" for what, why in self.left_out.items())]
         return "\n".join(parts) + "\n"
@@ -139,6 +144,11 @@ def replace_file(path: Path, text: str) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _line(*cells: Any) -> str:
-    """A row of a Markdown table, whatever the cells hold."""
+def table_row(*cells: Any) -> str:
+    r"""A row of a Markdown table, whatever the cells hold.
+
+    Example:
+        >>> table_row("a|b", 2)
+        '| a\\|b | 2 |'
+    """
     return f"| {' | '.join(' '.join(str(cell).split()).replace('|', chr(92) + '|') for cell in cells)} |"
