@@ -27,14 +27,14 @@ from tqdm import tqdm
 from semtok.alignment import write_cache
 from semtok.cli import Options, prepare, resolve
 from semtok.config import SemTokConfig
-from semtok.evaluate import bit_figures, to_signs
+from semtok.evaluate import bit_measures, to_signs
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
-from vistok.metrics import FeatureBackbone, linear_probe_accuracy, psnr
+from vistok.metrics import BackboneFeatures, FeatureBackbone, linear_probe_accuracy, psnr
 from vistok.workbench.data import Images
-from vistok.workbench.evaluation.features import pooled_features
+from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.folder import check_folder, environment_record, mark_run
@@ -80,7 +80,8 @@ def share(options: argparse.Namespace) -> None:
         if not file.exists():
             logger.info("probing the backbone's own features")
             size = config.alignment.image_size
-            features = [pooled_features(backbone, part, image_size=size) for part in (train, validation)]
+            network = BackboneFeatures(backbone, size)
+            features = [network_features(network, part).pooled for part in (train, validation)]
             found = {
                 "images": {"train": len(train), "validation": len(validation), "skipped": list(train.skipped)},
                 "backbone": f"{config.alignment.backbone} at {size} px, weights {backbone.fingerprint()}",
@@ -147,7 +148,7 @@ def measure(config: SemTokConfig, paths: RunPaths, *, refine: bool) -> dict[str,
             noise = torch.Generator().manual_seed(number)
             found = decode(tokens[chunk], samplers.get(name, config.sampler), generator=noise)
             parts.append(psnr(found.cpu(), validation.batch(chunk)))
-    figures |= {name: bit_figures(tokens, bits)[name] for name in ("alive", "entropy")}
+    figures |= {name: bit_measures(tokens, bits)[name] for name in ("alive", "entropy")}
     return figures | {name: torch.cat(parts).mean().item() for name, parts in distances.items()}
 
 

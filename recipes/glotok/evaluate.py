@@ -1,4 +1,4 @@
-"""Every figure of a run: reconstruction, codebooks, uniformity, samples (their meaning: ``docs/metrics.md``)."""
+"""Every measure of a run: reconstruction, codebooks, uniformity, samples (their meaning: ``docs/metrics.md``)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,43 +20,45 @@ from vistok.metrics import (
     wang_isola_uniformity,
 )
 from vistok.quantizers import CodebookUsage
-from vistok.workbench.evaluation.figures import Evaluation, image_counts, write_evaluation
-from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files
+from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.sampling import load_samples, sample_files
+from vistok.workbench.run.devices import best_device
 
 
 def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
-    """Write the figures of evaluation ``name`` and append them to the metrics."""
+    """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
+    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
-    evaluation = Evaluation(settings, stored["originals"], stored["labels"])
+    evaluation = Evaluation(settings, train, validation, seed=config.seed)
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
-    evaluation.add_mean_image(train, seed=config.seed)
-    evaluation.add_reconstruction("reconstruction", stored["reconstructions"])
+    evaluation.add_mean_image()
+    evaluation.add_reconstruction("reconstruction", tokenizer)
     teacher = load_teacher(paths, config.losses)
-    evaluation.add("codebooks", "usage", lambda: codebook_figures(tokenizer, stored, teacher, config))
+    evaluation.add("codebooks", "usage", lambda: codebook_measures(tokenizer, stored, teacher, config))
     points = uniformity_points(tokenizer, stored, settings, seed=config.seed)
-    evaluation.add("uniformity", "density", lambda: over_repeats(points, density_figures))
-    evaluation.add("uniformity", "Wang-Isola", lambda: over_repeats(points, wang_isola_figures))
-    evaluation.add_generation(samples, train, real_count=largest_count(samples), seed=config.seed)
-    generation = [section for section in evaluation.figures if section.startswith(("real images", "samples "))]
-    write_evaluation(paths, name, evaluation.figures, ("mean image", "reconstruction", "uniformity", *generation))
+    evaluation.add("uniformity", "density", lambda: over_repeats(points, density_measures))
+    evaluation.add("uniformity", "Wang-Isola", lambda: over_repeats(points, wang_isola_measures))
+    evaluation.add_generation(samples)
+    generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
+    sections = ("mean image", "reconstruction", "codes", "uniformity", *generation)
+    write_evaluation(paths, name, evaluation.measures, sections)
 
 
-def codebook_figures(
+def codebook_measures(
     tokenizer: GloTok, stored: dict[str, Tensor], teacher: Tensor, config: GloTokConfig
 ) -> dict[str, dict[str, Any]]:
     """Usage, perplexity, counts of each codebook over the validation images; the semantic one against its teacher."""
-    figures: dict[str, dict[str, Any]] = {}
+    measures: dict[str, dict[str, Any]] = {}
     for name, quantizer in (("semantic", tokenizer.quantizer.semantic), ("visual", tokenizer.quantizer.visual)):
         usage = CodebookUsage(quantizer.codebook_size)
         usage(stored[name].long())
         report = usage.report()
         moments = cosine_moments(quantizer.codebook.detach())
-        figures[name] = {
+        measures[name] = {
             "size": quantizer.codebook_size,
             "usage": report.usage.item(),
             "perplexity": report.perplexity.item(),
@@ -65,11 +67,11 @@ def codebook_figures(
             "histogram": teacher_histogram(quantizer.codebook.detach(), config.losses).tolist(),
             "counts": report.counts[0].tolist(),
         }
-    figures["semantic"]["teacher_histogram"] = teacher.tolist()
-    figures["semantic"]["histogram_relation_loss"] = histogram_relation_loss(
+    measures["semantic"]["teacher_histogram"] = teacher.tolist()
+    measures["semantic"]["histogram_relation_loss"] = histogram_relation_loss(
         tokenizer.quantizer.semantic.codebook.detach(), teacher, **config.losses.histogram
     ).item()
-    return figures
+    return measures
 
 
 def uniformity_points(
@@ -86,20 +88,20 @@ def uniformity_points(
 
 
 def over_repeats(points: list[Tensor], measure: Callable[[Tensor], dict[str, float]]) -> dict[str, float]:
-    """Means of figures over the repeats, and their deviations where there are several."""
+    """Means of measures over the repeats, and their deviations where there are several."""
     repeats = [measure(drawn) for drawn in points]
     values = {name: torch.tensor([repeat[name] for repeat in repeats], dtype=torch.float64) for name in repeats[0]}
-    figures = {name: value.mean().item() for name, value in values.items()}
+    means = {name: value.mean().item() for name, value in values.items()}
     if len(repeats) > 1:
-        figures |= {f"{name}_sd": value.std().item() for name, value in values.items()}
-    return figures
+        means |= {f"{name}_sd": value.std().item() for name, value in values.items()}
+    return means
 
 
-def density_figures(points: Tensor) -> dict[str, float]:
+def density_measures(points: Tensor) -> dict[str, float]:
     """Density CV, normalised entropy and Gini."""
     return dict(zip(("density_cv", "normalized_entropy", "gini"), density_uniformity(points), strict=True))
 
 
-def wang_isola_figures(points: Tensor) -> dict[str, float]:
+def wang_isola_measures(points: Tensor) -> dict[str, float]:
     """The uniformity of directions."""
     return {"wang_isola": wang_isola_uniformity(F.normalize(points, dim=1))}

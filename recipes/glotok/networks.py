@@ -7,7 +7,7 @@ from glotok.generator import build_generator
 from glotok.model import GloTok
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
-from vistok.workbench.backbones.meta_build import building, check_backbone, check_perceptual, remembered
+from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
@@ -34,7 +34,7 @@ def check_networks(config: GloTokConfig) -> None:
     if config.teacher.source == "backbone":
         check_backbone("teacher", config.teacher)
     for name, evaluation in config.evaluations.items():
-        check_backbone(f"evaluations.{name}", evaluation)
+        check_network(f"evaluations.{name}", evaluation)
     with building("tokenizer"):
         GloTok(sizes)(torch.empty(shape))
     with building("discriminator"):

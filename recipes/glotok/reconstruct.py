@@ -1,38 +1,39 @@
-"""Reconstruct the validation images, whole and with part of the visual features only (the study of Fig. 4)."""
+"""Tokens of the validation images; some of these beside their reconstructions, whole and from parts (Fig. 4)."""
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from glotok.config import GloTokConfig
+from glotok.encode import encode_images
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.metrics import to_uint8
+from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
+SHOWN = 24
 RETENTION = (0.25, 0.5, 0.75, 1.0)
 RETENTION_IMAGES = 6
 
 
 @torch.no_grad()
-def reconstruct_validation(config: GloTokConfig, paths: RunPaths, *, batch_size: int = 100) -> None:
-    """Write originals, reconstructions and tokens of the validation images, and the study."""
+def reconstruct_validation(config: GloTokConfig, paths: RunPaths) -> None:
+    """Write the tokens of all validation images, some originals and reconstructions, and the study."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     _, validation = config.data.load()
-    columns: dict[str, list[Tensor]] = {"originals": [], "reconstructions": [], "semantic": [], "visual": []}
-    for chunk in tqdm(torch.arange(len(validation)).split(batch_size), desc="reconstruct", unit="batch"):
-        images = validation.batch(chunk)
-        tokens = tokenizer.encode(images)
-        columns["originals"].append(to_uint8(images))
-        columns["reconstructions"].append(to_uint8(tokenizer.decode(tokens)))
-        columns["semantic"].append(tokens.semantic.int())
-        columns["visual"].append(tokens.visual.int())
-    tensors = {name: torch.cat(parts) for name, parts in columns.items()}
-    tensors["labels"] = validation.labels
-    shown = torch.linspace(0, len(validation) - 1, min(RETENTION_IMAGES, len(validation))).long()
-    tensors["retention"] = to_uint8(retention_study(tokenizer, validation.batch(shown), config.seed))
-    save_tensors(paths.reconstructions, tensors)
+    tokens = encode_images(tokenizer, validation)
+    shown, studied = (validation.batch(spread(len(validation), count)) for count in (SHOWN, RETENTION_IMAGES))
+    tensors = {
+        "semantic": tokens.semantic.int(),
+        "visual": tokens.visual.int(),
+        "labels": validation.labels,
+        "originals": to_uint8(shown),
+        "reconstructions": to_uint8(tokenizer.reconstruct(shown)),
+        "studied": to_uint8(studied),
+        "retention": to_uint8(retention_study(tokenizer, studied, config.seed)),
+    }
+    save_tensors(paths.reconstructions, {name: tensor.cpu() for name, tensor in tensors.items()})
 
 
 @torch.no_grad()

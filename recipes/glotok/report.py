@@ -1,4 +1,4 @@
-"""The run's page: pictures first, then figures, then how the run was made."""
+"""The run's page: pictures first, then measures, then how the run was made."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from glotok.reconstruct import RETENTION, load_reconstructions
 from vistok.metrics import psnr
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
-from vistok.workbench.evaluation.figures import load_evaluation
+from vistok.workbench.evaluation.measures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.reporting.plots import plot_histograms, plot_lines, plot_usage
 from vistok.workbench.reporting.sections import (
@@ -41,7 +41,7 @@ TOKENIZER_PANELS = {
 
 def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     """Write the page of evaluation ``name``, and its pictures."""
-    figures = load_evaluation(paths, name)
+    measures = load_evaluation(paths, name)
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
@@ -49,19 +49,19 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
 
     grid = config.tokenizer.grid_size
     caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."
-    sections = [reconstruction_section(stored["originals"], stored["reconstructions"], figures, caption=caption)]
+    sections = [reconstruction_section(stored["originals"], stored["reconstructions"], measures, caption=caption)]
     for label, path in sample_files(config.generators, paths).items():
-        if f"samples {label}" in figures:
-            sections.append(sample_section(load_samples(path), figures, train.class_names, label=label))
+        if f"samples {label}" in measures:
+            sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     tokenizer = ("tokenizer", TOKENIZER_PANELS, "Tokenizer: unweighted terms of the loss.")
     sections += [
-        semantic_section(figures, teacher),
-        codebook_section(figures),
+        semantic_section(measures, teacher),
+        codebook_section(measures),
         retention_section(stored),
         training_section(read_metrics(paths.metrics), [tokenizer], list(config.generators)),
         making_section(environment, settings_rows(config)),
-        *missing_sections(figures),
-        verdict_section(verdict(figures)),
+        *missing_sections(measures),
+        verdict_section(verdict(measures)),
     ]
     write_page(
         paths,
@@ -69,7 +69,7 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
         f"GloTok: {config.name}",
         sections,
         subtitle=data_line(
-            figures,
+            measures,
             train.name,
             image_size=config.data.image_size,
             seed=config.seed,
@@ -78,10 +78,10 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     )
 
 
-def verdict(figures: dict[str, Any]) -> list[Finding]:
+def verdict(measures: dict[str, Any]) -> list[Finding]:
     """What worked and what did not."""
-    usage = {f"{name} codebook": figures["codebooks"][name]["usage"] for name in ("semantic", "visual")}
-    return findings(figures, reconstruction="reconstruction", usage=usage)
+    usage = {f"{name} codebook": measures["codebooks"][name]["usage"] for name in ("semantic", "visual")}
+    return findings(measures, reconstruction="reconstruction", usage=usage)
 
 
 def settings_rows(config: GloTokConfig) -> list[list[str]]:
@@ -92,9 +92,9 @@ def settings_rows(config: GloTokConfig) -> list[list[str]]:
     ]
 
 
-def semantic_section(figures: dict[str, Any], teacher: dict[str, Any]) -> Section:
+def semantic_section(measures: dict[str, Any], teacher: dict[str, Any]) -> Section:
     """Teacher and student histograms of pairwise cosines."""
-    semantic, visual = figures["codebooks"]["semantic"], figures["codebooks"]["visual"]
+    semantic, visual = measures["codebooks"]["semantic"], measures["codebooks"]["visual"]
     plot = plot_histograms(
         {
             "teacher": torch.tensor(semantic["teacher_histogram"]),
@@ -119,9 +119,9 @@ def semantic_section(figures: dict[str, Any], teacher: dict[str, Any]) -> Sectio
     return Section("Global relations", [Picture(plot, "Histograms of pairwise cosines."), table, text])
 
 
-def codebook_section(figures: dict[str, Any]) -> Section:
+def codebook_section(measures: dict[str, Any]) -> Section:
     """Usage of both codebooks and the uniformity of the semantic features."""
-    books = figures["codebooks"]
+    books = measures["codebooks"]
     picture = Picture(
         plot_usage({name: torch.tensor(books[name]["counts"]) for name in ("semantic", "visual")}),
         "How often each code is chosen on the validation images, most frequent first.",
@@ -130,18 +130,26 @@ def codebook_section(figures: dict[str, Any]) -> Section:
         ["codebook", "size", "usage", "perplexity"],
         [[n, books[n]["size"], f"{books[n]['usage']:.1%}", books[n]["perplexity"]] for n in ("semantic", "visual")],
     )
+    codes = measures["codes"]
+    rows = [
+        ["bits", codes.get("bits_per_image"), "as written"],
+        ["bits a pixel", codes.get("bits_per_pixel"), "as written"],
+        ["bits a pixel, as coded", codes.get("bits_per_pixel_as_coded"), "by an ideal code of the codes' frequencies"],
+        ["mutual information", codes.get("mutual_information"), "bits that one code tells of the other"],
+        ["its bias", codes.get("mutual_information_bias"), "what too few tokens add to it"],
+    ]
+    bits = Table(["tokens of an image", "value", "meaning"], [row for row in rows if row[1] is not None])
     uniformity = Table(
         ["uniformity of quantized semantic features", "value"],
-        [[name.replace("_", " "), value] for name, value in figures.get("uniformity", {}).items()],
+        [[name.replace("_", " "), value] for name, value in measures.get("uniformity", {}).items()],
     )
-    return Section("Codebooks", [picture, usage, uniformity])
+    return Section("Codebooks", [picture, usage, bits, uniformity])
 
 
 def retention_section(stored: dict[str, Tensor]) -> Section:
     """Reconstructions from a part of the visual features, with and without the semantic ones (Fig. 4 of the paper)."""
     study = stored["retention"]
-    shown = torch.linspace(0, len(stored["originals"]) - 1, len(study)).long()
-    originals = stored["originals"][shown]
+    originals = stored["studied"]
     rows, labels = [], []
     for index, image in enumerate(originals):
         for with_semantic, label in ((0, "visual only"), (1, "with semantic")):

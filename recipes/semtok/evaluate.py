@@ -1,4 +1,4 @@
-"""Every figure of a run: reconstruction by stage, noise, bits, probe, samples (their meaning: ``docs/metrics.md``)."""
+"""Every measure of a run: reconstruction by stage, noise, bits, probe, samples (their meaning: ``docs/metrics.md``)."""
 
 from typing import Any
 
@@ -7,40 +7,44 @@ from torch import Tensor
 
 from semtok.config import MaskedSampleConfig, SemTokConfig
 from semtok.encode import load_tokens
+from semtok.model import SemTok
 from semtok.paths import RunPaths
-from semtok.reconstruct import load_reconstructions, spread, stage_one
+from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import NotMeasurableError, linear_probe_accuracy, psnr
-from vistok.workbench.evaluation.figures import Evaluation, image_counts, write_evaluation
-from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files, sample_label
+from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
+from vistok.workbench.run.devices import best_device
 
 
 def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
-    """Write the figures of evaluation ``name`` and append them to the metrics."""
+    """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
+    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
-    evaluation = Evaluation(settings, stored["originals"], stored["labels"])
+    evaluation = Evaluation(settings, train, validation, seed=config.seed)
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
-    evaluation.add_mean_image(train, seed=config.seed)
-    for key in reconstructions(config):
-        evaluation.add_reconstruction(key, stored[key])
-    evaluation.add("noise", "the same tokens", lambda: noise_figures(stored))
-    evaluation.add("noise", "other tokens", lambda: other_image_figures(stored))
-    evaluation.add("bits", "usage", lambda: bit_figures(stored["tokens"], config.tokenizer.bits))
+    evaluation.add_mean_image()
+    for steps in config.reconstruct.stage_one_steps:
+        evaluation.add_reconstruction(stage_one(steps), StageOne(tokenizer, steps))
+    evaluation.add_reconstruction("refined", tokenizer)
+    evaluation.add("noise", "the same tokens", lambda: noise_measures(stored))
+    evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
+    evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
     if len(train.class_names) > 1 and paths.tokens.exists():
-        evaluation.add("probe", "linear probe", lambda: probe_figures(stored, paths, config))
-    evaluation.add_generation(samples, train, real_count=largest_count(samples), seed=config.seed)
+        evaluation.add("probe", "linear probe", lambda: probe_measures(stored, paths, config))
+    evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
             evaluation.add_likeness(by_steps(label, steps), images, study["labels"])
     generation = [
-        section for section in evaluation.figures if section.startswith(("real images", "samples ", "steps of "))
+        section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = ("mean image", *reconstructions(config), "noise", "probe", *generation)
-    write_evaluation(paths, name, evaluation.figures, sections)
+    sections = ("mean image", *reconstructions(config), "codes", "noise", "probe", *generation)
+    write_evaluation(paths, name, evaluation.measures, sections)
 
 
 def reconstructions(config: SemTokConfig) -> list[str]:
@@ -48,14 +52,14 @@ def reconstructions(config: SemTokConfig) -> list[str]:
     return [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
 
 
-def noise_figures(stored: dict[str, Tensor]) -> dict[str, float]:
+def noise_measures(stored: dict[str, Tensor]) -> dict[str, float]:
     """How much stage I's samples of the same tokens differ between noises, beside how far they are from the originals.
 
     ``deviation`` is that of a pixel over the noises (8-bit units, root of the mean variance); ``psnr_between`` compares
     samples of two noises.
     """
     seeds = stored["seeds"]
-    originals = stored["originals"][spread(len(stored["originals"]), len(seeds))]
+    originals = stored["noise originals"]
     pairs = [(i, j) for i in range(seeds.shape[1]) for j in range(i)]
     return {
         "deviation": seeds.double().var(dim=1).mean().sqrt().item(),
@@ -64,7 +68,7 @@ def noise_figures(stored: dict[str, Tensor]) -> dict[str, float]:
     }
 
 
-def other_image_figures(stored: dict[str, Tensor]) -> dict[str, float]:
+def other_image_measures(stored: dict[str, Tensor]) -> dict[str, float]:
     """PSNR between samples of two images' tokens from the same noise."""
     seeds = stored["seeds"]
     if len(seeds) < 2:
@@ -73,7 +77,7 @@ def other_image_figures(stored: dict[str, Tensor]) -> dict[str, float]:
     return {"psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])])}
 
 
-def bit_figures(tokens: Tensor, bits: int) -> dict[str, Any]:
+def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:
     """The share of ones of each bit of each position over the validation images.
 
     A bit is alive when it takes both values. ``entropy`` is the mean over all bits, in bits: 1 says that each is a fair
@@ -89,7 +93,7 @@ def bit_figures(tokens: Tensor, bits: int) -> dict[str, Any]:
     }
 
 
-def probe_figures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConfig) -> dict[str, float]:
+def probe_measures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConfig) -> dict[str, float]:
     """Accuracy on the validation images of a linear classifier of the tokens' bits, fitted on the training images."""
     cache = load_tokens(paths)
     accuracy = linear_probe_accuracy(

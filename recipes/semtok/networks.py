@@ -8,7 +8,7 @@ from semtok.generator import build_generator
 from semtok.model import SemTok
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
-from vistok.workbench.backbones.meta_build import building, check_backbone, check_perceptual, remembered
+from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
@@ -35,7 +35,7 @@ def check_networks(config: SemTokConfig) -> None:
     if config.losses.alignment_weight:
         check_backbone("alignment", config.alignment)
     for name, evaluation in config.evaluations.items():
-        check_backbone(f"evaluations.{name}", evaluation)
+        check_network(f"evaluations.{name}", evaluation)
     images = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
     with building("tokenizer"):
         draws = Draws(

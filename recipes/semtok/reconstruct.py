@@ -1,54 +1,54 @@
-"""Reconstruct the validation images: stage I by numbers of steps, by noise, by parts of the tokens; and stage II."""
+"""Tokens of the validation images; reconstructions of some: both stages, by steps, noise and parts of the tokens."""
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from semtok.config import SemTokConfig
+from semtok.encode import encode_images
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.metrics import to_uint8
+from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
+SHOWN = 12
 PREFIX = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens, from the first on
 PREFIX_IMAGES = 6
 
 
 @torch.no_grad()
-def reconstruct_validation(
-    config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None, *, batch_size: int = 100
-) -> None:
-    """Write originals, tokens, reconstructions of both stages, and the two studies."""
+def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> None:
+    """Write the tokens of all validation images, of some the originals and what both stages make, and the studies."""
     tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
     _, validation = config.data.load()
-    steps = config.reconstruct.stage_one_steps
-    columns: dict[str, list[Tensor]] = {name: [] for name in ("originals", "tokens", "refined")}
-    columns |= {stage_one(count): [] for count in steps}
-    chunks = torch.arange(len(validation)).split(batch_size)
-    for number, chunk in enumerate(tqdm(chunks, desc="reconstruct", unit="batch")):
-        images = validation.batch(chunk)
-        tokens = tokenizer.encode(images)
-        columns["originals"].append(to_uint8(images))
-        columns["tokens"].append(tokens)
-        noise = torch.Generator().manual_seed(config.seed * 1_009 + number)
-        columns["refined"].append(to_uint8(tokenizer.refine(tokens, generator=noise)))
-        for count in steps:
-            sampler = config.sampler.model_copy(update={"num_steps": count})
-            noise = torch.Generator().manual_seed(config.seed * 1_009 + number)
-            columns[stage_one(count)].append(to_uint8(tokenizer.sample(tokens, sampler, generator=noise)))
-    tensors = {name: torch.cat(parts) for name, parts in columns.items()}
-    tensors["labels"] = validation.labels
-    shown = spread(len(validation), config.reconstruct.noise_images)
-    tensors["seeds"] = to_uint8(noise_study(tokenizer, tensors["tokens"][shown], config))
-    shown = spread(len(validation), PREFIX_IMAGES)
-    tensors["prefix"] = to_uint8(prefix_study(tokenizer, tensors["tokens"][shown], config))
-    save_tensors(paths.reconstructions, tensors)
+    tokens = encode_images(tokenizer, validation)
+    shown, noisy, parts = (
+        spread(len(validation), count) for count in (SHOWN, config.reconstruct.noise_images, PREFIX_IMAGES)
+    )
+    tensors = {"tokens": tokens, "labels": validation.labels}
+    tensors["refined"] = tokenizer.refine(tokens[shown], generator=_draws(config))
+    for count in config.reconstruct.stage_one_steps:
+        sampler = config.sampler.model_copy(update={"num_steps": count})
+        tensors[stage_one(count)] = tokenizer.sample(tokens[shown], sampler, generator=_draws(config))
+    tensors["seeds"] = noise_study(tokenizer, tokens[noisy], config)
+    tensors["prefix"] = prefix_study(tokenizer, tokens[parts], config)
+    for name, indices in (("originals", shown), ("noise originals", noisy), ("prefix originals", parts)):
+        tensors[name] = validation.batch(indices)
+    pixels = {name: to_uint8(tensor) for name, tensor in tensors.items() if tensor.is_floating_point()}
+    save_tensors(paths.reconstructions, {name: tensor.cpu() for name, tensor in {**tensors, **pixels}.items()})
 
 
-def spread(count: int, wanted: int) -> Tensor:
-    """At most so many indices, evenly over all: data sets are often sorted by class."""
-    return torch.linspace(0, count - 1, min(wanted, count)).long()
+class StageOne:
+    """Stage I of a tokenizer in so many steps, as an evaluation takes it."""
+
+    def __init__(self, tokenizer: SemTok, steps: int) -> None:
+        self.tokenizer, self.device = tokenizer, tokenizer.device
+        self.sampler = tokenizer.sampler.model_copy(update={"num_steps": steps})
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images through their tokens, from noise of the default generator."""
+        return self.tokenizer.sample(self.tokenizer.encode(images), self.sampler)
 
 
 def stage_one(steps: int) -> str:
@@ -76,6 +76,10 @@ def prefix_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Ten
             noise = torch.Generator().manual_seed(config.seed)
             row.append(decode(tokens, hidden=hidden, generator=noise))
     return torch.stack([torch.stack(row, dim=1) for row in stages], dim=1)
+
+
+def _draws(config: SemTokConfig) -> torch.Generator:
+    return torch.Generator().manual_seed(config.seed * 1_009)
 
 
 def load_reconstructions(paths: RunPaths) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The run's page: pictures first, then figures, then how the run was made."""
+"""The run's page: pictures first, then measures, then how the run was made."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from semtok.config import MaskedSampleConfig, SemTokConfig
 from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.paths import RunPaths
-from semtok.reconstruct import PREFIX, load_reconstructions, spread
+from semtok.reconstruct import PREFIX, load_reconstructions
 from semtok.sample import PROGRESS
 from vistok.metrics import psnr
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
-from vistok.workbench.evaluation.figures import load_evaluation
-from vistok.workbench.evaluation.sampling import load_samples, sample_files
+from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.sampling import load_samples, sample_files, spread
 from vistok.workbench.reporting.plots import plot_lines
 from vistok.workbench.reporting.sections import (
     data_line,
@@ -22,6 +22,7 @@ from vistok.workbench.reporting.sections import (
     load_environment,
     making_section,
     missing_sections,
+    reference_line,
     sample_section,
     training_section,
     write_page,
@@ -40,67 +41,67 @@ REFINER_PANELS = {
     "perceptual": ["perceptual"],
     "adversarial": ["adversarial", "discriminator"],
 }
-SHOWN = 12
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10
 
 
 def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     """Write the page of evaluation ``name``, and its pictures."""
-    figures = load_evaluation(paths, name)
+    measures = load_evaluation(paths, name)
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
 
-    sections = [reconstruction_section(stored, figures, config)]
+    sections = [reconstruction_section(stored, measures, config)]
     for label, path in sample_files(config.generators, paths).items():
-        if f"samples {label}" in figures:
-            sections.append(sample_section(load_samples(path), figures, train.class_names, label=label))
+        if f"samples {label}" in measures:
+            sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     for label, (study, drawing) in studies(config, paths).items():
-        sections.append(steps_section(study, figures, drawing, label))
-    sections += [prefix_section(stored), noise_section(stored, figures), tokens_section(figures, config)]
+        sections.append(steps_section(study, measures, drawing, label))
+    sections += [prefix_section(stored), noise_section(stored, measures), tokens_section(measures, config)]
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
     sections.append(making_section(environment, making_rows(config)))
-    found = findings(figures, reconstruction="refined", usage={"bits": figures["bits"]["alive"]})
-    sections += [*missing_sections(figures), verdict_section(found)]
+    found = findings(measures, reconstruction="refined", usage={"bits": measures["bits"]["alive"]})
+    sections += [*missing_sections(measures), verdict_section(found)]
     subtitle = data_line(
-        figures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
+        measures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
     )
     write_page(paths, name, f"SemTok: {config.name}", sections, subtitle=subtitle)
 
 
-def reconstruction_section(stored: dict[str, Tensor], figures: dict[str, Any], config: SemTokConfig) -> Section:
-    """Originals over stage I by its number of steps and stage II, and the figures of each."""
+def reconstruction_section(stored: dict[str, Tensor], measures: dict[str, Any], config: SemTokConfig) -> Section:
+    """Originals over stage I by its number of steps and stage II, and the measures of each."""
     names = reconstructions(config)
     labels = ["stage II, 1 call" if name == "refined" else name for name in names]
-    shown = spread(len(stored["originals"]), SHOWN)
-    rows = torch.cat([stored[name][shown] for name in ("originals", *names)])
-    sizes, measures = config.tokenizer, figures["measures"]
+    rows = torch.cat([stored[name] for name in ("originals", *names)])
+    sizes, called = config.tokenizer, measures["names"]
     caption = (
         f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
         f"({sizes.num_tokens * sizes.bits} bits an image), and stage II's reconstruction in one network call."
     )
     table = Table(
-        ["reconstruction", "PSNR, dB", "SSIM", measures["perceptual_distance"], measures["frechet_distance"]],
+        ["reconstruction", "PSNR, dB", "SSIM", called["perceptual_distance"], called["frechet_distance"]],
         [
-            [label, *(figures[name].get(key) for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
+            [label, *(measures[name].get(key) for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
             for name, label in zip((*names, "mean image"), (*labels, "mean training image"), strict=True)
         ],
         caption=(
-            f"Means over all {figures['images']['validation']:,} validation images; features: {figures['features']}. "
+            f"Means over all {measures['images']['validation']:,} validation images; features: {measures['features']}. "
             "Not LPIPS, and not the Inception FID; lower is better for both."
         ),
     )
-    picture = Picture(image_grid(rows, columns=len(shown), row_labels=["original", *labels]), caption, pixelated=True)
+    picture = Picture(
+        image_grid(rows, columns=len(stored["originals"]), row_labels=["original", *labels]), caption, pixelated=True
+    )
     return Section("Reconstructions", [picture, table])
 
 
 def steps_section(
-    stored: dict[str, Tensor], figures: dict[str, Any], drawing: MaskedSampleConfig, label: str
+    stored: dict[str, Tensor], measures: dict[str, Any], drawing: MaskedSampleConfig, label: str
 ) -> Section:
     """Samples by the number of decoding steps, and images while the same tokens come in raster and in random order."""
     steps = drawing.progress_steps
@@ -117,7 +118,7 @@ def steps_section(
             pixelated=True,
         )
     ]
-    blocks.append(steps_table(figures, drawing, label))
+    blocks.append(steps_table(measures, drawing, label))
     for order in ("raster", "random"):
         rows: Tensor = stored[order]
         grid = image_grid(
@@ -133,24 +134,23 @@ def steps_section(
     return Section(f"Generation step by step: {label}", blocks)
 
 
-def steps_table(figures: dict[str, Any], drawing: MaskedSampleConfig, label: str) -> Table:
-    """The figures of the study's samples, a line a number of steps, and those of real images."""
+def steps_table(measures: dict[str, Any], drawing: MaskedSampleConfig, label: str) -> Table:
+    """The measures of the study's samples, a line a number of steps, and those of real images."""
     keys = ("recognised", "precision", "recall", "density", "coverage", "diversity", "frechet_distance")
-    lines = [(str(steps), figures[by_steps(label, steps)]) for steps in drawing.progress_steps]
-    lines.append(("real images", figures["real images"]))
+    lines = [(str(steps), measures[by_steps(label, steps)]) for steps in drawing.progress_steps]
+    lines.append(("real images", measures["real images"]))
     caption = (
-        f"{lines[0][1]['count']:.0f} samples each, {figures['real images']['count']:.0f} real training images: compare "
-        "the distance, recall and coverage only between equal numbers. Meanings as in the table of the samples."
+        f"{lines[0][1]['count']:.0f} samples each, {measures['real images']['count']:.0f} real images, all beside "
+        f"{reference_line(measures)}: compare the distance, recall and coverage only between equal numbers."
     )
-    names = [*keys[:-1], figures["measures"]["frechet_distance"]]
+    names = [*keys[:-1], measures["names"]["frechet_distance"]]
     return Table(["steps", *names], [[name, *(values.get(key) for key in keys)] for name, values in lines], caption)
 
 
 def prefix_section(stored: dict[str, Tensor]) -> Section:
     """Reconstructions from the first tokens only."""
     study = stored["prefix"]
-    shown = spread(len(stored["originals"]), len(study))
-    originals = stored["originals"][shown]
+    originals = stored["prefix originals"]
     rows, labels = [], []
     for index, image in enumerate(originals):
         for stage, label in ((0, "stage I"), (1, "stage II")):
@@ -174,14 +174,14 @@ def prefix_section(stored: dict[str, Tensor]) -> Section:
     )
 
 
-def noise_section(stored: dict[str, Tensor], figures: dict[str, Any]) -> Section:
+def noise_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Section:
     """Stage I from several noises for the same tokens."""
-    originals = stored["originals"][spread(len(stored["originals"]), len(stored["seeds"]))]
+    originals = stored["noise originals"]
     shown = spread(len(originals), SHOWN_SEEDS)
     seeds = stored["seeds"][shown]
     rows = torch.cat([originals[shown, None], seeds], dim=1)
     labels = ["original", *(f"noise {number + 1}" for number in range(seeds.shape[1]))]
-    values = figures["noise"]
+    values = measures["noise"]
     table = Table(
         ["stage I, same tokens", "value", "meaning"],
         [
@@ -203,15 +203,15 @@ def noise_section(stored: dict[str, Tensor], figures: dict[str, Any]) -> Section
     return Section("Noise and content", [picture, table])
 
 
-def tokens_section(figures: dict[str, Any], config: SemTokConfig) -> Section:
+def tokens_section(measures: dict[str, Any], config: SemTokConfig) -> Section:
     """How bits are used, and what a linear probe reads from them."""
-    bits = figures["bits"]
+    bits = measures["bits"]
     rows: list[list[str | float]] = [
         ["bits alive", f"{bits['alive']:.1%}", f"of {bits['count']:,}: both values occur on the validation images"],
         ["mean entropy of a bit", bits["entropy"], "in bits; 1 is a fair coin"],
     ]
-    if "probe" in figures:
-        probe = figures["probe"]
+    if "probe" in measures:
+        probe = measures["probe"]
         rows.append(["linear probe of the tokens", f"{probe['accuracy']:.1%}", "of the validation images' classes"])
         rows.append(["most frequent class", f"{probe['most_frequent_class']:.1%}", "what guessing reaches"])
     balance = sorted(bits["share_of_ones"])

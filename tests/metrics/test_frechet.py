@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
-from vistok.metrics import FeatureStatistics, GaussianStatistics, frechet_distance
+from vistok.metrics import FeatureStatistics, GaussianStatistics, frechet_distance, gaussian_factor
 
 SUBJECT = "vistok.metrics.distribution.frechet"
 
@@ -126,3 +126,17 @@ def test_bad_input_is_named_in_one_line(call, words):
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as caught:
         call()
     assert words in str(caught.value)
+
+
+@catches(
+    SUBJECT,
+    "if isinstance(side, GaussianFactor):\n        return side",
+    "if isinstance(side, GaussianFactor):\n        side = side.factor",
+)
+def test_a_factor_stands_for_the_features_that_it_is_of():
+    draws = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(count, 5, generator=draws) for count in (30, 4))
+    factor = gaussian_factor(first)
+    torch.testing.assert_close(factor.factor.T @ factor.factor, first.double().T.cov())
+    assert frechet_distance(second, factor) == frechet_distance(second, first)
+    assert gaussian_factor(factor) is factor

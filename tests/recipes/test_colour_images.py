@@ -78,7 +78,7 @@ def sources(tmp_path_factory):
 
 
 def run_every_stage(recipe, source, runs, *changes):
-    """The paths of a run of all stages with all generators, its page and its figures."""
+    """The paths of a run of all stages with all generators, its page and its measures."""
     cli = importlib.import_module(f"{recipe}.cli")
     settings = (*SHORT, *SHORTER[recipe], *generator_settings(recipe))
     options = cli.Options(config=CONFIGS[recipe], runs=runs, data=str(source), set=(*settings, *changes), resume=True)
@@ -91,22 +91,22 @@ def run_every_stage(recipe, source, runs, *changes):
 
 @pytest.mark.parametrize("recipe", CONFIGS)
 def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, tmp_path):
-    paths, page, figures = run_every_stage(recipe, sources["folder"], tmp_path)
-    assert figures["left out"] == {}
-    assert 0 < figures["reconstruction" if recipe == "glotok" else "refined"]["psnr"] < 60
-    assert 0 < figures["mean image"]["psnr"] < 60
+    paths, page, measures = run_every_stage(recipe, sources["folder"], tmp_path)
+    assert all("infinity" in what for what in measures["left out"])  # six samples are too few to extrapolate from
+    assert 0 < measures["reconstruction" if recipe == "glotok" else "refined"]["psnr"] < 60
+    assert 0 < measures["mean image"]["psnr"] < 60
     for kind in GENERATORS[recipe]:
         drawn = load_samples(paths.samples(kind))
         assert drawn["images"].shape == (6, 3, 16, 16)
         assert drawn["labels"].tolist() == [0, 1, 2, 0, 1, 2]
-        assert 0 <= figures[f"samples {kind}"]["recognised"] <= 1
-        assert 0 <= figures[f"samples {kind}"]["coverage"] <= 1
-        assert np.isfinite(figures[f"samples {kind}"]["frechet_distance"])
-    assert [name.split(" ")[0] for name in figures["images"]["skipped"]] == [
+        assert 0 <= measures[f"samples {kind}"]["recognised"] <= 1
+        assert 0 <= measures[f"samples {kind}"]["coverage"] <= 1
+        assert np.isfinite(measures[f"samples {kind}"]["frechet_distance"])
+    assert [name.split(" ")[0] for name in measures["images"]["skipped"]] == [
         "train/blue/broken.png",
         "validation/wine/broken.png",
     ]
-    assert all(name.split(" ")[0] in page for name in figures["images"]["skipped"])
+    assert all(name.split(" ")[0] in page for name in measures["images"]["skipped"])
     headings = re.findall("<h2>(.*?)</h2>", page)
     assert headings[-2:] == ["Left out", "Verdict"]
 
@@ -114,14 +114,14 @@ def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, t
 @pytest.mark.parametrize("recipe", CONFIGS)
 def test_one_validation_image_gives_a_report_that_says_what_is_missing(recipe, sources, tmp_path):
     """From a Parquet file without a validation split."""
-    _, page, figures = run_every_stage(recipe, sources["Parquet"], tmp_path, "data.validation_fraction=0.001")
-    assert figures["images"]["validation"] == 1
+    _, page, measures = run_every_stage(recipe, sources["Parquet"], tmp_path, "data.validation_fraction=0.001")
+    assert measures["images"]["validation"] == 1
     reconstruction = "reconstruction" if recipe == "glotok" else "refined"
-    assert 0 < figures[reconstruction]["psnr"] < 60
-    assert "frechet_distance" not in figures[reconstruction]
-    missing = figures["left out"]
-    assert "at least 2 feature vectors, got 1" in missing[f"{reconstruction}: Frechet distance"]
+    assert 0 < measures[reconstruction]["psnr"] < 60
+    assert "frechet_distance" not in measures[reconstruction]
+    missing = measures["left out"]
+    assert "at least 2 feature vectors, got 1" in missing[f"{reconstruction}: frechet_distance"]
     assert "got 1" in missing[{"glotok": "uniformity: density", "semtok": "noise: other tokens"}[recipe]]
     for kind in GENERATORS[recipe]:
-        assert {f"samples {kind}: {what}" for what in ("precision and recall", "density and coverage")} <= set(missing)
+        assert f"samples {kind}: diversity" not in missing
     assert all(f"<td>{html.escape(reason)}</td>" in page for reason in missing.values())

@@ -1,33 +1,45 @@
-"""Feature vectors of many images."""
+"""What a network sees in many images."""
 
 import pytest
 import torch
 
 from _support.mutants import catches
 from _support.strategies import uniform
-from vistok.metrics import FeatureBackbone
+from vistok.metrics import BackboneFeatures, FeatureBackbone, Features
 from vistok.workbench.data import ImageSet
-from vistok.workbench.evaluation.features import pooled_features
+from vistok.workbench.evaluation.features import network_features
 
 SUBJECT = "vistok.workbench.evaluation.features"
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    return FeatureBackbone()
+def network():
+    return BackboneFeatures(FeatureBackbone(), 64)
 
 
-@catches(SUBJECT, "from_uint8(batch) if batch.dtype == torch.uint8 else batch", "batch.float()")
+@catches(SUBJECT, "network(to_uint8(batch))", "network((batch * 127).byte())")
 @catches(SUBJECT, "stop = min(start + batch_size, len(images))", "stop = min(start + batch_size, len(images) - 1)")
-def test_features_of_a_data_set_and_of_its_pixels_agree_for_every_batch_size(backbone):
+def test_features_of_a_data_set_and_of_its_pixels_agree_for_every_batch_size(network):
     pixels = (uniform(0, 5, 1, 32, 32) * 127 + 127).byte()
     data = ImageSet(pixels, torch.zeros(5, dtype=torch.int64), ("all",), "five")
-    whole = pooled_features(backbone, data, image_size=64)
-    assert whole.shape == (5, backbone.dim)
+    whole = network_features(network, data)
+    assert whole.pooled.shape == (5, network.backbone.dim)
+    assert whole.probabilities is None
     for source, size in ((pixels, 2), (data.batch(range(5)), 3)):
-        assert torch.allclose(whole, pooled_features(backbone, source, image_size=64, batch_size=size), atol=1e-4)
+        assert torch.allclose(whole.pooled, network_features(network, source, batch_size=size).pooled, atol=1e-4)
 
 
-def test_features_of_nothing_are_an_error(backbone):
+@catches(SUBJECT, "None if None in probabilities else torch.cat(probabilities).cpu()", "None")
+def test_class_probabilities_are_those_of_every_image_where_there_are_any():
+    def grey(images):
+        level = images.float().mean((1, 2, 3))[:, None] / 255
+        return Features(level, None, torch.cat([level, 1 - level], dim=1))
+
+    pixels = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1) * 51
+    found = network_features(grey, pixels, batch_size=2)
+    torch.testing.assert_close(found.probabilities[:, 0], torch.linspace(0, 0.8, 5))
+
+
+def test_features_of_nothing_are_an_error(network):
     with pytest.raises(ValueError, match="at least one image"):
-        pooled_features(backbone, torch.zeros(0, 3, 32, 32))
+        network_features(network, torch.zeros(0, 3, 32, 32))

@@ -11,7 +11,7 @@ from _support.image_files import numbers, photographs, png, write_folder, write_
 from _support.mutants import catches
 from vistok.metrics import to_uint8
 from vistok.workbench.data import ImageSet, LazyImageSet, batch_indices, describe_source, load_images
-from vistok.workbench.evaluation.figures import image_counts
+from vistok.workbench.evaluation.measures import image_counts
 
 SUBJECT = "vistok.workbench.data.loading"
 

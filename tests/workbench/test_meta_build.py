@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from vistok.workbench.backbones.meta_build import building, check_backbone, check_perceptual, remembered
+from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.recipe_config import EvaluateConfig, PerceptualConfig
 
@@ -101,3 +101,13 @@ def test_a_backbone_needs_its_network_and_its_file(torchvision_imports):
         check_backbone("evaluations.large", EvaluateConfig(backbone="dinov9"))
     with pytest.raises(ConfigError, match=r"^evaluations\.large\.weights: expected a file, got 'no\.pth'$"):
         check_backbone("evaluations.large", EvaluateConfig(weights="no.pth"))
+
+
+@catches(SUBJECT, "if settings.backbone == INCEPTION:", "if False:")
+def test_an_evaluation_may_be_of_inception_whose_file_is_looked_for(torchvision_imports, tmp_path):
+    settings = EvaluateConfig(backbone="inception")
+    check_network("evaluations.fid", settings)
+    with pytest.raises(ConfigError, match=r"evaluations\.fid\.weights: expected a file, got 'nowhere\.pth'"):
+        check_network("evaluations.fid", settings.model_copy(update={"weights": "nowhere.pth"}))
+    with pytest.raises(ConfigError, match=r"evaluations\.fid\.backbone: "):
+        check_network("evaluations.fid", settings.model_copy(update={"backbone": "inceptionn"}))

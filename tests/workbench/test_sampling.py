@@ -7,7 +7,7 @@ import torch
 
 from _support.mutants import catches
 from vistok.metrics import to_uint8
-from vistok.workbench.evaluation.sampling import largest_count, load_samples, sample_files, write_samples
+from vistok.workbench.evaluation.sampling import load_samples, sample_files, spread, write_samples
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import RunPaths
 
@@ -85,8 +85,9 @@ def test_the_sets_that_a_run_holds_are_found_in_the_order_of_its_configuration(t
     ]
 
 
-@catches(SUBJECT, "return max((len", "return sum((len")
-def test_the_largest_set_counts_and_none_is_of_none():
-    sets = {name: {"images": torch.zeros(count, 1, 2, 2)} for name, count in (("a", 3), ("b", 5), ("c", 1))}
-    assert largest_count(sets) == 5
-    assert largest_count({}) == 0
+@catches(SUBJECT, "min(wanted, count)", "wanted")
+@catches(SUBJECT, "linspace(0, count - 1,", "linspace(0, count,")
+def test_a_spread_reaches_both_ends_and_names_no_image_twice():
+    assert spread(100, 3).tolist() == [0, 49, 99]
+    assert spread(3, 24).tolist() == [0, 1, 2]
+    assert spread(1, 5).tolist() == [0]

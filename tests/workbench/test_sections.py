@@ -31,10 +31,11 @@ from vistok.workbench.training.loop import TrainConfig
 SUBJECT = "vistok.workbench.reporting.sections"
 
 RECONSTRUCTION = {"psnr": 21.5, "ssim": 0.75, "perceptual_distance": 0.125, "frechet_distance": 3.5}
-FIGURES = {
+MEASURES = {
     "images": {"train": 1200, "validation": 34, "skipped": []},
     "features": "lite0 at 32 px",
-    "measures": {"perceptual_distance": "Lite0 perceptual distance", "frechet_distance": "Lite0-FID"},
+    "names": {"perceptual_distance": "Lite0 perceptual distance", "frechet_distance": "Lite0-FID"},
+    "reference": {"of": "training", "count": 1200, "real images": "held-out"},
     "left out": {},
     "mean image": {"psnr": 11.25},
     "reconstruction": RECONSTRUCTION,
@@ -66,7 +67,7 @@ def table_values(section):
 
 
 def test_reconstructions_stand_under_their_originals():
-    section = reconstruction_section(red([60] * 30), red([160] * 30), FIGURES, caption="what they are")
+    section = reconstruction_section(red([60] * 24), red([160] * 24), MEASURES, caption="what they are")
     (picture,) = blocks(section, Picture)
     assert picture.caption == "what they are"
     above, below = (where_red_is(picture, shade) for shade in (60, 160))
@@ -83,31 +84,44 @@ def test_reconstructions_stand_under_their_originals():
 
 
 def test_figures_are_called_after_the_network_that_they_were_measured_in():
-    measures = {"perceptual_distance": "perceptual distance on dino", "frechet_distance": "Frechet distance on dino"}
-    figures = {**FIGURES, "measures": measures}
-    shown = [row[0] for row in (*reconstruction_table(figures).rows, *sample_table(figures, "xar").rows)]
+    names = {"perceptual_distance": "perceptual distance on dino", "frechet_distance": "Frechet distance on dino"}
+    measures = {**MEASURES, "names": names}
+    shown = [row[0] for row in (*reconstruction_table(measures).rows, *sample_table(measures, "xar").rows)]
     assert shown.count("Frechet distance on dino") == 2
     assert not any("Lite0" in name or "FID" in name for name in shown)
 
 
+@catches(SUBJECT, "± {deviation:.2g}", "± {value:.2g}")
+def test_a_distance_has_its_deviation_and_its_value_at_infinity_beside_it_and_says_what_it_is_to():
+    certain = {"frechet_distance_at_infinity": 2.25, "frechet_distance_deviation": 0.125}
+    measures = {**MEASURES, "reconstruction": {**RECONSTRUCTION, **certain}}
+    measures["samples xar"] = {**MEASURES["samples xar"], **certain}
+    shown = {row[0]: row[1:3] for row in sample_table(measures, "xar").rows}
+    assert shown["Lite0-FID"] == ["2.500 ± 0.12", 1.5]
+    assert shown["Lite0-FID at infinity"] == [2.25, None]
+    assert "12 held-out images as the floor, each beside 1,200 training images" in sample_table(measures, "xar").caption
+    shown = {row[0]: row[1] for row in reconstruction_table(measures).rows}
+    assert (shown["Lite0-FID"], shown["Lite0-FID at infinity"]) == ("3.500 ± 0.12", 2.25)
+
+
 def test_a_figure_that_is_missing_has_no_line_and_its_reason_is_told():
-    figures = {
-        **FIGURES,
+    measures = {
+        **MEASURES,
         "reconstruction": {"psnr": 21.5},
         "left out": {"reconstruction: SSIM": "images must be at least 11 pixels a side"},
-        "images": {**FIGURES["images"], "skipped": ["train/a.png (truncated)", "validation/b.png (empty)"]},
+        "images": {**MEASURES["images"], "skipped": ["train/a.png (truncated)", "validation/b.png (empty)"]},
     }
-    assert len(reconstruction_table(figures).rows) == 2
-    (section,) = missing_sections(figures)
+    assert len(reconstruction_table(measures).rows) == 2
+    (section,) = missing_sections(measures)
     reasons, unreadable = blocks(section, Table)
     assert reasons.rows == [["reconstruction: SSIM", "images must be at least 11 pixels a side"]]
     assert [row[0] for row in unreadable.rows] == ["train/a.png (truncated)", "validation/b.png (empty)"]
-    assert missing_sections(FIGURES) == []
+    assert missing_sections(MEASURES) == []
 
 
 def test_the_table_of_another_section_can_be_asked_for():
     other = {**RECONSTRUCTION, "psnr": 30.0}
-    table = reconstruction_table({**FIGURES, "refined": other}, "refined")
+    table = reconstruction_table({**MEASURES, "refined": other}, "refined")
     assert table.rows[0][1] == 30.0
     assert table.caption == "All 34 validation images; features: lite0 at 32 px."
 
@@ -116,7 +130,7 @@ def test_the_table_of_another_section_can_be_asked_for():
 def test_samples_stand_in_the_column_of_their_class():
     labels = torch.tensor([2, 0, 1, 1, 0, 2, 0])
     section = sample_section(
-        {"images": red(40 * (labels + 1)), "labels": labels}, FIGURES, ("a", "b", "c"), label="xar"
+        {"images": red(40 * (labels + 1)), "labels": labels}, MEASURES, ("a", "b", "c"), label="xar"
     )
     (picture,) = blocks(section, Picture)
     for column, shade in enumerate((40, 80, 120)):
@@ -134,13 +148,13 @@ def test_samples_stand_in_the_column_of_their_class():
 )
 def test_recognition_is_shown_where_it_was_measured():
     samples = {"images": torch.zeros(4, 1, 8, 8, dtype=torch.uint8), "labels": torch.arange(4) % 2}
-    plain = table_values(sample_section(samples, FIGURES, ("a", "b"), label="xar"))
+    plain = table_values(sample_section(samples, MEASURES, ("a", "b"), label="xar"))
     assert plain == {"Lite0-FID": 2.5}
     judged = {
-        "samples xar": {**FIGURES["samples xar"], "recognised": 0.5, "recall": 0.25, "diversity": 0.5},
-        "real images": {**FIGURES["real images"], "recognised": 0.975, "recall": 0.75, "diversity": 1.1},
+        "samples xar": {**MEASURES["samples xar"], "recognised": 0.5, "recall": 0.25, "diversity": 0.5},
+        "real images": {**MEASURES["real images"], "recognised": 0.975, "recall": 0.75, "diversity": 1.1},
     }
-    (table,) = blocks(sample_section(samples, {**FIGURES, **judged}, ("a", "b"), label="xar"), Table)
+    (table,) = blocks(sample_section(samples, {**MEASURES, **judged}, ("a", "b"), label="xar"), Table)
     assert [row[:3] for row in table.rows] == [
         ["Lite0-FID", 2.5, 1.5],
         ["recall", "25.0%", "75.0%"],
@@ -151,7 +165,7 @@ def test_recognition_is_shown_where_it_was_measured():
 
 def test_classes_without_a_sample_have_no_column():
     samples = {"images": red([40, 80]), "labels": torch.tensor([2, 0])}
-    (picture,) = blocks(sample_section(samples, FIGURES, ("a", "b", "c"), label="xar"), Picture)
+    (picture,) = blocks(sample_section(samples, MEASURES, ("a", "b", "c"), label="xar"), Picture)
     assert where_red_is(picture, 80)[1].min() == 0
     assert where_red_is(picture, 40)[1].min() == 66
 
@@ -191,7 +205,7 @@ def test_the_environment_is_the_one_the_run_recorded(tmp_path):
     "{counts['validation']:,} training and {counts['train']:,} validation",
 )
 def test_the_line_under_the_title():
-    line = data_line(FIGURES, "digits train", image_size=16, seed=3, processor="a processor")
+    line = data_line(MEASURES, "digits train", image_size=16, seed=3, processor="a processor")
     assert line == "digits train: 1,200 training and 34 validation images at 16 px; seed 3; a processor"
 
 

@@ -20,10 +20,10 @@ REAL = {
 
 def judged(values, usage=None, **sections):
     """Level of every finding of one kind of samples with some values, beside the floor's."""
-    figures = {"mean image": {"psnr": 11.0}, "real images": REAL, **sections}
+    measures = {"mean image": {"psnr": 11.0}, "real images": REAL, **sections}
     if values is not None:
-        figures["samples xar"] = values
-    return {found.subject: found.level for found in findings(figures, reconstruction="final", usage=usage or {})}
+        measures["samples xar"] = values
+    return {found.subject: found.level for found in findings(measures, reconstruction="final", usage=usage or {})}
 
 
 @pytest.mark.parametrize(

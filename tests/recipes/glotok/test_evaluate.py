@@ -5,7 +5,7 @@ import torch
 
 from _support.glotok_runs import tiny
 from glotok.config import EvaluateConfig
-from glotok.evaluate import codebook_figures, over_repeats, uniformity_points
+from glotok.evaluate import codebook_measures, over_repeats, uniformity_points
 from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
 
@@ -55,5 +55,5 @@ def test_the_relation_loss_is_zero_for_the_teachers_own_relations_however_they_a
     config = tiny(f"losses.histogram_include_diagonal={diagonal}")
     tokenizer = GloTok(config.tokenizer)
     own = teacher_histogram(tokenizer.quantizer.semantic.codebook.detach(), config.losses)
-    figures = codebook_figures(tokenizer, sorted_by_class(2, 4), own, config)
+    figures = codebook_measures(tokenizer, sorted_by_class(2, 4), own, config)
     assert abs(figures["semantic"]["histogram_relation_loss"]) < 1e-6

@@ -96,7 +96,7 @@ def test_both_stages_train_in_latents(tmp_path):
     encode_data_set(config, paths, Unshuffled())
     assert load_tokens(paths).tokens.shape == (1, 4500, 4)
     reconstruct_validation(config, paths, Unshuffled())
-    assert load_reconstructions(paths)["refined"].shape == (500, 1, 16, 16)
+    assert load_reconstructions(paths)["refined"].shape == (12, 1, 16, 16)
     last = {line["stage"]: line for line in read_metrics(paths.metrics)}
     assert {"flow", "entropy", "perceptual"} <= set(last["tokenizer"])
     assert {"reconstruction", "perceptual", "adversarial", "discriminator"} <= set(last["refiner"])

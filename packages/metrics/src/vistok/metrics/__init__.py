@@ -17,7 +17,13 @@ from vistok.metrics.distribution.bootstrap import Interval, bootstrap_interval
 from vistok.metrics.distribution.diversity import relative_diversity
 from vistok.metrics.distribution.extrapolation import ExtrapolatedDistance, frechet_distance_infinity
 from vistok.metrics.distribution.feature_bank import FeatureBank
-from vistok.metrics.distribution.frechet import FeatureStatistics, GaussianStatistics, frechet_distance
+from vistok.metrics.distribution.frechet import (
+    FeatureStatistics,
+    GaussianFactor,
+    GaussianStatistics,
+    frechet_distance,
+    gaussian_factor,
+)
 from vistok.metrics.distribution.inception_score import InceptionScore, SplitScores, inception_score
 from vistok.metrics.distribution.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from vistok.metrics.distribution.neighbours import (
@@ -92,6 +98,7 @@ __all__ = [
     "FeatureNetwork",
     "FeatureStatistics",
     "Features",
+    "GaussianFactor",
     "GaussianStatistics",
     "ImagePairs",
     "ImageSource",
@@ -139,6 +146,7 @@ __all__ = [
     "frechet_distance",
     "frechet_distance_infinity",
     "from_uint8",
+    "gaussian_factor",
     "image_codec_point",
     "inception_score",
     "index_bits",

@@ -88,11 +88,14 @@ class PerceptualConfig(Config):
 
 
 class EvaluateConfig(Config):
-    """The features that figures are measured in."""
+    """What an evaluation measures in, and what samples are compared with."""
 
-    backbone: str = "lite0"
+    backbone: str = "lite0"  # or "inception" (torch-fidelity's, for FID), or a timm model
     weights: str | None = None  # a file with the backbone's weights; by default the packaged or the published ones
-    image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
+    image_size: int = Field(128, ge=32)  # images are resized to this for the backbone; Inception resizes them itself
+    reference: Literal["training", "validation"] = "training"  # the images that samples are compared with
+    reference_images: int = Field(10_000, ge=2)  # of the reference, at most; drawn at random
+    resamples: int = Field(20, ge=0)  # for the deviation of a Frechet distance; 0 leaves it out
 
 
 class SampleConfig(Config):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vistok.metrics.distribution.frechet import Side, distance_of_factors, mean_and_factor
+from vistok.metrics.distribution.frechet import Side, frechet_distance, gaussian_factor
 from vistok.metrics.not_measurable import NotMeasurableError
 
 
@@ -74,11 +74,11 @@ def frechet_distance_infinity(
     if not 2 <= least < len(samples):
         raise NotMeasurableError(f"two sizes of at least 2 are needed, got {least} and {len(samples)} samples")
     counts = torch.linspace(least, len(samples), num_points, dtype=torch.float64).round().long()
-    fixed = mean_and_factor(reference, "reference")
+    fixed = gaussian_factor(reference, "reference")
     distances = []
     for count in counts.tolist():
         drawn = torch.randperm(len(samples), generator=generator)[:count].to(samples.device)
-        distances.append(distance_of_factors(mean_and_factor(samples[drawn], "samples"), fixed))
+        distances.append(frechet_distance(samples[drawn], fixed))
     y = torch.tensor(distances, dtype=torch.float64)
     x = 1.0 / counts.double()
     slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()

@@ -109,7 +109,19 @@ class FeatureStatistics(StreamingMetric):
         return GaussianStatistics(self.mean, self.covariance)
 
 
-Side = Tensor | FeatureStatistics | GaussianStatistics
+class GaussianFactor(NamedTuple):
+    """A side of a Frechet distance in the form that it is computed from; see :func:`gaussian_factor`.
+
+    Attributes:
+        mean: ``(D,)``, float64.
+        factor: ``(R, D)``, float64, with ``R <= D`` rows: its product with itself is the covariance.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+
+Side = Tensor | FeatureStatistics | GaussianStatistics | GaussianFactor
 
 
 def frechet_distance(first: Side, second: Side) -> float:
@@ -130,8 +142,8 @@ def frechet_distance(first: Side, second: Side) -> float:
         Landau 1982 for the distance.
 
     Args:
-        first: Feature vectors ``(N, D)``, or their statistics.
-        second: Feature vectors ``(M, D)``, or their statistics.
+        first: Feature vectors ``(N, D)``, their statistics, or their :func:`gaussian_factor`.
+        second: Feature vectors ``(M, D)``, or the same of them.
 
     Range:
         ``[0, inf)`` (rounding below 0 is clipped); 0 for equal sets. Symmetric. Adding one vector to all features of
@@ -146,12 +158,7 @@ def frechet_distance(first: Side, second: Side) -> float:
         >>> frechet_distance(ones, ones + 3.0)
         9.0
     """
-    return distance_of_factors(mean_and_factor(first, "first"), mean_and_factor(second, "second"))
-
-
-def distance_of_factors(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> float:
-    """The distance, from what :func:`mean_and_factor` gives of each side."""
-    (mean_1, factor_1), (mean_2, factor_2) = first, second
+    (mean_1, factor_1), (mean_2, factor_2) = gaussian_factor(first, "first"), gaussian_factor(second, "second")
     if len(mean_1) != len(mean_2):
         raise ValueError(f"both sides must have the same number of features, got {len(mean_1)} and {len(mean_2)}")
     traces = factor_1.square().sum() + factor_2.square().sum()
@@ -159,8 +166,26 @@ def distance_of_factors(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tens
     return max(0.0, float((mean_1 - mean_2).square().sum() + traces - 2.0 * cross))
 
 
-def mean_and_factor(side: Side, name: str) -> tuple[Tensor, Tensor]:
-    """Mean, and a factor ``R`` with at most ``D`` rows and ``RᵀR`` equal to the covariance."""
+def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
+    r"""What a Frechet distance needs of a set of features, to be computed once where many sets are beside one.
+
+    .. math::
+        R^\top R = \Sigma
+
+    Args:
+        side: Feature vectors ``(N, D)``, their statistics, or a factor already.
+        name: What errors call it.
+
+    Raises:
+        ValueError: Not ``(N, D)``, or not finite.
+        NotMeasurableError: Fewer than 2 vectors.
+
+    Example:
+        >>> gaussian_factor(torch.tensor([[0.0], [2.0]])).mean.item()
+        1.0
+    """
+    if isinstance(side, GaussianFactor):
+        return side
     if isinstance(side, FeatureStatistics):
         side = side.compute()
     if isinstance(side, GaussianStatistics):
@@ -168,7 +193,7 @@ def mean_and_factor(side: Side, name: str) -> tuple[Tensor, Tensor]:
             eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
         except RuntimeError:  # LinAlgError: with many zeros, as few vectors give, LAPACK may not converge
             eigenvectors, eigenvalues, _ = torch.linalg.svd(side.covariance)
-        return side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T
+        return GaussianFactor(side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T)
     if side.ndim != 2:
         raise ValueError(f"{name} must be feature vectors (N, D), got {tuple(side.shape)}")
     if len(side) < 2:
@@ -178,7 +203,7 @@ def mean_and_factor(side: Side, name: str) -> tuple[Tensor, Tensor]:
     factor = (vectors - mean) / (len(vectors) - 1) ** 0.5
     if factor.shape[0] > factor.shape[1]:
         factor = torch.linalg.qr(factor, mode="r").R
-    return mean, factor
+    return GaussianFactor(mean, factor)
 
 
 def _finite_double(features: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vistok.metrics.distribution.bootstrap import bootstrap_interval
 from vistok.metrics.distribution.extrapolation import frechet_distance_infinity
-from vistok.metrics.distribution.frechet import distance_of_factors, frechet_distance, mean_and_factor
+from vistok.metrics.distribution.frechet import frechet_distance, gaussian_factor
 from vistok.metrics.harness.evaluation import Evaluation
 
 _QUANTILE = 1.96  # of the normal distribution: 95 % lie within so many deviations
@@ -68,10 +68,10 @@ def _infinity(kept: Tensor, reference: Any, resampling: Resampling) -> dict[str,
 
 def _spread(kept: Tensor, reference: Any, resampling: Resampling) -> dict[str, float]:
     """How far the distance of as many images moves from set to set: deviation, and half of a 95 % interval."""
-    fixed = mean_and_factor(reference, "reference")
+    fixed = gaussian_factor(reference, "reference")
 
     def measure(some: Tensor) -> float:
-        return distance_of_factors(mean_and_factor(some, "samples"), fixed)
+        return frechet_distance(some, fixed)
 
     generator, resamples = resampling.generator(), resampling.resamples
     deviation = bootstrap_interval(measure, kept, generator=generator, resamples=resamples).deviation

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vistok.metrics import count_stages
+from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.config import ConfigError, ConfigT
 
 _LONGEST_REASON = 250
@@ -80,6 +81,14 @@ def check_backbone(section: str, settings: Any) -> None:
     """Raise :class:`ConfigError` unless there is a network named ``backbone``, and its file where one is given."""
     _stages(f"{section}.backbone", settings.backbone)
     _check_file(f"{section}.weights", getattr(settings, "weights", None))
+
+
+def check_network(section: str, settings: Any) -> None:
+    """As :func:`check_backbone`, for an evaluation: its features may be those of Inception, too."""
+    if settings.backbone == INCEPTION:
+        _check_file(f"{section}.weights", settings.weights)
+    else:
+        check_backbone(section, settings)
 
 
 def _check_file(key: str, path: str | None) -> None:

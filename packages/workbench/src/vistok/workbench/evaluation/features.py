@@ -1,42 +1,35 @@
-"""Feature vectors of many images, for Frechet distances and teachers."""
+"""What a network sees in many images, a batch at a time."""
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.metrics import FeatureBackbone, from_uint8
+from vistok.metrics import FeatureNetwork, Features, to_uint8
 from vistok.workbench.data.image_set import Images
 
 
 @torch.no_grad()
-def pooled_features(
-    backbone: FeatureBackbone,
-    images: Tensor | Images,
-    *,
-    image_size: int | None = 128,
-    batch_size: int = 64,
-) -> Tensor:
-    """Pooled feature vector of every image, computed in batches.
+def network_features(network: FeatureNetwork, images: Tensor | Images, *, batch_size: int = 64) -> Features:
+    """Pooled features of every image and, where the network gives them, class probabilities; computed in batches.
 
     Args:
-        backbone: The network; its device is used.
+        network: Anything of :class:`vistok.metrics.FeatureNetwork`'s kind.
         images: A data set, or a tensor ``(N, C, H, W)``, uint8 or in ``[-1, 1]``.
-        image_size: Pixels a side that the network sees (bicubic); ``None`` leaves images as they are. Both sides of a
-            comparison need the same.
         batch_size: Images at a time; changes memory, not results.
 
     Shape:
-        - features: ``(N, backbone.dim)``, float32, on the CPU.
+        - features: ``pooled (N, D)`` and ``probabilities (N, K)``, float32, on the CPU; ``spatial`` is left out.
 
     Raises:
-        ValueError: There are no images, or the backbone rejects them.
+        ValueError: There are no images, or the network rejects them.
     """
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
-    features = []
+    seen = []
     for start in tqdm(range(0, len(images), batch_size), desc="features", delay=1.0, leave=False):
         stop = min(start + batch_size, len(images))
         batch = images[start:stop] if isinstance(images, Tensor) else images.batch(range(start, stop))
-        batch = from_uint8(batch) if batch.dtype == torch.uint8 else batch
-        features.append(backbone.pooled(batch.to(backbone.mean.device), image_size=image_size).cpu())
-    return torch.cat(features)
+        seen.append(network(to_uint8(batch)))
+    probabilities = [part.probabilities for part in seen]
+    together = None if None in probabilities else torch.cat(probabilities).cpu()  # type: ignore[arg-type]
+    return Features(torch.cat([part.pooled for part in seen]).cpu(), None, together)

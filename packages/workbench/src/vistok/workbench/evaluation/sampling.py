@@ -37,9 +37,14 @@ def sample_files(generators: Mapping[str, Any], paths: RunPaths) -> dict[str, Pa
     return found
 
 
-def largest_count(samples: Mapping[str, Mapping[str, Tensor]]) -> int:
-    """How many images the largest of some sample sets holds."""
-    return max((len(drawn["images"]) for drawn in samples.values()), default=0)
+def spread(count: int, wanted: int) -> Tensor:
+    """At most so many indices, evenly over all: data sets are often sorted by class.
+
+    Example:
+        >>> spread(100, 3).tolist()
+        [0, 49, 99]
+    """
+    return torch.linspace(0, count - 1, min(wanted, count)).long()
 
 
 def write_samples(

@@ -6,75 +6,94 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.metrics.report.page import Picture, Section, Table, Text, render_report
+from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
 from vistok.metrics.report.pictures import image_grid, pair_grid
-from vistok.workbench.evaluation.figures import LEFT_OUT
+from vistok.workbench.evaluation.measures import LEFT_OUT
 from vistok.workbench.reporting.plots import plot_curves
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths
 
-_PAIRS = 24
 _SAMPLE_ROWS = 8
 _LARGEST_CLASSES = 10
-#: Figures between 0 and 1 of samples among real images, and figures that are 1 for real ones.
+INFINITY = "without the bias of a finite number of images (Chong and Forsyth 2020)"
+#: Measures between 0 and 1 of samples among real images, and measures that are 1 for real ones.
 SHARES = {
-    "precision": "of the samples lie among held-out images",
-    "recall": "of the held-out images lie among the samples",
-    "coverage": "of the held-out images have a sample in their neighbourhood",
+    "precision": "of the samples lie among the reference's images",
+    "recall": "of the reference's images lie among the samples",
+    "coverage": "of the reference's images have a sample in their neighbourhood",
 }
 RATIOS = {
-    "density": "neighbourhoods of held-out images that a sample lies in, over what is expected",
-    "diversity": "distance within a class over that of held-out images: below 1 they repeat, above 1 they scatter",
+    "density": "neighbourhoods of the reference's images that a sample lies in, over what is expected",
+    "diversity": "distance within a class over that of the reference: below 1 they repeat, above 1 they scatter",
 }
 
 
 def reconstruction_section(
-    originals: Tensor, reconstructions: Tensor, figures: Mapping[str, Any], *, caption: str
+    originals: Tensor, reconstructions: Tensor, measures: Mapping[str, Any], *, caption: str
 ) -> Section:
-    """Originals over reconstructions, and the figures of the whole validation set.
+    """Originals over reconstructions, and the measures of the whole validation set.
 
     Args:
-        originals: ``(N, C, H, W)``, uint8; up to 24 of them are shown.
+        originals: Those that are shown, ``(n, C, H, W)``, uint8.
         reconstructions: The same shape.
-        figures: The run's, with ``reconstruction``, ``images`` and ``features``.
+        measures: The run's, with ``reconstruction``, ``images`` and ``features``.
         caption: Of the pictures.
     """
-    shown = torch.linspace(0, len(originals) - 1, min(_PAIRS, len(originals))).long()
-    picture = Picture(pair_grid(originals[shown], reconstructions[shown]), caption, pixelated=True)
-    return Section("Reconstructions", [picture, reconstruction_table(figures)])
+    picture = Picture(pair_grid(originals, reconstructions), caption, pixelated=True)
+    return Section("Reconstructions", [picture, reconstruction_table(measures)])
 
 
-def reconstruction_table(figures: Mapping[str, Any], section: str = "reconstruction") -> Table:
-    """The figures of reconstructions that ``figures[section]`` holds, each with its meaning."""
-    names, values = figures["measures"], figures[section]
+def reconstruction_table(measures: Mapping[str, Any], section: str = "reconstruction") -> Table:
+    """The measures of reconstructions that ``measures[section]`` holds, each with its meaning."""
+    names, values = measures["names"], measures[section]
     rows: list[list[str | float | None]] = [
         ["PSNR", values.get("psnr"), "dB, mean over images of 8-bit pixels"],
-        ["PSNR of the mean training image", figures["mean image"]["psnr"], "dB: what is reached without any token"],
+        ["PSNR of the mean training image", measures["mean image"]["psnr"], "dB: what is reached without any token"],
         ["SSIM", values.get("ssim"), "mean over images"],
         [names["perceptual_distance"], values.get("perceptual_distance"), "not LPIPS; lower is better"],
         [
             names["frechet_distance"],
-            values.get("frechet_distance"),
-            "reconstructions against their originals; not the Inception FID",
+            distance(values),
+            "reconstructions against their originals, ± its deviation; not the Inception FID",
         ],
+        [f"{names['frechet_distance']} at infinity", values.get("frechet_distance_at_infinity"), INFINITY],
     ]
     return Table(
         ["measure", "value", "meaning"],
         [row for row in rows if row[1] is not None],
-        caption=f"All {figures['images']['validation']:,} validation images; features: {figures['features']}.",
+        caption=f"All {measures['images']['validation']:,} validation images; features: {measures['features']}.",
     )
 
 
+def distance(values: Mapping[str, float]) -> str | float | None:
+    """A Frechet distance with its deviation, where that is known.
+
+    Example:
+        >>> distance({"frechet_distance": 85.06, "frechet_distance_deviation": 2.51}), distance({})
+        ('85.06 ± 2.5', None)
+    """
+    value, deviation = values.get("frechet_distance"), values.get("frechet_distance_deviation")
+    if value is None or deviation is None:
+        return value
+    return f"{format_number(value)} ± {deviation:.2g}"
+
+
+def reference_line(measures: Mapping[str, Any]) -> str:
+    """What samples are compared with, in words."""
+    reference = measures["reference"]
+    return f"{reference['count']:,} {reference['of']} images"
+
+
 def sample_section(
-    samples: Mapping[str, Tensor], figures: Mapping[str, Any], class_names: Sequence[str], *, label: str
+    samples: Mapping[str, Tensor], measures: Mapping[str, Any], class_names: Sequence[str], *, label: str
 ) -> Section:
-    """The first samples of each class, a column a class, and their figures beside those of real images.
+    """The first samples of each class, a column a class, and their measures beside those of real images.
 
     Args:
         samples: ``images`` and ``labels`` of one set.
-        figures: The run's, with ``samples <label>`` and ``real images``.
+        measures: The run's, with ``samples <label>`` and ``real images``.
         class_names: Of the data; those of the first ten that have samples are shown.
-        label: The set, as figures name it.
+        label: The set, as measures name it.
     """
     classes = [c for c in range(min(len(class_names), _LARGEST_CLASSES)) if bool((samples["labels"] == c).any())]
     rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
@@ -84,16 +103,21 @@ def sample_section(
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
-    return Section(f"Samples: {label}", [picture, sample_table(figures, label)])
+    return Section(f"Samples: {label}", [picture, sample_table(measures, label)])
 
 
-def sample_table(figures: Mapping[str, Any], label: str) -> Table:
-    """The figures of one set of samples, each beside that of real images."""
-    values, real = figures[f"samples {label}"], figures["real images"]
-    distance = figures["measures"]["frechet_distance"]
+def sample_table(measures: Mapping[str, Any], label: str) -> Table:
+    """The measures of one set of samples, each beside that of real images."""
+    values, real = measures[f"samples {label}"], measures["real images"]
+    name = measures["names"]["frechet_distance"]
     rows: list[list[str | float | None]] = [
-        [distance, values.get("frechet_distance"), real.get("frechet_distance"), "lower is better"]
+        [name, distance(values), distance(real), "lower is better; ± its deviation"],
     ]
+    if "frechet_distance_at_infinity" in values:
+        infinity = [each.get("frechet_distance_at_infinity") for each in (values, real)]
+        rows.append([f"{name} at infinity", *infinity, INFINITY])
+    if "inception_score" in values:
+        rows.append(["Inception Score", values["inception_score"], real.get("inception_score"), "higher is better"])
     for key, meaning in SHARES.items():
         if key in values:
             rows.append([key, _share(values[key]), _share(real[key]) if key in real else None, meaning])
@@ -104,18 +128,18 @@ def sample_table(figures: Mapping[str, Any], label: str) -> Table:
         judge = "as the class asked for, by a classifier of real training images; beside it held-out images"
         rows.append(["recognised", _share(values["recognised"]), _share(real["recognised"]), judge])
     caption = (
-        f"{values['count']:.0f} samples, and {real['count']:.0f} real training images as the floor, each against the "
-        f"held-out images; features: {figures['features']}."
+        f"{values['count']:.0f} samples, and {real['count']:.0f} {measures['reference']['real images']} images as the "
+        f"floor, each beside {reference_line(measures)}; features: {measures['features']}."
     )
     return Table(["measure", "samples", "real images", "meaning"], rows, caption=caption)
 
 
-def missing_sections(figures: Mapping[str, Any]) -> list[Section]:
-    """What is not on the page, and why: figures that the data do not allow, images that could not be read."""
+def missing_sections(measures: Mapping[str, Any]) -> list[Section]:
+    """What is not on the page, and why: measures that the data do not allow, images that could not be read."""
     blocks: list[Table] = []
-    if figures[LEFT_OUT]:
-        blocks.append(Table(["figure", "why it is missing"], [list(pair) for pair in figures[LEFT_OUT].items()]))
-    unreadable = figures["images"]["skipped"]
+    if measures[LEFT_OUT]:
+        blocks.append(Table(["measure", "why it is missing"], [list(pair) for pair in measures[LEFT_OUT].items()]))
+    unreadable = measures["images"]["skipped"]
     if unreadable:
         caption = f"{len(unreadable)} images of the training and validation data were left out."
         blocks.append(Table(["image that could not be read"], [[name] for name in unreadable], caption=caption))
@@ -187,9 +211,9 @@ def load_environment(paths: RunPaths) -> dict[str, Any]:
     return record
 
 
-def data_line(figures: Mapping[str, Any], data_name: str, *, image_size: int, seed: int, processor: str) -> str:
+def data_line(measures: Mapping[str, Any], data_name: str, *, image_size: int, seed: int, processor: str) -> str:
     """The line under a report's title: which images, how many, which seed, on what."""
-    counts = figures["images"]
+    counts = measures["images"]
     return (
         f"{data_name}: {counts['train']:,} training and {counts['validation']:,} validation images at "
         f"{image_size} px; seed {seed}; {processor}"

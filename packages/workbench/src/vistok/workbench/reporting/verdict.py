@@ -1,4 +1,4 @@
-"""A verdict in words on a run's figures: what worked, what did not, and what to try. Thresholds stand in one place."""
+"""A verdict in words on a run's measures: what worked, what did not, and what to try. Thresholds stand in one place."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -30,23 +30,23 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def findings(figures: Mapping[str, Any], *, reconstruction: str, usage: Mapping[str, float]) -> list[Finding]:
-    """Judge the figures of a run by the thresholds of this module; a figure that is missing is not judged.
+def findings(measures: Mapping[str, Any], *, reconstruction: str, usage: Mapping[str, float]) -> list[Finding]:
+    """Judge the measures of a run by the thresholds of this module; a figure that is missing is not judged.
 
     Args:
-        figures: The run's, as :class:`vistok.workbench.evaluation.figures.Evaluation` makes them.
+        measures: The run's, as :class:`vistok.workbench.evaluation.measures.Evaluation` makes them.
         reconstruction: Which of its sections is the final reconstruction.
         usage: Names of what tokens are made of (a codebook, bits) and the share in use.
 
     Example:
-        >>> figures = {"reconstruction": {"psnr": 9.0}, "mean image": {"psnr": 11.0}}
-        >>> [finding.level for finding in findings(figures, reconstruction="reconstruction", usage={"codes": 0.95})]
+        >>> measures = {"reconstruction": {"psnr": 9.0}, "mean image": {"psnr": 11.0}}
+        >>> [finding.level for finding in findings(measures, reconstruction="reconstruction", usage={"codes": 0.95})]
         ['did not work', 'worked']
     """
-    found = [_reconstruction(figures.get(reconstruction, {}), figures.get("mean image", {}))]
+    found = [_reconstruction(measures.get(reconstruction, {}), measures.get("mean image", {}))]
     found += [_usage(name, share) for name, share in usage.items()]
-    real = figures.get("real images", {})
-    for section, values in figures.items():
+    real = measures.get("real images", {})
+    for section, values in measures.items():
         if section.startswith("samples "):
             found += [_distance(section, values, real), _recognition(section, values, real)]
             found += [_likeness(section, values, real, *line) for line in _LIKENESS]
@@ -63,7 +63,7 @@ def verdict_section(found: list[Finding]) -> Section:
     table = Table(
         ["what", "verdict", "measured", "what to try"],
         [[finding.subject, finding.level, finding.measured, finding.advice] for finding in found],
-        caption="Thresholds: docs/metrics.md. A verdict on figures: look at the pictures too.",
+        caption="Thresholds: docs/metrics.md. A verdict on measures: look at the pictures too.",
     )
     return Section("Verdict", [Text(" ".join(lines) or "Nothing could be judged."), table])
 

@@ -1,0 +1,297 @@
+"""The measures that every recipe reports, and the file they go to (their meaning: ``docs/metrics.md``)."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vistok.metrics import (
+    LITE0,
+    BackboneFeatures,
+    Measurement,
+    NotMeasurableError,
+    Recognizer,
+    Resampling,
+    bootstrap_interval,
+    evaluate_tokenizer,
+    fit_recognizer,
+    frechet_distance,
+    frechet_distance_infinity,
+    gaussian_factor,
+    inception_score,
+    neighbour_figures,
+    open_network,
+    perceptual_distance,
+    psnr,
+    relative_diversity,
+    to_uint8,
+)
+from vistok.metrics.networks.by_name import INCEPTION
+from vistok.workbench.data.image_set import Images
+from vistok.workbench.evaluation.features import network_features
+from vistok.workbench.recipe_config import EvaluateConfig
+from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.paths import DEFAULT, RunPaths
+from vistok.workbench.run.tracking import MetricsLog
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT = "left out"
+_OWN = ("seconds", "subject")  # of one reconstruction among several
+_BATCH = 100
+_MEAN_OF = 5000  # training images that the mean image is of, at most
+_JUDGED_BY = 5000  # training images that the judge of samples is fitted on, at most: its time grows with the square
+
+
+class Side(NamedTuple):
+    """One side of a comparison: features ``(N, D)``, labels ``(N,)`` and, of some networks, class probabilities."""
+
+    features: Tensor
+    labels: Tensor
+    probabilities: Tensor | None = None
+
+
+def image_counts(train: Images, validation: Images) -> dict[str, Any]:
+    """How many images there are, and the names of those of both splits that could not be read."""
+    return {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
+
+
+def measure_names(settings: EvaluateConfig) -> dict[str, str]:
+    """What reports call the two distances of a feature network: by the network, since their numbers are only its own.
+
+    Example:
+        >>> measure_names(EvaluateConfig())["frechet_distance"]
+        'Lite0-FID'
+        >>> measure_names(EvaluateConfig(backbone="resnet50.a1_in1k", weights="mine.pth"))["frechet_distance"]
+        'Frechet distance on resnet50.a1_in1k (mine.pth)'
+    """
+    if settings.backbone == INCEPTION:
+        return {"perceptual_distance": "perceptual distance", "frechet_distance": "FID"}
+    if settings.backbone == LITE0 and settings.weights is None:
+        return {"perceptual_distance": "Lite0 perceptual distance", "frechet_distance": "Lite0-FID"}
+    network = settings.backbone if settings.weights is None else f"{settings.backbone} ({Path(settings.weights).name})"
+    return {
+        "perceptual_distance": f"perceptual distance on {network}",
+        "frechet_distance": f"Frechet distance on {network}",
+    }
+
+
+class Evaluation:
+    """The measures of one evaluation: reconstructions of the validation images, and samples beside real images.
+
+    Images are read a batch at a time: memory does not grow with their number, but for the features of the reference.
+    What the data do not allow (too few images, say) is left out with its reason, in the section ``left out``.
+
+    Args:
+        settings: The feature network, its weights, the size it sees, and what samples are compared with.
+        train: The training images.
+        validation: The held-out images.
+        seed: Decides every draw.
+    """
+
+    def __init__(self, settings: EvaluateConfig, train: Images, validation: Images, *, seed: int) -> None:
+        self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
+        self.network = open_network(
+            settings.backbone, weights=settings.weights, image_size=settings.image_size, device=best_device()
+        )
+        #: A classifier of real training images; :meth:`add_generation` fits it where there are classes.
+        self.judge: Recognizer | None = None
+        #: Sections by name.
+        self.measures: dict[str, Any] = {
+            "features": f"{self.network.name} ({self.network.preprocessing}), weights {self.network.fingerprint()}",
+            "names": measure_names(settings),
+            LEFT_OUT: {},
+        }
+
+    def add(self, section: str, what: str, measure: Callable[[], Mapping[str, Any]]) -> None:
+        """Put what a call gives into a section; where the data do not allow it, the reason, under ``section: what``."""
+        try:
+            values = measure()
+        except NotMeasurableError as error:
+            self._leave_out(f"{section}: {what}", str(error))
+            return
+        self.measures.setdefault(section, {}).update(values)
+
+    def add_reconstruction(self, section: str, tokenizer: Any) -> None:
+        """What :func:`vistok.metrics.evaluate_tokenizer` measures of the validation images' reconstructions.
+
+        PSNR, SSIM, absolute error and perceptual distance (means over images); the Frechet distance to the originals,
+        its extrapolation and its deviation; of discrete codes the use of codebooks and bits, in the section ``codes``.
+
+        Args:
+            section: Their name.
+            tokenizer: Anything that function takes.
+        """
+        resampling = Resampling(self.seed, self.settings.resamples)
+        distances = {"perceptual_distance": self._perceptual} if isinstance(self.network, BackboneFeatures) else {}
+        measurement = Measurement(self.network, distances, resampling=resampling)
+        images: Any = self.validation
+        found = evaluate_tokenizer(tokenizer, images, measurement, batch_size=_BATCH, seed=self.seed)
+        for name, values in found.measures.items():
+            kept = {key: value for key, value in values.items() if key != "frechet_distance_margin_of_error"}
+            self.measures.setdefault(section if name == "reconstruction" else name, {}).update(kept)
+        for what, reason in found.left_out.items():
+            self._leave_out(f"{section}: {what.partition(': ')[2]}", reason)
+        self.measures["choices"] = {
+            key: value for key, value in found.choices.items() if key not in ("seconds", "subject")
+        }
+
+    def add_mean_image(self) -> None:
+        """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
+        order = torch.randperm(len(self.train), generator=self._draws())[:_MEAN_OF]
+        total = torch.stack([self.train.batch(part).double().sum(dim=0) for part in order.split(500)]).sum(dim=0)
+        mean = (total / len(order)).float()
+
+        def measured() -> dict[str, float]:
+            parts = []
+            for indices in torch.arange(len(self.validation)).split(_BATCH):
+                originals = self.validation.batch(indices)
+                parts.append(psnr(mean.expand_as(originals), originals))
+            return {"psnr": torch.cat(parts).mean().item()}
+
+        self.add("mean image", "PSNR", measured)
+
+    def add_generation(self, samples: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """The measures of each set of samples, ``samples <label>``, after those of ``real images`` that bound them.
+
+        All are compared with training images, and the real images are held out; or, where the settings say so, with
+        held-out images, and the real ones are as many training images. The judge is fitted on training images.
+
+        Args:
+            samples: Images and labels of each set, by its label, as
+                :func:`vistok.workbench.evaluation.sampling.load_samples` gives them.
+        """
+        if not samples:
+            return
+        largest = max(len(drawn["images"]) for drawn in samples.values())
+        held_out, training = (self.validation, "held-out"), (self.train, "training")
+        of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
+        self.reference = self._side(of[0], self.settings.reference_images)
+        self._factor = gaussian_factor(self.reference.features, "reference")
+        self.measures["reference"] = {"of": of[1], "count": len(self.reference.labels), "real images": floor[1]}
+        real = self._side(floor[0], largest)
+        self._add_likeness("real images", real, certain=True)
+        if len(self.train.class_names) > 1:
+            self.add("real images", "recognised", self._judged)
+        for kind, drawn in samples.items():
+            self.add_likeness(f"samples {kind}", drawn["images"], drawn["labels"], certain=True)
+
+    def add_likeness(self, section: str, images: Tensor, labels: Tensor, *, certain: bool = False) -> None:
+        """How images lie among those of the reference, and once there is a judge, what it recognises.
+
+        Args:
+            section: Their name.
+            images: ``(M, C, H, W)``, uint8 or in ``[-1, 1]``.
+            labels: The classes that they are to show, ``(M,)``.
+            certain: Whether the distance's value at infinity and its deviation stand beside it.
+        """
+        self._add_likeness(section, self._seen(images, labels), certain=certain)
+        if self.judge is not None:
+            judge = self.judge
+            self.add(section, "recognised", lambda: {"recognised": judge.accuracy(images, labels)})
+
+    def _add_likeness(self, section: str, side: Side, *, certain: bool) -> None:
+        features, reference = side.features, self.reference.features
+        self.measures[section] = {"count": float(len(features))}
+        self.add(section, "frechet_distance", lambda: {"frechet_distance": frechet_distance(features, self._factor)})
+        if certain:
+            self.add(section, "frechet_distance_at_infinity", partial(self._infinity, features))
+            self.add(section, "frechet_distance_deviation", partial(self._deviation, features))
+        self.add(section, "neighbours", lambda: _neighbours(reference, features))
+        if side.probabilities is not None:
+            score = partial(inception_score, side.probabilities, seed=self.seed)
+            self.add(section, "Inception Score", lambda: {"inception_score": score().mean})
+        sides = reference, self.reference.labels, features, side.labels
+        self.add(section, "diversity", lambda: {"diversity": relative_diversity(*sides)})
+
+    def _infinity(self, features: Tensor) -> dict[str, float]:
+        line = frechet_distance_infinity(features, self._factor, generator=self._draws())
+        return {"frechet_distance_at_infinity": line.value}
+
+    def _deviation(self, features: Tensor) -> dict[str, float]:
+        if not self.settings.resamples:
+            return {}
+        interval = bootstrap_interval(
+            lambda some: frechet_distance(some, self._factor),
+            features,
+            generator=self._draws(),
+            resamples=self.settings.resamples,
+        )
+        return {"frechet_distance_deviation": interval.deviation}
+
+    def _judged(self) -> dict[str, float]:
+        """Fit the judge of the samples, and what it makes of held-out images."""
+        fitted, held_out = (self._some(images, _JUDGED_BY) for images in (self.train, self.validation))
+        self.judge = fit_recognizer(self.train.batch(fitted), self.train.labels[fitted])
+        images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(_BATCH)]))
+        accuracy = self.judge.accuracy(images, self.validation.labels[held_out])
+        return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
+
+    def _side(self, images: Images, count: int) -> Side:
+        """Features of at most so many images of a set."""
+        chosen = self._some(images, count)
+        parts = [self._seen(images.batch(part), images.labels[part]) for part in chosen.split(1000)]
+        probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+        features, labels = (torch.cat([part[field] for part in parts]) for field in (0, 1))  # type: ignore[misc]
+        return Side(features, labels, torch.cat(probabilities) if probabilities else None)
+
+    def _seen(self, images: Tensor, labels: Tensor) -> Side:
+        found = network_features(self.network, images)
+        return Side(found.pooled, labels, found.probabilities)
+
+    def _some(self, images: Images, count: int) -> Tensor:
+        """At most so many of a set's indices, drawn without repetition and in order."""
+        drawn: Tensor = torch.randperm(len(images), generator=self._draws())[:count].sort().values
+        return drawn
+
+    def _draws(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def _perceptual(self, images: Tensor, references: Tensor) -> Tensor:
+        backbone: Any = getattr(self.network, "backbone")  # noqa: B009
+
+        def stages(batch: Tensor) -> list[Tensor]:
+            found: list[Tensor] = backbone.stages(batch.to(backbone.mean.device), image_size=self.settings.image_size)
+            return found
+
+        return perceptual_distance(stages, images, references)
+
+    def _leave_out(self, what: str, reason: str) -> None:
+        logger.warning("%s is left out: %s", what, reason)
+        self.measures[LEFT_OUT][what] = reason
+
+
+def _neighbours(reference: Tensor, features: Tensor) -> dict[str, float]:
+    """Precision and recall at k = 3, density and coverage at k = 5, as published."""
+    near, far = neighbour_figures(reference, features, k=(3, 5)).values()
+    return {"precision": near.precision, "recall": near.recall, "density": far.density, "coverage": far.coverage}
+
+
+def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], sections: Iterable[str]) -> None:
+    """Write the measures of an evaluation; log the numbers of some sections and append them to the metrics.
+
+    Args:
+        paths: The run.
+        name: The evaluation's.
+        measures: All of it.
+        sections: Names in ``measures`` whose values are numbers by name; those that are missing are left out.
+    """
+    flat = {f"{section}: {key}": value for section in sections for key, value in measures.get(section, {}).items()}
+    for key, value in flat.items():
+        logger.info("%s %.4g", key.replace("_", " "), value)
+    write_atomically(paths.evaluation(name), json.dumps(measures, indent=2) + "\n")
+    metrics = MetricsLog(paths.metrics)
+    stage = "evaluation" if name == DEFAULT else f"evaluation {name}"
+    metrics.rewind(stage, -1)
+    metrics.write(stage, 0, flat)
+
+
+def load_evaluation(paths: RunPaths, name: str = DEFAULT) -> dict[str, Any]:
+    """The measures of an evaluation."""
+    return read_json(paths.evaluation(name))
