@@ -68,23 +68,22 @@ def test_from_zero_to_four_times_the_heads_and_the_same_both_ways(a, b, head):
     assert torch.equal(distance, lpips_distance([b], [a], [head.abs()]))
 
 
-@pytest.fixture(scope="module")
-def reference(torchvision_imports):
+@pytest.fixture(scope="module", params=["vgg", "alex"])
+def reference(request, torchvision_imports):
     """The package's network with random weights; nothing is downloaded."""
     lpips = pytest.importorskip("lpips")
     torch.manual_seed(0)
-    network = lpips.LPIPS(net="vgg", pretrained=False, pnet_rand=True, verbose=False).eval()
+    network = lpips.LPIPS(net=request.param, pretrained=False, pnet_rand=True, verbose=False).eval()
     for parameter in network.lins.parameters():
         parameter.data.uniform_(0, 1)
     return network
 
 
 def ours_from(reference):
-    network = VGG16Features()
     slices = [layer for stage in range(1, 6) for layer in getattr(reference.net, f"slice{stage}").named_children()]
     weights = {f"features.{i}.{k}": v for i, layer in slices for k, v in layer.state_dict().items()}
-    network.load_state_dict(weights)
-    return LPIPS(network, lpips_heads(reference.state_dict()))
+    network = {"vgg": "vgg16", "alex": "alexnet"}[reference.pnet_type]
+    return LPIPS.from_weights(weights, reference.state_dict(), network=network)
 
 
 def test_the_distance_is_that_of_the_reference_package(reference):
@@ -135,6 +134,10 @@ def test_it_is_made_of_the_weights_of_files_together_or_apart_and_of_no_others()
         LPIPS.from_weights(vgg16)
     with pytest.raises(ValueError, match=r"expected heads of \[64, 128, 256, 512, 512\] channels, got \[3\]"):
         LPIPS.from_weights(vgg16, {"lin0.model.1.weight": torch.ones(1, 3, 1, 1)})
+    with pytest.raises(ValueError, match=r"expected AlexNet, got no features\.0\.weight of \(64, 3, 11, 11\)"):
+        LPIPS.from_weights(vgg16, heads, network="alexnet")
+    with pytest.raises(ValueError, match="network must be one of vgg16, alexnet, got 'vgg'"):
+        LPIPS.from_weights(vgg16, heads, network="vgg")
 
 
 @catches(SUBJECT, "lowest < low - slack", "lowest < low - 1000 * slack")

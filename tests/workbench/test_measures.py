@@ -276,8 +276,7 @@ def test_measures_are_called_by_the_network_that_they_are_measured_in(digits, tm
         "frechet_distance": "Frechet distance on resnet10t.c3_in1k (mine.pth)",
     }
     own = FeatureBackbone("resnet10t.c3_in1k", weights=weights)
-    assert made.measures["features"].startswith(f"resnet10t.c3_in1k (mine.pth) (to {SIZE} x {SIZE} pixels, ")
-    assert made.measures["features"].endswith(f"weights {own.fingerprint()}")
+    assert made.measures["features"] == f"resnet10t.c3_in1k (mine.pth) at {SIZE} px, weights {own.fingerprint()}"
 
 
 @catches(SUBJECT, "[*train.skipped, *validation.skipped]", "[*validation.skipped]")

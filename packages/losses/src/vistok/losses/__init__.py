@@ -2,6 +2,7 @@
 
 from vistok.losses.adaptive_weight import adaptive_weight
 from vistok.losses.adversarial import DiscriminatorLoss, GeneratorLoss, discriminator_loss, generator_loss
+from vistok.losses.alexnet import AlexNetFeatures
 from vistok.losses.alignment import (
     PatchAlignmentLoss,
     PooledAlignmentLoss,
@@ -33,6 +34,7 @@ from vistok.losses.vgg import VGG16Features
 
 __all__ = [
     "LPIPS",
+    "AlexNetFeatures",
     "BinarySphericalEntropyLoss",
     "ChromaLoss",
     "CodebookCommitmentLoss",

@@ -1,6 +1,7 @@
 """The LPIPS distance, exact, for features and linear heads that you bring."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +9,17 @@ from torch import Tensor, nn
 from vistok.losses._checks import check_features, check_pair
 from vistok.losses._frozen import FrozenNetwork
 from vistok.losses._precision import autocast_off, widen
+from vistok.losses.alexnet import AlexNetFeatures
 from vistok.losses.perceptual import check_stages, stage_distance
 from vistok.losses.vgg import VGG16Features
 
 # What the published heads were trained with, for images in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
+_NETWORKS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "vgg16": ("VGG16", VGG16Features),
+    "alexnet": ("AlexNet", AlexNetFeatures),
+}
 
 
 def lpips_heads(state_dict: Mapping[str, Tensor]) -> list[Tensor]:
@@ -125,26 +131,36 @@ class LPIPS(nn.Module):
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
-    def from_weights(cls, vgg16: Mapping[str, Tensor], heads: Mapping[str, Tensor] | None = None) -> "LPIPS":
+    def from_weights(
+        cls,
+        weights: Mapping[str, Tensor],
+        heads: Mapping[str, Tensor] | None = None,
+        *,
+        network: Literal["vgg16", "alexnet"] = "vgg16",
+    ) -> "LPIPS":
         """The published distance, of images in ``[-1, 1]``, with the weights of files that you have read.
 
         Args:
-            vgg16: torchvision's state dict of VGG16; what is no convolution's is passed over.
-            heads: The channel weights as :func:`lpips_heads` takes them; ``None`` where ``vgg16`` holds them too.
+            weights: torchvision's state dict of the network; what is no convolution's is passed over.
+            heads: The channel weights as :func:`lpips_heads` takes them; ``None`` where ``weights`` holds them too.
+            network: Which version: distances of the two do not compare, so say it beside the number.
 
         Raises:
-            ValueError: A convolution or a head is missing or of another shape.
+            ValueError: A convolution or a head is missing or of another shape, or there is no such network.
         """
-        network = VGG16Features()
-        wanted = network.state_dict()
-        for name, own in wanted.items():
-            if name not in vgg16 or vgg16[name].shape != own.shape:
-                raise ValueError(f"expected VGG16, got no {name} of {tuple(own.shape)}")
-        network.load_state_dict({name: vgg16[name] for name in wanted})
-        weights = lpips_heads(vgg16 if heads is None else heads)
-        if (lengths := [len(head) for head in weights]) != list(network.widths):
-            raise ValueError(f"expected heads of {list(network.widths)} channels, got {lengths}")
-        return cls(network, weights)
+        if network not in _NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(_NETWORKS)}, got {network!r}")
+        name, build = _NETWORKS[network]
+        features = build()
+        wanted = features.state_dict()
+        for key, own in wanted.items():
+            if key not in weights or weights[key].shape != own.shape:
+                raise ValueError(f"expected {name}, got no {key} of {tuple(own.shape)}")
+        features.load_state_dict({key: weights[key] for key in wanted})
+        linear = lpips_heads(weights if heads is None else heads)
+        if (lengths := [len(head) for head in linear]) != list(features.widths):
+            raise ValueError(f"expected heads of {list(features.widths)} channels, got {lengths}")
+        return cls(features, linear)
 
     def _features(self, images: Tensor) -> Sequence[Tensor]:
         low, high = self.value_range

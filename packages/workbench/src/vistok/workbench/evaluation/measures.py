@@ -102,9 +102,10 @@ class Evaluation:
         )
         #: A classifier of real training images; :meth:`add_generation` fits it where there are classes.
         self.judge: Recognizer | None = None
+        at = f" at {settings.image_size} px" if isinstance(self.network, BackboneFeatures) else ""
         #: Sections by name.
         self.measures: dict[str, Any] = {
-            "features": f"{self.network.name} ({self.network.preprocessing}), weights {self.network.fingerprint()}",
+            "features": f"{self.network.name}{at}, weights {self.network.fingerprint()}",
             "names": measure_names(settings),
             LEFT_OUT: {},
         }
