@@ -43,11 +43,12 @@ slow: $(VENV)/installed
 nightly: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --hypothesis-profile nightly
 # Without xformers, each of whose releases is for one torch; without the tests of the newest versions' pins and of sockets that the
-# workbench opens (an HTTP library that the oldest hub client loads looks for IPv6).
+# workbench opens (an HTTP library that the oldest hub client loads looks for IPv6), nor of what the metrics' examples run (joblib of that
+# day counts cores by a command).
 oldest: $(VENV)/installed
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	PYTHONPATH=tests $(BIN)/python -m surface.oldest_versions > .venv-oldest/constraints.txt
 	grep -v xformers requirements-dev.txt | .venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt -r /dev/stdin
-	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" -k "not installation_brings and not opens_no_socket" tests/surface
+	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" -k "not installation_brings and not opens_no_socket and not (needs_no_network and metrics)" tests/surface
 clean:
 	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

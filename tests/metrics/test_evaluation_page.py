@@ -61,8 +61,8 @@ def test_pictures_are_the_worst_and_the_best_with_their_names(tmp_path):
     worst, best = (
         Image.open(io.BytesIO(base64.b64decode(data))).convert("L") for data in re.findall(r"base64,([^\"]+)", page)
     )
-    assert {140, 109} <= set(worst.getdata())
-    assert 103 in best.getdata()
+    assert {140, 109} <= set(worst.tobytes())
+    assert 103 in best.tobytes()
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 image<"), (2, "2 images<"), (50000, "50,000 images<")])
