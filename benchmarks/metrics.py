@@ -83,7 +83,7 @@ def ours(subject: str, dim: int) -> tuple[Callable[[Batch], None], Callable[[], 
         real.update(batch.of_originals, batch.numbers)
         samples.update(batch.of_images, batch.numbers)
 
-    return keep, lambda: metrics.neighbour_figures(real.compute(), samples.compute())[5]
+    return keep, lambda: metrics.neighbour_measures(real.compute(), samples.compute())[5]
 
 
 def torchmetrics(subject: str, dim: int) -> tuple[Callable[[Batch], None], Callable[[], object]] | None:

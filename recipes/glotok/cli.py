@@ -91,7 +91,7 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
     ),
     Command(
         "report",
-        "Write the run's page: pictures, curves, figures.",
+        "Write the run's page: pictures, curves, numbers.",
         lambda run: write_report(run.config, run.paths, run.choice.evaluation),
     ),
 ]

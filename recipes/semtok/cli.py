@@ -92,7 +92,7 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     ),
     Command(
         "report",
-        "Write the run's page: pictures, curves, figures.",
+        "Write the run's page: pictures, curves, numbers.",
         lambda run: write_report(run.config, run.paths, run.choice.evaluation),
     ),
 ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
-from vistok.metrics import NotMeasurableError, density_coverage, neighbour_figures, precision_recall
+from vistok.metrics import NotMeasurableError, density_coverage, neighbour_measures, precision_recall
 
 SUBJECT = "vistok.metrics.distribution.neighbours"
 REAL = torch.tensor([[0.0], [1.0], [3.0], [10.0]])  # radii with k = 1: 1, 1, 2, 7
@@ -62,7 +62,7 @@ def test_the_four_figures_follow_their_formulas_for_every_block_size():
             assert np.allclose(values, (precision, recall), atol=1e-12)
             spread = density_coverage(x, y, k=k, block_size=block_size)
             assert np.allclose(spread, (inside.sum() / (k * count), inside.any(1).mean()), atol=1e-12)
-            several = neighbour_figures(x, y, k=(k, 1, 7), block_size=block_size)
+            several = neighbour_measures(x, y, k=(k, 1, 7), block_size=block_size)
             assert several[k] == (*values, *spread)
             assert several[7] == (*precision_recall(x, y, k=7), *density_coverage(x, y, k=7))
         assert 0 < precision < 1 or 0 < recall < 1
@@ -109,7 +109,7 @@ def test_a_generator_that_repeats_one_picture_a_class_is_seen_where_recognition_
         (lambda: precision_recall(torch.zeros(4, 2), torch.zeros(4, 3)), r"\(N, D\) and \(M, D\)"),
         (lambda: precision_recall(torch.zeros(4, 2), torch.zeros(4, 2), k=0), "k must be at least 1, got 0"),
         (lambda: density_coverage(torch.full((9, 2), torch.nan), torch.zeros(4, 2)), "real must be finite"),
-        (lambda: neighbour_figures(torch.zeros(4, 2), torch.zeros(4, 2), k=[]), "k must be at least 1, got none"),
+        (lambda: neighbour_measures(torch.zeros(4, 2), torch.zeros(4, 2), k=[]), "k must be at least 1, got none"),
         (lambda: density_coverage(torch.zeros(9, 2), torch.zeros(4, 2), block_size=0), "block_size"),
     ],
 )
@@ -125,7 +125,7 @@ def test_bad_input_is_named(call, words):
         (lambda: precision_recall(torch.zeros(3, 2), torch.zeros(9, 2)), "real must hold at least 4 .* got 3"),
         (lambda: precision_recall(torch.zeros(9, 2), torch.zeros(3, 2)), "samples must hold at least 4 .* got 3"),
         (lambda: density_coverage(torch.zeros(5, 2), torch.zeros(1, 2)), "real must hold at least 6 .* got 5"),
-        (lambda: neighbour_figures(torch.zeros(9, 2), torch.zeros(5, 2)), "samples must hold at least 6 .* got 5"),
+        (lambda: neighbour_measures(torch.zeros(9, 2), torch.zeros(5, 2)), "samples must hold at least 6 .* got 5"),
     ],
 )
 def test_too_few_images_are_told_apart_from_mistakes(call, words):

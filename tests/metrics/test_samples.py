@@ -17,7 +17,7 @@ from vistok.metrics import (
     inception_score,
     kernel_distance,
     measure_statistics,
-    neighbour_figures,
+    neighbour_measures,
     read_evaluation,
     write_reference_statistics,
 )
@@ -33,7 +33,7 @@ def evaluated(samples=DRAWN, reference=REAL, *, rich=True, resampling=FEW, **res
     return evaluate_samples(samples, reference, StandIn(rich=rich), resampling, batch_size=16, **rest)
 
 
-@catches(SUBJECT, "neighbour_figures(_needed(real), samples", "neighbour_figures(samples, _needed(real)")
+@catches(SUBJECT, "neighbour_measures(_needed(real), samples", "neighbour_measures(samples, _needed(real)")
 @catches(
     SUBJECT, "network(real.batch(others)), torch.tensor(others))", "network(drawn.batch(others)), torch.tensor(others))"
 )
@@ -50,7 +50,7 @@ def test_numbers_are_those_of_all_features_at_once():
     }
     score = inception_score(one.probabilities, splits=10, seed=0)
     expected |= {"inception_score": score.mean, "inception_score_deviation": score.deviation}
-    for k, figures in neighbour_figures(other.pooled, one.pooled, k=(3, 5)).items():
+    for k, figures in neighbour_measures(other.pooled, one.pooled, k=(3, 5)).items():
         expected |= {f"{name}_k{k}": value for name, value in figures._asdict().items()}
     measured = found.measures["samples"]
     assert {name: measured[name] for name in expected} == pytest.approx(expected, rel=1e-5)

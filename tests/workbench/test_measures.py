@@ -14,7 +14,7 @@ from vistok.metrics import (
     frechet_distance,
     from_uint8,
     inception_score,
-    neighbour_figures,
+    neighbour_measures,
     psnr,
     to_uint8,
 )
@@ -133,7 +133,7 @@ def test_samples_and_held_out_images_are_compared_with_training_images(digits):
     features, drawn = (network(pixels).pooled for pixels in (train.images, validation.images[:8]))
     expected = frechet_distance(drawn, features)
     assert measures["samples xar"]["frechet_distance"] == pytest.approx(expected, rel=1e-4)
-    found = neighbour_figures(features, drawn, k=(3, 5))
+    found = neighbour_measures(features, drawn, k=(3, 5))
     assert measures["samples xar"]["precision"] == pytest.approx(found[3].precision, abs=0.04)
     assert measures["samples xar"]["coverage"] == pytest.approx(found[5].coverage, abs=0.04)
 

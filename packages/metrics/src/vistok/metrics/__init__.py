@@ -1,8 +1,8 @@
 """Numbers about tokenizers and generators; every definition is in the docstring of its function."""
 
-from vistok.metrics.codes.bit_balance import BitBalance, BitFigures, index_bits
-from vistok.metrics.codes.code_pairs import CodePairs, PairFigures
-from vistok.metrics.codes.code_usage import CodeUsage, UsageFigures
+from vistok.metrics.codes.bit_balance import BitBalance, BitMeasures, index_bits
+from vistok.metrics.codes.code_pairs import CodePairs, PairMeasures
+from vistok.metrics.codes.code_usage import CodeUsage, UsageMeasures
 from vistok.metrics.codes.cosine import CosineMoments, cosine_moments, welch_bound
 from vistok.metrics.codes.linear_probe import linear_probe_accuracy
 from vistok.metrics.codes.nearest_neighbour_probe import nearest_neighbour_accuracy
@@ -28,10 +28,10 @@ from vistok.metrics.distribution.inception_score import InceptionScore, SplitSco
 from vistok.metrics.distribution.kernel import KernelDistance, kernel_distance, kernel_distance_of_subsets
 from vistok.metrics.distribution.neighbours import (
     DensityCoverage,
-    NeighbourFigures,
+    NeighbourMeasures,
     PrecisionRecall,
     density_coverage,
-    neighbour_figures,
+    neighbour_measures,
     precision_recall,
 )
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
@@ -85,7 +85,7 @@ __all__ = [
     "LITE0",
     "BackboneFeatures",
     "BitBalance",
-    "BitFigures",
+    "BitMeasures",
     "CodePairs",
     "CodeUsage",
     "CosineMoments",
@@ -109,10 +109,10 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Measurement",
-    "NeighbourFigures",
+    "NeighbourMeasures",
     "NotComparableError",
     "NotMeasurableError",
-    "PairFigures",
+    "PairMeasures",
     "PeakSignalNoiseRatio",
     "PerceptualDistance",
     "PooledPeakSignalNoiseRatio",
@@ -128,7 +128,7 @@ __all__ = [
     "StreamingMetric",
     "StructuralSimilarity",
     "TokenRate",
-    "UsageFigures",
+    "UsageMeasures",
     "adm_crop",
     "bootstrap_interval",
     "centre_crop",
@@ -159,7 +159,7 @@ __all__ = [
     "measure_statistics",
     "merged_over_ranks",
     "nearest_neighbour_accuracy",
-    "neighbour_figures",
+    "neighbour_measures",
     "one_position_per_image",
     "open_images",
     "open_network",

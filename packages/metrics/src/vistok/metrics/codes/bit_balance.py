@@ -11,8 +11,8 @@ from vistok.metrics.streaming import StreamingMetric
 _DEAD = 0.01
 
 
-class BitFigures(NamedTuple):
-    """Figures of bits.
+class BitMeasures(NamedTuple):
+    """Measures of bits.
 
     Attributes:
         share_of_ones: Of each bit, in the shape of the metric, float64.
@@ -59,7 +59,7 @@ class BitBalance(StreamingMetric):
         NotMeasurableError: ``compute`` before the first image.
 
     Distributed:
-        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so figures are equal to the last digit.
+        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so measures are equal to the last digit.
 
     Example:
         >>> metric = BitBalance((2,))
@@ -86,14 +86,14 @@ class BitBalance(StreamingMetric):
             raise ValueError(f"bits must be 0 or 1, got {int(found.min())} to {int(found.max())}")
         self._add({"ones": found.sum(dim=0), "count": torch.tensor(len(found))})
 
-    def compute(self) -> BitFigures:
-        """Figures of all bits."""
+    def compute(self) -> BitMeasures:
+        """Measures of all bits."""
         count = int(self._state["count"])
         self._need(count, "image")
         ones = self._state["ones"]
         share = ones.double() / count
         entropy = torch.special.entr(share) + torch.special.entr(1 - share)
-        return BitFigures(
+        return BitMeasures(
             share,
             float(entropy.mean() / math.log(2.0)),
             float((2 * share - 1).abs().mean()),

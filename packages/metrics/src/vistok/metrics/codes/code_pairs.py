@@ -10,7 +10,7 @@ from vistok.metrics.codes._indices import checked_indices, entropy_bits
 from vistok.metrics.streaming import GatheringMetric
 
 
-class PairFigures(NamedTuple):
+class PairMeasures(NamedTuple):
     """Entropies of the tokens of two codebooks, in bits.
 
     Attributes:
@@ -62,13 +62,13 @@ class CodePairs(GatheringMetric):
         NotMeasurableError: ``compute`` before the first token.
 
     Distributed:
-        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so figures are equal to the last digit.
+        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so measures are equal to the last digit.
 
     Example:
         >>> metric = CodePairs(2, 4)
         >>> metric.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 2, 3]))
-        >>> figures = metric.compute()
-        >>> figures.joint_entropy, figures.mutual_information
+        >>> measures = metric.compute()
+        >>> measures.joint_entropy, measures.mutual_information
         (2.0, 1.0)
     """
 
@@ -93,8 +93,8 @@ class CodePairs(GatheringMetric):
         pairs, places = rows["pairs"].unique(return_inverse=True)
         return {"pairs": pairs, "counts": torch.zeros_like(pairs).index_add_(0, places, rows["counts"])}
 
-    def compute(self) -> PairFigures:
-        """Figures of all tokens."""
+    def compute(self) -> PairMeasures:
+        """Measures of all tokens."""
         state = self.state_dict()
         pairs, counts = state["pairs"], state["counts"]
         self._need(int(counts.sum()), "token")
@@ -104,4 +104,4 @@ class CodePairs(GatheringMetric):
         first, second, joint = (float(entropy_bits(part)) for part in (*sides, counts))
         occurred = len(pairs) - sum(int((side > 0).sum()) for side in sides) + 1
         bias = occurred / (2 * int(counts.sum())) / math.log(2.0)
-        return PairFigures(first, second, joint, max(0.0, first + second - joint), bias)
+        return PairMeasures(first, second, joint, max(0.0, first + second - joint), bias)

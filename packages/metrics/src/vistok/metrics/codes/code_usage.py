@@ -9,8 +9,8 @@ from vistok.metrics.codes._indices import checked_indices, entropy_bits
 from vistok.metrics.streaming import StreamingMetric
 
 
-class UsageFigures(NamedTuple):
-    """Figures of one or more codebooks; each field has one value a codebook.
+class UsageMeasures(NamedTuple):
+    """Measures of one or more codebooks; each field has one value a codebook.
 
     Attributes:
         usage: Share of the codes that occurred, ``(num_codebooks,)`` float64.
@@ -44,7 +44,7 @@ class CodeUsage(StreamingMetric):
 
     Shape:
         - update: any integer shape; ``(*, num_codebooks)`` with more than one codebook.
-        - compute: see :class:`UsageFigures`.
+        - compute: see :class:`UsageMeasures`.
 
     Range:
         ``usage`` in ``(0, 1]``, ``entropy`` in ``[0, log2 K]``, ``perplexity`` in ``[1, K]``.
@@ -58,13 +58,13 @@ class CodeUsage(StreamingMetric):
         NotMeasurableError: ``compute`` before the first token.
 
     Distributed:
-        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so figures are equal to the last digit.
+        See :class:`vistok.metrics.StreamingMetric`; integers are summed, so measures are equal to the last digit.
 
     Example:
         >>> metric = CodeUsage(4)
         >>> metric.update(torch.tensor([[0, 0], [1, 1]]))
-        >>> figures = metric.compute()
-        >>> figures.usage.item(), figures.entropy.item(), figures.perplexity.item()
+        >>> measures = metric.compute()
+        >>> measures.usage.item(), measures.entropy.item(), measures.perplexity.item()
         (0.5, 1.0, 2.0)
     """
 
@@ -87,9 +87,9 @@ class CodeUsage(StreamingMetric):
         counts = torch.stack([column.bincount(minlength=self.codebook_size) for column in columns.unbind(1)])
         self._add({"counts": counts})
 
-    def compute(self) -> UsageFigures:
-        """Figures of all tokens."""
+    def compute(self) -> UsageMeasures:
+        """Measures of all tokens."""
         counts = self._state["counts"].clone()
         self._need(int(counts.sum()), "token")
         entropy = entropy_bits(counts)
-        return UsageFigures((counts > 0).double().mean(dim=1), torch.exp2(entropy), entropy, counts)
+        return UsageMeasures((counts > 0).double().mean(dim=1), torch.exp2(entropy), entropy, counts)

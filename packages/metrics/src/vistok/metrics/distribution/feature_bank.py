@@ -8,7 +8,7 @@ from vistok.metrics.streaming import GatheringMetric
 
 
 class FeatureBank(GatheringMetric):
-    """Keeps features for figures that need them and no sums: neighbours, kernels, resamples.
+    """Keeps features for measures that need them and no sums: neighbours, kernels, resamples.
 
     All of them: 50,000 images of 2,048 features take 400 MB, 200 in float16. With ``capacity``, a uniform random sample
     of so many images, which depends on their numbers and ``seed`` alone: memory is bounded, and the same images are

@@ -1,4 +1,4 @@
-"""Whether samples lie where real images lie, and wherever they lie: four figures of nearest neighbours."""
+"""Whether samples lie where real images lie, and wherever they lie: four measures of nearest neighbours."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -36,8 +36,8 @@ class DensityCoverage(NamedTuple):
     coverage: float
 
 
-class NeighbourFigures(NamedTuple):
-    """The four figures of one ``k``.
+class NeighbourMeasures(NamedTuple):
+    """The four measures of one ``k``.
 
     Attributes:
         precision: Share of samples that lie among real images.
@@ -62,7 +62,7 @@ def precision_recall(real: Tensor, samples: Tensor, *, k: int = 3, block_size: i
         \mathrm{recall} = \frac1N \sum_i \max_j [\lVert x_i - y_j \rVert \le r_k(y_j)]
 
     for real features ``x`` and samples ``y``. One odd vector with a wide neighbourhood raises them; density and
-    coverage (:func:`density_coverage`) feel it less. Compare only equal counts, and with the figures of real images.
+    coverage (:func:`density_coverage`) feel it less. Compare only equal counts, and with the measures of real images.
 
     Source:
         Kynkäänniemi et al. 2019, arXiv:1904.06991, Eqs. 1 and 2, with its k = 3.
@@ -139,9 +139,9 @@ def density_coverage(real: Tensor, samples: Tensor, *, k: int = 5, block_size: i
     return DensityCoverage(found.density, found.coverage)
 
 
-def neighbour_figures(
+def neighbour_measures(
     real: Tensor, samples: Tensor, *, k: Sequence[int] = (3, 5), block_size: int = 1024
-) -> dict[int, NeighbourFigures]:
+) -> dict[int, NeighbourMeasures]:
     """Precision, recall, density and coverage for several ``k`` at once: each distance is computed once.
 
     As :func:`precision_recall` and :func:`density_coverage`, which are published with ``k`` 3 and 5.
@@ -158,14 +158,14 @@ def neighbour_figures(
 
     Example:
         >>> real = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
-        >>> neighbour_figures(real, torch.tensor([[0.5], [0.6]]), k=[1])[1]
-        NeighbourFigures(precision=1.0, recall=0.0, density=2.0, coverage=0.5)
+        >>> neighbour_measures(real, torch.tensor([[0.5], [0.6]]), k=[1])[1]
+        NeighbourMeasures(precision=1.0, recall=0.0, density=2.0, coverage=0.5)
     """
     return dict(zip(k, _figures(real.detach(), samples.detach(), tuple(k), block_size, recall=True), strict=True))
 
 
-def _figures(x: Tensor, y: Tensor, ks: tuple[int, ...], block_size: int, *, recall: bool) -> list[NeighbourFigures]:
-    """The figures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
+def _figures(x: Tensor, y: Tensor, ks: tuple[int, ...], block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
+    """The measures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
     if not ks or min(ks) < 1:
         raise ValueError(f"k must be at least 1, got {', '.join(map(str, ks)) or 'none'}")
     check_sides(x, y, max(ks) + 1, max(ks) + 1 if recall else 1, block_size)
@@ -186,7 +186,7 @@ def _figures(x: Tensor, y: Tensor, ks: tuple[int, ...], block_size: int, *, reca
                 among_samples[which, rows] |= (squares <= sample_radii[which, columns]).any(dim=1)
     shares = (part.double().mean(dim=1).tolist() for part in (among_real, among_samples, covered))
     return [
-        NeighbourFigures(precision, recalled, count / (k * len(y)), coverage)
+        NeighbourMeasures(precision, recalled, count / (k * len(y)), coverage)
         for k, count, precision, recalled, coverage in zip(ks, hits, *shares, strict=True)
     ]
 

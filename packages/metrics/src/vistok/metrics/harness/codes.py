@@ -76,8 +76,8 @@ def _bits(places: Sequence[int], sizes: Sequence[int], pixels: int) -> dict[str,
 def _usage(streams: Mapping[str, Any], number: int, size: int) -> dict[str, float]:
     if f"codebook {number}" not in streams:
         raise NotMeasurableError(f"{size:,} codes are not counted one by one, at most {LARGEST:,} are")
-    figures = streams[f"codebook {number}"].compute()
-    return {f"codebook_{number}_{name}": float(getattr(figures, name)) for name in ("usage", "perplexity", "entropy")}
+    measures = streams[f"codebook {number}"].compute()
+    return {f"codebook_{number}_{name}": float(getattr(measures, name)) for name in ("usage", "perplexity", "entropy")}
 
 
 def _bits_as_coded(streams: Mapping[str, Any], places: Sequence[int], pixels: int) -> dict[str, float]:

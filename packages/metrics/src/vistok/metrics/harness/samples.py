@@ -14,7 +14,7 @@ from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics, frechet_distance
 from vistok.metrics.distribution.inception_score import InceptionScore
 from vistok.metrics.distribution.kernel import kernel_distance, kernel_distance_of_subsets
-from vistok.metrics.distribution.neighbours import neighbour_figures
+from vistok.metrics.distribution.neighbours import neighbour_measures
 from vistok.metrics.distribution.reference import ReferenceStatistics, read_reference_statistics
 from vistok.metrics.harness.choices import of_images, of_network, of_statistics, versions
 from vistok.metrics.harness.distances import Resampling, add_distance
@@ -196,8 +196,8 @@ def _kernel(samples: Tensor, real: Tensor | None, resampling: Resampling) -> dic
 
 
 def _neighbours(samples: Tensor, real: Tensor | None) -> dict[str, float]:
-    found = neighbour_figures(_needed(real), samples, k=NEIGHBOURS)
-    return {f"{name}_k{k}": value for k, figures in found.items() for name, value in figures._asdict().items()}
+    found = neighbour_measures(_needed(real), samples, k=NEIGHBOURS)
+    return {f"{name}_k{k}": value for k, measures in found.items() for name, value in measures._asdict().items()}
 
 
 def _needed(real: Tensor | None) -> Tensor:

@@ -1,1 +1,1 @@
-"""What is measured of a run: samples, reconstructions, features; in one file of figures."""
+"""What is measured of a run: samples, reconstructions, features; in one file of measures."""

@@ -24,7 +24,7 @@ from vistok.metrics import (
     frechet_distance_infinity,
     gaussian_factor,
     inception_score,
-    neighbour_figures,
+    neighbour_measures,
     open_network,
     perceptual_distance,
     psnr,
@@ -270,7 +270,7 @@ class Evaluation:
 
 def _neighbours(reference: Tensor, features: Tensor) -> dict[str, float]:
     """Precision and recall at k = 3, density and coverage at k = 5, as published."""
-    near, far = neighbour_figures(reference, features, k=(3, 5)).values()
+    near, far = neighbour_measures(reference, features, k=(3, 5)).values()
     return {"precision": near.precision, "recall": near.recall, "density": far.density, "coverage": far.coverage}
 
 

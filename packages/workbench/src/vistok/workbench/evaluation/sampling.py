@@ -15,7 +15,7 @@ from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 
 def sample_label(generator: str, name: str) -> str:
-    """What figures and pages call a sample set: the generator's name and, but for the default one, the set's."""
+    """What measures and pages call a sample set: the generator's name and, but for the default one, the set's."""
     return generator if name == DEFAULT else f"{generator}, {name}"
 
 

@@ -44,7 +44,7 @@ class RunPaths:
         return self.folder / f"samples-{generator}{_suffix(name)}.safetensors"
 
     def evaluation(self, name: str = DEFAULT) -> Path:
-        """All figures of an evaluation."""
+        """All measures of an evaluation."""
         return self.folder / f"evaluation{_suffix(name)}.json"
 
     @property
