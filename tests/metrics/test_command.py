@@ -93,6 +93,21 @@ def test_a_tokenizer_of_this_very_folder_is_evaluated(call, tmp_path):
     assert read_evaluation("out4").measures["codes"]["bits_per_pixel"] == 2 * found.measures["codes"]["bits_per_pixel"]
 
 
+@catches(SUBJECT, "GreyImages(opened) if asked.grey else opened", "opened")
+def test_a_tokenizer_of_grey_images_takes_coloured_files(call, tmp_path):
+    (tmp_path / "grey.py").write_text(
+        "class Grey:\n"
+        "    def __init__(self, path): pass\n"
+        "    def reconstruct(self, images):\n"
+        "        if images.shape[1] != 1: raise ValueError('grey images only')\n"
+        "        return images\n"
+    )
+    words = ("tokenizer", "grey:Grey", "none", "--images", "one.npz", "--network", "none", "--out", "out")
+    assert call(*words)[0] == 1
+    assert call(*words, "--grey")[0] == 0
+    assert read_evaluation("out").choices["images: colour"] == "luma of Rec. 601"
+
+
 @catches(SUBJECT, "sides = asked.samples, asked.reference", "sides = asked.reference, asked.samples")
 @catches(SUBJECT, "        unfinished.rmdir()\n", "")
 def test_statistics_are_written_and_stand_for_the_images_of_the_reference(call, tmp_path, monkeypatch):

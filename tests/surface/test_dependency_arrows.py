@@ -97,7 +97,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
             *("codes", "distribution", "images", "networks", "not_measurable", "pixels"),
             *("ranks", "rate", "reconstruction", "report", "streaming"),
         },
-        "command": {"distribution", "harness", "networks", "ranks"},
+        "command": {"distribution", "harness", "images", "networks", "ranks"},
     },
     "tokenizers": {
         "_checks": set(),

@@ -51,6 +51,7 @@ from vistok.metrics.harness.reconstructor import Reconstruction, reconstruct
 from vistok.metrics.harness.samples import evaluate_samples
 from vistok.metrics.harness.statistics import measure_statistics
 from vistok.metrics.images.crops import adm_crop, centre_crop
+from vistok.metrics.images.grey import GreyImages
 from vistok.metrics.images.pairs import ImagePairs, open_pairs
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.by_name import open_network
@@ -100,6 +101,7 @@ __all__ = [
     "Features",
     "GaussianFactor",
     "GaussianStatistics",
+    "GreyImages",
     "ImagePairs",
     "ImageSource",
     "InceptionFeatures",

@@ -19,6 +19,8 @@ from vistok.metrics.harness.reconstruction_measures import Measurement
 from vistok.metrics.harness.reconstructions import evaluate_pairs, evaluate_tokenizer
 from vistok.metrics.harness.samples import evaluate_samples
 from vistok.metrics.harness.statistics import measure_statistics
+from vistok.metrics.images.grey import GreyImages
+from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.by_name import open_network
 from vistok.metrics.networks.features import FeatureNetwork
 from vistok.metrics.ranks import joined_processes, own_rank
@@ -57,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     tokenizer.add_argument("loader", help="glotok, semtok, diffusers, ... or module:function of your own")
     tokenizer.add_argument("path", help="what the loader takes: a folder, a file of weights")
     tokenizer.add_argument("--images", required=True, help=_IMAGES)
+    tokenizer.add_argument("--grey", action="store_true", help="images in one channel, for a tokenizer of grey images")
     tokenizer.add_argument("--seed", type=int, metavar="N", default=0, help="for decoders that draw (default: 0)")
     tokenizer.add_argument(
         "--training", metavar="IMAGES", help="its training images: JPEG, WebP and PCA are shown at the same rate"
@@ -117,8 +120,15 @@ def _tokenizer(asked: argparse.Namespace) -> str:
         tokenizer.to(_device(asked))
     measurement = _measurement(asked, codebook_sizes=asked.codebook_sizes or ())
     name = f"{asked.loader} {Path(asked.path).name}"
-    further = {"seed": asked.seed, "training": asked.training, "name": name, "folder": asked.out}
-    return _told(evaluate_tokenizer(tokenizer, asked.images, measurement, **further, **_common(asked)), asked)
+    further = {"seed": asked.seed, "name": name, "folder": asked.out, "batch_size": asked.batch_size}
+    training = None if asked.training is None else _images(asked, asked.training)
+    found = evaluate_tokenizer(tokenizer, _images(asked, asked.images), measurement, training=training, **further)
+    return _told(found, asked)
+
+
+def _images(asked: argparse.Namespace, source: str) -> ImageSource:
+    opened = open_images(source, image_size=asked.image_size, crop=asked.crop)
+    return GreyImages(opened) if asked.grey else opened
 
 
 def _pairs(asked: argparse.Namespace) -> str:
