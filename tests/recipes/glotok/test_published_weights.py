@@ -1,15 +1,22 @@
 """FQGAN's published weights fill a GloTok without residual recovery, and files are read as they are published."""
 
 import argparse
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
 
-from _support.published_tokenizers import assert_close, golden, images, state_of
+from _support.mutants import catches
+from _support.published_tokenizers import Shapes, assert_close, golden, images, state_of
 from glotok.config import TokenizerConfig
 from glotok.model import GloTok
+from vistok.metrics import load_tokenizer
+from vistok.metrics.harness.loaders import GROUP
 from vistok.tokenizers import DualCodebookTokenizer, SingleCodebookTokenizer, load_fqgan_dual, load_llamagen_vq16
 from vistok.workbench.backbones.weights import read_weights
+
+ANNOUNCED = tomllib.loads((Path(__file__).parents[3] / "recipes" / "pyproject.toml").read_text())["project"]
 
 
 def small(**changes):
@@ -66,3 +73,26 @@ def test_the_published_file_is_read_as_it_is(tmp_path, author):
 
     ours, expected = loaded(read_weights(tmp_path / "theirs.pt")), loaded(state_of(author))
     assert all(torch.equal(tensor, expected.state_dict()[key]) for key, tensor in ours.state_dict().items())
+
+
+@catches("glotok.published_weights", "load_fqgan_dual(read_weights(path))", "DualCodebookTokenizer()")
+@catches(
+    "glotok.published_weights", "return load_llamagen_vq16(read_weights(path))", "return SingleCodebookTokenizer()"
+)
+def test_an_evaluation_opens_the_published_files_by_name(tmp_path):
+    value = torch.full((1,), 0.25)  # small files of the published shapes: each tensor is one number, repeated
+    for name, author, sizes in (("llamagen-vq16", "llamagen", (16384,)), ("fqgan-dual", "fqgan", (16384, 16384))):
+        path = tmp_path / f"{author}.pt"
+        torch.save({"model": {key: value.expand(shape) for key, shape in Shapes(author).items()}}, path)
+        model = load_tokenizer(ANNOUNCED["entry-points"][GROUP][name], path)
+        assert not model.training
+        assert (model.codebook_sizes, model.stride) == (sizes, 16)
+        assert all((tensor == 0.25).all() for tensor in model.parameters())
+
+
+def test_a_file_at_another_stride_is_one_line(tmp_path):
+    state = {key: torch.zeros(1).expand(shape) for key, shape in Shapes("llamagen").items()}
+    torch.save({"model": state}, tmp_path / "theirs.pt")
+    with pytest.raises(ValueError, match=r"could not be loaded from .*theirs\.pt: checkpoint does not fit") as refused:
+        load_tokenizer(ANNOUNCED["entry-points"][GROUP]["llamagen-vq8"], tmp_path / "theirs.pt")
+    assert "\n" not in str(refused.value)

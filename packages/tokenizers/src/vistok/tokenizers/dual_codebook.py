@@ -48,6 +48,7 @@ class DualCodebookTokenizer(nn.Module):
 
     Attributes:
         stride: Pixels that a token spans along each side.
+        codebook_sizes: As given, semantic and visual.
 
     Shape:
         - images: ``(B, 3, H, W)``, sides divisible by the stride.
@@ -100,6 +101,7 @@ class DualCodebookTokenizer(nn.Module):
         self.post_quantization = nn.Conv2d(2 * code_dim, latent_channels, 1)
         self.decoder = Decoder(latent_channels, 3, base_channels, multipliers, num_blocks)
         self.stride = int(2 ** (len(multipliers) - 1))
+        self.codebook_sizes = (semantic_size, visual_size)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:

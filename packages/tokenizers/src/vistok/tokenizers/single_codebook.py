@@ -27,6 +27,7 @@ class SingleCodebookTokenizer(nn.Module):
 
     Attributes:
         stride: Pixels that a token spans along each side.
+        codebook_sizes: ``(codebook_size,)``, as an evaluation asks for it.
 
     Shape:
         - images: ``(B, 3, H, W)``, sides divisible by the stride.
@@ -69,6 +70,7 @@ class SingleCodebookTokenizer(nn.Module):
         self.post_quantization = nn.Conv2d(code_dim, latent_channels, 1)
         self.decoder = Decoder(latent_channels, 3, base_channels, multipliers, num_blocks)
         self.stride = int(2 ** (len(multipliers) - 1))
+        self.codebook_sizes = (codebook_size,)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, images: Tensor) -> Tensor:
