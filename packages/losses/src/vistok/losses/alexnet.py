@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vistok.losses._checks import check_features
+from vistok.losses._feature_stages import feature_stages
 
 _SMALLEST = 31  # pixels that leave one position after the second pool
 
@@ -53,14 +53,4 @@ class AlexNetFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return the five feature maps of ``images``."""
-        check_features("images", images)
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < _SMALLEST:
-            shape = tuple(images.shape)
-            raise ValueError(f"images must have shape (B, 3, H, W) with sides >= {_SMALLEST}, got {shape}")
-        maps = []
-        x, start = images, 0
-        for end in self.ends:
-            x = self.features[start:end](x)
-            maps.append(x)
-            start = end
-        return maps
+        return feature_stages(self.features, self.ends, images, _SMALLEST)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vistok.losses._checks import check_features
+from vistok.losses._feature_stages import feature_stages
 
+_SMALLEST = 16  # pixels that leave one position after the fourth pool
 # Convolutions of each stage; a 2x2 max pool stands between two stages.
 _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -58,14 +59,4 @@ class VGG16Features(nn.Module):
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return the five feature maps of ``images``."""
-        check_features("images", images)
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
-            raise ValueError(f"images must have shape (B, 3, H, W) with sides >= 16, got {tuple(images.shape)}")
-        maps = []
-        x = images
-        start = 0
-        for end in self.ends:
-            x = self.features[start:end](x)
-            maps.append(x)
-            start = end
-        return maps
+        return feature_stages(self.features, self.ends, images, _SMALLEST)
