@@ -11,7 +11,7 @@ from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
-from vistok.metrics import NotMeasurableError, linear_probe_accuracy, psnr
+from vistok.metrics import BitBalance, NotMeasurableError, index_bits, linear_probe_accuracy, psnr
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
 from vistok.workbench.run.devices import best_device
@@ -83,13 +83,14 @@ def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:
     A bit is alive when it takes both values. ``entropy`` is the mean over all bits, in bits: 1 says that each is a fair
     coin.
     """
-    share = to_bits(tokens, bits).double().mean(dim=0)
-    entropy = (torch.special.entr(share) + torch.special.entr(1 - share)) / torch.tensor(2.0).log()
+    balance = BitBalance((*tokens.shape[1:], bits))
+    balance.update(index_bits(tokens, bits))
+    measures = balance.compute()
     return {
-        "count": share.numel(),
-        "alive": ((share > 0) & (share < 1)).double().mean().item(),
-        "entropy": entropy.mean().item(),
-        "share_of_ones": share.flatten().tolist(),
+        "count": measures.share_of_ones.numel(),
+        "alive": measures.alive,
+        "entropy": measures.entropy,
+        "share_of_ones": measures.share_of_ones.flatten().tolist(),
     }
 
 
@@ -107,14 +108,9 @@ def probe_measures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokCon
     return {"accuracy": accuracy, "most_frequent_class": chance}
 
 
-def to_bits(tokens: Tensor, bits: int) -> Tensor:
-    """Tokens ``(M, N)`` as their bits ``(M, N, L)``, 0 or 1."""
-    return (tokens[..., None] >> torch.arange(bits)) & 1
-
-
 def to_signs(tokens: Tensor, bits: int) -> Tensor:
     """Tokens ``(M, N)`` as the signs of all their bits ``(M, N L)``, -1 or 1."""
-    return (to_bits(tokens, bits) * 2 - 1).float().flatten(1)
+    return (index_bits(tokens, bits) * 2 - 1).float().flatten(1)
 
 
 def studies(config: SemTokConfig, paths: RunPaths) -> dict[str, tuple[dict[str, Tensor], MaskedSampleConfig]]:
