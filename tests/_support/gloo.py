@@ -40,7 +40,11 @@ def run_on_two_ranks(function: Callable[..., Any], *args: Any, grouped: bool = T
 
 
 def join_group() -> None:
-    """Inside a function run with `grouped=False`: join the process group now."""
+    """Inside a function run with `grouped=False`: join the process group now.
+
+    A function that says nothing to the other rank may end, and close the group, while the other still connects to it;
+    so both wait until they have met.
+    """
     dist.init_process_group(
         "gloo",
         init_method=f"file://{_here['meeting_point']}",
@@ -48,6 +52,7 @@ def join_group() -> None:
         world_size=WORLD,
         timeout=timedelta(seconds=PATIENCE),
     )
+    dist.barrier()
 
 
 class _Pool:

@@ -69,12 +69,17 @@ def merged_over_ranks(metric: Metric) -> Metric:
 
 @contextlib.contextmanager
 def joined_processes() -> Iterator[None]:
-    """For a command: join the processes that torchrun or accelerate started beside this one, and part at the end."""
+    """For a command: join the processes that torchrun or accelerate started beside this one, and part at the end.
+
+    All have met when the block begins: gloo connects in the background, and a process that parts at once would close
+    the connection that a slower one is still opening.
+    """
     if not dist.is_available() or dist.is_initialized() or not dist.is_torchelastic_launched():
         yield
         return
     dist.init_process_group("gloo")
     try:
+        dist.barrier()
         yield
     finally:
         dist.destroy_process_group()

@@ -31,6 +31,7 @@ def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
         parallel.broadcast_buffers = False
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     accelerator.ddp_handler = parallel  # as a constructor's argument it would have to be accelerate's own class
+    accelerator.wait_for_everyone()  # one that ended at once would close the connection another is still opening
     if accelerator.is_main_process:
         count = accelerator.num_processes
         logger.info("training in %d process%s on %s", count, "es" * (count > 1), accelerator.device.type)
