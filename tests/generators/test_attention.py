@@ -71,3 +71,23 @@ def test_both_backends_agree_on_cuda(kind):
     expected = attention(query, key, value, backend="sdpa", **options)
     got = attention(query, key, value, backend="xformers", **options)
     torch.testing.assert_close(got, expected, atol=2e-3, rtol=2e-3)
+
+
+@catches(SUBJECT, "attend(query.float(), key.float(), value.float())", "attend(query, key, value)")
+@catches(SUBJECT, ".to(query.dtype)", "")
+@catches(SUBJECT, 'torch.autocast("cpu", enabled=False)', 'torch.autocast("cpu", torch.bfloat16)')
+def test_on_a_cpu_bfloat16_is_attended_in_float32_under_autocast_too():
+    parts = torch.randn(3, 2, 3, 7, 8, generator=seeded(1)).bfloat16()
+    exact = attention(*parts.double()).float().bfloat16()
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out = attention(*parts)
+        assert out.dtype == torch.bfloat16
+        assert torch.equal(out, exact)
+
+
+@catches(SUBJECT, "or query.dtype == torch.float64", "")
+def test_float64_stays_float64():
+    parts = torch.randn(3, 1, 1, 4, 4, generator=seeded(2)).double()
+    expected = (parts[0] @ parts[1].mT / 2).softmax(-1) @ parts[2]
+    torch.testing.assert_close(attention(*parts), expected, rtol=1e-14, atol=1e-14)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,3 +109,21 @@ def test_any_grid_keeps_its_shape_and_images_do_not_mix(height, width, batch):
 def test_wrong_sizes_are_refused(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         ResidualRecovery(*arguments, **options)
+
+
+@catches(SUBJECT, "q.float(), k.float(), v.float()", "q, k, v")
+@catches(SUBJECT, 'torch.autocast("cpu", enabled=False)', 'torch.autocast("cpu", torch.bfloat16)')
+def test_under_autocast_its_attention_is_float32_on_a_cpu(monkeypatch):
+    module = ResidualRecovery(4, (2, 3), width=8, heads=2)
+    dtypes, attend = [], F.scaled_dot_product_attention
+
+    def watched(*parts):
+        dtypes.append((torch.is_autocast_enabled("cpu"), *(part.dtype for part in parts)))
+        return attend(*parts)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(torch.randn(1, 4, 2, 3)).dtype == torch.float32
+    assert dtypes == [(False, *[torch.float32] * 3)]
+    assert module.double()(torch.randn(1, 4, 2, 3).double()).dtype == torch.float64
+    assert dtypes[1] == (False, *[torch.float64] * 3)

@@ -95,6 +95,10 @@ class ResidualRecovery(nn.Module):
     def _attend(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        if x.device.type == "cpu" and x.dtype != torch.float64:  # its bfloat16 kernels are slower than float32
+            with torch.autocast("cpu", enabled=False):
+                mixed = F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v)
         out: Tensor = self.attention_out(mixed.transpose(1, 2).reshape(batch, tokens, width))
         return out
