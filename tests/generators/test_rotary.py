@@ -11,7 +11,7 @@ from vistok.generators import rotary_table_1d, rotary_table_2d, rotate
 SUBJECT = "vistok.generators.layers.rotary"
 
 
-@catches(SUBJECT, "odd * cos + even * sin", "odd * cos - even * sin")
+@catches(SUBJECT, "* torch.view_as_complex(table.float())", "* torch.view_as_complex(table.float()).conj()")
 def test_rotation_turns_pairs_by_position_times_frequency():
     table = rotary_table_1d(7, 4, base=100.0)
     x = torch.zeros(7, 4)
@@ -21,6 +21,22 @@ def test_rotation_turns_pairs_by_position_times_frequency():
     position = torch.arange(7.0)
     expected = torch.stack([position.cos(), position.sin(), -(position / 10).sin(), (position / 10).cos()], -1)
     torch.testing.assert_close(turned, expected)
+
+
+@catches(SUBJECT, "odd * cos + even * sin", "odd * cos - even * sin")
+@catches(SUBJECT, "turned.flatten(-2).to(x.dtype)", "turned.flatten(-2)")
+def test_the_real_form_that_is_compiled_gives_the_same_values_and_gradients(monkeypatch):
+    table = rotary_table_2d((3, 4), 8)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.randn(2, 12, 8, generator=seeded(4)).to(dtype).requires_grad_()
+        found = []
+        for compiled in (False, True):
+            monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiled=compiled: compiled)
+            out = rotate(x, table)
+            found.append((out, *torch.autograd.grad(out.float().square().cumsum(-1).sum(), x)))
+        assert {value.dtype for values in found for value in values} == {dtype}
+        for value, other in zip(*found, strict=True):
+            torch.testing.assert_close(value, other)
 
 
 def test_rotated_products_depend_on_distance_only():
