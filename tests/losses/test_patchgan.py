@@ -46,7 +46,7 @@ def test_the_smallest_image_gives_one_logit():
                 model(normal(0, 2, 2, side, side - 1))
 
 
-@catches(SUBJECT, "return [nn.GroupNorm(groups, channels)]", "return [nn.BatchNorm2d(channels)]")
+@catches(SUBJECT, "return [_GroupNorm(groups, channels)]", "return [nn.BatchNorm2d(channels)]")
 @given(seeds, st.integers(1, 3), st.sampled_from(["group", "none"]))
 def test_without_batch_statistics_a_logit_depends_on_its_own_image(seed, layers, norm):
     model = PatchGANDiscriminator(2, 3, layers, norm=norm, generator=seeded(seed))
@@ -59,6 +59,24 @@ def test_the_initial_weights_are_those_of_the_generator():
     one, two, other = (PatchGANDiscriminator(3, 4, generator=seeded(seed)).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["layers.0.weight"], other["layers.0.weight"])
+
+
+@catches(SUBJECT, "self.weight.float(), self.bias.float()", "None, None")
+@catches(SUBJECT, "normalised.to(x.dtype)", "normalised")
+@catches(SUBJECT, "F.group_norm(x.float(), self.num_groups", "F.group_norm(x.float(), 1")
+def test_in_bfloat16_the_group_norm_is_float64_s_to_bfloat16_s_rounding():
+    norm = next(m for m in PatchGANDiscriminator(1, 8, 1, norm="group").modules() if isinstance(m, nn.GroupNorm))
+    with torch.no_grad():
+        norm.weight.copy_(normal(3, norm.num_channels))
+        norm.bias.copy_(normal(4, norm.num_channels))
+    x = normal(5, 2, norm.num_channels, 3, 5).bfloat16()
+    out = norm(x)
+    groups = x.double().reshape(2, norm.num_groups, -1)
+    variance = groups.var(-1, unbiased=False, keepdim=True)
+    directions = ((groups - groups.mean(-1, keepdim=True)) / (variance + norm.eps).sqrt()).view(x.shape)
+    expected = directions * norm.weight.double().view(-1, 1, 1) + norm.bias.double().view(-1, 1, 1)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.double(), expected, rtol=2**-8, atol=1e-5)
 
 
 def test_wrong_input_is_named():

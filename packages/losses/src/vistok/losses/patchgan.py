@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.losses._checks import check_choice, check_features
@@ -11,12 +12,22 @@ PatchNorm = Literal["batch", "group", "none"]
 _NORMS = ("batch", "group", "none")
 
 
+class _GroupNorm(nn.GroupNorm):
+    """In float32 on CPUs, whose kernel for bfloat16 channels-last images is up to 8 times slower."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu" and x.dtype == torch.bfloat16:
+            normalised = F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
+            return normalised.to(x.dtype)
+        return super().forward(x)
+
+
 def _normalisation(norm: PatchNorm, channels: int) -> list[nn.Module]:
     if norm == "batch":
         return [nn.BatchNorm2d(channels)]
     if norm == "group":
         groups = max(g for g in range(1, min(32, channels) + 1) if channels % g == 0)
-        return [nn.GroupNorm(groups, channels)]
+        return [_GroupNorm(groups, channels)]
     return []
 
 

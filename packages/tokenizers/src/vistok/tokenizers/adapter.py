@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vistok.generators.layers.attention import attention
 from vistok.tokenizers._checks import check_sizes
+from vistok.tokenizers._normalisation import normalised_swish
 from vistok.tokenizers.autoencoder import group_norm
 
 
@@ -28,7 +30,7 @@ class TransformerBlock(nn.Module):
         q, k, v = rearrange(
             self.qkv(self.norm1(x)), "b n (three heads d) -> three b heads n d", three=3, heads=self.num_heads
         )
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = attention(q, k, v)
         x = x + self.out(rearrange(attended, "b heads n d -> b n (heads d)"))
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
@@ -99,4 +101,4 @@ class Adapter(nn.Module):
             tokens = rearrange(x + positions, "b c h w -> b (h w) c")
             tokens = self.norm_out(self.blocks(self.norm_in(tokens)))
             x = rearrange(tokens, "b (h w) c -> b c h w", h=h)
-        return self.to_code(self.conv(F.silu(self.norm(x))))  # type: ignore[no-any-return]
+        return self.to_code(self.conv(normalised_swish(x, self.norm)))  # type: ignore[no-any-return]

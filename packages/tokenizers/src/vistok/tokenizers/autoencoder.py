@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from vistok.generators.layers.attention import attention
 from vistok.tokenizers._checks import check_sizes
+from vistok.tokenizers._normalisation import normalised, normalised_swish
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -31,8 +33,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the shortcut plus the two convolutions."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(normalised_swish(x, self.norm1))
+        h = self.conv2(normalised_swish(h, self.norm2))
         return self.shortcut(x) + h  # type: ignore[no-any-return]
 
 
@@ -47,8 +49,8 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over all positions."""
-        q, k, v = rearrange(self.qkv(self.norm(x)), "b (three c) h w -> three b 1 (h w) c", three=3)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        q, k, v = rearrange(self.qkv(normalised(x, self.norm)), "b (three c) h w -> three b 1 (h w) c", three=3)
+        attended = attention(q, k, v)
         attended = rearrange(attended, "b 1 (h w) c -> b c h w", h=x.shape[-2])
         return x + self.out(attended)  # type: ignore[no-any-return]
 
@@ -192,7 +194,7 @@ class Decoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Decode features."""
         h = self.levels(self.middle(self.conv_in(features)))
-        return self.conv_out(F.silu(self.norm_out(h)))  # type: ignore[no-any-return]
+        return self.conv_out(normalised_swish(h, self.norm_out))  # type: ignore[no-any-return]
 
 
 def to_channels_last(images: Tensor) -> Tensor:

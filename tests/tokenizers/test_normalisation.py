@@ -1,0 +1,94 @@
+"""Normalisation and swish in blocks of images: float64's values and gradients, whatever the number of images."""
+
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from _support.mutants import catches
+from vistok.tokenizers import _normalisation
+from vistok.tokenizers._normalisation import normalised, normalised_swish
+
+SUBJECT = "vistok.tokenizers._normalisation"
+
+
+def case(images, channels, side, groups, seed=0):
+    """A norm with gains and offsets, channels-last bfloat16 images away from mean 0, and a gradient of the output."""
+    rng = torch.Generator().manual_seed(seed)
+    norm = nn.GroupNorm(groups, channels, eps=1e-6)
+    with torch.no_grad():
+        norm.weight.copy_(torch.rand(channels, generator=rng) + 0.5)
+        norm.bias.copy_(torch.randn(channels, generator=rng))
+    x = (2 * torch.randn(images, channels, side, side, generator=rng) + 1).bfloat16()
+    outer = torch.randn(x.shape, generator=rng).bfloat16()
+    return norm, x.contiguous(memory_format=torch.channels_last), outer
+
+
+def with_gradients(function, norm, x, outer):
+    x = x.detach().requires_grad_()
+    out = function(x, norm)
+    return out, *torch.autograd.grad(out, (x, norm.weight, norm.bias), outer.to(out.dtype))
+
+
+def in_float64(function, norm, x, outer):
+    wide = nn.GroupNorm(norm.num_groups, norm.num_channels, eps=norm.eps).double()
+    wide.load_state_dict(norm.state_dict())
+    return with_gradients(function, wide, x.double(), outer)
+
+
+@catches(SUBJECT, "F.silu(normalised, inplace=True)", "normalised")
+@catches(SUBJECT, "to_weight += inner_to_weight", "to_weight = inner_to_weight")
+@catches(SUBJECT, "mean[:, :, None] * scale)", "mean[:, :, None])")
+@catches(SUBJECT, "gradient.contiguous(memory_format=torch.channels_last)", "gradient.contiguous()")
+@catches(SUBJECT, "for tensor in (x, *others)", "for tensor in (x[:1], *(o[:1] for o in others))")
+def test_values_and_gradients_are_those_of_float64(monkeypatch):
+    monkeypatch.setattr(_normalisation, "_BLOCK_ELEMENTS", 2 * 12 * 5 * 5)  # two images a block, the last one alone
+    for images in (1, 3, 5):
+        given_case = case(images, 12, 5, 3)
+        found = with_gradients(normalised_swish, *given_case)
+        for value, expected in zip(found, in_float64(lambda x, norm: F.silu(norm(x)), *given_case), strict=True):
+            torch.testing.assert_close(value.double(), expected, rtol=1e-2, atol=1e-2)
+
+
+@given(st.integers(1, 4), st.sampled_from([(8, 2), (6, 6), (5, 1)]), st.integers(1, 6), st.integers(0, 99))
+def test_blocks_round_less_than_bfloat16_does(images, shape, side, seed):
+    given_case = case(images, shape[0], side, shape[1], seed)
+    exact = in_float64(lambda x, norm: F.silu(norm(x)), *given_case)
+    for value, expected in zip(with_gradients(normalised_swish, *given_case), exact, strict=True):
+        scale = expected.abs().max().clamp_min(1.0)
+        assert (value.double() - expected).abs().max() <= 2**-7 * scale
+
+
+@catches(SUBJECT, "norm.num_groups, norm.weight", "1, norm.weight")
+@catches(SUBJECT, "norm.eps).to(x.dtype)", "norm.eps)")
+def test_without_swish_bfloat16_images_are_normalised_in_float32():
+    norm, x, outer = case(2, 8, 4, 2)
+    found = with_gradients(normalised, norm, x, outer)
+    assert found[0].dtype == torch.bfloat16
+    for value, expected in zip(found, in_float64(lambda x, norm: norm(x), norm, x, outer), strict=True):
+        torch.testing.assert_close(value.double(), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_what_is_not_bfloat16_on_a_cpu_takes_the_module_as_it_is():
+    norm, x, _ = case(2, 8, 4, 2)
+    assert torch.equal(normalised(x.float(), norm), norm(x.float()))
+    assert torch.equal(normalised_swish(x.float(), norm), F.silu(norm(x.float())))
+
+
+@catches(SUBJECT, "ctx.save_for_backward(x, weight, bias,", "ctx.save_for_backward(x.float(), weight, bias,")
+def test_only_the_input_is_kept_for_the_backward_pass():
+    norm, x, _ = case(4, 8, 4, 2)
+    x = x.requires_grad_()
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        normalised_swish(x, norm)
+    large = [tensor for tensor in kept if tensor.numel() >= x.numel()]
+    assert len(large) == 1
+    assert large[0].data_ptr() == x.data_ptr()
+
+
+def test_a_step_of_gradients_is_the_same_bits_again():
+    given_case = case(4, 8, 6, 2)
+    first, second = (with_gradients(normalised_swish, *given_case) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
