@@ -159,23 +159,27 @@ class GloTok(
         return self.decode(self.encode(images))
 
     def forward(self, images: Tensor, *, detach: bool = True) -> TrainingOutput:
-        """One training pass; see :class:`TrainingOutput`. ``detach`` the codes that residuals are recovered from."""
+        """One training pass; see :class:`TrainingOutput`. ``detach`` the codes that the residual loss recovers from."""
         z_semantic, z_visual = self.features(images)
         semantic, visual = self.quantizer(z_semantic, z_visual)
-        reconstruction = self.decode_codes(semantic.quantized, visual.quantized)
+        semantic_features, semantic_residual = _recover(self.semantic_recovery, semantic, detach)
+        visual_features, visual_residual = _recover(self.visual_recovery, visual, detach)
+        books = self.quantizer
         return TrainingOutput(
-            reconstruction,
-            _branch(
-                self.quantizer.semantic.to_code_space(z_semantic),
-                semantic,
-                self.semantic_recovery,
-                detach,
-            ),
-            _branch(self.quantizer.visual.to_code_space(z_visual), visual, self.visual_recovery, detach),
+            self.decode_recovered(semantic_features, visual_features),
+            Branch(books.semantic.to_code_space(z_semantic), semantic.codes, semantic.indices, semantic_residual),
+            Branch(books.visual.to_code_space(z_visual), visual.codes, visual.indices, visual_residual),
         )
 
 
-def _branch(features: Tensor, quantized: Quantized, recovery: nn.Module | None, detach: bool) -> Branch:
-    codes = quantized.codes
-    residual = torch.zeros_like(codes) if recovery is None else recovery(codes.detach() if detach else codes)
-    return Branch(features, codes, quantized.indices, residual)
+def _recover(recovery: nn.Module | None, quantized: Quantized, detach: bool) -> tuple[Tensor, Tensor]:
+    """The recovered features for the decoder, and the residual for its loss: one pass of the module over both inputs.
+
+    The inputs have equal values. They differ in where gradients go: those of the decoder straight through to the
+    encoder, those of the loss nowhere, or with ``detach=False`` to the codebook.
+    """
+    features, codes = quantized.quantized, quantized.codes
+    if recovery is None:
+        return features, torch.zeros_like(codes)
+    to_decoder, to_loss = recovery(torch.cat([features, codes.detach() if detach else codes])).chunk(2)
+    return features + to_decoder, to_loss

@@ -92,6 +92,19 @@ def test_the_reconstruction_trains_encoder_adapters_recovery_and_decoder_but_no_
     }
 
 
+def test_each_recovery_runs_once_a_step_on_values_that_decoder_and_loss_share(tokenizer, images):
+    passes = []
+    hook = tokenizer.semantic_recovery.register_forward_hook(lambda module, given, out: passes.append((given, out)))
+    torch.nn.init.normal_(tokenizer.semantic_recovery.project_out.weight, std=0.1)
+    out = tokenizer(images)
+    hook.remove()
+    (((both,), recovered),) = passes
+    to_decoder, to_loss = both.chunk(2)
+    assert torch.equal(recovered.chunk(2)[1], out.semantic.residual)
+    torch.testing.assert_close(to_decoder, to_loss, rtol=0, atol=1e-6)  # z + (code - z) rounds
+    torch.testing.assert_close(out.reconstruction, tokenizer.decode_codes(out.semantic.codes, out.visual.codes))
+
+
 def test_without_residual_there_is_no_recovery(images):
     plain = GloTok(SETTINGS.model_copy(update={"residual": False}))
     out = plain(images)
