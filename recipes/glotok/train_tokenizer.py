@@ -50,8 +50,8 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     discriminator = build_discriminator(config)
     terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
-    optimizer: Any = torch.optim.Adam(model.parameters(), betas=settings.betas)
-    d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas)
+    optimizer: Any = torch.optim.Adam(model.parameters(), betas=settings.betas, fused=True)
+    d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
     average = weight_average(model.to(accelerator.device), settings.ema_decay)
 
     objects = {"model": model, "discriminator": discriminator, "optimizer": optimizer}

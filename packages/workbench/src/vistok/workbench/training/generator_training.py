@@ -92,7 +92,7 @@ def train_generator(
     """
     accelerator = open_accelerator()
     bare = model.to(accelerator.device)
-    optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas)
+    optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas, fused=True)
     average = weight_average(bare, settings.ema_decay)
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.checkpoints(stage), accelerator.is_main_process
