@@ -9,10 +9,10 @@ from glotok.config import (
     AnyGeneratorConfig,
     AnySampleConfig,
     FARConfig,
-    FARSampleConfig,
     GloTokConfig,
     MaskedSampleConfig,
     XARConfig,
+    XARSampleConfig,
 )
 from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
@@ -20,6 +20,7 @@ from glotok.paths import RunPaths
 from vistok.generators import FAR, XAR, FAROptions, Guidance, IdTokens, MaskedAR, MaskedAROptions, XAROptions
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.training.generator_training import generator_record
+from vistok.workbench.training.precision import mixed_precision
 
 Generator = XAR | FAR | MaskedAR
 
@@ -73,17 +74,23 @@ def generate(
     draws: torch.Generator,
 ) -> Tensor:
     """Images in [-1, 1] of the given classes, from the kind of generator that ``settings`` are for."""
-    grid = tokenizer.settings.grid_size
-    if isinstance(settings, FARSampleConfig):
-        return tokenizer.decode(from_streams(model.sample(labels, guidance=settings.guidance, generator=draws), grid))
-    if isinstance(settings, MaskedSampleConfig):
-        steps = min(settings.num_steps, model.length * model.num_units)
-        streams = model.sample(labels, num_steps=steps, guidance=settings.guidance, generator=draws)
-        return tokenizer.decode(from_streams(streams, grid))
-    guidance = Guidance(settings.guidance, settings.guidance_schedule)
-    latents = model.sample(labels, num_steps=settings.num_steps, guidance=guidance, generator=draws)
-    latents = cache.unscale(latents.cpu())
+    with mixed_precision(labels.device, settings.mixed_precision):
+        drawn = _draw(model, labels, settings, draws)
+    if not isinstance(settings, XARSampleConfig):
+        return tokenizer.decode(from_streams(drawn, tokenizer.settings.grid_size))
+    latents = cache.unscale(drawn.cpu())
     return tokenizer.decode(tokenizer.snap(latents)) if settings.snap else tokenizer.decode_latents(latents)
+
+
+def _draw(model: Any, labels: Tensor, settings: AnySampleConfig, draws: torch.Generator) -> Tensor:
+    """Scaled latents of xAR, streams of FAR and masked AR."""
+    options: dict[str, Any] = {"guidance": settings.guidance}
+    if isinstance(settings, XARSampleConfig):
+        options = {"guidance": Guidance(settings.guidance, settings.guidance_schedule), "num_steps": settings.num_steps}
+    elif isinstance(settings, MaskedSampleConfig):
+        options["num_steps"] = min(settings.num_steps, model.length * model.num_units)
+    drawn: Tensor = model.sample(labels, generator=draws, **options)
+    return drawn
 
 
 def to_streams(tokens: Tokens) -> Tensor:

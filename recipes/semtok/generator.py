@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import AnySampleConfig, FARSampleConfig, MaskedConfig, SemTokConfig
+from semtok.config import AnySampleConfig, MaskedConfig, MaskedSampleConfig, SemTokConfig
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.training.generator_training import generator_record
+from vistok.workbench.training.precision import mixed_precision
 
 Generator = FAR | MaskedAR
 
@@ -84,19 +85,14 @@ def generate(
 
     ``observe`` sees groups and mask after each step of masked AR.
     """
-    if isinstance(settings, FARSampleConfig):
-        tokens: Tensor = model.sample(labels, guidance=settings.guidance, generator=draws)
-        return groups.join(tokens)
-    sampling = MaskedSampling(order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise)
-    units = model.length * model.num_units
-    drawn: Tensor = model.sample(
-        labels,
-        num_steps=min(settings.num_steps, units),
-        guidance=settings.guidance,
-        settings=sampling,
-        generator=draws,
-        observe=observe,
-    )
+    options: dict[str, Any] = {"guidance": settings.guidance}
+    if isinstance(settings, MaskedSampleConfig):
+        options["settings"] = MaskedSampling(
+            order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise
+        )
+        options |= {"num_steps": min(settings.num_steps, model.length * model.num_units), "observe": observe}
+    with mixed_precision(labels.device, settings.mixed_precision):
+        drawn: Tensor = model.sample(labels, generator=draws, **options)
     return groups.join(drawn)
 
 

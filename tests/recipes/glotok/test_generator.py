@@ -42,7 +42,7 @@ def test_streams_are_visual_then_semantic_in_row_major_order_and_turn_back():
     assert torch.equal(back.visual, tokens.visual)
 
 
-@catches(SUBJECT, "latents = cache.unscale(latents.cpu())", "latents = latents.cpu()")
+@catches(SUBJECT, "latents = cache.unscale(drawn.cpu())", "latents = drawn.cpu()")
 @catches(
     SUBJECT, "tokenizer.decode(tokenizer.snap(latents)) if settings.snap", "tokenizer.decode(latents) if settings.snap"
 )
@@ -80,3 +80,23 @@ def test_each_kind_can_take_what_it_is_given_and_gives_images(name):
     images = generate(model.eval(), tokenizer, cache, torch.arange(3), settings, torch.Generator().manual_seed(0))
     assert images.shape == (3, 1, 16, 16)
     assert images.abs().max() <= 1
+
+
+@catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")
+def test_the_generator_alone_draws_in_the_precision_of_the_sample_set():
+    config, seen = tiny(), []
+    tokenizer = GloTok(config.tokenizer).eval()
+    tokenizer.decoder.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+
+    class Watched:
+        length, num_units = 4, 2
+
+        def sample(self, labels, **_):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return to_streams(random_tokens(config))
+
+    for precision, expected in (("bf16", True), ("no", False)):
+        settings = config.generators["masked"].samples["default"].model_copy(update={"mixed_precision": precision})
+        generate(Watched(), tokenizer, None, torch.arange(3), settings, torch.Generator())
+        assert seen == [expected, False]
+        seen.clear()

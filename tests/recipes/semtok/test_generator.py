@@ -152,3 +152,20 @@ def test_cached_tokens_are_in_order_whatever_the_batch_size_and_flip():
     alone = TokenCache(small[None], images.labels)
     assert torch.equal(alone.pick(torch.tensor([3]), torch.tensor([True]))[0], small[3])
     assert len(cache) == 500
+
+
+@catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")
+def test_a_generator_draws_in_the_precision_of_its_sample_set():
+    config, seen = tiny(), []
+
+    class Watched:
+        length, num_units = 4, 2
+
+        def sample(self, labels, **_):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return torch.zeros(len(labels), 4, 2, dtype=torch.int64)
+
+    for precision in ("bf16", "no"):
+        settings = drawing(config, "masked").model_copy(update={"mixed_precision": precision})
+        generate(Watched(), torch.arange(2), token_groups(config, "masked"), settings, generator())
+    assert seen == [True, False]

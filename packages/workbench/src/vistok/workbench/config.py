@@ -5,7 +5,7 @@ import stat
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
@@ -16,6 +16,11 @@ MOST_BYTES = 256 * 1024  # of a configuration file
 #: A run's seed. With the step and the process mixed in (:func:`vistok.workbench.training.seeds.seed_step`) it stays
 #: 64 bits.
 Seed = Annotated[int, pydantic.Field(ge=0, lt=2**31)]
+
+#: What networks compute in: ``"bf16"`` is autocast to bfloat16. YAML reads a bare ``no`` as false.
+MixedPrecision = Annotated[
+    Literal["no", "bf16"], pydantic.BeforeValidator(lambda value: "no" if value is False else value)
+]
 
 ConfigT = TypeVar("ConfigT", bound="Config")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from vistok.metrics.images.decoding import LARGEST_MAX_PIXELS, MAX_PIXELS
-from vistok.workbench.config import Config, ConfigError, ConfigT, load_config
+from vistok.workbench.config import Config, ConfigError, ConfigT, MixedPrecision, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
 from vistok.workbench.run.folder import plain_name
 
@@ -103,6 +103,7 @@ class SampleConfig(Config):
 
     num_samples: int = Field(500, ge=1)
     batch_size: int = Field(100, ge=1)
+    mixed_precision: MixedPrecision = "bf16"  # of the generator; the tokenizer decodes in float32
 
 
 def choose(section: Mapping[str, Any], asked: str | None, *, what: str) -> str:

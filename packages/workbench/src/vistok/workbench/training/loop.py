@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import torch
 from accelerate import Accelerator
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from tqdm import tqdm
 
-from vistok.workbench.config import Config
+from vistok.workbench.config import Config, MixedPrecision
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.learning_rate import scheduled_rate
 from vistok.workbench.training.seeds import seed_step
@@ -33,14 +33,9 @@ class TrainConfig(Config):
     final_learning_rate: float = Field(0.0, ge=0)
     clip_norm: float = Field(0.0, ge=0)  # of the gradients, a discriminator's too; 0: no clipping
     ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
-    mixed_precision: Literal["no", "bf16"] = "no"
+    mixed_precision: MixedPrecision = "no"
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
-
-    @field_validator("mixed_precision", mode="before")
-    @classmethod
-    def _no_is_a_word(cls, value: object) -> object:
-        return "no" if value is False else value  # YAML reads a bare no as false
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
