@@ -34,6 +34,6 @@ def unit_directions(vectors: Tensor, *, dim: int) -> Tensor:
     """
     largest = vectors.detach().abs().amax(dim=dim, keepdim=True)
     is_zero = largest < SMALLEST_COMPONENT
-    scaled = torch.where(is_zero, 0.0, vectors / torch.where(is_zero, 1.0, largest))
+    scaled = vectors * torch.where(is_zero, 0.0, largest.reciprocal())  # divisions are slower than products
     squared = scaled.square().sum(dim=dim, keepdim=True)
-    return scaled / torch.where(is_zero, 1.0, squared).sqrt()
+    return scaled * torch.where(is_zero, 1.0, squared).rsqrt()
