@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
-from vistok.metrics import NotMeasurableError, density_coverage, neighbour_measures, precision_recall
+from vistok.metrics import (
+    NotMeasurableError,
+    density_coverage,
+    neighbour_measures,
+    precision_recall,
+    real_neighbourhoods,
+)
 
 SUBJECT = "vistok.metrics.distribution.neighbours"
 REAL = torch.tensor([[0.0], [1.0], [3.0], [10.0]])  # radii with k = 1: 1, 1, 2, 7
@@ -101,6 +107,15 @@ def test_a_generator_that_repeats_one_picture_a_class_is_seen_where_recognition_
     assert precision_recall(held_out, repeated).precision == 1.0
     assert density_coverage(held_out, repeated).coverage < 0.6 < density_coverage(held_out, real).coverage
     assert precision_recall(held_out, repeated).recall < 0.1 < precision_recall(held_out, real).recall
+
+
+@catches(SUBJECT, "return dict(zip(real.k, found, strict=True))", "return dict(zip(k, found, strict=False))")
+def test_neighbourhoods_made_once_serve_several_sets_of_samples():
+    real = normal(3, 40, 3)
+    made = real_neighbourhoods(real, k=[4])
+    for samples in (normal(4, 30, 3), real):
+        assert neighbour_measures(made, samples) == neighbour_measures(real, samples, k=[4])
+    assert neighbour_measures(made, real)[4].coverage == 1.0
 
 
 @pytest.mark.parametrize(

@@ -213,8 +213,8 @@ def test_each_kind_of_generator_is_judged_beside_real_images(digits):
 
 @catches(
     SUBJECT,
-    "reference, self.reference.labels, features, side.labels",
-    "features, side.labels, reference, self.reference.labels",
+    "self.reference.features, self.reference.labels, features, side.labels",
+    "features, side.labels, self.reference.features, self.reference.labels",
 )
 def test_one_picture_a_class_is_recognised_but_not_diverse(digits):
     """What recognition alone calls perfect."""

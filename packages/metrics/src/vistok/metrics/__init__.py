@@ -30,9 +30,11 @@ from vistok.metrics.distribution.neighbours import (
     DensityCoverage,
     NeighbourMeasures,
     PrecisionRecall,
+    RealNeighbourhoods,
     density_coverage,
     neighbour_measures,
     precision_recall,
+    real_neighbourhoods,
 )
 from vistok.metrics.distribution.recognition import Recognizer, fit_recognizer
 from vistok.metrics.distribution.reference import (
@@ -122,6 +124,7 @@ __all__ = [
     "PrincipalComponentCodec",
     "RateDistortion",
     "RateDistortionPoint",
+    "RealNeighbourhoods",
     "Recognizer",
     "Reconstruction",
     "ReferenceStatistics",
@@ -174,6 +177,7 @@ __all__ = [
     "rate_distortion_point",
     "read_evaluation",
     "read_reference_statistics",
+    "real_neighbourhoods",
     "reconstruct",
     "relative_diversity",
     "spatial_features",

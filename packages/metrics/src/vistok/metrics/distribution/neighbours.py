@@ -52,6 +52,24 @@ class NeighbourMeasures(NamedTuple):
     coverage: float
 
 
+class RealNeighbourhoods(NamedTuple):
+    """The neighbourhoods of real images, which :func:`neighbour_measures` of several sets of samples share.
+
+    Attributes:
+        features: ``(N, D)``.
+        k: Which neighbours' distances are radii.
+        radii: Their squares, ``(len(k), N)`` float64.
+        centre: Where distances are taken from, ``(D,)`` float64.
+        rounding: By how much squared distances may differ and count as equal.
+    """
+
+    features: Tensor
+    k: tuple[int, ...]
+    radii: Tensor
+    centre: Tensor
+    rounding: float
+
+
 def precision_recall(real: Tensor, samples: Tensor, *, k: int = 3, block_size: int = 1024) -> PrecisionRecall:
     r"""Improved precision and recall of samples against real images.
 
@@ -92,7 +110,7 @@ def precision_recall(real: Tensor, samples: Tensor, *, k: int = 3, block_size: i
         >>> precision_recall(real, torch.tensor([[0.5], [0.6]]), k=1)
         PrecisionRecall(precision=1.0, recall=0.0)
     """
-    (found,) = _figures(real.detach(), samples.detach(), (k,), block_size, recall=True)
+    found = neighbour_measures(real, samples, k=(k,), block_size=block_size)[k]
     return PrecisionRecall(found.precision, found.recall)
 
 
@@ -135,21 +153,47 @@ def density_coverage(real: Tensor, samples: Tensor, *, k: int = 5, block_size: i
         >>> density_coverage(real, torch.tensor([[0.5], [0.6]]), k=1)
         DensityCoverage(density=2.0, coverage=0.5)
     """
-    (found,) = _figures(real.detach(), samples.detach(), (k,), block_size, recall=False)
+    (found,) = _figures(real_neighbourhoods(real, k=(k,), block_size=block_size), samples, block_size, recall=False)
     return DensityCoverage(found.density, found.coverage)
 
 
+def real_neighbourhoods(real: Tensor, *, k: Sequence[int] = (3, 5), block_size: int = 1024) -> RealNeighbourhoods:
+    """The distance of each real image to its k-th nearest other one, once for many sets of samples.
+
+    Args:
+        real: Features ``(N, D)``, of any float dtype and on any device.
+        k: Which neighbours' distances are radii.
+        block_size: Vectors compared at a time; changes memory, not the result.
+
+    Raises:
+        ValueError: Not ``(N, D)``, not finite, no ``k``, or ``k`` or ``block_size`` below 1.
+        NotMeasurableError: There are as many vectors as the largest ``k`` or fewer.
+
+    Example:
+        >>> real_neighbourhoods(torch.tensor([[0.0], [1.0], [3.0]]), k=[1]).radii.round(decimals=6).tolist()
+        [[1.0, 1.0, 4.0]]
+    """
+    x, ks = real.detach(), tuple(k)
+    if not ks or min(ks) < 1:
+        raise ValueError(f"k must be at least 1, got {', '.join(map(str, ks)) or 'none'}")
+    check_sides(x, x, max(ks) + 1, max(ks) + 1, block_size)
+    centre, spread = centre_and_spread(x, block_size)
+    rounding = _ROUNDING * spread
+    return RealNeighbourhoods(x, ks, _radii(x, ks, centre, block_size) + rounding, centre, rounding)
+
+
 def neighbour_measures(
-    real: Tensor, samples: Tensor, *, k: Sequence[int] = (3, 5), block_size: int = 1024
+    real: Tensor | RealNeighbourhoods, samples: Tensor, *, k: Sequence[int] = (3, 5), block_size: int = 1024
 ) -> dict[int, NeighbourMeasures]:
     """Precision, recall, density and coverage for several ``k`` at once: each distance is computed once.
 
     As :func:`precision_recall` and :func:`density_coverage`, which are published with ``k`` 3 and 5.
 
     Args:
-        real: Features ``(N, D)`` of real images, of any float dtype and on any device.
+        real: Features ``(N, D)`` of real images, of any float dtype and on any device; or their neighbourhoods, of
+            :func:`real_neighbourhoods`, with their ``k``.
         samples: Features ``(M, D)`` of generated images.
-        k: Which neighbours' distances are radii.
+        k: Which neighbours' distances are radii, where ``real`` are features.
         block_size: Vectors of each side compared at a time; changes memory, not the result.
 
     Raises:
@@ -161,24 +205,24 @@ def neighbour_measures(
         >>> neighbour_measures(real, torch.tensor([[0.5], [0.6]]), k=[1])[1]
         NeighbourMeasures(precision=1.0, recall=0.0, density=2.0, coverage=0.5)
     """
-    return dict(zip(k, _figures(real.detach(), samples.detach(), tuple(k), block_size, recall=True), strict=True))
+    if isinstance(real, Tensor):
+        real = real_neighbourhoods(real, k=k, block_size=block_size)
+    found = _figures(real, samples, block_size, recall=True)
+    return dict(zip(real.k, found, strict=True))
 
 
-def _figures(x: Tensor, y: Tensor, ks: tuple[int, ...], block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
+def _figures(real: RealNeighbourhoods, y: Tensor, block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
     """The measures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
-    if not ks or min(ks) < 1:
-        raise ValueError(f"k must be at least 1, got {', '.join(map(str, ks)) or 'none'}")
+    x, ks, centre, y = real.features, real.k, real.centre, y.detach()
     check_sides(x, y, max(ks) + 1, max(ks) + 1 if recall else 1, block_size)
-    centre, spread = centre_and_spread(x, block_size)
-    real_radii = _radii(x, ks, centre, block_size) + _ROUNDING * spread
-    sample_radii = _radii(y, ks, centre, block_size) + _ROUNDING * spread if recall else None
+    sample_radii = _radii(y, ks, centre, block_size) + real.rounding if recall else None
     among_real, among_samples, covered = (
         torch.zeros(len(ks), count, dtype=torch.bool, device=x.device) for count in (len(y), len(x), len(x))
     )
     hits = [0] * len(ks)
     for rows, columns, squares in tiles(x, y, centre, block_size):
         for which in range(len(ks)):
-            inside = squares <= real_radii[which, rows, None]
+            inside = squares <= real.radii[which, rows, None]
             hits[which] += int(inside.sum())
             among_real[which, columns] |= inside.any(dim=0)
             covered[which, rows] |= inside.any(dim=1)

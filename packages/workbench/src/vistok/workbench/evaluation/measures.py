@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from vistok.metrics import (
     BackboneFeatures,
     Measurement,
     NotMeasurableError,
+    RealNeighbourhoods,
     Recognizer,
     Resampling,
     bootstrap_interval,
@@ -28,6 +29,7 @@ from vistok.metrics import (
     open_network,
     perceptual_distance,
     psnr,
+    real_neighbourhoods,
     relative_diversity,
     to_uint8,
 )
@@ -175,6 +177,7 @@ class Evaluation:
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)
         self._factor = gaussian_factor(self.reference.features, "reference")
+        self._neighbourhoods = lru_cache(partial(real_neighbourhoods, self.reference.features))
         self.measures["reference"] = {"of": of[1], "count": len(self.reference.labels), "real images": floor[1]}
         real = self._side(floor[0], largest)
         self._add_likeness("real images", real, certain=True)
@@ -198,17 +201,17 @@ class Evaluation:
             self.add(section, "recognised", lambda: {"recognised": judge.accuracy(images, labels)})
 
     def _add_likeness(self, section: str, side: Side, *, certain: bool) -> None:
-        features, reference = side.features, self.reference.features
+        features = side.features
         self.measures[section] = {"count": float(len(features))}
         self.add(section, "frechet_distance", lambda: {"frechet_distance": frechet_distance(features, self._factor)})
         if certain:
             self.add(section, "frechet_distance_at_infinity", partial(self._infinity, features))
             self.add(section, "frechet_distance_deviation", partial(self._deviation, features))
-        self.add(section, "neighbours", lambda: _neighbours(reference, features))
+        self.add(section, "neighbours", lambda: _neighbours(self._neighbourhoods(), features))
         if side.probabilities is not None:
             score = partial(inception_score, side.probabilities, seed=self.seed)
             self.add(section, "Inception Score", lambda: {"inception_score": score().mean})
-        sides = reference, self.reference.labels, features, side.labels
+        sides = self.reference.features, self.reference.labels, features, side.labels
         self.add(section, "diversity", lambda: {"diversity": relative_diversity(*sides)})
 
     def _infinity(self, features: Tensor) -> dict[str, float]:
@@ -268,9 +271,9 @@ class Evaluation:
         self.measures[LEFT_OUT][what] = reason
 
 
-def _neighbours(reference: Tensor, features: Tensor) -> dict[str, float]:
+def _neighbours(reference: RealNeighbourhoods, features: Tensor) -> dict[str, float]:
     """Precision and recall at k = 3, density and coverage at k = 5, as published."""
-    near, far = neighbour_measures(reference, features, k=(3, 5)).values()
+    near, far = neighbour_measures(reference, features).values()
     return {"precision": near.precision, "recall": near.recall, "density": far.density, "coverage": far.coverage}
 
 
