@@ -22,6 +22,16 @@ BOOKS = {
     "three clusters": CLUSTERS[torch.arange(400) % 3] + 0.02 * normal(5, 400, 8),
     "nearly orthogonal": normal(6, 400, 128),
 }
+# As few codes as are counted.
+FEW = normal(7, 113, 8)
+BOOKS |= {
+    "few": FEW,
+    "few in one cluster": CLUSTERS[:1] + 0.01 * FEW,
+    "few in three clusters": CLUSTERS[torch.arange(113) % 3] + 0.02 * FEW,
+    "few in pairs of equals": FEW[torch.arange(113) // 2],
+    "few in pairs of near equals": FEW[torch.arange(113) // 2] + 1e-4 * normal(8, 113, 8),
+    "all equal but one": torch.cat([FEW[:1].expand(112, 8), FEW[1:2]]),
+}
 
 
 @cache
@@ -64,6 +74,34 @@ def test_clustered_codebooks_are_as_accurate():
             value, gradient = errors(name, alpha)
             assert value < 1e-5
             assert gradient < 1e-4
+
+
+@catches(SUBJECT, "squared.mul_(-alpha).add_(log_weights).add_(overshoot)", "squared.mul_(-alpha).add_(log_weights)")
+@catches(SUBJECT, "sub_(log_sums[bins, None])", "sub_(log_sums[0])")
+@catches(SUBJECT, "weights[bins] @ share", "weights[: len(offset)] @ share")
+def test_few_codes_are_as_accurate_equal_or_nearly_equal_ones_too():
+    for name in (name for name in BOOKS if "few" in name or "but one" in name):
+        for alpha in (10.0, 190.0, 800.0):
+            value, gradient = errors(name, alpha, diagonal=alpha > 10)
+            assert value < 1e-5, (name, alpha)
+            assert gradient < 1e-4, (name, alpha)
+
+
+def test_equal_codes_pull_nowhere():
+    codes = normal(2, 1, 8).repeat(113, 1).requires_grad_()
+    loss = histogram_relation_loss(codes, normal(1, 50, 16), alpha=190.0)
+    exact = histogram_relation_loss(codes, normal(1, 50, 16), alpha=190.0, exact=True)
+    assert abs(loss - exact) < 1e-5 * exact
+    loss.backward()
+    assert codes.grad.abs().max() < 1e-4
+
+
+@catches(SUBJECT, "slice(start, start + size)", "slice(start, start + size - 1)")
+@catches(SUBJECT, "range(0, bins, size)", "range(0, bins - size, size)")
+def test_any_number_of_bins_is_counted():
+    for bins in (2, 7, 8, 9, 41):
+        counted, exact = (relation_histogram(FEW, bins=bins, alpha=60.0, exact=exact) for exact in (False, True))
+        torch.testing.assert_close(counted, exact, atol=1e-6, rtol=1e-5)
 
 
 @catches(SUBJECT, "CELLS - 2.0**-9)", "CELLS - 0.5)")

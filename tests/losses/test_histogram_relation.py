@@ -42,6 +42,14 @@ def test_the_histogram_is_that_of_the_paper():
                         assert relative(got, wanted) < 3e-6, (n, options, exact)
 
 
+@catches(SUBJECT, "tokens.shape[0] <= _FEW_TOKENS", "tokens.shape[0] < _FEW_TOKENS")
+@catches(SUBJECT, "_FEW_TOKENS = 112", "_FEW_TOKENS = 256")
+def test_more_than_112_codes_are_counted():
+    for n, evaluated in ((112, True), (113, False)):
+        default, exact = (relation_histogram(normal(0, n, 8), exact=exact) for exact in (False, True))
+        assert torch.equal(default, exact) == evaluated
+
+
 def test_loss_and_gradient_are_those_of_float64():
     """The accuracy that the documentation promises: 1e-5 and 1e-4, for counted and evaluated pairs."""
     teacher = normal(1, 50, 16) + 0.5

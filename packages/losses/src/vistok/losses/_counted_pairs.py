@@ -6,6 +6,7 @@ its similarity alone: one table, interpolated linearly, and one more product wit
 the second-order term that remains when similarities are uniform inside a cell.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -103,31 +104,36 @@ def _node_weights(unit: Tensor, grid: _Grid, include_diagonal: bool) -> Tensor:
     return weights.clamp_min_(0.0)
 
 
+def _bin_chunks(bins: int, device: torch.device) -> Iterator[slice]:
+    """Cut the bins so that a matrix of bins and nodes, wide and with temporaries, is no larger than a block of pairs."""
+    size = max(1, _block_elements(device) // (4 * CELLS))
+    return (slice(start, start + size) for start in range(0, bins, size))
+
+
 def _log_sums(unit: Tensor, grid: _Grid, centres: Tensor, alpha: float, include_diagonal: bool) -> Tensor:
     weights = _node_weights(unit, grid, include_diagonal)
     nodes = grid.nodes(weights.dtype)
     log_weights = weights.log()
     curvature = (grid.step.to(weights.dtype)) ** 2 / 12.0
     log_sums = []
-    for centre in centres.to(weights.dtype).unbind():
-        squared = (nodes - centre).square_()
+    for bins in _bin_chunks(len(centres), unit.device):
+        squared = (nodes - centres[bins, None].to(weights.dtype)).square_()
         # Linear interpolation overshoots a curved kernel by step^2 / 12 times its second derivative.
         overshoot = (squared * (4.0 * alpha * alpha) - 2.0 * alpha).mul_(-curvature).clamp_(-0.5, 0.5).log1p_()
-        log_sums.append(torch.logsumexp(squared.mul_(-alpha).add_(log_weights).add_(overshoot), dim=0))
-    return torch.stack(log_sums)
+        log_sums.append(torch.logsumexp(squared.mul_(-alpha).add_(log_weights).add_(overshoot), dim=1))
+    return torch.cat(log_sums)
 
 
 def _slope_table(grid: _Grid, centres: Tensor, alpha: float, log_sums: Tensor, weights: Tensor) -> Tensor:
     """Return value and increment of ``d loss / d similarity`` per cell, ``(CELLS, 2)``."""
     nodes = grid.nodes(log_sums.dtype)
+    centres, weights = centres.to(log_sums.dtype), weights.to(log_sums.dtype) * (-2.0 * alpha)
     slope = torch.zeros_like(nodes)
-    for centre, log_sum, weight in zip(
-        centres.to(log_sums.dtype).unbind(), log_sums.unbind(), weights.to(log_sums.dtype).unbind(), strict=True
-    ):
-        offset = nodes - centre
+    for bins in _bin_chunks(len(centres), nodes.device):
+        offset = nodes - centres[bins, None]
         # A pair cannot hold more than the whole sum; only nodes without pairs near them go far beyond.
-        share = offset.square().mul_(-alpha).sub_(log_sum).clamp_(max=1.0).exp_()
-        slope += share.mul_(offset).mul_(-2.0 * alpha * weight)
+        share = offset.square().mul_(-alpha).sub_(log_sums[bins, None]).clamp_(max=1.0).exp_()
+        slope += weights[bins] @ share.mul_(offset)
     bend = slope.diff().diff() / 12.0
     slope[1:-1] -= bend
     return torch.stack([slope[:-1], slope.diff()], dim=1)
