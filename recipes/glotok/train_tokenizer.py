@@ -28,6 +28,7 @@ from vistok.workbench.data import Images
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
@@ -57,15 +58,16 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     objects = {"model": model, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
-    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
+    finite = FiniteLosses(paths.folder)
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
         start_from(Path(settings.init_from), model, state)
     elif start == 0 and settings.codebook_start == "k_means":
         initialize_codebooks(model, train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    tokenizer = Learner.prepared(model, optimizer, accelerator, settings, paths.folder)
-    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, paths.folder)
+    tokenizer = Learner.prepared(model, optimizer, accelerator, settings, finite)
+    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)

@@ -21,6 +21,7 @@ from vistok.losses import (
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
@@ -53,11 +54,12 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
     folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
-    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
+    finite = FiniteLosses(paths.folder)
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    refiner = Learner.prepared(bare, optimizer, accelerator, settings, paths.folder)
-    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, paths.folder)
+    refiner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
+    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)

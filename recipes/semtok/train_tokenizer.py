@@ -17,6 +17,7 @@ from vistok.generators import velocity_to_data
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
@@ -45,12 +46,13 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
 
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
-    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
+    finite = FiniteLosses(paths.folder)
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
         start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder"))
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    learner = Learner.prepared(bare, optimizer, accelerator, settings, paths.folder)
+    learner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)

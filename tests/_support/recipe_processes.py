@@ -18,22 +18,22 @@ from vistok.workbench.run.tracking import read_metrics
 KILLED = """
 import importlib, os, signal, sys, pathlib
 from vistok.workbench.run import checkpoint
-from vistok.workbench.training import update
+from vistok.workbench.training.finite import FiniteLosses
 recipe, name, config, where = sys.argv[1:5]
 runs, step = pathlib.Path(sys.argv[5]), int(sys.argv[6])
 cli = importlib.import_module(f"{recipe}.cli")
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
-check = update.check_finite
-def in_step(terms, at, batch, folder):
+check = FiniteLosses.check
+def in_step(self, terms, at, batch):
     if at == step: die()
-    check(terms, at, batch, folder)
+    check(self, terms, at, batch)
 def half_written(state, file):
     if checkpoint.step_of(pathlib.Path(file.name.replace(".partial", "").replace(".step", "step"))) == step:
         file.write(b"PK half of a checkpoint"); file.flush(); die()
     save(state, file)
 save = checkpoint.torch.save
-if where == "step": update.check_finite = in_step
+if where == "step": FiniteLosses.check = in_step
 else: checkpoint.torch.save = half_written
 cli.COMMANDS[f"train-{name}"](cli.Options(config=config, runs=runs))
 """

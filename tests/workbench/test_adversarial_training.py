@@ -1,14 +1,16 @@
 """The discriminator's step: a pass for each side, exact accumulation, nothing but the discriminator moves."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from _support.mutants import catches
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
-from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner
 
@@ -31,13 +33,13 @@ def hinge(real, fake):
     return 0.5 * ((1 - real).relu().mean() + (1 + fake).relu().mean())
 
 
-def learner(network, optimizer, folder=None, **settings):
+def learner(network, optimizer, losses=None, **settings):
     settings = TrainConfig(steps=1, batch_size=8, **settings)
-    return Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
+    return Learner(network, optimizer, Accelerator(cpu=True), settings, losses or FiniteLosses(Path()))
 
 
-def step(network, parts=1, loss=hinge, fakes=FAKES, folder=None, **settings):
-    discriminator = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), folder, **settings)
+def step(network, parts=1, loss=hinge, fakes=FAKES, losses=None, **settings):
+    discriminator = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), losses, **settings)
     return discriminator_step(discriminator, REALS.chunk(parts), fakes.chunk(parts), loss, 7)
 
 
@@ -96,13 +98,15 @@ def test_in_bf16_the_loss_still_sees_float32():
     assert dtypes == [(torch.float32, torch.float32)]
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(tmp_path):
-    network = make()
-    before = copy.deepcopy(network.state_dict())
+@catches(SUBJECT, '{"images": real, "reconstruction": fake}', '{"images": fake, "reconstruction": real}')
+def test_a_loss_that_is_not_finite_is_told_with_both_images(tmp_path):
+    losses = FiniteLosses(tmp_path)
+    step(make(), losses=losses, fakes=FAKES * float("nan"))
     with pytest.raises(NonFiniteLossError, match="step 7: loss term discriminator is nan"):
-        step(network, folder=tmp_path, fakes=FAKES * float("nan"))
-    assert (tmp_path / "nonfinite-step-7.safetensors").exists()
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+        losses.settle()
+    kept = load_file(tmp_path / "nonfinite-step-7.safetensors")
+    assert torch.equal(kept["images"], REALS)
+    assert kept["reconstruction"].isnan().all()
 
 
 @catches(SUBJECT, "strict=True", "strict=False")

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from _support.mutants import catches
 from vistok.workbench.config import load_config
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
+from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.training.signals import Interrupted
 from vistok.workbench.training.state import TrainState
@@ -20,11 +21,14 @@ SUBJECT = "vistok.workbench.training.loop"
 SETTINGS = TrainConfig(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, checkpoint_every=4, log_every=3)
 
 
-def train(folder, *, resume=False, body=lambda step: None):
+def train(folder, *, resume=False, body=lambda step: None, tell=lambda losses, step: None):
     torch.manual_seed(0)
     weight = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(weight.parameters())
-    state = TrainState(folder / "checkpoints", {"model": weight, "optimizer": optimizer}, every=4, writes=True)
+    losses = FiniteLosses(folder)
+    state = TrainState(
+        folder / "checkpoints", {"model": weight, "optimizer": optimizer}, every=4, writes=True, losses=losses
+    )
     start = state.resume() if resume else 0
     log = MetricsLog(folder / "metrics.jsonl")
     for step in training_steps("toy", SETTINGS, state, log, Accelerator(cpu=True), start=start, seed=7):
@@ -35,6 +39,7 @@ def train(folder, *, resume=False, body=lambda step: None):
         optimizer.step()
         step.log["loss"] = loss.detach()
         body(step)
+        tell(losses, step.index)
     return weight.weight.detach(), read_metrics(log.path)
 
 
@@ -61,7 +66,7 @@ def test_broken_off_and_resumed_equals_uninterrupted(tmp_path, at):
     assert lines == expected[1]
 
 
-@catches(SUBJECT, "state.after_step(done, settings.steps, stop)", "state.after_step(index, settings.steps, stop)")
+@catches(SUBJECT, "state.after_step(done, settings", "state.after_step(index, settings")
 def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path):
     expected = train(tmp_path / "whole")
 
@@ -85,9 +90,14 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_same_
         return value + (how == "sum" and len(done) == 2)
 
     two = SimpleNamespace(
-        num_processes=2, process_index=1, is_main_process=False, device=torch.device("cpu"), reduce=reduce
+        num_processes=2,
+        process_index=1,
+        is_main_process=False,
+        device=torch.device("cpu"),
+        reduce=reduce,
+        wait_for_everyone=lambda: None,
     )
-    state = TrainState(tmp_path, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True)
+    state = TrainState(tmp_path, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True, losses=FiniteLosses(tmp_path))
     log = MetricsLog(tmp_path / "m", enabled=False)
 
     def work():
@@ -97,6 +107,16 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_same_
     with pytest.raises(Interrupted, match="stopped after step 2 of 10"):
         work()
     assert (tmp_path / "step-000000002.pt").exists()
+
+
+@catches(SUBJECT, "                state.losses.settle()\n", "")
+def test_nothing_is_logged_of_a_step_whose_loss_is_not_finite(tmp_path):
+    def tell(losses, step):
+        losses.check({"loss": torch.tensor(float("nan") if step == 2 else 1.0)}, step, {"x": torch.ones(1)})
+
+    with pytest.raises(NonFiniteLossError, match="step 2: loss term loss is nan"):
+        train(tmp_path, tell=tell)
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
 
 
 def test_a_finished_training_runs_no_step_when_resumed(tmp_path):

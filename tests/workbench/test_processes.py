@@ -17,6 +17,7 @@ from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner
 
@@ -33,7 +34,7 @@ def work(options: Options) -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 1, 1))
     settings = TrainConfig(steps=3, batch_size=8, clip_norm=1.0)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
-    learner = Learner.prepared(network, optimizer, accelerator, settings, pathlib.Path("."))
+    learner = Learner.prepared(network, optimizer, accelerator, settings, FiniteLosses(pathlib.Path(".")))
     network = learner.model
     for step in range(3):
         discriminator_step(

@@ -7,6 +7,7 @@ from torch import nn
 from _support.mutants import catches
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 
@@ -53,10 +54,14 @@ def test_saved_weights_begin_the_whole_network_or_the_parts_that_are_named(tmp_p
 @catches(SUBJECT, 'source.suffix == ".pt" or list_checkpoints(source)', 'source.suffix == ".pt"')
 def test_a_checkpoint_or_a_folder_of_them_begins_all_that_it_holds(tmp_path):
     model = network(0)
-    TrainState(tmp_path, {"model": model}, every=1, writes=True).save(3)
+    TrainState(tmp_path, {"model": model}, every=1, writes=True, losses=FiniteLosses(tmp_path)).save(3)
     for source in (tmp_path, tmp_path / "step-000000003.pt"):
         begun = network(1)
-        start_from(source, begun, TrainState(tmp_path / "new", {"model": begun}, every=1, writes=True))
+        start_from(
+            source,
+            begun,
+            TrainState(tmp_path / "new", {"model": begun}, every=1, writes=True, losses=FiniteLosses(tmp_path)),
+        )
         assert equal(begun, model)
 
 

@@ -2,24 +2,30 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import CheckpointError
+from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.signals import Interrupted, StopSignal
 from vistok.workbench.training.state import TrainState
 
 SUBJECT = "vistok.workbench.training.state"
+ALONE = Accelerator(cpu=True)
 
 
 def make(tmp_path, value):
     torch.manual_seed(value)
     model = torch.nn.Linear(3, 3)
     optimizer = torch.optim.Adam(model.parameters())
-    return model, TrainState(tmp_path, {"model": model, "optimizer": optimizer}, every=5, writes=True)
+    return model, TrainState(
+        tmp_path, {"model": model, "optimizer": optimizer}, every=5, writes=True, losses=FiniteLosses(tmp_path)
+    )
 
 
 def test_state_comes_back(tmp_path):
@@ -37,7 +43,7 @@ def test_an_interrupt_saves_the_finished_step_and_says_how_to_go_on(tmp_path):
     with StopSignal() as stop:
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved; --resume continues"):
-            state.after_step(3, 10, stop)
+            state.after_step(3, 10, stop, ALONE)
     assert state.resume() == 3
 
 
@@ -46,8 +52,37 @@ def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
     _, state = make(tmp_path, 0)
     with StopSignal() as stop:
         for step in range(1, 13):
-            state.after_step(step, 12, stop)
+            state.after_step(step, 12, stop, ALONE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010.pt", "step-000000012.pt"]
+
+
+@catches(SUBJECT, "            self.losses.settle()\n", "")
+@pytest.mark.parametrize("due", [5, 7])
+def test_nothing_is_saved_of_a_step_whose_loss_is_not_finite(tmp_path, due):
+    """Neither when a checkpoint is due, nor at the end, nor when a stop was asked for."""
+    _, state = make(tmp_path / "checkpoints", 0)
+    state.losses.folder = tmp_path
+    with StopSignal() as stop:
+        state.losses.check({"loss": torch.tensor(1.0)}, 4, {"x": torch.ones(1)})
+        state.after_step(4, 7, stop, ALONE)
+        state.losses.check({"loss": torch.tensor(float("nan"))}, due - 1, {"x": torch.ones(1)})
+        with pytest.raises(NonFiniteLossError, match=f"step {due - 1}: loss term loss is nan"):
+            state.after_step(due, 7, stop, ALONE)
+    assert not (tmp_path / "checkpoints").exists()
+    assert (tmp_path / f"nonfinite-step-{due - 1}.safetensors").exists()
+
+
+@catches(SUBJECT, "            accelerator.wait_for_everyone()", "            pass")
+def test_a_process_saves_once_all_have_found_their_losses_finite(tmp_path):
+    _, state = make(tmp_path / "checkpoints", 0)
+
+    def meet():
+        assert not (tmp_path / "checkpoints").exists()
+        raise TimeoutError("the other one stopped")
+
+    with StopSignal() as stop, pytest.raises(TimeoutError):
+        state.after_step(5, 7, stop, SimpleNamespace(wait_for_everyone=meet))
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @catches(SUBJECT, 'group.update({name: value for name, value in options.items() if name != "params"})', "pass")
@@ -73,7 +108,9 @@ def test_a_training_starts_from_a_checkpoint_file_or_the_newest_of_a_folder(tmp_
 def test_a_start_that_does_not_fit_is_told_in_one_line(tmp_path):
     _, state = make(tmp_path / "first", 0)
     state.save(5)
-    wider = TrainState(tmp_path / "second", {"model": torch.nn.Linear(3, 4)}, every=5, writes=True)
+    wider = TrainState(
+        tmp_path / "second", {"model": torch.nn.Linear(3, 4)}, every=5, writes=True, losses=FiniteLosses(tmp_path)
+    )
     with pytest.raises(ConfigError, match=r"init_from: model of .*first does not fit: .*size mismatch") as error:
         wider.start_from(tmp_path / "first")
     assert "\n" not in str(error.value)
@@ -89,7 +126,13 @@ def test_a_start_that_does_not_fit_is_told_in_one_line(tmp_path):
 @catches(SUBJECT, "        if self.writes:\n            save", "        save")
 def test_of_several_processes_the_others_read_only(tmp_path):
     model, state = make(tmp_path, 0)
-    other = TrainState(tmp_path, {"model": torch.nn.Linear(3, 3), "average": None}, every=5, writes=False)
+    other = TrainState(
+        tmp_path,
+        {"model": torch.nn.Linear(3, 3), "average": None},
+        every=5,
+        writes=False,
+        losses=FiniteLosses(tmp_path),
+    )
     other.save(5)
     assert list(tmp_path.iterdir()) == []
     state.save(5)

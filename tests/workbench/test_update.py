@@ -1,14 +1,15 @@
-"""One update of a network: exact accumulation, terms by name, and nothing moves where a loss is not finite."""
+"""One update of a network: exact accumulation, terms by name, and a stop where a loss was not finite."""
 
-import copy
+from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from _support.mutants import catches
 from vistok.workbench.config import Config
-from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 
@@ -27,11 +28,11 @@ def make():
     return torch.nn.Linear(3, 1)
 
 
-def update(network, parts=1, data=DATA, folder=None, **settings):
+def update(network, parts=1, data=DATA, losses=None, **settings):
     """One step of gradient descent on two terms, and their log."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     settings = TrainConfig(steps=1, batch_size=8, **settings)
-    learner = Learner(network, optimizer, Accelerator(cpu=True), settings, folder)
+    learner = Learner(network, optimizer, Accelerator(cpu=True), settings, losses or FiniteLosses(Path()))
     log = {}
     for micro, batch in micro_steps(learner, 7, data.chunk(parts), log):
         with learner.precision():
@@ -93,10 +94,14 @@ def test_the_gradients_are_clipped_together():
     assert (after - before).norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)
 
 
-def test_a_term_that_is_not_finite_stops_before_the_step(tmp_path):
-    network = make()
-    before = copy.deepcopy(network.state_dict())
+@catches(SUBJECT, "self.learner.losses.check(terms, self.step, batch)", "pass")
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_term_that_is_not_finite_is_told_with_its_batch(tmp_path, parts):
+    losses = FiniteLosses(tmp_path)
+    data = DATA.clone()
+    data[-1] = float("nan")
+    update(make(), parts, data, losses)
     with pytest.raises(NonFiniteLossError, match="step 7: loss term square is nan"):
-        update(network, data=DATA * float("nan"), folder=tmp_path)
-    assert (tmp_path / "nonfinite-step-7.safetensors").exists()
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+        losses.settle()
+    kept = load_file(tmp_path / "nonfinite-step-7.safetensors")["batch"]
+    torch.testing.assert_close(kept, data.chunk(parts)[-1], equal_nan=True)

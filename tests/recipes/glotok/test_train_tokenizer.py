@@ -23,7 +23,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.adversarial_training import discriminator_step
-from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.update import Learner
 from vistok.workbench.training.weight_average import weight_average
 
@@ -47,7 +47,7 @@ def parts(tiny_run):
 def learner(network, config, paths, learning_rate=1e-2):
     """A network that plain gradient descent trains."""
     optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
-    return Learner(network, optimizer, Accelerator(cpu=True), config.train, paths.folder)
+    return Learner(network, optimizer, Accelerator(cpu=True), config.train, FiniteLosses(paths.folder))
 
 
 def run_step(parts, micro_batches, learning_rate=1e-2):

@@ -21,6 +21,7 @@ from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import load_images
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.update import Learner
 
 SUBJECT = "glotok.train_tokenizer"
@@ -163,7 +164,9 @@ def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images
     dtypes = []
     discriminator.layers[-1].register_forward_hook(lambda module, given, logits: dtypes.append(logits.dtype))
     tokenizer, judge = (
-        Learner(m, torch.optim.SGD(m.parameters(), lr=1e-3), Accelerator(cpu=True), config.train, paths.folder)
+        Learner(
+            m, torch.optim.SGD(m.parameters(), lr=1e-3), Accelerator(cpu=True), config.train, FiniteLosses(paths.folder)
+        )
         for m in (model, discriminator)
     )
     _, fakes, _ = stage.generator_step(tokenizer, terms, discriminator, [images], 0)

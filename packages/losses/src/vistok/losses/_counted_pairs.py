@@ -105,7 +105,7 @@ def _node_weights(unit: Tensor, grid: _Grid, include_diagonal: bool) -> Tensor:
 
 
 def _bin_chunks(bins: int, device: torch.device) -> Iterator[slice]:
-    """Cut the bins so that a matrix of bins and nodes, wide and with temporaries, is no larger than a block of pairs."""
+    """Cut the bins so that a matrix of bins and nodes, in float64 with temporaries, is no larger than a block."""
     size = max(1, _block_elements(device) // (4 * CELLS))
     return (slice(start, start + size) for start in range(0, bins, size))
 

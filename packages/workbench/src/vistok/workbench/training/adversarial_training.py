@@ -32,7 +32,7 @@ def discriminator_step(
         The loss, the mean over the micro-batches, detached.
 
     Raises:
-        NonFiniteLossError: The loss is not finite; its term is named ``discriminator``.
+        NonFiniteLossError: A loss of the step before was not finite; the term here is named ``discriminator``.
     """
     log: dict[str, Tensor] = {}
     for micro, (real, fake) in micro_steps(discriminator, step, list(zip(reals, fakes, strict=True)), log):

@@ -1,6 +1,8 @@
 """Stop at the first loss that is not finite: name the term and the step, keep the batch."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,15 +15,59 @@ class NonFiniteLossError(RuntimeError):
     """A loss term became NaN or infinite; the message names the term, the step and the file with the batch."""
 
 
-def check_finite(terms: Mapping[str, Tensor], step: int, batch: Mapping[str, Tensor], folder: Path) -> None:
-    """Raise :class:`NonFiniteLossError` for the first term (in the mapping's order) that is not finite.
+@dataclass(frozen=True)
+class _Told:
+    """Terms that were told and not looked at yet: their values on the CPU, once ``arrived`` says so."""
 
-    The healthy path costs one reduction over the terms. The batch goes to ``folder/nonfinite-step-N.safetensors``.
+    step: int
+    names: tuple[str, ...]
+    values: Tensor
+    arrived: torch.cuda.Event | None
+    batch: dict[str, Tensor]
+
+
+class FiniteLosses:
+    """All loss terms of a training, each looked at one step after it was told, so that no step waits for the device.
+
+    What a bad step made of the weights must not be kept: whoever writes calls :meth:`settle` first.
+
+    Args:
+        folder: A batch with a term that is not finite goes to ``folder/nonfinite-step-N.safetensors``.
     """
-    stacked = torch.stack([term.detach().float() for term in terms.values()])
-    if bool(stacked.isfinite().all()):
-        return
-    name, value = next((n, t.item()) for n, t in terms.items() if not t.isfinite())
-    path = folder / f"nonfinite-step-{step}.safetensors"
-    save_tensors(path, batch)
-    raise NonFiniteLossError(f"step {step}: loss term {name} is {value}; the batch is in {path}")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._told: list[_Told] = []
+
+    def check(self, terms: Mapping[str, Tensor], step: int, batch: Mapping[str, Tensor]) -> None:
+        """Take note of a step's terms and of the batch they came from; look at those of the step before.
+
+        Raises:
+            NonFiniteLossError: As :meth:`settle`, for the step before.
+        """
+        if self._told and self._told[0].step != step:
+            self.settle()
+        stacked = torch.stack([term.detach().float() for term in terms.values()])
+        values = stacked.to("cpu", non_blocking=True)
+        arrived = None
+        if stacked.is_cuda:
+            arrived = torch.cuda.Event()
+            arrived.record()
+        kept = {name: tensor.detach() for name, tensor in batch.items()}
+        self._told.append(_Told(step, tuple(terms), values, arrived, kept))
+
+    def settle(self) -> None:
+        """Look at all terms told so far.
+
+        Raises:
+            NonFiniteLossError: For the first (in the order told) that is not finite; its batch is kept.
+        """
+        told, self._told = self._told, []
+        for one in told:
+            if one.arrived is not None:
+                one.arrived.synchronize()
+            for name, value in zip(one.names, one.values.tolist(), strict=True):
+                if not math.isfinite(value):
+                    path = self.folder / f"nonfinite-step-{one.step}.safetensors"
+                    save_tensors(path, one.batch)
+                    raise NonFiniteLossError(f"step {one.step}: loss term {name} is {value}; the batch is in {path}")

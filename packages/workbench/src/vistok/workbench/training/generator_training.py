@@ -17,6 +17,7 @@ from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tensor_files import save_tensors
 from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.training.seeds import seed_step
@@ -96,10 +97,11 @@ def train_generator(
     average = weight_average(bare, settings.ema_decay)
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.checkpoints(stage), accelerator.is_main_process
-    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes)
+    losses = FiniteLosses(paths.folder)
+    state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=losses)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    learner = Learner.prepared(_TrainingLoss(bare), optimizer, accelerator, settings, paths.folder)
+    learner = Learner.prepared(_TrainingLoss(bare), optimizer, accelerator, settings, losses)
 
     for step in training_steps(stage, settings, state, metrics, accelerator, start=start, seed=seed):
         set_learning_rate(optimizer, step.rate)

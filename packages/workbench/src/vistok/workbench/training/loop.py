@@ -79,6 +79,7 @@ def training_steps(
     when due, and answer Ctrl-C or SIGTERM on any process (all processes then stop after the same step).
 
     Raises:
+        NonFiniteLossError: A loss of the step was not finite, and its log or a checkpoint is due.
         Interrupted: A stop was asked for; the checkpoint of the finished step is written.
     """
     metrics.rewind(stage, start)
@@ -104,11 +105,12 @@ def training_steps(
             yield step
             done = index + 1
             if done % settings.log_every == 0 or done == settings.steps:
+                state.losses.settle()
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
                 metrics.write(stage, done, {**values, "learning_rate": rate})
                 bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
             stop.requested = _on_any_process(stop.requested, accelerator)
-            state.after_step(done, settings.steps, stop)
+            state.after_step(done, settings.steps, stop, accelerator)
 
 
 def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator) -> tuple[Tensor, ...]:

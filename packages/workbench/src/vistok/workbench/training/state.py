@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from accelerate import Accelerator
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.signals import Interrupted, StopSignal
 
 logger = logging.getLogger(__name__)
@@ -31,13 +33,23 @@ class TrainState:
         objects: Models, optimizers, averages by name; unwrapped (not the DDP wrappers). Where there is none, ``None``.
         every: Steps between checkpoints.
         writes: Whether this process writes (the main one); all processes read.
+        losses: What the training's steps tell their terms; nothing is saved of a step with one that is not finite.
     """
 
-    def __init__(self, folder: Path, objects: Mapping[str, Stateful | None], *, every: int, writes: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        objects: Mapping[str, Stateful | None],
+        *,
+        every: int,
+        writes: bool,
+        losses: FiniteLosses,
+    ) -> None:
         self.folder = folder
         self.objects = {name: item for name, item in objects.items() if item is not None}
         self.every = every
         self.writes = writes
+        self.losses = losses
 
     def resume(self) -> int:
         """Load the newest readable checkpoint and return its step; 0 if there is none."""
@@ -78,9 +90,15 @@ class TrainState:
         if self.writes:
             save_checkpoint(self.folder, step, {name: item.state_dict() for name, item in self.objects.items()})
 
-    def after_step(self, step: int, steps: int, stop: StopSignal) -> None:
-        """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`)."""
+    def after_step(self, step: int, steps: int, stop: StopSignal, accelerator: Accelerator) -> None:
+        """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`).
+
+        Raises:
+            NonFiniteLossError: A loss was not finite, of this process; then no process saves.
+        """
         if stop.requested or step % self.every == 0 or step == steps:
+            self.losses.settle()
+            accelerator.wait_for_everyone()  # one whose loss is not finite does not come
             self.save(step)
         if stop.requested and step < steps:
             raise Interrupted(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")

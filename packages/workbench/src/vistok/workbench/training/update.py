@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import torch
@@ -11,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vistok.workbench.config import Config
-from vistok.workbench.training.finite import check_finite
+from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.precision import mixed_precision
 
@@ -27,22 +26,22 @@ class Learner:
         optimizer: Of the model, prepared too.
         accelerator: Of the training.
         settings: Precision and clipping.
-        folder: Where a batch with a loss that is not finite is kept.
+        losses: Told every term, for a stop where one is not finite.
     """
 
     model: Any
     optimizer: Any
     accelerator: Accelerator
     settings: TrainConfig
-    folder: Path
+    losses: FiniteLosses
 
     @classmethod
     def prepared(
-        cls, model: Any, optimizer: Any, accelerator: Accelerator, settings: TrainConfig, folder: Path
+        cls, model: Any, optimizer: Any, accelerator: Accelerator, settings: TrainConfig, losses: FiniteLosses
     ) -> Self:
         """A network and its optimizer, prepared for the processes of a training."""
         model, optimizer = accelerator.prepare(model, optimizer)
-        return cls(model, optimizer, accelerator, settings, folder)
+        return cls(model, optimizer, accelerator, settings, losses)
 
     def precision(self) -> contextlib.AbstractContextManager[None]:
         """Context of a forward pass; the losses come after it, in float32."""
@@ -70,9 +69,9 @@ class MicroStep:
         """Add this micro-batch's share of the gradients of ``total``, and of the terms to the log.
 
         Raises:
-            NonFiniteLossError: A term is not finite; ``batch`` is kept.
+            NonFiniteLossError: A term of the step before was not finite; that step's batch is kept.
         """
-        check_finite(terms, self.step, batch, self.learner.folder)
+        self.learner.losses.check(terms, self.step, batch)
         self.learner.accelerator.backward(total / self.count)
         for name, term in terms.items():
             self.log[name] = self.log.get(name, 0.0) + term.detach() / self.count
