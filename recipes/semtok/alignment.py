@@ -15,6 +15,7 @@ from vistok.losses import patch_alignment_loss
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.run.devices import to_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors
 from vistok.workbench.training.micro_batches import MicroBatch
@@ -86,7 +87,7 @@ class TargetSource:
         if self.cache is None:
             return backbone_features(self.backbone, batch.images, self.image_size)
         patches, pooled = (self.cache[name][batch.flips.long(), batch.indices] for name in ("patches", "pooled"))
-        return Targets(patches.float().to(self.device), pooled.float().to(self.device))
+        return Targets(to_device(patches, self.device).float(), to_device(pooled, self.device).float())
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semtok.config import LossConfig, TokenizerConfig
 from vistok.generators import logit_normal_times
+from vistok.workbench.run.devices import to_device
 
 
 class Draws(NamedTuple):
@@ -19,7 +20,7 @@ class Draws(NamedTuple):
 
     def to(self, device: torch.device) -> "Draws":
         """The same on a device."""
-        return Draws(*(part.to(device) for part in self))
+        return Draws(*(to_device(part, device) for part in self))
 
 
 def draw(places: Tensor, step: int, seed: int, sizes: TokenizerConfig, losses: LossConfig) -> Draws:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from _support.float64 import close
 from _support.mutants import catches
+from _support.pretended_cuda import OnCuda
 from _support.stages import Stages
 from _support.strategies import normal, tensors
 from vistok.losses import LPIPS, VGG16Features, lpips_distance, lpips_heads
@@ -147,6 +148,20 @@ def test_a_target_outside_the_value_range_is_named():
     with pytest.raises(ValueError, match="value_range"):
         module(inside, outside)
     assert torch.isfinite(module(outside, inside))
+
+
+@catches(SUBJECT, "torch.compiler.is_compiling() or target.is_cuda", "torch.compiler.is_compiling()")
+@catches(SUBJECT, "_assert_async(~outside", "_assert_async(outside")
+def test_on_cuda_the_device_looks_at_the_target(monkeypatch):
+    """Nothing waits for it: what it would assert is what the CPU raises for."""
+    asserted = []
+    monkeypatch.setattr(torch, "_assert_async", lambda condition, message: asserted.append((condition, message)))
+    module = LPIPS(Stages(), [torch.ones(6), torch.ones(4)], value_range=(0.0, 1.0))
+    for value, fine in ((0.5, True), (-1.0, False), (1.5, False)):
+        module(torch.rand(1, 3, 8, 8), torch.full((1, 3, 8, 8), value).as_subclass(OnCuda))
+        condition, message = asserted.pop()
+        assert torch.equal(condition.as_subclass(torch.Tensor), torch.tensor(fine))
+        assert message == "target must lie in value_range (0.0, 1.0)"
 
 
 @pytest.mark.parametrize(

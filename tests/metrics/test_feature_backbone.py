@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from _support.mutants import catches
+from _support.pretended_cuda import OnCuda
 from _support.strategies import seeds
 from vistok.metrics.networks.feature_backbone import FeatureBackbone, count_stages, fold_batch_norms
 
@@ -220,6 +221,20 @@ def test_the_fingerprint_names_the_weights(lite0, vit_file):
 def test_images_that_cannot_be_meant_are_errors(lite0, images, error, words):
     with pytest.raises(error, match=words):
         lite0.pooled(images)
+
+
+@catches(SUBJECT, "torch.compiler.is_compiling() or images.is_cuda", "torch.compiler.is_compiling()")
+@catches(SUBJECT, "_assert_async(~implausible", "_assert_async(implausible")
+def test_on_cuda_the_device_looks_at_the_values(monkeypatch):
+    """Nothing waits for it: what it would assert is what the CPU raises for."""
+    asserted = []
+    monkeypatch.setattr(torch, "_assert_async", lambda condition, message: asserted.append((condition, message)))
+    backbone = FeatureBackbone(num_stages=1)
+    for value, fine in ((1.0, True), (255.0, False)):
+        backbone(torch.full((1, 3, 8, 8), value).as_subclass(OnCuda))
+        condition, message = asserted.pop()
+        assert torch.equal(condition.as_subclass(torch.Tensor), torch.tensor(fine))
+        assert message == "images must lie in [-1, 1]"
 
 
 def test_stages_that_do_not_exist_are_errors(lite0):

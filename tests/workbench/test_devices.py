@@ -6,7 +6,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from _support.mutants import catches
-from vistok.workbench.run.devices import best_device, open_accelerator
+from vistok.workbench.run.devices import best_device, open_accelerator, to_device
 
 SUBJECT = "vistok.workbench.run.devices"
 
@@ -34,3 +34,23 @@ def test_buffers_stay_each_processs_own_and_unused_parameters_are_looked_for_whe
         **own,
         "find_unused_parameters": True,
     }
+
+
+@catches(SUBJECT, "non_blocking=True", "non_blocking=False")
+@catches(SUBJECT, 'device.type == "cuda" and tensor', 'device.type != "cuda" and tensor')
+def test_the_cpu_does_not_wait_for_copies_to_cuda(monkeypatch):
+    asked = []
+
+    class Pinned:
+        def to(self, device, *, non_blocking):
+            asked.append((device.type, non_blocking))
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: Pinned())
+    to_device(torch.ones(2), torch.device("cuda"))
+    assert asked == [("cuda", True)]
+
+
+def test_to_the_cpu_or_where_it_is_a_tensor_goes_as_it_is():
+    tensor = torch.ones(2)
+    assert to_device(tensor, torch.device("cpu")) is tensor
+    assert to_device(tensor, torch.device("meta")).is_meta

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from _support.mutants import catches
+from _support.pretended_cuda import META, Event, PretendedCuda
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 
 SUBJECT = "vistok.workbench.training.finite"
@@ -72,6 +73,21 @@ def test_what_was_looked_at_is_let_go(tmp_path):
     with pytest.raises(NonFiniteLossError):
         losses.settle()
     losses.settle()
+
+
+@catches(SUBJECT, "non_blocking=True", "non_blocking=False")
+@catches(SUBJECT, "arrived.synchronize()", "arrived.record()")
+def test_a_device_is_waited_for_when_its_terms_are_looked_at_and_not_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(Event, "waited", 0)
+    losses = FiniteLosses(tmp_path)
+    with PretendedCuda():
+        losses.check({"a": torch.empty((), device=META)}, 0, {"x": torch.empty(2, device=META)})
+        assert Event.waited == 0
+        losses.check({"a": torch.empty((), device=META)}, 1, {"x": torch.empty(2, device=META)})
+        assert Event.waited == 1
+        losses.settle()
+    assert Event.waited == 2
 
 
 @catches(SUBJECT, "name: tensor.detach() for", "name: tensor for")

@@ -90,9 +90,9 @@ class LPIPS(nn.Module):
         Flows to ``reconstruction`` only: ``target`` is seen without a graph. Finite also where all channels are zero.
 
     Raises:
-        ValueError: Images are not ``(B, 3, H, W)`` or differ in shape; ``target`` leaves ``value_range`` (checked in
-            eager mode); a head is negative, not finite, missing or of the wrong width; ``value_range`` is not
-            ascending.
+        ValueError: Images are not ``(B, 3, H, W)`` or differ in shape; ``target`` leaves ``value_range`` (on a CUDA
+            device and in a compiled graph an assertion on the device fails instead); a head is negative, not finite,
+            missing or of the wrong width; ``value_range`` is not ascending.
         TypeError: The input is not a dense floating point tensor.
 
     Distributed:
@@ -173,7 +173,7 @@ class LPIPS(nn.Module):
         check_pair("reconstruction", reconstruction, "target", target)
         if target.ndim != 4 or target.shape[1] != 3:
             raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(target.shape)}")
-        if not (target.is_meta or torch.compiler.is_compiling()):
+        if not target.is_meta:
             self._check_range(target)
         with torch.no_grad():
             target_features = self._features(target)
@@ -183,10 +183,12 @@ class LPIPS(nn.Module):
         low, high = self.value_range
         slack = 1e-2 * (high - low)
         lowest, highest = torch.aminmax(target.detach())
-        if bool((lowest < low - slack) | (highest > high + slack)):
-            raise ValueError(
-                f"target must lie in value_range {self.value_range}, got [{lowest.item():.3g}, {highest.item():.3g}]"
-            )
+        outside = (lowest < low - slack) | (highest > high + slack)
+        expected = f"target must lie in value_range {self.value_range}"
+        if torch.compiler.is_compiling() or target.is_cuda:
+            torch._assert_async(~outside, expected)
+        elif bool(outside):
+            raise ValueError(f"{expected}, got [{lowest.item():.3g}, {highest.item():.3g}]")
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance over the batch."""

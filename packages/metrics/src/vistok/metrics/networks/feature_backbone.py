@@ -56,7 +56,7 @@ class FeatureBackbone(nn.Module):
     Raises:
         ValueError: timm is not installed, the name is unknown, the weights cannot be had, ``num_stages`` is out of
             range, images are not ``(B, 1 or 3, H, W)``, or images without a gradient hold values beyond 16 (8-bit
-            values passed as floats).
+            values passed as floats; on a CUDA device an assertion on the device fails instead).
         TypeError: Images are not of a float dtype.
 
     Example:
@@ -139,13 +139,23 @@ class FeatureBackbone(nn.Module):
             raise TypeError(f"images must be of a float dtype with values in [-1, 1], got {images.dtype}")
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be (B, 1 or 3, H, W), got {tuple(images.shape)}")
-        if not images.requires_grad and images.numel() and images.detach().abs().max() > _LARGEST_PLAUSIBLE_VALUE:
-            raise ValueError(f"images must lie in [-1, 1], got values up to {float(images.abs().max()):g}")
+        if not (images.requires_grad or images.is_meta) and images.numel():
+            _check_values(images)
         images = images.float().expand(-1, 3, -1, -1)
         if image_size is not None and images.shape[-2:] != (image_size, image_size):
             shrinks = image_size < max(images.shape[-2:])
             images = F.interpolate(images, size=(image_size, image_size), mode="bicubic", antialias=shrinks)
         return ((images * 0.5 + 0.5 - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def _check_values(images: Tensor) -> None:
+    """Raise where images are 8-bit values; nothing waits for a CUDA device, which fails an assertion of its own."""
+    largest = images.detach().abs().max()
+    implausible = largest > _LARGEST_PLAUSIBLE_VALUE
+    if torch.compiler.is_compiling() or images.is_cuda:
+        torch._assert_async(~implausible, "images must lie in [-1, 1]")
+    elif bool(implausible):
+        raise ValueError(f"images must lie in [-1, 1], got values up to {float(largest):g}")
 
 
 def count_stages(name: str) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vistok.workbench.config import Config
 from vistok.workbench.data.batch_order import batch_indices
-from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.run.devices import open_accelerator, to_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tensor_files import save_tensors
@@ -110,7 +110,7 @@ def train_generator(
         log: dict[str, Tensor] = {}
         for micro, indices in micro_steps(learner, step.index, own, log):
             draws = seed_step(seed, step.index, accelerator.process_index * len(own) + micro.index)
-            inputs, labels = (side.to(accelerator.device) for side in examples.batch(indices, draws))
+            inputs, labels = (to_device(side, accelerator.device) for side in examples.batch(indices, draws))
             with learner.precision():
                 term = learner.model(inputs, labels, draws)
             micro.backward({stage: term}, term, {"indices": indices})

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.image_set import Images
+from vistok.workbench.run.devices import to_device
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches
 
 
@@ -64,5 +65,5 @@ def load_micro_batches(
         batch = images.batch(chunk, crop) if augmentation.random_crop else images.batch(chunk)
         if augmentation.horizontal_flip:
             batch = torch.where(flip[:, None, None, None], batch.flip(-1), batch)
-        batches.append(MicroBatch(batch.to(accelerator.device), chunk, flip))
+        batches.append(MicroBatch(to_device(batch, accelerator.device), chunk, flip))
     return batches

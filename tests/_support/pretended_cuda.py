@@ -1,0 +1,85 @@
+"""Training steps on the meta device, which says that it is CUDA: whoever asks it for a value fails.
+
+So the checks that keep to the CPU are passed over as they are on CUDA, and a step that asks for a value anywhere (an
+``item``, the truth of a tensor, indices from a mask, a copy that waits) stops the test with that line.
+"""
+
+import contextlib
+import itertools
+import sys
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+META = torch.device("meta")
+_QUESTIONS = (Tensor.is_cuda.__get__, Tensor.is_meta.__get__)
+
+
+class Passed(Exception):
+    """All steps that were to be watched have run."""
+
+
+class PretendedCuda(TorchFunctionMode):
+    """Tensors of the meta device say that they are on CUDA; copies to the CPU are fine where nobody waits for them."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in _QUESTIONS and not sys._getframe(1).f_globals["__name__"].startswith("torch."):
+            return function == _QUESTIONS[0] and args[0].device == META
+        if function is Tensor.to and args[0].device == META and args[1:] == ("cpu",) and kwargs.get("non_blocking"):
+            return torch.ones(args[0].shape, dtype=args[0].dtype)
+        return function(*args, **kwargs)
+
+
+class OnCuda(Tensor):
+    """A tensor of values that says it is on CUDA; whoever asks it, or what is computed from it, for one fails."""
+
+    is_cuda = True
+
+    def _refuse(self, *_):
+        raise AssertionError("the host waits for a value")
+
+    __bool__ = __int__ = __float__ = __index__ = item = tolist = _refuse
+
+
+class OnMeta(Accelerator):
+    device = META
+
+
+class Event:
+    """Stands for an event of CUDA; counts how often its past was waited for."""
+
+    waited = 0
+
+    def record(self):
+        """Nothing runs, so nothing is recorded."""
+
+    def synchronize(self):
+        Event.waited += 1
+
+
+def on_pretended_cuda(monkeypatch, stage, *, steps):
+    """Let the training of a module ``stage`` run on the meta device, and raise `Passed` after some steps."""
+    training_steps = stage.training_steps
+
+    def watched(*args, **kwargs):
+        for step in itertools.islice(training_steps(*args, **kwargs), steps):
+            with PretendedCuda():
+                yield step
+        raise Passed
+
+    adam, autocast = torch.optim.Adam, torch.autocast
+    monkeypatch.setattr(stage, "open_accelerator", lambda **options: OnMeta(cpu=True))
+    monkeypatch.setattr(stage, "training_steps", watched)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(Event, "waited", 0)
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=False, **kwargs: adam(*args, **kwargs))
+    monkeypatch.setattr(
+        torch,
+        "autocast",
+        lambda device_type, *args, **kwargs: (
+            contextlib.nullcontext() if device_type == "meta" else autocast(device_type, *args, **kwargs)
+        ),
+    )
