@@ -63,7 +63,7 @@ def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
         encode_images(tokenizer, train, flip=flip)
         for flip in ([False, True] if config.data.horizontal_flip else [False])
     ]
-    semantic, visual = (torch.stack([tokens[book] for tokens in variants]).int() for book in (0, 1))
+    semantic, visual = (torch.stack([tokens[book] for tokens in variants]) for book in (0, 1))
     with torch.no_grad():
         semantic_codes, visual_codes = (
             quantizer.indices_to_codes(torch.arange(quantizer.codebook_size)[None].to(tokenizer.device))[0].T.cpu()
@@ -89,12 +89,14 @@ def load_tokens(paths: RunPaths) -> TokenCache:
 
 @torch.no_grad()
 def encode_images(tokenizer: GloTok, images: Images, *, flip: bool = False, batch_size: int = 100) -> Tokens:
-    """Tokens of a whole image set, in order."""
-    parts = []
+    """Tokens of a whole image set, in order, as int32 on the CPU."""
+    shape = (len(images), tokenizer.settings.grid_size, tokenizer.settings.grid_size)
+    tokens = Tokens(torch.empty(shape, dtype=torch.int32), torch.empty(shape, dtype=torch.int32))
     for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
         batch = images.batch(chunk)
-        parts.append(tokenizer.encode(batch.flip(-1) if flip else batch))
-    return Tokens(*(torch.cat(tokens).cpu() for tokens in zip(*parts, strict=True)))
+        for kept, given in zip(tokens, tokenizer.encode(batch.flip(-1) if flip else batch), strict=True):
+            kept[chunk] = given.int().cpu()
+    return tokens
 
 
 def code_moments(codes: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,8 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths) -> None:
     tokens = encode_images(tokenizer, validation)
     shown, studied = (validation.batch(spread(len(validation), count)) for count in (SHOWN, RETENTION_IMAGES))
     tensors = {
-        "semantic": tokens.semantic.int(),
-        "visual": tokens.visual.int(),
+        "semantic": tokens.semantic,
+        "visual": tokens.visual,
         "labels": validation.labels,
         "originals": to_uint8(shown),
         "reconstructions": to_uint8(tokenizer.reconstruct(shown)),

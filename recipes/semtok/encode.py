@@ -19,7 +19,8 @@ class TokenCache:
     """Tokens of a data set.
 
     Attributes:
-        tokens: ``(V, M, N)`` int64, bit ``k`` of a token counts ``2 ** k``; V is 1, or 2 with flipped images.
+        tokens: ``(V, M, N)`` int32 (int64 where a token has more than 31 bits); V is 1, or 2 with flipped images. Bit
+            ``k`` of a token counts ``2 ** k``.
         labels: ``(M,)`` int64.
     """
 
@@ -32,7 +33,7 @@ class TokenCache:
     def pick(self, indices: Tensor, flips: Tensor) -> Tensor:
         """The tokens of some images; ``flips (n,)`` bool picks the flipped ones where they are cached."""
         variant = flips.long() if self.tokens.shape[0] > 1 else torch.zeros_like(indices)
-        return self.tokens[variant, indices]
+        return self.tokens[variant, indices].long()
 
 
 def encode_data_set(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> None:
@@ -51,9 +52,11 @@ def load_tokens(paths: RunPaths) -> TokenCache:
 
 @torch.no_grad()
 def encode_images(tokenizer: SemTok, images: Images, *, flip: bool = False, batch_size: int = 100) -> Tensor:
-    """Tokens ``(M, N)`` of a whole image set, in order."""
-    parts = []
+    """Tokens ``(M, N)`` of a whole image set, in order, on the CPU, in the smaller integers that hold their bits."""
+    sizes = tokenizer.settings
+    dtype = torch.int32 if sizes.bits <= 31 else torch.int64
+    tokens = torch.empty(len(images), sizes.num_tokens, dtype=dtype)
     for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
         batch = images.batch(chunk)
-        parts.append(tokenizer.encode(batch.flip(-1) if flip else batch).cpu())
-    return torch.cat(parts)
+        tokens[chunk] = tokenizer.encode(batch.flip(-1) if flip else batch).to(dtype).cpu()
+    return tokens

@@ -9,11 +9,9 @@ from _support.mutants import catches
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
-from semtok.encode import TokenCache, encode_images
 from semtok.generator import TokenGroups, build_generator, generate, token_groups
 from vistok.generators import BitTokens
 from vistok.workbench.config import ConfigError
-from vistok.workbench.data import load_images
 
 SUBJECT = "semtok.generator"
 DRAWING = "generators.masked.samples.default"
@@ -137,21 +135,6 @@ def test_a_picture_in_progress_hides_no_more_than_it_says(order, monkeypatch):
     for share, found in zip(sample.PROGRESS, known, strict=True):
         assert share <= found <= min(1.0, share + 0.2)
     assert known == sorted(set(known))
-
-
-def test_cached_tokens_are_in_order_whatever_the_batch_size_and_flip():
-    images = load_images("digits", image_size=16).validation
-    tokenizer = tiny_tokenizer()
-    small, large = (encode_images(tokenizer, images, batch_size=size) for size in (70, 250))
-    assert torch.equal(small, large)
-    flipped = encode_images(tokenizer, images, flip=True)
-    assert torch.equal(flipped[:5], tokenizer.encode(images.batch(range(5)).flip(-1)))
-    cache = TokenCache(torch.stack([small, flipped]), images.labels)
-    picked = cache.pick(torch.tensor([3, 3]), torch.tensor([False, True]))
-    assert torch.equal(picked, torch.stack([small[3], flipped[3]]))
-    alone = TokenCache(small[None], images.labels)
-    assert torch.equal(alone.pick(torch.tensor([3]), torch.tensor([True]))[0], small[3])
-    assert len(cache) == 500
 
 
 @catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")

@@ -1,7 +1,7 @@
 """Data sets of equally sized images: in memory, or decoded when asked for, behind the same few members."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,7 @@ from vistok.workbench.data.resize import random_crop
 logger = logging.getLogger(__name__)
 
 _DECODING_THREADS = 4
+_DECODED_AT_A_TIME = 256  # while a set is read, more of its images would wait in memory twice
 
 
 class Images(Protocol):
@@ -203,13 +204,19 @@ class LazyImageSet:
 
     def in_memory(self) -> ImageSet:
         """All readable images, decoded now and kept."""
-        images = self._all_pixels(self._decode)
-        uncropped = None if self._decode_uncropped is None else self._all_pixels(self._decode_uncropped)
+        size = self.image_size
+        images = torch.empty(len(self), self.channels, size, size, dtype=torch.uint8)
+        for index, pixels in self._all_pixels(self._decode):
+            images[index] = pixels
+        uncropped = None if self._decode_uncropped is None else dict(self._all_pixels(self._decode_uncropped))
         readable = [index for index in range(len(self)) if index not in self._unreadable]
         if not readable:
             raise ValueError(f"data set {self.name!r} has no readable image")
+        for place, index in enumerate(readable):
+            if place != index:  # in place: a second copy of the data set may not fit
+                images[place] = images[index]
         return ImageSet(
-            torch.stack([images[index] for index in readable]),
+            images[: len(readable)],
             self.labels[readable],
             self.class_names,
             self.name,
@@ -217,11 +224,16 @@ class LazyImageSet:
             None if uncropped is None else tuple(uncropped[index] for index in readable),
         )
 
-    def _all_pixels(self, decode: Callable[[int], Tensor]) -> dict[int, Tensor]:
-        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
-            decoded = pool.map(lambda index: self._pixels(index, decode), range(len(self)))
-            progress = tqdm(decoded, total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
-            return {index: pixels for index, pixels in enumerate(progress) if pixels is not None}
+    def _all_pixels(self, decode: Callable[[int], Tensor]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the pixels of all readable images, in order, with their indices."""
+        progress = tqdm(total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool, progress:
+            for start in range(0, len(self), _DECODED_AT_A_TIME):
+                indices = range(start, min(start + _DECODED_AT_A_TIME, len(self)))
+                for index, pixels in zip(indices, pool.map(lambda i: self._pixels(i, decode), indices), strict=True):
+                    progress.update()
+                    if pixels is not None:
+                        yield index, pixels
 
     def _next_readable(self, index: int, decode: Callable[[int], Tensor]) -> Tensor:
         for candidate in range(index, index + len(self)):
