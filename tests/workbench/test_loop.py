@@ -141,6 +141,7 @@ def test_a_batch_that_does_not_divide_is_refused():
         own_micro_batches(torch.arange(8), 3, SimpleNamespace(num_processes=2, process_index=0))
 
 
+@catches(SUBJECT, '"no" if value is False else value', "value")
 @pytest.mark.parametrize("text", ["no", '"no"', "false", "bf16"])
 def test_no_mixed_precision_may_be_written_as_it_reads(tmp_path, text):
     (tmp_path / "c.yaml").write_text("steps: 1\nbatch_size: 1\n")

@@ -68,6 +68,15 @@ def test_a_misspelt_key_names_the_nearest_valid_one():
         load("digits", ("losses.flow_wieght=1",))
 
 
+@pytest.mark.parametrize("section", ["train", "train_refiner", "generators.far.train", "generators.masked.train"])
+def test_a_bare_no_turns_mixed_precision_off(section):
+    """YAML reads it as false."""
+    config = load("digits", (f"{section}.mixed_precision=no",))
+    for name in section.split("."):
+        config = config[name] if isinstance(config, dict) else getattr(config, name)
+    assert config.mixed_precision == "no"
+
+
 def test_an_unknown_configuration_lists_the_shipped_ones():
     with pytest.raises(ConfigError, match="one of digits, emoji64"):
         load("digit")

@@ -20,15 +20,21 @@ def images():
     return load_images("digits", image_size=16).validation
 
 
+def stand_in(bits, encode):
+    """Four tokens of some bits from any function of the images."""
+    return SimpleNamespace(settings=SimpleNamespace(bits=bits, num_tokens=4), encode=encode)
+
+
 @catches(SUBJECT, "tokens[chunk] =", "tokens[: len(chunk)] =")
 @catches(SUBJECT, "batch.flip(-1) if flip else batch", "batch if flip else batch.flip(-1)")
 @catches(SUBJECT, "variant = flips.long()", "variant = (~flips).long()")
 def test_tokens_are_in_order_whatever_the_batch_size_and_flip(images):
-    tokenizer = tiny_tokenizer()
+    tokenizer = stand_in(18, lambda batch: ((batch[:, 0, 6:10, 5] + 1) * 100).long())
     small, large = (encode_images(tokenizer, images, batch_size=size) for size in (70, 250))
     assert torch.equal(small, large)
     flipped = encode_images(tokenizer, images, flip=True)
     assert torch.equal(flipped[:5].long(), tokenizer.encode(images.batch(range(5)).flip(-1)))
+    assert not torch.equal(small[3], flipped[3])
     cache = TokenCache(torch.stack([small, flipped]), images.labels)
     picked = cache.pick(torch.tensor([3, 3]), torch.tensor([False, True]))
     assert torch.equal(picked, torch.stack([small[3], flipped[3]]).long())
@@ -41,11 +47,7 @@ def test_tokens_are_in_order_whatever_the_batch_size_and_flip(images):
 def test_tokens_are_kept_in_the_smaller_integers_that_hold_their_bits(images):
     for bits, dtype in ((31, torch.int32), (32, torch.int64)):
         largest = torch.full((100, 4), 2**bits - 1)
-        tokenizer = SimpleNamespace(
-            settings=SimpleNamespace(bits=bits, num_tokens=4),
-            encode=lambda batch, largest=largest: largest[: len(batch)],
-        )
-        tokens = encode_images(tokenizer, images)
+        tokens = encode_images(stand_in(bits, lambda batch, largest=largest: largest[: len(batch)]), images)
         assert tokens.dtype == dtype
         assert (tokens == 2**bits - 1).all()
 
