@@ -6,7 +6,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from _support.mutants import catches
-from vistok.workbench.run.devices import best_device, open_accelerator, to_device
+from _support.pretended_cuda import META, Event, PretendedCuda
+from vistok.workbench.run.devices import Arriving, best_device, open_accelerator, to_device
 
 SUBJECT = "vistok.workbench.run.devices"
 
@@ -36,7 +37,7 @@ def test_buffers_stay_each_processs_own_and_unused_parameters_are_looked_for_whe
     }
 
 
-@catches(SUBJECT, "non_blocking=True", "non_blocking=False")
+@catches(SUBJECT, "to(device, non_blocking=True)", "to(device, non_blocking=False)")
 @catches(SUBJECT, 'device.type == "cuda" and tensor', 'device.type != "cuda" and tensor')
 def test_the_cpu_does_not_wait_for_copies_to_cuda(monkeypatch):
     asked = []
@@ -54,3 +55,19 @@ def test_to_the_cpu_or_where_it_is_a_tensor_goes_as_it_is():
     tensor = torch.ones(2)
     assert to_device(tensor, torch.device("cpu")) is tensor
     assert to_device(tensor, torch.device("meta")).is_meta
+
+
+@catches(SUBJECT, 'tensor.to("cpu", non_blocking=True)', 'tensor.to("cpu")')
+@catches(SUBJECT, "            self._event.record()", "            self._event.synchronize()")
+@catches(SUBJECT, "            self._event.synchronize()", "            pass")
+@catches(SUBJECT, "if tensor.is_cuda:", "if not tensor.is_cuda:")
+def test_what_arrives_from_cuda_is_waited_for_when_it_is_read(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(Event, "waited", 0)
+    with PretendedCuda():
+        arriving = Arriving(torch.empty(3, device=META))
+    assert Event.waited == 0
+    assert arriving.read().tolist() == [1.0, 1.0, 1.0]
+    assert Event.waited == 1
+    assert Arriving(torch.ones(2)).read().tolist() == [1.0, 1.0]
+    assert Event.waited == 1

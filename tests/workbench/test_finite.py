@@ -14,9 +14,7 @@ BAD = {"a": torch.tensor(1.0), "b": torch.tensor(float("nan"))}
 BATCH = {"images": torch.zeros(1)}
 
 
-@catches(
-    SUBJECT, "zip(one.names, one.values.tolist(), strict=True)", "reversed([*zip(one.names, one.values.tolist())])"
-)
+@catches(SUBJECT, "_Told(step, tuple(terms)", "_Told(step, tuple(sorted(terms))")
 @catches(SUBJECT, "save_tensors(path, one.batch)", "pass")
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_the_first_bad_term_the_step_and_the_batch_are_named(tmp_path, bad):
@@ -43,9 +41,7 @@ def test_finite_terms_pass_and_write_nothing(tmp_path):
 
 
 @catches(SUBJECT, "self._told[0].step != step", "self._told[0].step < step - 1")
-@catches(
-    SUBJECT, "_Told(step, tuple(terms), values, arrived, kept)", "_Told(step + 1, tuple(terms), values, arrived, kept)"
-)
+@catches(SUBJECT, "_Told(step, tuple(terms)", "_Told(step + 1, tuple(terms)")
 def test_the_next_step_stops_and_tells_of_the_step_before_with_its_batch(tmp_path):
     losses = FiniteLosses(tmp_path)
     losses.check(BAD, 7, {"images": torch.full((2,), 7.0)})
@@ -75,19 +71,17 @@ def test_what_was_looked_at_is_let_go(tmp_path):
     losses.settle()
 
 
-@catches(SUBJECT, "non_blocking=True", "non_blocking=False")
-@catches(SUBJECT, "arrived.synchronize()", "arrived.record()")
+@catches(SUBJECT, "self._told[0].step != step", "step >= 0")
 def test_a_device_is_waited_for_when_its_terms_are_looked_at_and_not_before(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(Event, "waited", 0)
     losses = FiniteLosses(tmp_path)
     with PretendedCuda():
-        losses.check({"a": torch.empty((), device=META)}, 0, {"x": torch.empty(2, device=META)})
-        assert Event.waited == 0
-        losses.check({"a": torch.empty((), device=META)}, 1, {"x": torch.empty(2, device=META)})
-        assert Event.waited == 1
+        for step, waited in ((0, 0), (0, 0), (1, 2)):
+            losses.check({"a": torch.empty((), device=META)}, step, {"x": torch.empty(2, device=META)})
+            assert Event.waited == waited
         losses.settle()
-    assert Event.waited == 2
+    assert Event.waited == 3
 
 
 @catches(SUBJECT, "name: tensor.detach() for", "name: tensor for")
@@ -96,5 +90,5 @@ def test_what_is_kept_of_a_step_holds_no_graph(tmp_path):
     losses = FiniteLosses(tmp_path)
     losses.check({"a": weight.sum()}, 0, {"reconstruction": weight * 2.0})
     (told,) = losses._told
-    assert not told.values.requires_grad
+    assert not told.values.read().requires_grad
     assert not told.batch["reconstruction"].requires_grad

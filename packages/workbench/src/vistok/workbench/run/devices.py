@@ -24,6 +24,23 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+class Arriving:
+    """A tensor on its way to the CPU, which waits for it only to read it."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._values = tensor.to("cpu", non_blocking=True)
+        self._event: torch.cuda.Event | None = None
+        if tensor.is_cuda:
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def read(self) -> Tensor:
+        """The tensor, on the CPU."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._values
+
+
 def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
     """The accelerator of a training: CUDA where there is one, else the CPU; buffers stay each process's own.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vistok.workbench.run.devices import Arriving
 from vistok.workbench.run.tensor_files import save_tensors
 
 
@@ -17,12 +18,11 @@ class NonFiniteLossError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Told:
-    """Terms that were told and not looked at yet: their values on the CPU, once ``arrived`` says so."""
+    """Terms that were told and not looked at yet."""
 
     step: int
     names: tuple[str, ...]
-    values: Tensor
-    arrived: torch.cuda.Event | None
+    values: Arriving
     batch: dict[str, Tensor]
 
 
@@ -48,13 +48,8 @@ class FiniteLosses:
         if self._told and self._told[0].step != step:
             self.settle()
         stacked = torch.stack([term.detach().float() for term in terms.values()])
-        values = stacked.to("cpu", non_blocking=True)
-        arrived = None
-        if stacked.is_cuda:
-            arrived = torch.cuda.Event()
-            arrived.record()
         kept = {name: tensor.detach() for name, tensor in batch.items()}
-        self._told.append(_Told(step, tuple(terms), values, arrived, kept))
+        self._told.append(_Told(step, tuple(terms), Arriving(stacked), kept))
 
     def settle(self) -> None:
         """Look at all terms told so far.
@@ -64,9 +59,7 @@ class FiniteLosses:
         """
         told, self._told = self._told, []
         for one in told:
-            if one.arrived is not None:
-                one.arrived.synchronize()
-            for name, value in zip(one.names, one.values.tolist(), strict=True):
+            for name, value in zip(one.names, one.values.read().tolist(), strict=True):
                 if not math.isfinite(value):
                     path = self.folder / f"nonfinite-step-{one.step}.safetensors"
                     save_tensors(path, one.batch)
