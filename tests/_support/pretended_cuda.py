@@ -70,12 +70,13 @@ def on_pretended_cuda(monkeypatch, stage, *, steps):
                 yield step
         raise Passed
 
-    adam, autocast = torch.optim.Adam, torch.autocast
+    autocast = torch.autocast
     monkeypatch.setattr(stage, "open_accelerator", lambda **options: OnMeta(cpu=True))
     monkeypatch.setattr(stage, "training_steps", watched)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(Event, "waited", 0)
-    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused=False, **kwargs: adam(*args, **kwargs))
+    for name in ("Adam", "AdamW"):  # their fused kernels do not know the meta device
+        monkeypatch.setattr(torch.optim, name, _not_fused(getattr(torch.optim, name)))
     monkeypatch.setattr(
         torch,
         "autocast",
@@ -83,3 +84,7 @@ def on_pretended_cuda(monkeypatch, stage, *, steps):
             contextlib.nullcontext() if device_type == "meta" else autocast(device_type, *args, **kwargs)
         ),
     )
+
+
+def _not_fused(optimizer):
+    return lambda *args, fused=False, **kwargs: optimizer(*args, **kwargs)

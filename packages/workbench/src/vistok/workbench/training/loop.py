@@ -12,3 +12,135 @@ from tqdm import tqdm
 
 from vistok.workbench.config import Config, MixedPrecision
 from vistok.workbench.run.devices import Arriving
+from vistok.workbench.run.tracking import MetricsLog
+from vistok.workbench.training.learning_rate import scheduled_rate
+from vistok.workbench.training.seeds import seed_step
+from vistok.workbench.training.signals import StopSignal
+from vistok.workbench.training.state import TrainState
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainConfig(Config):
+    """One optimisation."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
+    accumulation: int = Field(1, ge=1)  # micro-batches a step
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
+    warmup_steps: int = Field(0, ge=0)
+    decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
+    final_learning_rate: float = Field(0.0, ge=0)
+    clip_norm: float = Field(0.0, ge=0)  # of the gradients, a discriminator's too; 0: no clipping
+    ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
+    mixed_precision: MixedPrecision = "no"
+    checkpoint_every: int = Field(1000, ge=1)
+    log_every: int = Field(50, ge=1)
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation: expected a divisor of batch_size = {self.batch_size}, got {self.accumulation}"
+            )
+        return self
+
+
+@dataclass
+class Step:
+    """One step of training.
+
+    Attributes:
+        index: Its number, from 0.
+        rate: Its learning rate.
+        draws: A generator of this step's and process's own.
+        log: What the loop's body measured, scalars by name; means over the processes are written when due.
+    """
+
+    index: int
+    rate: float
+    draws: torch.Generator
+    log: dict[str, Tensor] = field(default_factory=dict)
+
+
+def training_steps(
+    stage: str,
+    settings: TrainConfig,
+    state: TrainState,
+    metrics: MetricsLog,
+    accelerator: Accelerator,
+    *,
+    start: int,
+    seed: int,
+) -> Iterator[Step]:
+    """Yield the steps from ``start`` on; around each one do what any training must.
+
+    Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
+    when due, and answer Ctrl-C or SIGTERM on any process (of several, all stop after the same step, the next one).
+
+    Raises:
+        NonFiniteLossError: A loss of the step was not finite, and its log or a checkpoint is due.
+        Interrupted: A stop was asked for; the checkpoint of the finished step is written.
+    """
+    metrics.rewind(stage, start)
+    bar = tqdm(
+        range(start, settings.steps),
+        initial=start,
+        total=settings.steps,
+        desc=f"train {stage}",
+        unit="step",
+        disable=not accelerator.is_main_process,
+    )
+    any_process = _AnyProcess(accelerator)
+    with StopSignal() as stop:
+        for index in bar:
+            rate = scheduled_rate(
+                index,
+                settings.steps,
+                peak=settings.learning_rate,
+                final=settings.final_learning_rate,
+                warmup_steps=settings.warmup_steps,
+                decay_start=settings.decay_start,
+            )
+            step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
+            yield step
+            done = index + 1
+            if done % settings.log_every == 0 or done == settings.steps:
+                state.losses.settle()
+                values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
+                metrics.write(stage, done, {**values, "learning_rate": rate})
+                bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
+            stop.requested = any_process.asked(stop.requested)
+            state.after_step(done, settings.steps, stop, accelerator)
+
+
+def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator) -> tuple[Tensor, ...]:
+    """This process's micro-batches of a step's global batch (indices, or anything drawn for each of its items).
+
+    Raises:
+        ValueError: The batch does not divide evenly.
+    """
+    parts = accelerator.num_processes * accumulation
+    if len(batch) % parts:
+        raise ValueError(
+            f"batch_size: expected a multiple of {accelerator.num_processes} processes x {accumulation} micro-batches, "
+            f"got {len(batch)}"
+        )
+    first = accelerator.process_index * accumulation
+    return batch.chunk(parts)[first : first + accumulation]
+
+
+class _AnyProcess:
+    """Whether any process was asked to stop. Of several, all learn it a step later: so none waits for its device."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self._told: Arriving | None = None
+
+    def asked(self, own: bool) -> bool:
+        if self._accelerator.num_processes == 1:
+            return own
+        before, flag = self._told, torch.full((), float(own), device=self._accelerator.device)
+        self._told = Arriving(self._accelerator.reduce(flag, "sum"))
+        return before is not None and before.read().item() > 0
