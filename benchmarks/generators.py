@@ -17,7 +17,7 @@ from functools import partial
 import torch
 
 from vistok import generators as g
-from vistok.generators import _cell_attention
+from vistok.generators.layers import _cell_attention
 
 CLASSES = 10
 
