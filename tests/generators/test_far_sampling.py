@@ -5,7 +5,8 @@ import torch
 from _support.mutants import catches
 from _support.small_generators import LABELS, far_variants, small_far
 from _support.strategies import seeded
-from vistok.generators import Guidance, TokenChoice
+from vistok.generators import FAR, FAROptions, Guidance, TokenChoice, attention
+from vistok.generators.layers import _causal_block
 
 SUBJECT = "vistok.generators.sampling._far_sampling"
 
@@ -14,6 +15,43 @@ def test_cached_and_uncached_sampling_give_the_same_tokens():
     for model in far_variants():
         both = [model.sample(LABELS, guidance=2.0, generator=seeded(0), use_cache=cache) for cache in (True, False)]
         assert torch.equal(*both)
+
+
+def wide_far():
+    """Two streams, with layers large enough to be packed."""
+    torch.manual_seed(0)
+    model = FAR((16, 16), 3, 5, width=384, depth=2, num_heads=4, options=FAROptions(head_depth=1)).eval()
+    for classifier in model.classifiers:
+        torch.nn.init.normal_(classifier.weight)
+    return model
+
+
+@catches(SUBJECT, "packed(model, activation_dtype(model.labels.table.weight))", "packed(model, torch.bfloat16)")
+def test_packed_layers_give_the_tokens_of_the_plain_ones():
+    """Without the cache nothing is packed."""
+    model = wide_far()
+    both = [model.sample(LABELS, guidance=2.0, generator=seeded(0), use_cache=cache) for cache in (True, False)]
+    assert torch.equal(*both)
+    model.sample(LABELS, generator=seeded(0))
+    assert all(type(layer) in (torch.nn.Linear, torch.nn.Identity) for layer in (model.merge, *model.classifiers))
+
+
+@catches(SUBJECT, "torch.promote_types(dtype, torch.float32)", "dtype")
+@catches(SUBJECT, "packed(model, activation_dtype(model.labels.table.weight))", "packed(model, torch.float32)")
+def test_in_bfloat16_the_layers_run_in_it_and_attention_in_float32(monkeypatch):
+    seen = []
+
+    def spy(query, key, value, **arguments):
+        seen.append((query.dtype, key.dtype, value.dtype))
+        return attention(query, key, value, **arguments)
+
+    monkeypatch.setattr(_causal_block, "attention", spy)
+    model, full = wide_far().bfloat16(), torch.float32
+    hidden = []
+    model.norm.register_forward_hook(lambda _, __, output: hidden.append(output.dtype))
+    model.sample(LABELS, generator=seeded(0))
+    assert set(seen) == {(full, full, full)}
+    assert set(hidden) == {torch.bfloat16}
 
 
 @catches(SUBJECT, "table = model.rotary[start : position + 1]", "table = model.rotary[: position + 1 - start]")

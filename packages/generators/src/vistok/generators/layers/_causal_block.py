@@ -28,11 +28,12 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor, table: Tensor, cache: KVCache | None = None, start: int = 0) -> Tensor:
         batch, tokens, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).reshape(batch, tokens, 3, self.num_heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        query, key = rotate(query, table), rotate(key, table)
+        qkv = qkv.permute(2, 0, 3, 1, 4)
+        value = qkv[2]
+        query, key = rotate(qkv[:2], table)
         if cache is not None:
             key, value = cache.update(key, value, start=start)
-        out = attention(query, key, value, causal=tokens > 1, backend=self.backend)
+        out = attention(query.to(key.dtype), key, value, causal=tokens > 1, backend=self.backend).to(qkv.dtype)
         x = x + self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))
         x = x + self.mlp(self.mlp_norm(x))
         return x
