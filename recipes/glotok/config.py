@@ -150,6 +150,7 @@ class MaskedSampleConfig(SampleConfig):
 
     num_steps: int = Field(16, ge=1)
     guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
+    refresh_every: int = Field(1, ge=1)  # steps from one full pass to the next; above 1 faster and not exact
 
 
 AnySampleConfig = XARSampleConfig | FARSampleConfig | MaskedSampleConfig

@@ -17,7 +17,17 @@ from glotok.config import (
 from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
-from vistok.generators import FAR, XAR, FAROptions, Guidance, IdTokens, MaskedAR, MaskedAROptions, XAROptions
+from vistok.generators import (
+    FAR,
+    XAR,
+    FAROptions,
+    Guidance,
+    IdTokens,
+    MaskedAR,
+    MaskedAROptions,
+    MaskedSampling,
+    XAROptions,
+)
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
@@ -89,6 +99,7 @@ def _draw(model: Any, labels: Tensor, settings: AnySampleConfig, draws: torch.Ge
         options = {"guidance": Guidance(settings.guidance, settings.guidance_schedule), "num_steps": settings.num_steps}
     elif isinstance(settings, MaskedSampleConfig):
         options["num_steps"] = min(settings.num_steps, model.length * model.num_units)
+        options["settings"] = MaskedSampling(refresh_every=settings.refresh_every)
     drawn: Tensor = model.sample(labels, generator=draws, **options)
     return drawn
 

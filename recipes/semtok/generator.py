@@ -88,7 +88,10 @@ def generate(
     options: dict[str, Any] = {"guidance": settings.guidance}
     if isinstance(settings, MaskedSampleConfig):
         options["settings"] = MaskedSampling(
-            order=settings.order, temperature=settings.temperature, noise=settings.confidence_noise
+            order=settings.order,
+            temperature=settings.temperature,
+            noise=settings.confidence_noise,
+            refresh_every=settings.refresh_every,
         )
         options |= {"num_steps": min(settings.num_steps, model.length * model.num_units), "observe": observe}
     with mixed_precision(labels.device, settings.mixed_precision):

@@ -38,7 +38,9 @@ def test_norms_of_a_constant_are_finite_and_so_are_their_gradients():
 
 
 @catches(
-    SUBJECT, "x = self.attention_norm(x + self._attend(x, table))", "x = self.attention_norm(self._attend(x, table))"
+    SUBJECT,
+    "x = self.attention_norm(x + self._attend(x, table, cache, positions))",
+    "x = self.attention_norm(self._attend(x, table, cache, positions))",
 )
 def test_post_norm_block_follows_its_equations():
     model = small_masked("bits", 6, post_norm=True)

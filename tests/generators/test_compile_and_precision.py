@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from _support.small_generators import LABELS, far_tokens, masked_tokens, small_far, small_masked, small_xar
-from vistok.generators import XAR
+from vistok.generators import XAR, MaskedSampling
 
 
 def cases():
@@ -19,7 +19,15 @@ def cases():
     yield "masked", masked, masked_tokens(masked), {"num_steps": 3}
 
 
+def sampled_cases():
+    yield from cases()
+    model = small_masked(positions="rotary")
+    settings = {"num_steps": 3, "settings": MaskedSampling(refresh_every=2)}
+    yield "masked, keys and values kept", model, masked_tokens(model), settings
+
+
 CASES = [pytest.param(*rest, id=name) for name, *rest in cases()]
+SAMPLED = [pytest.param(*rest, id=name) for name, *rest in sampled_cases()]
 
 
 @pytest.mark.parametrize(("model", "data", "settings"), CASES)
@@ -32,7 +40,7 @@ def test_the_loss_compiles_as_one_graph(model, data, settings):
     torch.testing.assert_close(loss, model.loss(data, LABELS), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+@pytest.mark.parametrize(("model", "data", "settings"), SAMPLED)
 def test_autocast_changes_the_loss_little_and_keeps_it_float32(model, data, settings):
     full = model.loss(data, LABELS, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -45,7 +53,7 @@ def test_autocast_changes_the_loss_little_and_keeps_it_float32(model, data, sett
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+@pytest.mark.parametrize(("model", "data", "settings"), SAMPLED)
 def test_weights_in_bfloat16_train_and_sample(model, data, settings):
     small = copy.deepcopy(model).bfloat16()
     loss = small.loss(data, LABELS)
@@ -61,7 +69,7 @@ def test_every_parameter_is_trained(model, data, settings):
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
-@pytest.mark.parametrize(("model", "data", "settings"), CASES)
+@pytest.mark.parametrize(("model", "data", "settings"), SAMPLED)
 def test_shapes_of_loss_and_samples_are_known_on_the_meta_device(model, data, settings):
     empty = copy.deepcopy(model).to("meta")
     with torch.device("meta"):

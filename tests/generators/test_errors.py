@@ -63,6 +63,7 @@ def masked():
         (lambda: g.mask_ratio(torch.zeros(1), "square"), "schedule must be"),
         (lambda: g.MaskedSampling(order="left"), "order must be 'confidence', 'random' or 'raster'"),
         (lambda: g.MaskedSampling(noise=-1.0), "must be >= 0"),
+        (lambda: g.MaskedSampling(refresh_every=0), "refresh_every must be >= 1, got 0"),
         (lambda: g.IdTokens(()), "codebook_sizes must hold"),
         (lambda: g.BitTokens(7, 2), "num_groups must divide"),
         (lambda: g.BitTokens(42, 2), "a group may have 20 bits"),

@@ -8,6 +8,7 @@ from _support.mutants import catches
 from glotok.encode import TokenCache
 from glotok.generator import build_generator, from_streams, generate, generator_inputs, to_streams
 from glotok.model import GloTok, Tokens
+from vistok.generators import MaskedSampling
 
 SUBJECT = "glotok.generator"
 
@@ -100,3 +101,14 @@ def test_the_generator_alone_draws_in_the_precision_of_the_sample_set():
         generate(Watched(), tokenizer, None, torch.arange(3), settings, torch.Generator())
         assert seen == [expected, False]
         seen.clear()
+
+
+@catches(SUBJECT, "MaskedSampling(refresh_every=settings.refresh_every)", "MaskedSampling()")
+def test_a_sample_set_says_how_often_masked_ar_runs_all_positions():
+    config = tiny("generators.masked.samples.default.refresh_every=3")
+    tokenizer, model, asked = GloTok(config.tokenizer).eval(), build_generator(config, "masked", 3).eval(), []
+    original = model.sample
+    model.sample = lambda labels, **given: asked.append(given["settings"]) or original(labels, **given)
+    settings = config.generators["masked"].samples["default"]
+    generate(model, tokenizer, None, torch.arange(3), settings, torch.Generator().manual_seed(0))
+    assert asked == [MaskedSampling(refresh_every=3)]

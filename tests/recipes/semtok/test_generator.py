@@ -10,7 +10,7 @@ from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
 from semtok.generator import TokenGroups, build_generator, generate, token_groups
-from vistok.generators import BitTokens
+from vistok.generators import BitTokens, MaskedSampling
 from vistok.workbench.config import ConfigError
 
 SUBJECT = "semtok.generator"
@@ -82,6 +82,19 @@ def test_masked_generation_in_any_order_and_number_of_steps(order, steps):
     assert not seen[-1].any()
     if order == "raster":
         assert all(torch.equal(mask.flatten(1), mask.flatten(1).long().cummax(1).values.bool()) for mask in seen)
+
+
+@catches(SUBJECT, "refresh_every=settings.refresh_every", "refresh_every=1")
+@catches(SUBJECT, "order=settings.order", 'order="confidence"')
+@catches(SUBJECT, "temperature=settings.temperature", "temperature=1.0")
+@catches(SUBJECT, "noise=settings.confidence_noise", "noise=4.5")
+def test_a_sample_set_says_how_masked_ar_samples():
+    options = {"order": "raster", "temperature": "0.5", "confidence_noise": "7.0", "refresh_every": "3"}
+    config = tiny(*(f"{DRAWING}.{name}={value}" for name, value in options.items()))
+    model, asked = build_generator(config, "masked", 10), []
+    model.sample = lambda labels, **given: asked.append(given["settings"]) or torch.zeros(3, 4, 2, dtype=torch.int64)
+    generate(model, torch.arange(3), token_groups(config, "masked"), drawing(config, "masked"), generator())
+    assert asked == [MaskedSampling(order="raster", temperature=0.5, noise=7.0, refresh_every=3)]
 
 
 def test_xar_is_refused_and_the_reason_is_given():

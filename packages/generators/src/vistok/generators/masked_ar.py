@@ -1,7 +1,7 @@
 """Masked autoregression: several tokens a step, from a bidirectional transformer."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vistok.generators._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
+from vistok.generators.layers._position_cache import PositionCache
 from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.rotary import rotary_table_1d, rotary_table_2d
@@ -190,13 +191,30 @@ class MaskedAR(nn.Module):
         self, tokens: Tensor, mask: Tensor, labels: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, ...]:
         prefix = self.labels(labels, generator=generator)[:, None]
-        x = torch.cat([prefix, self._embed(tokens, mask)], dim=1)
+        return self._run(torch.cat([prefix, self._embed(tokens, mask)], dim=1), [None] * len(self.blocks))
+
+    def cached_logits(
+        self, tokens: Tensor, mask: Tensor, labels: Tensor, caches: Sequence[PositionCache], positions: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """As :meth:`forward` for ``positions`` ``(B, n)``, which see the others as the caches keep them; or for all."""
+        if positions is None:
+            prefix = self.labels(labels)[:, None]
+            return self._run(torch.cat([prefix, self._embed(tokens, mask)], dim=1), caches)
+        index = positions[..., None].expand(-1, -1, self.num_units)
+        return self._run(self._embed(tokens.gather(1, index), mask.gather(1, index)), caches, positions + 1)
+
+    def _run(self, x: Tensor, caches: Sequence[PositionCache | None], rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Logits from the embeddings of class and tokens, or of some tokens, in these ``rows`` behind the class."""
+        table = self.rotary
         if self.positions is not None:
-            x = x + self.positions
+            x = x + (self.positions if rows is None else self.positions[rows])
+        elif rows is not None and table is not None:
+            table = table[rows][:, None]
         x = self.dropout(self.input_norm(x))
-        for block in self.blocks:
-            x = block(x, self.rotary)
-        x = self.hidden_norm(F.gelu(self.hidden(self.output_norm(x[:, 1:]))))
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = block(x, table, cache, rows)
+        x = self.output_norm(x[:, 1:] if rows is None else x)
+        x = self.hidden_norm(F.gelu(self.hidden(x)))
         return tuple(classifier(x).float() for classifier in self.classifiers)
 
     def _embed(self, tokens: Tensor, mask: Tensor) -> Tensor:

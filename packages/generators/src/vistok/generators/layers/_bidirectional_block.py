@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vistok.generators.layers._position_cache import PositionCache
 from vistok.generators.layers.attention import AttentionBackend, attention
 from vistok.generators.layers.rotary import rotate
 
@@ -28,19 +29,24 @@ class BidirectionalBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, table: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, table: Tensor | None, cache: PositionCache | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        """With a cache ``x`` may be some ``positions`` ``(B, n)``, which also see what is stored of the others."""
         if self.post_norm:
-            x = self.attention_norm(x + self._attend(x, table))
+            x = self.attention_norm(x + self._attend(x, table, cache, positions))
             return self.mlp_norm(x + self._feed_forward(x))  # type: ignore[no-any-return]
-        x = x + self._attend(self.attention_norm(x), table)
+        x = x + self._attend(self.attention_norm(x), table, cache, positions)
         return x + self._feed_forward(self.mlp_norm(x))
 
-    def _attend(self, x: Tensor, table: Tensor | None) -> Tensor:
+    def _attend(self, x: Tensor, table: Tensor | None, cache: PositionCache | None, positions: Tensor | None) -> Tensor:
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if table is not None:
             query, key = rotate(query, table), rotate(key, table)
+        if cache is not None:
+            key, value = cache.update(key, value, positions)
         dropout = self.attention_dropout if self.training else 0.0
         out = attention(query, key, value, dropout=dropout, backend=self.backend)
         projected: Tensor = self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))

@@ -9,19 +9,17 @@ import torch
 from torch import Tensor
 
 from vistok.generators._random import gumbel, uniform
+from vistok.generators.sampling._masked_cache import CachedLogits, CachedModel
 from vistok.generators.sampling.guidance import Guidance, guide
 from vistok.generators.sampling.mask_schedules import MaskSchedule, masked_counts
 from vistok.generators.sampling.token_sampling import draw_tokens
 
 
-class UnitModel(Protocol):
+class UnitModel(CachedModel, Protocol):
     """Logits of every unit given those not hidden: :class:`~vistok.generators.MaskedAR`, as the sampler sees it."""
 
     length: int
     num_units: int
-
-    @property
-    def null_label(self) -> int: ...
 
     def __call__(self, tokens: Tensor, mask: Tensor, labels: Tensor) -> tuple[Tensor, ...]: ...
 
@@ -38,18 +36,30 @@ class MaskedSampling:
     ``"raster"``: units are fixed from the first position to the last, within a position from the first unit on. With
     as many steps as units this is ancestral sampling from left to right.
 
+    With ``refresh_every`` :math:`R > 1` the steps between full passes of the network run the positions that may have
+    changed alone; what these see of the others are keys and values from the pass in which each last ran. With
+    :math:`M_i` the units hidden before step ``i`` from 0, step ``i`` runs
+
+    .. math:: A_i = \{t : (t, u) \in M_{i-1} \text{ for a unit } u\}, \qquad A_i = \{1..T\} \text{ if } R \mid i
+
+    so that a position runs once more after its last unit was fixed, and then rests, as the class token does. An
+    approximation: at ``1`` every step runs all positions, which is exact.
+
     Source:
         confidence: MaskGIT (arXiv:2202.04200), Section 3.2, with MaskBit's published code for the temperature; random:
-        MAR (arXiv:2406.11838), Section 3.4.
+        MAR (arXiv:2406.11838), Section 3.4; keys and values kept from one step after a token is fixed: dKV-Cache-Decode
+        (Ma et al. 2025, arXiv:2505.15781), for masked image generators with a periodic refresh LazyMAR
+        (Yan et al. 2025, arXiv:2503.12450), which chooses the tokens otherwise.
 
     Args:
         order: See above.
         schedule: How many units are hidden after each step.
         temperature: Of the draw of ids, and so of their confidence; 0 takes the most likely.
         noise: The weight of the Gumbel noise, ``tau``; for ``"confidence"``.
+        refresh_every: Steps from one full pass of the network to the next, ``>= 1``; 1 is the exact sampler.
 
     Raises:
-        ValueError: An unknown order, or a negative ``noise`` or ``temperature``.
+        ValueError: An unknown order, a negative ``noise`` or ``temperature``, or ``refresh_every < 1``.
 
     Example:
         >>> MaskedSampling(order="random").schedule
@@ -60,12 +70,15 @@ class MaskedSampling:
     schedule: MaskSchedule = "cosine"
     temperature: float = 1.0
     noise: float = 4.5
+    refresh_every: int = 1
 
     def __post_init__(self) -> None:
         if self.order not in ("confidence", "random", "raster"):
             raise ValueError(f"order must be 'confidence', 'random' or 'raster', got {self.order!r}")
         if not (self.noise >= 0 and self.temperature >= 0):
             raise ValueError(f"noise and temperature must be >= 0, got {self.noise} and {self.temperature}")
+        if self.refresh_every < 1:
+            raise ValueError(f"refresh_every must be >= 1, got {self.refresh_every}")
 
 
 def sample_masked(
@@ -81,13 +94,20 @@ def sample_masked(
     batch, device = len(labels), labels.device
     units = model.length * model.num_units
     counts = masked_counts(units, num_steps, settings.schedule)
+    scales = _scales(guidance, counts, units)
     tokens = torch.zeros(batch, model.length, model.num_units, dtype=torch.int64, device=device)
     mask = torch.ones_like(tokens, dtype=torch.bool)
     order = _fixed_order(settings.order, batch, units, device, generator)
-    hidden = units
-    for step, left in enumerate(counts):
-        progress = step / num_steps if guidance.clock == "step" else 1 - hidden / units
-        drawn, log_prob = _draw(model, tokens, mask, labels, guidance.at(progress), settings, generator)
+    cached = None
+    if settings.refresh_every > 1:
+        cached = CachedLogits(model, labels, any(scale != 1 for scale in scales), settings.refresh_every)
+    for step, (left, scale) in enumerate(zip(counts, scales, strict=True)):
+        if cached is None:
+            drawn, log_prob = _draw(_logits(model, tokens, mask, labels, scale), settings, generator)
+        else:
+            logits, rows = cached(tokens, mask, scale)
+            index = rows[..., None].expand_as(tokens)
+            drawn, log_prob = (part.gather(1, index) for part in _draw(logits, settings, generator))
         tokens = torch.where(mask, drawn, tokens)
         if order is None:
             weight = settings.noise * (1 - (step + 1) / num_steps)
@@ -98,10 +118,19 @@ def sample_masked(
         score = score.masked_fill(~mask.flatten(1), math.inf)
         lowest = score.argsort(dim=-1)[:, :left]
         mask = torch.zeros_like(score, dtype=torch.bool).scatter(1, lowest, True).view_as(tokens)
-        hidden = left
         if observe is not None:
             observe(tokens.clone(), mask.clone())
     return tokens
+
+
+def _scales(guidance: Guidance, counts: list[int], units: int) -> list[float]:
+    """The scale of guidance of every step; ``counts`` are hidden after it."""
+    scales, hidden = [], units
+    for step, left in enumerate(counts):
+        progress = step / len(counts) if guidance.clock == "step" else 1 - hidden / units
+        scales.append(guidance.at(progress))
+        hidden = left
+    return scales
 
 
 def _fixed_order(
@@ -115,22 +144,19 @@ def _fixed_order(
     return None
 
 
-def _draw(
-    model: UnitModel,
-    tokens: Tensor,
-    mask: Tensor,
-    labels: Tensor,
-    scale: float,
-    settings: MaskedSampling,
-    generator: torch.Generator | None,
-) -> tuple[Tensor, Tensor]:
-    """Ids for every unit and their log-probability, both (B, T, U)."""
+def _logits(model: UnitModel, tokens: Tensor, mask: Tensor, labels: Tensor, scale: float) -> tuple[Tensor, ...]:
+    """Guided logits of every unit."""
     if scale == 1:
-        logits = model(tokens, mask, labels)
-    else:
-        both = torch.cat([labels, torch.full_like(labels, model.null_label)])
-        doubled = model(tokens.repeat(2, 1, 1), mask.repeat(2, 1, 1), both)
-        logits = tuple(guide(stream[: len(labels)], stream[len(labels) :], scale) for stream in doubled)
+        return model(tokens, mask, labels)
+    both = torch.cat([labels, torch.full_like(labels, model.null_label)])
+    doubled = model(tokens.repeat(2, 1, 1), mask.repeat(2, 1, 1), both)
+    return tuple(guide(stream[: len(labels)], stream[len(labels) :], scale) for stream in doubled)
+
+
+def _draw(
+    logits: tuple[Tensor, ...], settings: MaskedSampling, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Ids from the logits of each unit and their log-probability, both with the units on the last axis."""
     ids = [draw_tokens(stream, temperature=settings.temperature, generator=generator) for stream in logits]
     log_probs = [_log_prob(stream, chosen, settings) for stream, chosen in zip(logits, ids, strict=True)]
     return torch.stack(ids, dim=-1), torch.stack(log_probs, dim=-1)
