@@ -1,10 +1,10 @@
 """Sampling speed of the generators: each ratio compares runs of one process that follow each other.
 
     python benchmarks/generators.py                # all parts, about six minutes on one core
-    python benchmarks/generators.py --part cache   # one part: cells, cache, masked, compile, precision or memory
+    python benchmarks/generators.py --part cache   # one part: floor, refresh, cells, cache, masked, ...
 
 Times are CPU seconds of this process, the best of the runs. On one thread (the default) and a quiet machine that is
-the wall time, and on a busy machine it does not count the waiting.
+the wall time, and on a busy machine it does not count the waiting. With several threads they are seconds of the clock.
 """
 
 import argparse
@@ -23,11 +23,12 @@ CLASSES = 10
 
 
 def seconds(call: Callable[[], object], repeats: int = 2) -> float:
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = clock()
         call()
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return min(times)
 
 
@@ -48,6 +49,10 @@ def far(width: int, depth: int, grid: int = 16) -> g.FAR:
     return g.FAR((1024,), grid, CLASSES, width=width, depth=depth, num_heads=width // 64, options=options).eval()
 
 
+def masked_ar(width: int, depth: int) -> g.MaskedAR:
+    return g.MaskedAR(g.IdTokens((1024,)), 256, CLASSES, width=width, depth=depth, num_heads=width // 64).eval()
+
+
 def labels(batch: int) -> torch.Tensor:
     return torch.arange(batch) % CLASSES
 
@@ -60,16 +65,53 @@ def cache() -> None:
         row(f"FAR {depth} x {width}", batch, cached, uncached, uncached / cached, batch / cached)
 
 
+def read_for_each_token(buffer: torch.Tensor) -> None:
+    for _ in range(256):
+        buffer.sum()
+
+
+def floor() -> None:
+    """Sampling against reading all weights once a token, with a sum: as fast as these threads can."""
+    header("256 tokens, FAR 12 x 768", "batch", "guidance", "MB a token", "floor s", "sample s", "sample / floor")
+    for dtype, autocast in ((torch.float32, False), (torch.bfloat16, False), (torch.bfloat16, True)):
+        model = far(768, 12).to(torch.float32 if autocast else dtype)
+        layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+        size = sum(layer.weight.numel() for layer in layers) * dtype.itemsize
+        read = partial(read_for_each_token, torch.ones(size // 4))
+        for batch, guidance in ((1, 1.0), (1, 2.0), (4, 1.0)):
+            sample = partial(model.sample, labels(batch), guidance=guidance)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+                rounds = [(seconds(read, 1), seconds(sample, 1)) for _ in range(3)]
+            least, took = (min(times) for times in zip(*rounds, strict=True))
+            name = f"{str(dtype).removeprefix('torch.')} {'autocast' if autocast else 'weights'}"
+            row(name, batch, guidance, size / 1e6, least, took, took / least)
+
+
 def masked() -> None:
     header("256 tokens, 4 x 256, batch 4", "seconds", "images/s", "faster than token by token")
     batch = 4
     autoregressive = far(256, 4)
     base = seconds(lambda: autoregressive.sample(labels(batch)))
     row("FAR, cached, 256 steps", base, batch / base, 1.0)
-    model = g.MaskedAR(g.IdTokens((1024,)), 256, CLASSES, width=256, depth=4, num_heads=4).eval()
+    model = masked_ar(256, 4)
     for steps in (8, 16, 64):
         took = seconds(lambda steps=steps: model.sample(labels(batch), num_steps=steps))
         row(f"masked AR, {steps} steps", took, batch / took, base / took)
+
+
+def refresh() -> None:
+    """Masked AR that runs all positions at every step, and at every fourth and at the first alone."""
+    header("masked AR, 256 tokens", "batch", "steps", "exact s", "every 4: s", "faster", "first only: s", "faster")
+    for width, depth, batch, numbers in ((64, 2, 4, (8, 16, 64)), (256, 4, 4, (8, 16, 64)), (768, 12, 1, (8, 16))):
+        model = masked_ar(width, depth)
+        for steps in numbers:
+            took = {every: [] for every in (1, 4, steps)}
+            for _ in range(2):
+                for every, times in took.items():
+                    settings = g.MaskedSampling(refresh_every=every)
+                    times.append(seconds(partial(model.sample, labels(batch), num_steps=steps, settings=settings), 1))
+            exact, some, once = (min(took[every]) for every in (1, 4, steps))
+            row(f"{depth} x {width}", batch, steps, exact, some, exact / some, once, exact / once)
 
 
 def compiled() -> None:
@@ -77,7 +119,7 @@ def compiled() -> None:
     tokens = torch.randint(1024, (8, 256, 1))
     networks = {
         "FAR 4 x 256": (far(256, 4), tokens),
-        "masked AR 4 x 256": (g.MaskedAR(g.IdTokens((1024,)), 256, CLASSES, width=256, depth=4, num_heads=4), tokens),
+        "masked AR 4 x 256": (masked_ar(256, 4), tokens),
         "xAR 4 x 256": (g.XAR(16, 16, 8, CLASSES, width=256, depth=4, num_heads=4), torch.randn(8, 16, 16, 16)),
     }
     for name, (model, batch) in networks.items():
@@ -156,9 +198,11 @@ def cells() -> None:
 
 
 PARTS = {
+    "floor": floor,
     "cells": cells,
     "cache": cache,
     "masked": masked,
+    "refresh": refresh,
     "compile": compiled,
     "precision": precision,
     "memory": memory,
