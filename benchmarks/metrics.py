@@ -87,7 +87,7 @@ def ours(subject: str, dim: int) -> tuple[Callable[[Batch], None], Callable[[], 
 
 
 def torchmetrics(subject: str, dim: int) -> tuple[Callable[[Batch], None], Callable[[], object]] | None:
-    from vistok.workbench.backbones._torchvision_schemas import declare_missing_operators
+    from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
     declare_missing_operators()
     from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
