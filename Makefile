@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help install demo demo-semtok test lint types unit slow nightly oldest clean
+.PHONY: help install demo demo-semtok test lint types unit slow nightly oldest bench clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
@@ -14,6 +14,7 @@ help:
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
+	@echo "make bench        run all benchmarks (under 20 minutes on 2 cores; page in benchmarks/results)"
 	@echo "make install      make .venv with everything in it"
 	@echo "PYTHON=python3.13 behind any of them uses that Python, in .venv-python3.13; 3.11 or newer"
 
@@ -50,5 +51,8 @@ oldest: $(VENV)/installed
 	PYTHONPATH=tests $(BIN)/python -m surface.oldest_versions > .venv-oldest/constraints.txt
 	grep -v xformers requirements-dev.txt | .venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt -r /dev/stdin
 	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" -k "not installation_brings and not opens_no_socket and not (needs_no_network and metrics)" tests/surface
+# With checkouts of other projects, rows beside theirs: make bench LLAMAGEN=PATH FLOWMO=PATH
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py $(if $(LLAMAGEN),--llamagen $(LLAMAGEN)) $(if $(FLOWMO),--flowmo $(FLOWMO))
 clean:
 	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

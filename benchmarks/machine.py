@@ -1,0 +1,82 @@
+"""What the machine can do at most: the floor that the other benchmarks' figures are held to.
+
+    python benchmarks/machine.py [--threads 1 2]
+
+Matrix products in float32 and bfloat16, bandwidth of copying and of reading memory that no cache holds, and what one
+operation on one number costs. Each is the best of several runs. A copy reads and writes: both count.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+SIDE = 2048  # of the matrices
+MEGABYTES = 512  # of the memory that is copied and read
+
+
+def step_clock() -> Callable[[], float]:
+    """Seconds of this process on one thread, so that waiting on a busy machine does not count; of the clock on more."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def best_seconds(call: Callable[[], object], *, runs: int = 3, least: float = 0.2) -> float:
+    """The least seconds of a call, of at least ``runs`` calls that take ``least`` seconds together; one warms up."""
+    clock = step_clock()
+    call()
+    taken: list[float] = []
+    while len(taken) < runs or sum(taken) < least:
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    return min(taken)
+
+
+def gemm_gflops(dtype: torch.dtype, side: int = SIDE) -> float:
+    """Rate of a square matrix product."""
+    a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
+    out = torch.empty(side, side, dtype=dtype)
+    return 2e-9 * side**3 / best_seconds(lambda: torch.mm(a, b, out=out))
+
+
+def copy_bandwidth() -> float:
+    """GB/s read and written."""
+    source = torch.ones(MEGABYTES * 250_000)
+    target = torch.empty_like(source)
+    return 2 * MEGABYTES / 1e3 / best_seconds(lambda: target.copy_(source))
+
+
+def read_bandwidth() -> float:
+    """GB/s of summing float32."""
+    source = torch.ones(MEGABYTES * 250_000)
+    return MEGABYTES / 1e3 / best_seconds(lambda: source.sum())
+
+
+def small_operation(calls: int = 2000) -> float:
+    """Microseconds of one operation on one number, as autograd records it."""
+    x = torch.zeros(1, requires_grad=True)
+
+    def run() -> None:
+        for _ in range(calls):
+            x.add(1)
+
+    return 1e6 * best_seconds(run) / calls
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    print(
+        "| threads | float32 GEMM, GFLOP/s | bfloat16 GEMM, GFLOP/s | copy, GB/s | read, GB/s | small operation, µs |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        rates = (gemm_gflops(torch.float32), gemm_gflops(torch.bfloat16), copy_bandwidth(), read_bandwidth())
+        print(f"| {threads} | {' | '.join(f'{rate:.0f}' for rate in rates)} | {small_operation():.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

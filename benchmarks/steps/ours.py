@@ -1,0 +1,202 @@
+"""The training steps of the recipes, as these run them."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from steps import sizes
+from steps.sizes import Shape, TrainingStep
+
+Wrap = Callable[[nn.Module], Any]  # what a network goes through before it is prepared, such as torch.compile
+
+
+def unchanged(network: nn.Module) -> nn.Module:
+    """A network as it is."""
+    return network
+
+
+def learner(network: Any, settings: Any, optimizer: Any, wrap: Wrap = unchanged) -> Any:
+    """A network that learns as in the recipes, on the CPU."""
+    from accelerate import Accelerator
+
+    from vistok.workbench.training.update import Learner
+
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    folder = Path(tempfile.gettempdir())
+    return Learner.prepared(wrap(network), optimizer, Accelerator(cpu=True), settings, folder)
+
+
+def _train_settings(batch: int, precision: str) -> Any:
+    from vistok.workbench.training.loop import TrainConfig
+
+    return TrainConfig(steps=1, batch_size=batch, betas=sizes.BETAS, clip_norm=sizes.CLIP, mixed_precision=precision)
+
+
+def single_codebook(shape: Shape, precision: str) -> TrainingStep:
+    """The tokenizer with one codebook and a loss of squared error and quantization: what LlamaGen's step is held to."""
+    from vistok.losses import codebook_commitment_loss
+    from vistok.tokenizers import SingleCodebookTokenizer
+    from vistok.workbench.training.update import micro_steps
+
+    model = SingleCodebookTokenizer(
+        sizes.CODES,
+        sizes.CODE_DIM,
+        base_channels=sizes.BASE,
+        multipliers=sizes.MULTIPLIERS[shape.size],
+        num_blocks=sizes.BLOCKS,
+        latent_channels=sizes.LATENTS,
+    )
+    found: list[tuple[Tensor, Tensor]] = []
+    model.quantizer.register_forward_hook(
+        lambda quantizer, given, out: found.append((quantizer.to_code_space(given[0]), out.codes))
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=sizes.RATE, betas=sizes.BETAS)
+    learns, images = learner(model, _train_settings(shape.batch, precision), optimizer), shape.images()
+
+    def step(index: int) -> None:
+        for micro, given in micro_steps(learns, index, [images], {}):
+            with learns.precision():
+                out = learns.model(given)
+            features, codes = found.pop()
+            terms = {
+                "reconstruction": F.mse_loss(out.float(), given),
+                "quantization": codebook_commitment_loss(features, codes, beta=0.25),
+            }
+            micro.backward(terms, terms["reconstruction"] + terms["quantization"], {"images": given})
+        model.quantizer.update()
+
+    return TrainingStep((model,), step)
+
+
+def glotok_of(config: Any, images: Tensor, *, adversarial: bool, wrap: Wrap = unchanged) -> TrainingStep:
+    """GloTok's step of a configuration, with or without the discriminator's."""
+    from glotok.model import GloTok
+    from glotok.networks import build_discriminator
+    from glotok.train_tokenizer import LossTerms, generator_step
+    from vistok.losses import discriminator_loss
+    from vistok.workbench.training.adversarial_training import discriminator_step
+
+    settings, bins = config.train, config.losses.histogram_bins
+    model, judge = GloTok(config.tokenizer), build_discriminator(config)
+    terms = LossTerms(config.losses, torch.full((bins,), 1 / bins))
+    adam = partial(torch.optim.Adam, lr=sizes.RATE, betas=settings.betas)
+    learns = learner(model, settings, adam(model.parameters()), wrap)
+    judges = learner(judge, settings, adam(judge.parameters()), wrap)
+    loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
+
+    def step(index: int) -> None:
+        _, fakes, _ = generator_step(learns, terms, judge if adversarial else None, [images], index)
+        if adversarial:
+            discriminator_step(judges, [images], fakes, loss, index)
+
+    return TrainingStep((model, judge) if adversarial else (model,), step)
+
+
+def glotok(shape: Shape, precision: str, *, adversarial: bool) -> TrainingStep:
+    """GloTok's step with the sizes of this benchmark, losses and discriminator as in its demo."""
+    from glotok.config import load
+
+    given = {
+        "data.image_size": shape.size,
+        "tokenizer.image_size": shape.size,
+        "tokenizer.image_channels": 3,
+        "tokenizer.base_channels": sizes.BASE,
+        "tokenizer.multipliers": list(sizes.MULTIPLIERS[shape.size]),
+        "tokenizer.num_blocks": sizes.BLOCKS,
+        "tokenizer.latent_channels": sizes.LATENTS,
+        "tokenizer.code_dim": sizes.CODE_DIM,
+        "tokenizer.semantic_codebook_size": sizes.CODES,
+        "tokenizer.visual_codebook_size": sizes.CODES,
+        "train.batch_size": shape.batch,
+        "train.mixed_precision": precision,
+    }
+    config = load("digits", tuple(f"{key}={value}" for key, value in given.items()))
+    return glotok_of(config, shape.images(), adversarial=adversarial)
+
+
+def semtok_of(config: Any, images: Tensor, *, wrap: Wrap = unchanged) -> TrainingStep:
+    """The step of SemTok's stage I without alignment, whose features a cache holds."""
+    from semtok.draws import draw
+    from semtok.model import SemTok
+    from semtok.train_tokenizer import LossTerms, StageOne
+    from vistok.workbench.training.update import micro_steps
+
+    tokenizer = SemTok(config.tokenizer)
+    model, terms = StageOne(config, tokenizer, None), LossTerms(config.losses, tokenizer)
+    optimizer = torch.optim.Adam(model.parameters(), lr=sizes.RATE, betas=config.train.betas, fused=True)
+    learns, places = learner(model, config.train, optimizer, wrap), torch.arange(len(images))
+
+    def step(index: int) -> None:
+        for micro, given in micro_steps(learns, index, [images], {}):
+            draws = draw(places, index, 0, config.tokenizer, config.losses)
+            with learns.precision():
+                out, _ = learns.model(given, draws, None)
+            values = terms(given, draws, out)
+            micro.backward(values, terms.total(values), {"images": given})
+
+    return TrainingStep((model,), step)
+
+
+def semtok(shape: Shape, precision: str) -> TrainingStep:
+    """SemTok's step with the sizes of this benchmark, and the losses that FlowMo has too: flow and entropy."""
+    from semtok.config import load
+
+    given = {
+        "data.image_size": shape.size,
+        "tokenizer.image_size": shape.size,
+        "tokenizer.image_channels": 3,
+        "tokenizer.patch_size": sizes.PATCH[shape.size],
+        "tokenizer.num_tokens": sizes.NUM_TOKENS[shape.size],
+        "tokenizer.bits": sizes.BITS,
+        "tokenizer.encoder_width": sizes.WIDTH,
+        "tokenizer.encoder_depth": sizes.ENCODER_DEPTH,
+        "tokenizer.encoder_heads": sizes.HEADS,
+        "tokenizer.decoder_width": sizes.WIDTH,
+        "tokenizer.decoder_depth": sizes.DECODER_DEPTH,
+        "tokenizer.decoder_heads": sizes.HEADS,
+        "losses.entropy_of": "codes",
+        "losses.entropy_group_bits": sizes.GROUP_BITS,
+        "losses.perceptual_weight": 0,
+        "losses.alignment_weight": 0,
+        "train.batch_size": shape.batch,
+        "train.mixed_precision": precision,
+    }
+    config = load("digits", tuple(f"{key}={value}" for key, value in given.items()))
+    return semtok_of(config, shape.images())
+
+
+def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) -> TrainingStep:
+    """The step of a generator of GloTok's demo, on random tokens."""
+    from glotok.config import load
+    from glotok.generator import build_generator
+    from vistok.workbench.training.generator_training import _TrainingLoss, parameter_groups
+    from vistok.workbench.training.seeds import seed_step
+    from vistok.workbench.training.update import micro_steps
+
+    config = load("digits", (f"generators.{name}.train.mixed_precision={precision}",))
+    sizes_of, settings = config.tokenizer, config.generators[name].train
+    model = build_generator(config, name, 10)
+    grid, labels = sizes_of.grid_size, torch.arange(batch) % 10
+    if name == "xar":
+        inputs = torch.randn(batch, 2 * sizes_of.code_dim, grid, grid)
+    else:
+        inputs = torch.randint(sizes_of.semantic_codebook_size, (batch, grid * grid, 2))
+    groups = parameter_groups(model, settings.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=sizes.RATE, betas=settings.betas)
+    learns = learner(_TrainingLoss(model), settings, optimizer, wrap)
+
+    def step(index: int) -> None:
+        for micro, given in micro_steps(learns, index, [inputs], {}):
+            draws = seed_step(0, index, 0)
+            with learns.precision():
+                term = learns.model(given, labels, draws)
+            micro.backward({name: term}, term, {"inputs": given})
+
+    return TrainingStep((model,), step)
