@@ -4,8 +4,9 @@
 
 Each figure comes from a process of its own, and the processes of one shape and precision take turns for `--rounds`
 rounds. Time is the best step: of the process on one thread, which on a busy machine does not count the waiting, and of
-the clock on more. The floor is what the step's products take at the rate of a large matrix product of that precision,
-measured in the same process. Memory is the process's peak, and what of it came after the network was built.
+the clock on more. The floor is what the step's products take at the rate of a large matrix product or convolution of
+that precision, whichever is faster, measured in the same process. Memory is the process's peak, and what of it came
+after the network was built.
 
 "Same work" is held to: parameters that learn, and FLOPs of products and convolutions, within 2 % of ours. Checkouts of
 other projects are not part of this repository; without one its rows are left out, and a line says so.
@@ -25,7 +26,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from machine import gemm_gflops, step_clock
+from machine import most_gflops, step_clock
 from steps import ours, peers
 from steps.sizes import Shape, TrainingStep
 
@@ -99,7 +100,7 @@ def measure(name: str, shape: Shape, precision: str, options: argparse.Namespace
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         step.run(len(taken))
     flops = counter.get_total_flops()
-    floor = flops / (1e9 * gemm_gflops(DTYPES[precision]))
+    floor = flops / (1e9 * most_gflops(DTYPES[precision]))
     figures = {"ms": 1e3 * min(taken[1:]), "floor": 1e3 * floor, "peak": peak, "grown": peak - built}
     return figures | {"parameters": parameters, "gflop": flops / 1e9}
 
