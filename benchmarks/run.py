@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 PARTS = (
     Part("machine", "machine.py"),
-    Part("step_time", "step_time.py", "--rounds 1 --repeats 2", peers=PEERS),
+    Part("step_time", "step_time.py", "--shapes 32x16 64x8 128x4 256x1 --rounds 1 --repeats 2", peers=PEERS),
     Part("glotok_step", "glotok_step.py", "--repeats 3"),
     Part("semtok_speed", "semtok_speed.py", "--repeats 1"),
     Part("generators", "generators.py", "--part cells --part masked --part precision --part memory --part cache"),
