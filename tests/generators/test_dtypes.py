@@ -1,32 +1,34 @@
-"""The type in which keys and values are stored is the one that attention takes."""
+"""Layers give what autocast or their weights say; keys and values are kept in the type that attention takes."""
 
 import torch
 
 from _support.mutants import catches
-from vistok.generators.sampling._dtypes import activation_dtype
+from vistok.generators.sampling._dtypes import cache_dtype, layer_dtype
 
 SUBJECT = "vistok.generators.sampling._dtypes"
 
 
-@catches(SUBJECT, "else dtype", "else torch.float32")
-@catches(SUBJECT, "dtype.itemsize < 4", "dtype.itemsize < 2")
-@catches(SUBJECT, 'like.device.type == "cpu" and', 'like.device.type != "cpu" and')
-def test_on_a_cpu_it_is_that_of_a_linear_layer_but_no_half_precision():
+@catches(SUBJECT, "return torch.get_autocast_dtype(like.device.type)", "return like.dtype")
+@catches(SUBJECT, "    return like.dtype\n", "    return torch.float32\n")
+def test_it_is_that_of_a_linear_layer_here_and_now():
     layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2)
-    assert activation_dtype(x) == layer(x).dtype == torch.float32
-    assert activation_dtype(x.double()) == layer.double()(x.double()).dtype == torch.float64
+    assert layer_dtype(x) == layer(x).dtype == torch.float32
+    assert layer_dtype(x.double()) == layer.double()(x.double()).dtype == torch.float64
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert activation_dtype(x) == torch.float32
-    assert activation_dtype(x.bfloat16()) == torch.float32
+        assert layer_dtype(x) == layer.float()(x).dtype == torch.bfloat16
 
 
-@catches(SUBJECT, "like.is_meta or ", "")
-def test_the_meta_device_has_no_autocast():
-    assert activation_dtype(torch.ones(1, device="meta", dtype=torch.float16)) == torch.float16
+@catches(SUBJECT, "torch.promote_types(dtype, torch.float32)", "torch.float32")
+@catches(SUBJECT, 'if like.device.type == "cpu" else dtype', 'if like.device.type != "cpu" else dtype')
+def test_on_a_cpu_keys_and_values_are_kept_in_float32_or_wider():
+    x = torch.ones(1, 2)
+    assert [cache_dtype(x.to(dtype)) for dtype in (torch.bfloat16, torch.float16, torch.float32)] == [torch.float32] * 3
+    assert cache_dtype(x.double()) == torch.float64
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert cache_dtype(x) == torch.float32
 
 
-@catches(SUBJECT, "dtype = torch.get_autocast_dtype(like.device.type)", "dtype = like.dtype")
-def test_elsewhere_autocast_decides(monkeypatch):
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: True)
-    monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.float64)
-    assert activation_dtype(torch.ones(1)) == torch.float64
+@catches(SUBJECT, "not like.is_meta and ", "")
+def test_the_meta_device_has_no_autocast_and_keeps_what_layers_give():
+    half = torch.ones(1, device="meta", dtype=torch.float16)
+    assert layer_dtype(half) == cache_dtype(half) == torch.float16

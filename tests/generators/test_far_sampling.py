@@ -26,7 +26,7 @@ def wide_far():
     return model
 
 
-@catches(SUBJECT, "packed(model, activation_dtype(model.labels.table.weight))", "packed(model, torch.bfloat16)")
+@catches(SUBJECT, "packed(model, layer_dtype(model.labels.table.weight))", "packed(model, torch.bfloat16)")
 def test_packed_layers_give_the_tokens_of_the_plain_ones():
     """Without the cache nothing is packed."""
     model = wide_far()
@@ -36,21 +36,20 @@ def test_packed_layers_give_the_tokens_of_the_plain_ones():
     assert all(type(layer) in (torch.nn.Linear, torch.nn.Identity) for layer in (model.merge, *model.classifiers))
 
 
-@catches(SUBJECT, "torch.promote_types(dtype, torch.float32)", "dtype")
-@catches(SUBJECT, "packed(model, activation_dtype(model.labels.table.weight))", "packed(model, torch.float32)")
-def test_in_bfloat16_the_layers_run_in_it_and_attention_in_float32(monkeypatch):
-    seen = []
+@catches(SUBJECT, "cache_dtype(self.prefix)", "layer_dtype(self.prefix)")
+@catches(SUBJECT, "packed(model, layer_dtype(model.labels.table.weight))", "packed(model, torch.float32)")
+def test_in_bfloat16_the_layers_run_in_it_and_keys_and_values_are_kept_in_float32(monkeypatch):
+    kept, hidden = [], []
 
     def spy(query, key, value, **arguments):
-        seen.append((query.dtype, key.dtype, value.dtype))
+        kept.append((key.dtype, value.dtype))
         return attention(query, key, value, **arguments)
 
     monkeypatch.setattr(_causal_block, "attention", spy)
-    model, full = wide_far().bfloat16(), torch.float32
-    hidden = []
+    model = wide_far().bfloat16()
     model.norm.register_forward_hook(lambda _, __, output: hidden.append(output.dtype))
     model.sample(LABELS, generator=seeded(0))
-    assert set(seen) == {(full, full, full)}
+    assert set(kept) == {(torch.float32, torch.float32)}
     assert set(hidden) == {torch.bfloat16}
 
 

@@ -101,9 +101,10 @@ ROOMS: dict[str, dict[str, set[str]]] = {
     },
     "tokenizers": {
         "_checks": set(),
-        "autoencoder": {"_checks"},
+        "_normalisation": set(),
+        "autoencoder": {"_checks", "_normalisation"},
         "patches": {"_checks"},
-        "adapter": {"_checks", "autoencoder"},
+        "adapter": {"_checks", "_normalisation", "autoencoder"},
         "query_encoder": {"_checks", "patches"},
         "single_codebook": {"_checks", "adapter", "autoencoder"},
         "dual_codebook": {"_checks", "adapter", "autoencoder"},

@@ -237,6 +237,6 @@ def test_each_generator_has_a_line_of_its_training_and_one_a_sample_set():
     rows = generator_rows({"far": SimpleNamespace(train=train, samples={"default": SampleConfig(), "cold": cold})})
     assert rows == [
         ["generator far", "40 steps of 8 images"],
-        ["samples far, default", "num samples 500"],
-        ["samples far, cold", "num samples 10"],
+        ["samples far, default", "num samples 500, mixed precision bf16"],
+        ["samples far, cold", "num samples 10, mixed precision bf16"],
     ]

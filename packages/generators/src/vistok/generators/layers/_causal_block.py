@@ -33,7 +33,7 @@ class CausalBlock(nn.Module):
         query, key = rotate(qkv[:2], table)
         if cache is not None:
             key, value = cache.update(key, value, start=start)
-        out = attention(query.to(key.dtype), key, value, causal=tokens > 1, backend=self.backend).to(qkv.dtype)
+        out = attention(query, key, value, causal=tokens > 1, backend=self.backend)
         x = x + self.dropout(self.proj(out.transpose(1, 2).reshape(batch, tokens, width)))
         x = x + self.mlp(self.mlp_norm(x))
         return x

@@ -1,13 +1,17 @@
-"""Which dtype keys and values are kept in while sampling."""
+"""Which dtypes layers and attention work in while sampling."""
 
 import torch
 from torch import Tensor
 
 
-def activation_dtype(like: Tensor) -> torch.dtype:
-    """Autocast decides it where it is on, else the weights; on CPUs, which attend in float32, no half precision."""
-    if like.is_meta or not torch.is_autocast_enabled(like.device.type):
-        dtype = like.dtype
-    else:
-        dtype = torch.get_autocast_dtype(like.device.type)
-    return torch.float32 if like.device.type == "cpu" and dtype.itemsize < 4 else dtype
+def layer_dtype(like: Tensor) -> torch.dtype:
+    """What linear layers give here and now: autocast decides it where it is on, else the weights."""
+    if not like.is_meta and torch.is_autocast_enabled(like.device.type):
+        return torch.get_autocast_dtype(like.device.type)
+    return like.dtype
+
+
+def cache_dtype(like: Tensor) -> torch.dtype:
+    """What keys and values are kept in: as layers give them; on CPUs, which attend in float32, no half precision."""
+    dtype = layer_dtype(like)
+    return torch.promote_types(dtype, torch.float32) if like.device.type == "cpu" else dtype

@@ -10,7 +10,7 @@ from vistok.generators.layers._packed_linear import packed
 from vistok.generators.layers.kv_cache import KVCache
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.normalization import RMSNorm
-from vistok.generators.sampling._dtypes import activation_dtype
+from vistok.generators.sampling._dtypes import cache_dtype, layer_dtype
 from vistok.generators.sampling.guidance import Guidance, guide
 from vistok.generators.sampling.token_sampling import draw_tokens
 
@@ -88,12 +88,11 @@ def sample_streams(
 class _Decoder:
     """Backbone and head with their caches; the batch is doubled when guided, the null-label half at the end.
 
-    With the cache a step is a few rows against all weights, so these are packed once, before the first. On the CPU
-    attention runs in float32 where the layers run in bfloat16: its kernels for that are slower for single queries.
+    With the cache a step is a few rows against all weights, so these are packed once, before the first.
     """
 
     def __init__(self, model: StreamModel, labels: Tensor, guided: bool, use_cache: bool) -> None:
-        self.model = packed(model, activation_dtype(model.labels.table.weight)) if use_cache else model
+        self.model = packed(model, layer_dtype(model.labels.table.weight)) if use_cache else model
         self.copies = 2 if guided else 1
         if guided:
             labels = torch.cat([labels, torch.full_like(labels, model.null_label)])
@@ -109,9 +108,7 @@ class _Decoder:
     def _new_caches(self, count: int, length: int) -> list[KVCache | None]:
         width, heads = self.prefix.shape[-1], self.model.num_heads
         size = (len(self.prefix), heads, length, width // heads)
-        dtype, device = activation_dtype(self.prefix), self.prefix.device
-        if device.type == "cpu":
-            dtype = torch.promote_types(dtype, torch.float32)
+        dtype, device = cache_dtype(self.prefix), self.prefix.device
         return [KVCache(*size, dtype=dtype, device=device) for _ in range(count)]
 
     def start_position(self, position: int) -> None:

@@ -141,9 +141,7 @@ class Evaluation:
             self.measures.setdefault(section if name == "reconstruction" else name, {}).update(kept)
         for what, reason in found.left_out.items():
             self._leave_out(f"{section}: {what.partition(': ')[2]}", reason)
-        self.measures["choices"] = {
-            key: value for key, value in found.choices.items() if key not in ("seconds", "subject")
-        }
+        self.measures["choices"] = {key: value for key, value in found.choices.items() if key not in _OWN}
 
     def add_mean_image(self) -> None:
         """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
