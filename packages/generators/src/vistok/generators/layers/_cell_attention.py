@@ -9,7 +9,7 @@ from vistok.generators.layers.attention import AttentionBackend, attention
 from vistok.generators.layers.cells import block_causal_mask
 
 _MOST_CALLS = 16
-_FEWEST_TOKENS = 16
+_FEWEST_TOKENS = 32
 
 
 def cell_attention(
