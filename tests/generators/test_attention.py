@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,17 +74,52 @@ def test_both_backends_agree_on_cuda(kind):
     torch.testing.assert_close(got, expected, atol=2e-3, rtol=2e-3)
 
 
-@catches(SUBJECT, "attend(query.float(), key.float(), value.float())", "attend(query, key, value)")
-@catches(SUBJECT, ".to(query.dtype)", "")
-@catches(SUBJECT, 'torch.autocast("cpu", enabled=False)', 'torch.autocast("cpu", torch.bfloat16)')
-def test_on_a_cpu_bfloat16_is_attended_in_float32_under_autocast_too():
+def chosen_by(monkeypatch, *parts, **options):
+    """The output, and which dtype PyTorch's kernels were given, or None where plain products served."""
+    seen, original = [], F.scaled_dot_product_attention
+
+    def watched(query, key, value, **rest):
+        seen.append((query.dtype, key.dtype, value.dtype))
+        return original(query, key, value, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", watched)
+        return attention(*parts, **options), seen[0] if seen else None
+
+
+@catches(SUBJECT, "query.shape[-1] ** -0.5", "query.shape[-1] ** -1")
+@catches(SUBJECT, "masked_fill_(~mask, -math.inf)", "masked_fill_(mask, -math.inf)")
+@catches(SUBJECT, "device=query.device).tril()", "device=query.device).triu()")
+@catches(SUBJECT, "F.dropout(logits.softmax(dim=-1), dropout) @ value", "logits.softmax(dim=-1) @ value")
+@catches(SUBJECT, 'torch.autocast("cpu", enabled=False)', 'torch.autocast("cpu", torch.float16)')
+def test_bfloat16_is_attended_by_products_on_a_cpu_under_autocast_too(monkeypatch):
     parts = torch.randn(3, 2, 3, 7, 8, generator=seeded(1)).bfloat16()
-    exact = attention(*parts.double()).float().bfloat16()
-    for enabled in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            out = attention(*parts)
-        assert out.dtype == torch.bfloat16
-        assert torch.equal(out, exact)
+    mask = torch.rand(7, 7, generator=seeded(2)) < 0.5
+    mask.fill_diagonal_(True)
+    for options in ({}, {"causal": True}, {"mask": mask}):
+        exact = attention(*parts.double(), **options)
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                out, kernel = chosen_by(monkeypatch, *parts, **options)
+            assert (kernel, out.dtype) == (None, torch.bfloat16)
+            torch.testing.assert_close(out.double(), exact, rtol=0.02, atol=0.02)
+    ones = torch.ones(1, 1, 64, 64, dtype=torch.bfloat16)
+    assert attention(ones, ones, ones, dropout=0.5).unique().numel() > 1
+
+
+@catches(SUBJECT, "alike and query.shape[2] > 1 and", "alike and")
+@catches(SUBJECT, "and key.shape[2] <= _MOST_KEYS", "")
+@catches(SUBJECT, "query.dtype == key.dtype == value.dtype == torch.bfloat16", "query.dtype == torch.bfloat16")
+@catches(SUBJECT, "attend(query.float(), key.float(), value.float())", "attend(query, key.to(query.dtype), value)")
+@catches(SUBJECT, "value.float()).to(query.dtype)", "value.float())")
+def test_single_queries_many_keys_and_mixed_types_are_attended_in_float32(monkeypatch):
+    half = torch.randn(3, 1, 2, 513, 4, generator=seeded(3)).bfloat16()
+    query, key, value = half
+    cases = (query[:, :, :1], key[:, :, :9], value[:, :, :9]), (query, key, value), (query, key.float(), value.float())
+    for case in (*cases, (query[:, :, :5], key[:, :, :5].float(), value[:, :, :5].float())):
+        out, kernel = chosen_by(monkeypatch, *case)
+        assert kernel == (torch.float32,) * 3
+        torch.testing.assert_close(out, attention(*(part.double() for part in case)).bfloat16())
 
 
 @catches(SUBJECT, "or query.dtype == torch.float64", "")

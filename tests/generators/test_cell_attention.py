@@ -56,7 +56,7 @@ def differs_nowhere_from_the_definition(cells, tokens, before, seed=0):
 @catches(SUBJECT, "cell_tokens == 1 and before == 0", "cell_tokens == 1")
 @catches(SUBJECT, "mask=mask[before:]", "mask=mask[:-before or None]")
 def test_by_calls_causal_and_by_the_mask_with_cells_before_and_without_it_is_the_masked_definition():
-    for cells, tokens, before in ((4, 16, 0), (2, 16, 1), (6, 1, 0), (4, 1, 2), (3, 2, 1)):
+    for cells, tokens, before in ((3, 64, 0), (2, 64, 1), (6, 1, 0), (4, 1, 2), (3, 2, 1)):
         differs_nowhere_from_the_definition(cells, tokens, before)
 
 
@@ -74,7 +74,7 @@ def test_every_limit_gives_the_same(monkeypatch, pair, cells, tokens, before):
 
 @pytest.mark.parametrize(
     ("cells", "tokens", "calls", "masked"),
-    [(1, 64, 1, False), (4, 16, 4, False), (16, 16, 16, False), (17, 16, 1, True), (4, 9, 1, True), (64, 1, 1, False)],
+    [(1, 64, 1, False), (4, 64, 4, False), (16, 64, 16, False), (17, 64, 1, True), (4, 63, 1, True), (64, 1, 1, False)],
 )
 def test_few_large_cells_and_single_tokens_need_no_mask(monkeypatch, cells, tokens, calls, masked):
     seen = []

@@ -9,7 +9,7 @@ from vistok.generators.layers.attention import AttentionBackend, attention
 from vistok.generators.layers.cells import block_causal_mask
 
 _MOST_CALLS = 16
-_FEWEST_TOKENS = 32
+_FEWEST_TOKENS = 64
 
 
 def cell_attention(
@@ -23,9 +23,9 @@ def cell_attention(
     get a call of their own, on the keys they may see: :math:`(N + 1) / 2N` of the products for ``N`` cells. With cells
     of one token it is causal attention, one call.
 
-    A call has a price too. With more than 16 cells, or fewer than 16 tokens a cell, the mask takes over. That limit is
-    measured on the CPU only (``benchmarks/generators.py --part cells``): there cells of 4 tokens are 2 to 3 times
-    slower by calls, 16 cells of 16 about even, 4 cells of 64 up to 1.4 times faster. CUDA was not measured.
+    A call has a price too. With more than 16 cells, or fewer than 64 tokens a cell, the mask takes over. That limit is
+    measured on the CPU only (``benchmarks/generators.py --part cells``): there cells of 16 tokens are up to 3 times
+    slower by calls, 4 cells of 64 about even or 1.6 times faster, of 256 up to 1.9 times. CUDA was not measured.
 
     Source:
         xAR (arXiv:2502.20388), Section 3.2.

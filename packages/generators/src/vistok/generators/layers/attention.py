@@ -1,5 +1,6 @@
 """Attention behind one function: PyTorch's SDPA, or xformers where it is asked for by name."""
 
+import math
 from functools import partial
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from vistok.generators.layers._xformers_attention import check_xformers_device, 
 
 AttentionBackend = Literal["sdpa", "xformers"]
 _BACKENDS = get_args(AttentionBackend)
+_MOST_KEYS = 512  # of products: from 1,024 on the fused kernel is about as fast, and it holds no weights
 
 
 def check_attention_backend(
@@ -65,8 +67,9 @@ def attention(
 
     .. math:: \mathrm{softmax}(q k^T / \sqrt{d_h} + m)\, v
 
-    On CPUs half precision is attended in float32, under autocast too: the bfloat16 kernels are the slower ones there,
-    3.5 times in the forward and backward pass of 64 tokens (``benchmarks/attention.py``).
+    On CPUs PyTorch's kernels for bfloat16 are slower than those for float32, and both are slower than plain products
+    (2 to 6 times, forward and backward, at 48 to 512 tokens: ``benchmarks/attention.py``). So bfloat16 is attended by
+    products, as long as there are several queries and at most 512 keys, and else in float32, under autocast too.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, Eq. 1.
@@ -111,4 +114,22 @@ def attention(
     if query.device.type != "cpu" or query.dtype == torch.float64:
         return attend(query, key, value)
     with torch.autocast("cpu", enabled=False):
+        if _by_products(query, key, value):
+            return _products(query, key, value, mask, causal, dropout)
         return attend(query.float(), key.float(), value.float()).to(query.dtype)
+
+
+def _by_products(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether all is bfloat16, with several queries and not so many keys that the weights fill the memory."""
+    alike = query.dtype == key.dtype == value.dtype == torch.bfloat16
+    return alike and query.shape[2] > 1 and key.shape[2] <= _MOST_KEYS
+
+
+def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
+    """The formula as it stands."""
+    if causal:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    logits = (query * query.shape[-1] ** -0.5) @ key.mT
+    if mask is not None:
+        logits += torch.zeros_like(mask, dtype=logits.dtype).masked_fill_(~mask, -math.inf)
+    return F.dropout(logits.softmax(dim=-1), dropout) @ value

@@ -10,7 +10,7 @@ from vistok.generators.flow.solvers import late_jump_times, solve_ode, solve_sde
 from vistok.generators.layers.kv_cache import KVCache
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.time_embedding import TimeEmbedding
-from vistok.generators.sampling._dtypes import cache_dtype
+from vistok.generators.sampling._dtypes import layer_dtype
 from vistok.generators.sampling.guidance import Guidance, guide
 
 
@@ -86,7 +86,7 @@ class _Context:
         if use_cache:
             width = model.stem.out_features
             size = (len(labels), model.num_heads, model.num_cells * model.cell_tokens, width // model.num_heads)
-            dtype = cache_dtype(self.labels)
+            dtype = layer_dtype(self.labels)
             self.caches = [KVCache(*size, dtype=dtype, device=labels.device) for _ in range(model.num_blocks)]
 
     def velocity(self, x: Tensor, t: float, index: int, scale: float) -> Tensor:
