@@ -1,6 +1,8 @@
 """Division by the root mean square."""
 
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import seeded
@@ -9,12 +11,53 @@ from vistok.generators import RMSNorm
 SUBJECT = "vistok.generators.layers.normalization"
 
 
-@catches(SUBJECT, "weight, self.eps)", "weight, 1e-8)")
-def test_rms_norm_follows_its_equation():
-    x = torch.randn(3, 6, generator=seeded(1))
-    norm = RMSNorm(6, eps=1e-3)
-    torch.nn.init.uniform_(norm.weight)
-    expected = norm.weight.double() * x.double() / (x.double().square().mean(-1, keepdim=True) + 1e-3).sqrt()
-    torch.testing.assert_close(norm(x).double(), expected, atol=1e-6, rtol=1e-5)
+def by_definition(x, weight, eps):
+    """In float64, with autograd's gradient."""
+    y = x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+    return y if weight is None else y * weight
+
+
+def with_gradients(norm, function, x, outer):
+    x = x.detach().requires_grad_()
+    out = function(x)
+    return out, *torch.autograd.grad(out, (x, *norm.parameters()), outer.to(out.dtype))
+
+
+def case(shape, dtype, affine, seed=1):
+    norm = RMSNorm(shape[-1], eps=1e-3, affine=affine)
+    if affine:
+        torch.nn.init.uniform_(norm.weight, generator=seeded(seed + 1))
+    x, outer = torch.randn(2, *shape, generator=seeded(seed)).to(dtype)
+    return norm, x, outer
+
+
+@catches(SUBJECT, "(self.dim,), weight, self.eps)", "(self.dim,), weight, 1e-8)")
+@catches(SUBJECT, "_OnCPU.apply(x, self.weight, self.eps)", "_OnCPU.apply(x, self.weight, 1e-8)")
+@catches(SUBJECT, "(outer * y).sum(dim=list(range(x.ndim - 1)))", "outer.sum(dim=list(range(x.ndim - 1)))")
+@catches(SUBJECT, "outer = outer * weight.float()", "pass")
+@catches(SUBJECT, "value=-1", "value=-2")
+@catches(SUBJECT, ".mul_(inverse)", "")
+@catches(SUBJECT, 'if x.device.type == "cpu" and not torch.compiler.is_compiling():', "if True:")
+def test_it_follows_its_equation_and_so_do_its_gradients_by_hand_and_compiled(monkeypatch):
+    for affine in (True, False):
+        norm, x, outer = case((3, 2, 6), torch.float32, affine)
+        wide = RMSNorm(6, affine=affine).double()
+        wide.load_state_dict(norm.state_dict())
+        expected = with_gradients(wide, lambda x, w=wide: by_definition(x, w.weight, 1e-3), x.double(), outer)
+        for compiling in (False, True):
+            monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+            found = with_gradients(norm, norm, x, outer)
+            for value, right in zip(found, expected, strict=True):
+                torch.testing.assert_close(value.double(), right, atol=1e-5, rtol=1e-5)
+            assert ("_OnCPU" in type(found[0].grad_fn).__name__) != compiling
     assert list(RMSNorm(6, affine=False).parameters()) == []
-    assert norm(x.bfloat16()).dtype == torch.bfloat16
+
+
+@given(st.integers(1, 4), st.integers(1, 9), st.booleans(), st.integers(0, 99))
+def test_in_bfloat16_only_input_and_output_are_rounded(rows, dim, affine, seed):
+    norm, x, outer = case((rows, dim), torch.bfloat16, affine, seed)
+    found = with_gradients(norm, norm, x, outer)
+    exact = with_gradients(norm, norm, x.float(), outer)
+    for value, right in zip(found, exact, strict=True):
+        torch.testing.assert_close(value, right.to(value.dtype), atol=1e-6, rtol=2**-7)
+    assert found[0].dtype == found[1].dtype == torch.bfloat16
