@@ -8,7 +8,7 @@ import torch
 from _support.mutants import catches
 from _support.small_generators import LABELS, small_xar
 from _support.strategies import seeded
-from vistok.generators import Guidance
+from vistok.generators import XAR, Guidance
 
 SUBJECT = "vistok.generators.sampling._xar_sampling"
 
@@ -91,3 +91,16 @@ def test_one_generator_gives_one_result():
     first, second = (model.sample(LABELS, num_steps=2, generator=seeded(0)) for _ in range(2))
     assert torch.equal(first, second)
     assert model.training
+
+
+@catches(SUBJECT, "packed(model, layer_dtype(model.stem.weight)) if", "packed(model, torch.bfloat16) if")
+def test_packed_layers_give_the_latents_of_the_plain_ones():
+    """Without the cache nothing is packed."""
+    torch.manual_seed(0)
+    model = XAR(3, 4, 2, 5, width=256, depth=2, num_heads=4).eval()
+    both = [
+        model.sample(torch.tensor([1, 3]), num_steps=3, guidance=2.0, generator=seeded(0), use_cache=cache)
+        for cache in (True, False)
+    ]
+    torch.testing.assert_close(*both, atol=1e-4, rtol=1e-4)
+    assert {type(m) for m in model.modules() if "Linear" in type(m).__name__} == {torch.nn.Linear}

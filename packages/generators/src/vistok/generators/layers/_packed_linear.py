@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_FEWEST_WEIGHTS = 2**17  # of a layer; below them a call costs more than the layout gains
+_FEWEST_WEIGHTS = 2**16  # of a layer; below them a call costs more than the layout gains
 
 
 def packed(module: Any, dtype: torch.dtype) -> Any:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vistok.generators._random import normal
 from vistok.generators.flow.solvers import late_jump_times, solve_ode, solve_sde, uniform_times
+from vistok.generators.layers._packed_linear import packed
 from vistok.generators.layers.kv_cache import KVCache
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.time_embedding import TimeEmbedding
@@ -74,7 +75,7 @@ class _Context:
     """The finished cells, as keys and values or (without a cache) as they are; both halves of guidance apart."""
 
     def __init__(self, model: CellModel, labels: Tensor, guided: bool, use_cache: bool) -> None:
-        self.model = model
+        self.model = packed(model, layer_dtype(model.stem.weight)) if use_cache else model
         self.batch = len(labels)
         self.guided = guided
         if guided:
