@@ -16,6 +16,7 @@ import tyro
 from vistok.workbench.config import ConfigError, ConfigT
 from vistok.workbench.options import RunOptions
 from vistok.workbench.recipe_config import Choice
+from vistok.workbench.run.allocator import keep_freed_memory
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.run.files import NoSpaceError
 from vistok.workbench.run.paths import RunPaths
@@ -201,6 +202,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
         description: One sentence for ``--help``.
         commands: Each takes one data class, whose fields are the command's options.
     """
+    keep_freed_memory()
     level = logging.INFO if process_index() == 0 else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     for noisy in _NOISY:
