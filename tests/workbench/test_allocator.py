@@ -68,4 +68,4 @@ def test_large_tensors_then_come_without_new_pages():
         how: int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, check=True).stdout)
         for how in ("fresh", "kept")
     }
-    assert faults["kept"] < faults["fresh"] / 4
+    assert faults["kept"] < 0.7 * faults["fresh"]
