@@ -26,11 +26,14 @@ def learner(network: Any, settings: Any, optimizer: Any, wrap: Wrap = unchanged)
     """A network that learns as in the recipes, on the CPU."""
     from accelerate import Accelerator
 
+    from vistok.workbench.run.allocator import keep_freed_memory
+    from vistok.workbench.training.finite import FiniteLosses
     from vistok.workbench.training.update import Learner
 
     logging.getLogger("accelerate").setLevel(logging.ERROR)
-    folder = Path(tempfile.gettempdir())
-    return Learner.prepared(wrap(network), optimizer, Accelerator(cpu=True), settings, folder)
+    keep_freed_memory()
+    losses = FiniteLosses(Path(tempfile.gettempdir()))
+    return Learner.prepared(wrap(network), optimizer, Accelerator(cpu=True), settings, losses)
 
 
 def _train_settings(batch: int, precision: str) -> Any:
@@ -57,7 +60,7 @@ def single_codebook(shape: Shape, precision: str) -> TrainingStep:
     model.quantizer.register_forward_hook(
         lambda quantizer, given, out: found.append((quantizer.to_code_space(given[0]), out.codes))
     )
-    optimizer = torch.optim.Adam(model.parameters(), lr=sizes.RATE, betas=sizes.BETAS)
+    optimizer = torch.optim.Adam(model.parameters(), lr=sizes.RATE, betas=sizes.BETAS, fused=True)
     learns, images = learner(model, _train_settings(shape.batch, precision), optimizer), shape.images()
 
     def step(index: int) -> None:
@@ -86,7 +89,7 @@ def glotok_of(config: Any, images: Tensor, *, adversarial: bool, wrap: Wrap = un
     settings, bins = config.train, config.losses.histogram_bins
     model, judge = GloTok(config.tokenizer), build_discriminator(config)
     terms = LossTerms(config.losses, torch.full((bins,), 1 / bins))
-    adam = partial(torch.optim.Adam, lr=sizes.RATE, betas=settings.betas)
+    adam = partial(torch.optim.Adam, lr=sizes.RATE, betas=settings.betas, fused=True)
     learns = learner(model, settings, adam(model.parameters()), wrap)
     judges = learner(judge, settings, adam(judge.parameters()), wrap)
     loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
@@ -189,7 +192,7 @@ def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) 
     else:
         inputs = torch.randint(sizes_of.semantic_codebook_size, (batch, grid * grid, 2))
     groups = parameter_groups(model, settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=sizes.RATE, betas=settings.betas)
+    optimizer = torch.optim.AdamW(groups, lr=sizes.RATE, betas=settings.betas, fused=True)
     learns = learner(_TrainingLoss(model), settings, optimizer, wrap)
 
     def step(index: int) -> None:

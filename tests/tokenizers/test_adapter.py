@@ -62,7 +62,7 @@ def definition(adapter, features, positions):
 @catches(SUBJECT, "x = x + self.out(", "x = self.out(")
 @catches(SUBJECT, "self.mlp(self.norm2(x))", "self.mlp(x)")
 @catches(SUBJECT, "nn.GELU()", 'nn.GELU(approximate="tanh")')
-@catches(SUBJECT, "self.conv(F.silu(self.norm(x)))", "self.conv(self.norm(x))")
+@catches(SUBJECT, "self.conv(normalised_swish(x, self.norm))", "self.conv(self.norm(x))")
 def test_it_is_its_definition():
     adapter = drawn(Adapter(8, 12, 5, 3, depth=1, num_heads=2))
     features = normal(0, 2, 8, 3, 3).double()
