@@ -107,19 +107,25 @@ def test_bfloat16_is_attended_by_products_on_a_cpu_under_autocast_too(monkeypatc
     assert attention(ones, ones, ones, dropout=0.5).unique().numel() > 1
 
 
-@catches(SUBJECT, "alike and query.shape[2] > 1 and", "alike and")
-@catches(SUBJECT, "and key.shape[2] <= _MOST_KEYS", "")
+@catches(SUBJECT, "query.shape[2] == 1 or not", "not")
 @catches(SUBJECT, "query.dtype == key.dtype == value.dtype == torch.bfloat16", "query.dtype == torch.bfloat16")
 @catches(SUBJECT, "attend(query.float(), key.float(), value.float())", "attend(query, key.to(query.dtype), value)")
 @catches(SUBJECT, "value.float()).to(query.dtype)", "value.float())")
-def test_single_queries_many_keys_and_mixed_types_are_attended_in_float32(monkeypatch):
-    half = torch.randn(3, 1, 2, 513, 4, generator=seeded(3)).bfloat16()
-    query, key, value = half
-    cases = (query[:, :, :1], key[:, :, :9], value[:, :, :9]), (query, key, value), (query, key.float(), value.float())
-    for case in (*cases, (query[:, :, :5], key[:, :, :5].float(), value[:, :, :5].float())):
+def test_single_queries_and_mixed_types_are_attended_in_float32(monkeypatch):
+    query, key, value = torch.randn(3, 1, 2, 9, 4, generator=seeded(3)).bfloat16()
+    for case in ((query[:, :, :1], key, value), (query, key.float(), value.float())):
         out, kernel = chosen_by(monkeypatch, *case)
         assert kernel == (torch.float32,) * 3
         torch.testing.assert_close(out, attention(*(part.double() for part in case)).bfloat16())
+
+
+@catches(SUBJECT, "key.shape[2] > _MOST_KEYS", "False")
+def test_the_kernel_for_bfloat16_serves_where_weights_of_all_keys_would_take_much_memory(monkeypatch):
+    parts = torch.randn(3, 1, 2, 513, 4, generator=seeded(3)).bfloat16()
+    out, kernel = chosen_by(monkeypatch, *parts)
+    assert kernel == (torch.bfloat16,) * 3
+    torch.testing.assert_close(out.double(), attention(*parts.double()), rtol=0.02, atol=0.02)
+    assert chosen_by(monkeypatch, *(part[:, :, :512] for part in parts))[1] is None
 
 
 @catches(SUBJECT, "or query.dtype == torch.float64", "")

@@ -1,5 +1,6 @@
 """Normalisation and swish in blocks of images: float64's values and gradients, whatever the number of images."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
@@ -43,6 +44,7 @@ def in_float64(function, norm, x, outer):
 @catches(SUBJECT, "gradient.contiguous(memory_format=torch.channels_last)", "gradient.contiguous()")
 @catches(SUBJECT, "for tensor in (x, *others)", "for tensor in (x[:1], *(o[:1] for o in others))")
 def test_values_and_gradients_are_those_of_float64(monkeypatch):
+    monkeypatch.setattr(_normalisation, "_FEWEST_ELEMENTS", 1)
     monkeypatch.setattr(_normalisation, "_BLOCK_ELEMENTS", 2 * 12 * 5 * 5)  # two images a block, the last one alone
     for images in (1, 3, 5):
         given_case = case(images, 12, 5, 3)
@@ -51,17 +53,27 @@ def test_values_and_gradients_are_those_of_float64(monkeypatch):
             torch.testing.assert_close(value.double(), expected, rtol=1e-2, atol=1e-2)
 
 
-@given(st.integers(1, 4), st.sampled_from([(8, 2), (6, 6), (5, 1)]), st.integers(1, 6), st.integers(0, 99))
-def test_blocks_round_less_than_bfloat16_does(images, shape, side, seed):
+@given(
+    st.integers(1, 4),
+    st.sampled_from([(8, 2), (6, 6), (5, 1)]),
+    st.integers(2, 6),
+    st.integers(0, 99),
+    st.sampled_from([1, 2**17]),
+)
+def test_in_blocks_and_at_once_it_rounds_less_than_bfloat16_does(images, shape, side, seed, fewest):
     given_case = case(images, shape[0], side, shape[1], seed)
     exact = in_float64(lambda x, norm: F.silu(norm(x)), *given_case)
-    for value, expected in zip(with_gradients(normalised_swish, *given_case), exact, strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_normalisation, "_FEWEST_ELEMENTS", fewest)
+        found = with_gradients(normalised_swish, *given_case)
+    assert found[0].dtype == torch.bfloat16
+    for value, expected in zip(found, exact, strict=True):
         scale = expected.abs().max().clamp_min(1.0)
         assert (value.double() - expected).abs().max() <= 2**-7 * scale
 
 
-@catches(SUBJECT, "norm.num_groups, norm.weight", "1, norm.weight")
-@catches(SUBJECT, "norm.eps).to(x.dtype)", "norm.eps)")
+@catches(SUBJECT, "norm.num_groups, norm.weight.float()", "1, norm.weight.float()")
+@catches(SUBJECT, "return _in_float32(x, norm).to(x.dtype)", "return _in_float32(x, norm)")
 def test_without_swish_bfloat16_images_are_normalised_in_float32():
     norm, x, outer = case(2, 8, 4, 2)
     found = with_gradients(normalised, norm, x, outer)
@@ -77,8 +89,9 @@ def test_what_is_not_bfloat16_on_a_cpu_takes_the_module_as_it_is():
 
 
 @catches(SUBJECT, "ctx.save_for_backward(x, weight, bias,", "ctx.save_for_backward(x.float(), weight, bias,")
-def test_only_the_input_is_kept_for_the_backward_pass():
-    norm, x, _ = case(4, 8, 4, 2)
+@catches(SUBJECT, "_FEWEST_ELEMENTS <= x[0].numel()", "_FEWEST_ELEMENTS < x[0].numel()")
+def test_only_the_input_of_larger_images_is_kept_for_the_backward_pass():
+    norm, x, _ = case(2, 8, 128, 2)
     x = x.requires_grad_()
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
@@ -89,6 +102,6 @@ def test_only_the_input_is_kept_for_the_backward_pass():
 
 
 def test_a_step_of_gradients_is_the_same_bits_again():
-    given_case = case(4, 8, 6, 2)
+    given_case = case(2, 8, 128, 2)
     first, second = (with_gradients(normalised_swish, *given_case) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

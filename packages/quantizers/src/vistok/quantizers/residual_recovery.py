@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vistok.quantizers._rows import check_features
 
-_MOST_TOKENS = 512  # up to which plain bfloat16 products on a CPU are faster than its kernels, 2 to 6 times
+_MOST_TOKENS = 512  # up to which plain bfloat16 products on a CPU are faster than its kernels
 
 
 class ResidualRecovery(nn.Module):

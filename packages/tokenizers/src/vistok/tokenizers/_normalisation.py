@@ -1,8 +1,8 @@
 """Group normalisation, with swish in one step, fast on CPUs in bfloat16 too.
 
 PyTorch's CPU kernel for bfloat16 images in the channels-last format takes two to five times as long as that for
-float32. So images are normalised in float32, a few at a time, which stay in the cache of a core; only the bfloat16
-input is kept for the backward pass, which computes the rest again.
+float32. So images are normalised in float32: small ones all at once, larger ones a few at a time, which stay in the
+cache of a core. Of those only the bfloat16 input is kept for the backward pass, which computes the rest again.
 """
 
 from typing import Any
@@ -13,28 +13,30 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _BLOCK_ELEMENTS = 1 << 18  # float32 values of a block and of its few temporaries fit a core's cache
-_MOST_ELEMENTS = 1 << 21  # a larger image gains nothing: its block would be read from memory each time
+_FEWEST_ELEMENTS = 1 << 17  # of an image: smaller ones are faster all at once
+_MOST_ELEMENTS = 1 << 21  # of an image: a larger block would be read from memory each time
 
 
 def normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """``norm(x)``, in the dtype of ``x``."""
     if x.device.type == "cpu" and x.dtype == torch.bfloat16:
-        return F.group_norm(x.float(), norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps).to(x.dtype)
+        return _in_float32(x, norm).to(x.dtype)
     return norm(x)  # type: ignore[no-any-return]
+
+
+def _in_float32(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    return F.group_norm(x.float(), norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps)
 
 
 def normalised_swish(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """``F.silu(norm(x))``, in the dtype of ``x``. Where blocks are taken, gradients are of first order."""
-    if (
-        x.device.type == "cpu"
-        and x.dtype == torch.bfloat16
-        and x.is_contiguous(memory_format=torch.channels_last)
-        and x[0].numel() <= _MOST_ELEMENTS
-        and not torch.compiler.is_compiling()
-    ):
+    if x.device.type != "cpu" or x.dtype != torch.bfloat16 or torch.compiler.is_compiling():
+        return F.silu(norm(x))
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and _FEWEST_ELEMENTS <= x[0].numel() <= _MOST_ELEMENTS:
         y: Tensor = _NormalisedSwish.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
         return y
-    return F.silu(norm(x))
+    return F.silu(_in_float32(x, norm)).to(x.dtype)
 
 
 def _blocks(x: Tensor, *others: Tensor) -> Any:

@@ -13,7 +13,7 @@ from vistok.generators.layers._xformers_attention import check_xformers_device, 
 
 AttentionBackend = Literal["sdpa", "xformers"]
 _BACKENDS = get_args(AttentionBackend)
-_MOST_KEYS = 512  # of products: from 1,024 on the fused kernel is about as fast, and it holds no weights
+_MOST_KEYS = 512  # of products: beyond, the fused kernel is as fast or faster, and it holds no weights
 
 
 def check_attention_backend(
@@ -67,9 +67,9 @@ def attention(
 
     .. math:: \mathrm{softmax}(q k^T / \sqrt{d_h} + m)\, v
 
-    On CPUs PyTorch's kernels for bfloat16 are slower than those for float32, and both are slower than plain products
-    (2 to 6 times, forward and backward, at 48 to 512 tokens: ``benchmarks/attention.py``). So bfloat16 is attended by
-    products, as long as there are several queries and at most 512 keys, and else in float32, under autocast too.
+    On CPUs PyTorch's kernels are slower than plain products in bfloat16 (the fastest of them 1.5 to 2.8 times, forward
+    and backward, at 64 to 256 tokens: ``benchmarks/attention.py``). So up to 512 keys bfloat16 is attended by products,
+    single queries in float32, under autocast too.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, Eq. 1.
@@ -114,15 +114,11 @@ def attention(
     if query.device.type != "cpu" or query.dtype == torch.float64:
         return attend(query, key, value)
     with torch.autocast("cpu", enabled=False):
-        if _by_products(query, key, value):
-            return _products(query, key, value, mask, causal, dropout)
-        return attend(query.float(), key.float(), value.float()).to(query.dtype)
-
-
-def _by_products(query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Whether all is bfloat16, with several queries and not so many keys that the weights fill the memory."""
-    alike = query.dtype == key.dtype == value.dtype == torch.bfloat16
-    return alike and query.shape[2] > 1 and key.shape[2] <= _MOST_KEYS
+        if query.shape[2] == 1 or not query.dtype == key.dtype == value.dtype == torch.bfloat16:
+            return attend(query.float(), key.float(), value.float()).to(query.dtype)
+        if key.shape[2] > _MOST_KEYS:
+            return attend(query, key, value)
+        return _products(query, key, value, mask, causal, dropout)
 
 
 def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
