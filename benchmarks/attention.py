@@ -9,9 +9,7 @@ columns of a row run in turn, so that a busy machine slows them alike; medians.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from machine import medians
 from vistok.generators import attention
 from vistok.tokenizers._normalisation import normalised_swish
 
@@ -28,18 +27,6 @@ SHAPES = (  # images, heads, tokens, channels of a head
     (2, 12, 256, 64),
 )
 IMAGES = ((32, 24, 32, 4), (32, 96, 8, 16), (8, 24, 128, 4), (8, 96, 32, 16))  # images, channels, side, groups
-
-
-def medians(rows: Mapping[str, Callable[[], object]], repeats: int) -> list[float]:
-    """Milliseconds of each column, all in turn; the first round is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in rows}
-    for repeat in range(repeats + 1):
-        for name, call in rows.items():
-            begin = time.perf_counter()
-            call()
-            if repeat:
-                taken[name].append(time.perf_counter() - begin)
-    return [1e3 * statistics.median(times) for times in taken.values()]
 
 
 def row(*cells: object) -> None:
@@ -70,7 +57,8 @@ def attentions(repeats: int) -> None:
             out = way(*projected.permute(2, 0, 3, 1, 4).unbind(0))
             return torch.autograd.grad(out, projected, outer)
 
-        ours, *theirs = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
+        seconds = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
+        ours, *theirs = (1e3 * value for value in seconds.values())
         row(f"{batch} x {heads} x {channels}", tokens, ours, *theirs, min(theirs) / ours)
 
 
@@ -97,7 +85,8 @@ def norms(repeats: int) -> None:
         def step(way: Callable[[Tensor], Tensor], images: Tensor = images, outer: Tensor = outer) -> object:
             return torch.autograd.grad(way(images), images, outer)
 
-        took = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
+        seconds = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
+        took = [1e3 * value for value in seconds.values()]
         row(f"{batch} x {channels} x {side}", *took, took[1] / took[0])
 
 

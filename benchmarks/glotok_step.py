@@ -7,8 +7,6 @@ runs the teacher network on the batch in every step, as local alignment does; th
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -17,6 +15,7 @@ import torch.nn.functional as F
 from glotok.config import load
 from glotok.model import GloTok
 from glotok.train_tokenizer import LossTerms
+from machine import medians
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.run.folder import environment_record
 from vistok.workbench.training.precision import mixed_precision
@@ -55,21 +54,13 @@ def main() -> None:
         "bfloat16 autocast": lambda: step("bf16"),
         "bfloat16, contrastive alignment for the histogram": lambda: step("bf16", contrastive=True),
     }
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for repeat in range(options.repeats + 1):
-        for name, run in rows.items():
-            begin = time.perf_counter()
-            run()
-            if repeat:
-                times[name].append(time.perf_counter() - begin)
+    times = medians(rows, options.repeats)
     machine = environment_record()
     print(f"{machine['processor']}, {machine['torch_threads']} threads, torch {machine['versions']['torch']}")
     print(f"one step of {batch} images at {size} px, configuration {options.config}, median of {options.repeats}\n")
-    base = statistics.median(times["float32"])
     print("| step | ms | ratio to float32 |\n|---|---|---|")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"| {name} | {1e3 * median:.0f} | {median / base:.2f} |")
+    for name, seconds in times.items():
+        print(f"| {name} | {1e3 * seconds:.0f} | {seconds / times['float32']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ count.
 """
 
 import argparse
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -36,6 +37,18 @@ def best_seconds(call: Callable[[], object], *, runs: int = 3, least: float = 0.
         call()
         taken.append(clock() - start)
     return min(taken)
+
+
+def medians(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Seconds of each call by name, all in turn, so that a busy machine slows them alike; the first round warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for repeat in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if repeat:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def gemm_gflops(dtype: torch.dtype, side: int = SIDE) -> float:

@@ -8,10 +8,8 @@ so that a busy machine slows them alike; medians are shown, the first round is n
 """
 
 import argparse
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from machine import medians
 from semtok.alignment import TargetSource, alignment_loss
 from semtok.config import AnySampleConfig, FARConfig, SamplerConfig, SemTokConfig, load
 from semtok.draws import draw
@@ -36,18 +35,6 @@ CLASSES = 10
 STEPS = (1, 5, 25)
 GENERATION_STEPS = (1, 4, 16)
 CACHED_BATCHES = 4  # images whose features are cached for the training step, in batches
-
-
-def medians(rows: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of each row, all rows in turn."""
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for repeat in range(repeats + 1):
-        for name, run in rows.items():
-            begin = time.perf_counter()
-            run()
-            if repeat:
-                times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def table(*rows: tuple[object, ...]) -> None:

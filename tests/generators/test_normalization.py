@@ -31,7 +31,7 @@ def case(shape, dtype, affine, seed=1):
     return norm, x, outer
 
 
-@catches(SUBJECT, "(self.dim,), weight, self.eps)", "(self.dim,), weight, 1e-8)")
+@catches(SUBJECT, "x.shape[-1:], wide, eps)", "x.shape[-1:], wide, 1e-8)")
 @catches(SUBJECT, "_OnCPU.apply(x, self.weight, self.eps)", "_OnCPU.apply(x, self.weight, 1e-8)")
 @catches(SUBJECT, "(outer * y).sum(dim=list(range(x.ndim - 1)))", "outer.sum(dim=list(range(x.ndim - 1)))")
 @catches(SUBJECT, "outer = outer * weight.float()", "pass")
@@ -61,3 +61,20 @@ def test_in_bfloat16_only_input_and_output_are_rounded(rows, dim, affine, seed):
     for value, right in zip(found, exact, strict=True):
         torch.testing.assert_close(value, right.to(value.dtype), atol=1e-6, rtol=2**-7)
     assert found[0].dtype == found[1].dtype == torch.bfloat16
+
+
+@catches(SUBJECT, "if torch.is_grad_enabled():", "if False:")
+def test_its_gradient_can_be_differentiated_again():
+    for affine in (True, False):
+        norm, x, outer = case((3, 6), torch.float32, affine)
+        wide = RMSNorm(6, affine=affine).double()
+        wide.load_state_dict(norm.state_dict())
+        found = []
+        for module, function in ((norm, norm), (wide, lambda x, w=wide: by_definition(x, w.weight, 1e-3))):
+            dtype = next(iter(module.parameters()), x).dtype if module is norm else torch.float64
+            given = x.to(dtype).requires_grad_()
+            inputs = (given, *module.parameters())
+            first = torch.autograd.grad(function(given), inputs, outer.to(dtype), create_graph=True)
+            found.append(torch.autograd.grad(sum(part.square().sum() for part in first), inputs))
+        for value, right in zip(*found, strict=True):
+            torch.testing.assert_close(value.double(), right, atol=1e-4, rtol=1e-4)

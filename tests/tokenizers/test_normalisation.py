@@ -72,8 +72,10 @@ def test_in_blocks_and_at_once_it_rounds_less_than_bfloat16_does(images, shape, 
         assert (value.double() - expected).abs().max() <= 2**-7 * scale
 
 
-@catches(SUBJECT, "norm.num_groups, norm.weight.float()", "1, norm.weight.float()")
-@catches(SUBJECT, "return _in_float32(x, norm).to(x.dtype)", "return _in_float32(x, norm)")
+@catches(SUBJECT, "x.float(), groups, weight", "x.float(), 1, weight")
+@catches(
+    SUBJECT, "norm.num_groups, norm.eps).to(x.dtype)\n    return norm", "norm.num_groups, norm.eps)\n    return norm"
+)
 def test_without_swish_bfloat16_images_are_normalised_in_float32():
     norm, x, outer = case(2, 8, 4, 2)
     found = with_gradients(normalised, norm, x, outer)
@@ -105,3 +107,16 @@ def test_a_step_of_gradients_is_the_same_bits_again():
     given_case = case(2, 8, 128, 2)
     first, second = (with_gradients(normalised_swish, *given_case) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@catches(SUBJECT, "if torch.is_grad_enabled():", "if False:")
+def test_the_gradient_of_blocks_can_be_differentiated_again(monkeypatch):
+    norm, x, outer = case(3, 8, 4, 2)
+    found = []
+    for fewest in (1, 2**17):
+        monkeypatch.setattr(_normalisation, "_FEWEST_ELEMENTS", fewest)
+        given = x.detach().requires_grad_()
+        (first,) = torch.autograd.grad(normalised_swish(given, norm), given, outer, create_graph=True)
+        found.append(torch.autograd.grad(first.float().square().sum(), (given, norm.weight, norm.bias)))
+    for value, expected in zip(*found, strict=True):
+        torch.testing.assert_close(value, expected)

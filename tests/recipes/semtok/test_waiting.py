@@ -17,9 +17,7 @@ SELDOM = ("log_every=100", "checkpoint_every=100", "steps=100", "ema_decay=0.5")
 def test_a_step_of_stage_one_waits_for_nothing(tiny_run, monkeypatch, cached):
     _, paths = tiny_run
     config = tiny(*(f"train.{change}" for change in SELDOM), f"alignment.cache={cached}")
-    monkeypatch.setattr(
-        semtok.alignment, "write_cache", lambda *_: None
-    )  # it is there, and asks the backbone's weights
+    monkeypatch.setattr(semtok.alignment, "write_cache", lambda *_: None)  # it is there, and asks the weights
     on_pretended_cuda(monkeypatch, semtok.train_tokenizer, steps=3)
     with pytest.raises(Passed):
         semtok.train_tokenizer.train_tokenizer(config, paths, resume=False)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 _BLOCK_ELEMENTS = 1 << 18  # float32 values of a block and of its few temporaries fit a core's cache
 _FEWEST_ELEMENTS = 1 << 17  # of an image: smaller ones are faster all at once
@@ -20,23 +19,23 @@ _MOST_ELEMENTS = 1 << 21  # of an image: a larger block would be read from memor
 def normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """``norm(x)``, in the dtype of ``x``."""
     if x.device.type == "cpu" and x.dtype == torch.bfloat16:
-        return _in_float32(x, norm).to(x.dtype)
+        return _in_float32(x, norm.weight, norm.bias, norm.num_groups, norm.eps).to(x.dtype)
     return norm(x)  # type: ignore[no-any-return]
 
 
-def _in_float32(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    return F.group_norm(x.float(), norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps)
+def _in_float32(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
+    return F.group_norm(x.float(), groups, weight.float(), bias.float(), eps)
 
 
 def normalised_swish(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """``F.silu(norm(x))``, in the dtype of ``x``. Where blocks are taken, gradients are of first order."""
+    """``F.silu(norm(x))``, in the dtype of ``x``."""
     if x.device.type != "cpu" or x.dtype != torch.bfloat16 or torch.compiler.is_compiling():
         return F.silu(norm(x))
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
     if channels_last and _FEWEST_ELEMENTS <= x[0].numel() <= _MOST_ELEMENTS:
         y: Tensor = _NormalisedSwish.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
         return y
-    return F.silu(_in_float32(x, norm)).to(x.dtype)
+    return F.silu(_in_float32(x, norm.weight, norm.bias, norm.num_groups, norm.eps)).to(x.dtype)
 
 
 def _blocks(x: Tensor, *others: Tensor) -> Any:
@@ -46,6 +45,8 @@ def _blocks(x: Tensor, *others: Tensor) -> Any:
 
 
 class _NormalisedSwish(torch.autograd.Function):
+    """In blocks. Where the gradient is to be differentiated again, it is autograd's, of all images at once."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
         channels, pixels = x.shape[1], x.shape[2] * x.shape[3]
@@ -58,13 +59,15 @@ class _NormalisedSwish(torch.autograd.Function):
             means.append(mean)
             deviations.append(inverse_deviation)
         ctx.save_for_backward(x, weight, bias, torch.cat(means), torch.cat(deviations))
-        ctx.groups = groups
+        ctx.groups, ctx.eps = groups, eps
         return out
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, inverse_deviation = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            out = F.silu(_in_float32(x, weight, bias, ctx.groups, ctx.eps)).to(x.dtype)
+            return *torch.autograd.grad(out, (x, weight, bias), gradient, create_graph=True), None, None
         channels, pixels, groups = x.shape[1], x.shape[2] * x.shape[3], ctx.groups
         wide, per_image = weight.float(), (len(x), channels, 1, 1)
         scale = inverse_deviation[:, :, None] * wide.view(groups, -1)

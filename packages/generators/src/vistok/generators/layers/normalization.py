@@ -5,7 +5,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 class RMSNorm(nn.Module):
@@ -52,25 +51,36 @@ class RMSNorm(nn.Module):
         if x.device.type == "cpu" and not torch.compiler.is_compiling():
             y: Tensor = _OnCPU.apply(x, self.weight, self.eps)
             return y
-        weight = None if self.weight is None else self.weight.float()
-        return F.rms_norm(x.float(), (self.dim,), weight, self.eps).to(x.dtype)
+        return _in_float32(x, self.weight, self.eps)
+
+
+def _in_float32(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    wide = None if weight is None else weight.float()
+    return F.rms_norm(x.float(), x.shape[-1:], wide, eps).to(x.dtype)
 
 
 class _OnCPU(torch.autograd.Function):
-    """The formula with the gradient by hand: half the operations that autograd takes, and only the input is kept."""
+    """The formula with the gradient by hand: half the operations that autograd takes, and only the input is kept.
+
+    Where the gradient is to be differentiated again, it is autograd's.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
         wide = x.float()
         inverse = (wide.square().mean(dim=-1, keepdim=True) + eps).rsqrt()
         ctx.save_for_backward(x, weight, inverse)
+        ctx.eps = eps
         y = wide * inverse
         return (y if weight is None else y.mul_(weight.float())).to(x.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, weight, inverse = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            inputs = [x] if weight is None else [x, weight]
+            found = torch.autograd.grad(_in_float32(x, weight, ctx.eps), inputs, gradient, create_graph=True)
+            return found[0], None if weight is None else found[1], None
         y, outer, to_weight = x.float() * inverse, gradient.float(), None
         if weight is not None:
             to_weight = (outer * y).sum(dim=list(range(x.ndim - 1))).to(weight.dtype)

@@ -12,6 +12,6 @@ def layer_dtype(like: Tensor) -> torch.dtype:
 
 
 def cache_dtype(like: Tensor) -> torch.dtype:
-    """What keys and values are kept in: as layers give them; on CPUs, which attend in float32, no half precision."""
+    """What keys and values of single queries are kept in: as layers give them; on CPUs float32 or wider."""
     dtype = layer_dtype(like)
     return torch.promote_types(dtype, torch.float32) if like.device.type == "cpu" else dtype

@@ -153,7 +153,7 @@ def density_coverage(real: Tensor, samples: Tensor, *, k: int = 5, block_size: i
         >>> density_coverage(real, torch.tensor([[0.5], [0.6]]), k=1)
         DensityCoverage(density=2.0, coverage=0.5)
     """
-    (found,) = _figures(real_neighbourhoods(real, k=(k,), block_size=block_size), samples, block_size, recall=False)
+    (found,) = _measured(real_neighbourhoods(real, k=(k,), block_size=block_size), samples, block_size, recall=False)
     return DensityCoverage(found.density, found.coverage)
 
 
@@ -207,11 +207,11 @@ def neighbour_measures(
     """
     if isinstance(real, Tensor):
         real = real_neighbourhoods(real, k=k, block_size=block_size)
-    found = _figures(real, samples, block_size, recall=True)
+    found = _measured(real, samples, block_size, recall=True)
     return dict(zip(real.k, found, strict=True))
 
 
-def _figures(real: RealNeighbourhoods, y: Tensor, block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
+def _measured(real: RealNeighbourhoods, y: Tensor, block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
     """The measures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
     x, ks, centre, y = real.features, real.k, real.centre, y.detach()
     check_sides(x, y, max(ks) + 1, max(ks) + 1 if recall else 1, block_size)

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,7 +175,7 @@ class Evaluation:
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)
         self._factor = gaussian_factor(self.reference.features, "reference")
-        self._neighbourhoods = lru_cache(partial(real_neighbourhoods, self.reference.features))
+        self._neighbourhoods = cache(partial(real_neighbourhoods, self.reference.features))
         self.measures["reference"] = {"of": of[1], "count": len(self.reference.labels), "real images": floor[1]}
         real = self._side(floor[0], largest)
         self._add_likeness("real images", real, certain=True)
