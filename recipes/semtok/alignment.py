@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from semtok.config import SemTokConfig
+from semtok.config import AlignedStreams, SemTokConfig
 from semtok.paths import RunPaths
 from vistok.losses import patch_alignment_loss
 from vistok.metrics import FeatureBackbone
@@ -57,10 +57,11 @@ class AlignmentHeads(nn.Module):
         return Targets(self.patch_head(stream.permute(0, 2, 3, 1)), self.query_head(queries.flatten(1)))
 
 
-def alignment_loss(predicted: Targets, targets: Targets) -> Tensor:
-    """One minus the cosine, averaged over patches, plus the same of the pooled features."""
-    patches = patch_alignment_loss(predicted.patches, targets.patches, channel_dim=-1)
-    return patches + patch_alignment_loss(predicted.pooled, targets.pooled, channel_dim=-1)
+def alignment_loss(predicted: Targets, targets: Targets, streams: AlignedStreams = "both") -> Tensor:
+    """One minus the cosine, averaged over patches, plus the same of the pooled features; or one of the two."""
+    fields = {"both": ("patches", "pooled"), "patches": ("patches",), "queries": ("pooled",)}[streams]
+    terms = [patch_alignment_loss(getattr(predicted, f), getattr(targets, f), channel_dim=-1) for f in fields]
+    return torch.stack(terms).sum()
 
 
 class TargetSource:

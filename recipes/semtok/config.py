@@ -28,6 +28,7 @@ GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluat
 MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
+AlignedStreams = Literal["both", "patches", "queries"]
 
 
 class TokenizerConfig(Config):
@@ -89,6 +90,7 @@ class TokenizerConfig(Config):
 class AlignmentConfig(Config):
     """What the encoder's two streams are aligned to."""
 
+    streams: AlignedStreams = "both"  # which of them: the image's patches, the queries that become tokens
     backbone: str = "lite0"
     weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone

@@ -12,9 +12,13 @@ from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, linear_probe_accuracy, psnr
+from vistok.workbench.data import Images
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
-from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
+from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label, spread
 from vistok.workbench.run.devices import best_device
+
+PARTS = (0.25, 0.5, 0.75)  # of the tokens
+PART_IMAGES = 500
 
 
 def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
@@ -33,6 +37,9 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add_reconstruction("refined", tokenizer)
     evaluation.add("noise", "the same tokens", lambda: noise_measures(stored))
     evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
+    evaluation.add(
+        "parts of the tokens", "PSNR", lambda: part_measures(tokenizer, stored["tokens"], validation, config)
+    )
     evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
     if len(train.class_names) > 1 and paths.tokens.exists():
         evaluation.add("probe", "linear probe", lambda: probe_measures(stored, paths, config))
@@ -43,7 +50,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     generation = [
         section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = ("mean image", *reconstructions(config), "codes", "noise", "probe", *generation)
+    sections = ("mean image", *reconstructions(config), "codes", "noise", "parts of the tokens", "probe", *generation)
     write_evaluation(paths, name, evaluation.measures, sections)
 
 
@@ -75,6 +82,29 @@ def other_image_measures(stored: dict[str, Tensor]) -> dict[str, float]:
         raise NotMeasurableError(f"another image's sample needs at least 2 validation images, got {len(seeds)}")
     others = seeds.roll(1, dims=0)
     return {"psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])])}
+
+
+@torch.no_grad()
+def part_measures(tokenizer: SemTok, tokens: Tensor, images: Images, config: SemTokConfig) -> dict[str, float]:
+    """PSNR of stage II from a quarter, half and three quarters of the tokens: the first ones, or scattered ones.
+
+    Means over at most 500 images. Scattered tokens are drawn for each image; more of them contain the fewer.
+    """
+    some = spread(len(images), PART_IMAGES)
+    draws = torch.Generator().manual_seed(config.seed)
+    ranks = {"prefix": torch.arange(tokens.shape[1]).expand(len(some), -1)}
+    ranks["scattered"] = torch.rand(len(some), tokens.shape[1], generator=draws).argsort(dim=1).argsort(dim=1)
+    measures = {}
+    for kind, rank in ranks.items():
+        for share in PARTS:
+            found = []
+            for chunk in torch.arange(len(some)).split(100):
+                hidden = rank[chunk] >= round(share * tokens.shape[1])
+                noise = torch.Generator().manual_seed(config.seed)
+                made = tokenizer.refine(tokens[some[chunk]].long(), hidden=hidden, generator=noise)
+                found.append(psnr(made.cpu(), images.batch(some[chunk])))
+            measures[f"{kind}_{share:.0%}"] = torch.cat(found).mean().item()
+    return measures
 
 
 def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from semtok.config import MaskedSampleConfig, SemTokConfig
-from semtok.evaluate import by_steps, reconstructions, studies
+from semtok.evaluate import PARTS, by_steps, reconstructions, studies
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions
 from semtok.sample import PROGRESS
@@ -58,7 +58,7 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
-    sections += [prefix_section(stored), noise_section(stored, measures), tokens_section(measures, config)]
+    sections += [prefix_section(stored, measures), noise_section(stored, measures), tokens_section(measures, config)]
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
@@ -147,8 +147,8 @@ def steps_table(measures: dict[str, Any], drawing: MaskedSampleConfig, label: st
     return Table(["steps", *names], [[name, *(values.get(key) for key in keys)] for name, values in lines], caption)
 
 
-def prefix_section(stored: dict[str, Tensor]) -> Section:
-    """Reconstructions from the first tokens only."""
+def prefix_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Section:
+    """Reconstructions from the first tokens only, and from scattered ones."""
     study = stored["prefix"]
     originals = stored["prefix originals"]
     rows, labels = [], []
@@ -165,11 +165,18 @@ def prefix_section(stored: dict[str, Tensor]) -> Section:
         for stage, name in ((0, "stage I"), (1, "stage II"))
     }
     curve = plot_lines([100 * share for share in PREFIX], series, x_label="tokens known, %", y_label="PSNR, dB")
+    parts = measures["parts of the tokens"]
+    table = Table(
+        ["tokens known", "the first, dB", "scattered, dB"],
+        [[f"{part:.0%}", parts[f"prefix_{part:.0%}"], parts[f"scattered_{part:.0%}"]] for part in PARTS],
+        caption="PSNR of stage II, means over at most 500 validation images. Random order generates scattered tokens.",
+    )
     return Section(
         "Parts of the tokens",
         [
             Picture(grid, "Decoded from the first part of the tokens, the others hidden.", pixelated=True),
             Picture(curve, f"PSNR over these {len(study)} images."),
+            table,
         ],
     )
 

@@ -65,7 +65,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
                 out, predicted = learner.model(batch.images, draws, wanted)
             values = terms(batch.images, draws, out)
             if wanted is not None:
-                values["alignment"] = alignment_loss(predicted, wanted)
+                values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
             micro.backward(values, terms.total(values), {"images": batch.images})
         if average is not None:
             average.update_parameters(bare)

@@ -160,7 +160,7 @@ def test_the_flow_term_trains_the_encoder_through_the_bits():
     assert tokenizer.decoder.unseen.grad.abs().max() > 0
 
 
-@catches(SUBJECT, "patches + patch_", "patches - patch_")
+@catches(SUBJECT, "getattr(targets, f), channel_dim", "getattr(targets, f).flip(-1), channel_dim")
 def test_the_loss_is_the_sum_of_two_mean_cosine_distances():
     a, b = (torch.randn(3, 2, 2, 5, generator=generator(seed)) for seed in (4, 5))
     c, d = (torch.randn(3, 5, generator=generator(seed)) for seed in (6, 7))
@@ -184,3 +184,15 @@ def test_targets_are_picked_by_image_and_flip():
     targets = source(MicroBatch(pictures(2), torch.tensor([2, 0]), torch.tensor([False, True])))
     assert targets.patches.flatten().tolist() == [2.0, 3.0]
     assert targets.pooled.flatten().tolist() == [12.0, 13.0]
+
+
+@catches(SUBJECT, '"queries": ("pooled",)', '"queries": ("patches",)')
+@catches(SUBJECT, "torch.stack(terms).sum()", "torch.stack(terms).mean()")
+def test_one_of_both_streams_can_be_aligned_alone():
+    torch.manual_seed(0)
+    targets, predicted = (Targets(torch.randn(2, 3, 3, 5), torch.randn(2, 5)) for _ in range(2))
+    patches, queries, both = (alignment_loss(predicted, targets, kind) for kind in ("patches", "queries", "both"))
+    wanted = 1 - torch.nn.functional.cosine_similarity(predicted.pooled.double(), targets.pooled.double()).mean()
+    torch.testing.assert_close(queries.double(), wanted)
+    torch.testing.assert_close(patches + queries, both)
+    assert not torch.isclose(patches, queries)
