@@ -59,7 +59,7 @@ def toy(folder, calls, options=None):
     return stages, {stage.name: command(stage) for stage in listed}
 
 
-@catches(SUBJECT, "replace(options, fresh=False)", "options")
+@catches(SUBJECT, "replace(options, fresh=False, stages=())", "options")
 def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
     calls = []
     with caplog.at_level(logging.INFO):
@@ -81,7 +81,32 @@ def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, cap
         run_stages(Options(), stages, commands)
     assert [name for name, _ in calls] == ["train", "report"]
     assert caplog.messages[0] == "[1/2] train: done earlier"
-    assert caplog.messages[-1] == f"finished earlier; the report is {folder / 'page'} (--fresh runs everything again)"
+    assert caplog.messages[-1] == f"finished earlier; open {folder / 'page'} (--fresh runs everything again)"
+
+
+@catches(SUBJECT, "if not names or stage.command in names", "")
+@catches(SUBJECT, "fresh=False, stages=()", "fresh=False")
+def test_stages_that_are_named_run_alone_and_in_their_own_order(tmp_path, caplog):
+    calls, folder = [], tmp_path / "run"
+    stages, commands = toy(folder, calls)
+    with caplog.at_level(logging.INFO):
+        run_stages(Options(stages=("train",)), stages, commands)
+        run_stages(Options(stages=("train",)), stages, commands)
+    assert [name for name, _ in calls] == ["train"]
+    assert caplog.messages[-1].startswith(f"finished earlier; open {folder / 'weights'}")
+    run_stages(Options(stages=("report", "train"), resume=True), stages, commands)
+    assert [name for name, _ in calls] == ["train", "report"]
+
+
+@catches(SUBJECT, "if name not in commands:", "if False:")
+@catches(SUBJECT, "    if options.stages:", "    if False:")
+def test_stages_that_there_are_not_and_stages_of_one_command_are_refused(tmp_path):
+    stages, commands = toy(tmp_path / "run", [])
+    with pytest.raises(ConfigError, match="stages: expected some of train, report, got 'trian'"):
+        run_stages(Options(stages=("trian",)), stages, commands)
+    with pytest.raises(ConfigError, match="stages: expected only with demo, got them with train"):
+        commands["train"](Options(stages=("train",)))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path):

@@ -98,7 +98,18 @@ def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     assert not (tmp_path / "weights").exists()
 
 
-@catches(SUBJECT, "not in (ASIDE, LOCK, MARK)", "not in (ASIDE, LOCK)")
+@catches(SUBJECT, "not in (ASIDE, LOCK, MARK, STUDY)", "not in (ASIDE, LOCK, MARK)")
+@catches(SUBJECT, "any(path.name != STUDY for path in folder.iterdir())", "any(folder.iterdir())")
+def test_what_a_study_keeps_in_a_folder_is_no_part_of_the_run(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "output.log").write_text("begins")
+    check_folder(tmp_path, "toy")
+    mark_run(tmp_path, "toy")
+    set_aside(tmp_path, [])
+    assert (tmp_path / "study" / "output.log").exists()
+
+
+@catches(SUBJECT, "not in (ASIDE, LOCK, MARK, STUDY)", "not in (ASIDE, LOCK, STUDY)")
 def test_everything_can_be_set_aside_but_the_mark(tmp_path):
     mark_run(tmp_path, "toy")
     write_config(tmp_path, Settings())

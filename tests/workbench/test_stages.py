@@ -1,5 +1,7 @@
 """The stages of a toy run: train, then sample and measure; what each depends on decides what may change."""
 
+import json
+import time
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -57,6 +59,10 @@ def leave_unfinished(stages, checkpoints):
 
 def done(stages):
     return [name for name, stage in stages.by_name.items() if stages.is_done(stage)]
+
+
+def cost(folder, name):
+    return json.loads((folder / "stages" / f"{name}.json").read_text())["cost"]
 
 
 def everything_in(folder):
@@ -204,6 +210,26 @@ def test_checkpoints_are_continued_or_set_aside_only_when_asked_to(tmp_path, how
     with pytest.raises(ConfigError, match=expected) if expected else nullcontext():
         run(toy(folder), "train", **how)
     assert (folder / "checkpoints" / "net" / "step-000000002.pt").exists() == (how != {"fresh": True})
+
+
+@catches(SUBJECT, "before is not None and not before.outputs", "before is not None")
+@catches(SUBJECT, "with_earlier(cost, earlier)", "cost")
+@catches(SUBJECT, "            finally:", "            except KeyboardInterrupt:")
+def test_the_cost_of_a_stage_is_that_of_all_its_parts_and_begins_anew_when_it_is_run_again(finished):
+    seconds = cost(finished, "sample.net.one")["wall_seconds"]
+    stages = toy(finished)
+    with suppress(ValueError), stages.opened(stages.by_name["measure"], resume=False, fresh=True):
+        time.sleep(0.02)
+        raise ValueError("interrupted")
+    part = cost(finished, "measure")["wall_seconds"]
+    assert part >= 0.02
+    with stages.opened(stages.by_name["measure"], resume=False, fresh=False):
+        time.sleep(0.02)
+        (finished / "measures").write_text("whole")
+    assert cost(finished, "measure")["wall_seconds"] >= part + 0.02
+    run(toy(finished), "measure")
+    assert cost(finished, "measure")["wall_seconds"] < 0.02
+    assert cost(finished, "sample.net.one")["wall_seconds"] == seconds
 
 
 def test_a_foreign_folder_is_never_written_to(tmp_path):

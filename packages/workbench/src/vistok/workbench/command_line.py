@@ -138,6 +138,8 @@ def opened_stage(
     rank, count = process_index(), process_count()
     if options.fresh and options.resume:
         raise ConfigError("fresh: expected either --fresh or --resume, got both")
+    if options.stages:
+        raise ConfigError(f"stages: expected only with demo, got them with {stage.command}")
     if training is None and count > 1:
         raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
     if training is not None and training.batch_size % (count * training.accumulation):
@@ -161,20 +163,20 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
     """Run every stage that is not done yet, in order, and say where the last one's page is.
 
     Args:
-        options: Given to each command, without ``fresh``.
+        options: Given to each command, without ``fresh``; its ``stages`` are those that run, if it names any.
         stages: Of the run.
         commands: The command of each stage.
 
     Raises:
-        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; or what a stage will read beside
-            the others' files was made with other settings.
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``stages`` names one that there
+            is not; or what a stage will read beside the others' files was made with other settings.
     """
-    everything = list(stages.by_name.values())
+    everything = _chosen(stages, options.stages)
     page = everything[-1].outputs[0]
     if options.fresh:
         stages.restart()
     elif all(stages.is_done(stage) for stage in everything):
-        logger.info("finished earlier; the report is %s (--fresh runs everything again)", page)
+        logger.info("finished earlier; open %s (--fresh runs everything again)", page)
         return
     elif not options.resume and stages.has_begun():
         raise ConfigError(
@@ -182,7 +184,7 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         )
     stages.check_others()
     begin = time.monotonic()
-    within = replace(options, fresh=False)
+    within = replace(options, fresh=False, stages=())
     for index, stage in enumerate(everything, 1):
         if stages.is_done(stage):
             logger.info("[%d/%d] %s: done earlier", index, len(everything), stage.command)
@@ -190,6 +192,14 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         logger.info("[%d/%d] %s", index, len(everything), stage.command)
         commands[stage.command](within)
     logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, page)
+
+
+def _chosen(stages: Stages, names: Sequence[str]) -> list[Stage]:
+    commands = [stage.command for stage in stages.by_name.values()]
+    for name in names:
+        if name not in commands:
+            raise ConfigError(f"stages: expected some of {', '.join(commands)}, got {name!r}")
+    return [stage for stage in stages.by_name.values() if not names or stage.command in names]
 
 
 def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], None]]) -> None:

@@ -47,6 +47,8 @@ class RunOptions:
     """Which of the generator's sample sets is drawn; the first by default."""
     evaluation: str | None = None
     """Which of the configuration's evaluations is made and shown; the first by default."""
+    stages: tuple[str, ...] = ()
+    """Of demo: run these stages alone, as in --stages train-tokenizer encode; by default all."""
     resume: bool = False
     """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
     fresh: bool = False
@@ -94,7 +96,7 @@ class RunOptions:
         given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
         words: list[str] = []
         for field, value in given:
-            if value == field.default or field.name in ("resume", "fresh"):
+            if value == field.default or field.name in ("stages", "resume", "fresh"):
                 continue
             for item in value if isinstance(value, tuple) else (value,):
                 words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 MARK = "vistok-run.json"
 ASIDE = "aside"
+STUDY = "study"  # what a study keeps in the folder of a run: before the run begins, and whatever is set aside
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
@@ -64,7 +65,7 @@ def check_folder(folder: Path, program: str) -> None:
             raise ConfigError(f"{folder / MARK}: damaged; expected the name of the recipe that made the run") from None
         if maker != program:
             raise ConfigError(f"{folder}: a run of {maker}, expected one of {program}; use another --name")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(path.name != STUDY for path in folder.iterdir())):
         raise ConfigError(f"{folder}: is not a run (no {MARK} in it) and is left alone; use another --name")
 
 
@@ -97,7 +98,7 @@ def set_aside(folder: Path, paths: list[Path]) -> None:
     if paths:
         there = [path for path in paths if path.exists()]
     else:
-        there = [path for path in sorted(folder.iterdir()) if path.name not in (ASIDE, LOCK, MARK)]
+        there = [path for path in sorted(folder.iterdir()) if path.name not in (ASIDE, LOCK, MARK, STUDY)]
     if not there:
         return
     target = _free(folder / ASIDE / time.strftime("%Y-%m-%d-%H%M%S"))

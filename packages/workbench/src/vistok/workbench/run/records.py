@@ -23,6 +23,7 @@ class Record:
         settings: What it depended on, by dotted key.
         outputs: SHA-256 of each file that it wrote, by its path in the folder; empty until it is finished.
         checkpoints: Where it keeps its training state, if it trains.
+        cost: What it took, see :mod:`vistok.workbench.run.costs`; of an interrupted one, so far.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Record:
     settings: dict[str, Any]
     outputs: dict[str, str] = field(default_factory=dict)
     checkpoints: str | None = None
+    cost: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run.costs import measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record, Records, all_needs, differences
@@ -79,7 +80,7 @@ class Stages:
 
     @contextlib.contextmanager
     def opened(self, stage: Stage, *, resume: bool, fresh: bool) -> Iterator[None]:
-        """Hold the run's folder while a stage runs; leave a record of its settings and of what it wrote.
+        """Hold the run's folder while a stage runs; leave a record of its settings, its cost and what it wrote.
 
         Everything is checked before anything is written or moved. Files of an earlier time, and of what followed from
         them, are set aside: with ``fresh``, and where a stage that trains nothing had other settings.
@@ -102,8 +103,16 @@ class Stages:
             write_config(self.folder, self.config)
             checkpoints = None if stage.checkpoints is None else self._records.relative(stage.checkpoints)
             record = Record(stage.name, self._present(stage), self._settings(stage), checkpoints=checkpoints)
+            before = self._records.read().get(stage.name)
+            earlier = before.cost if before is not None and not before.outputs else {}
+            record.cost.update(earlier)
             self._records.write(record)
-            yield
+            try:
+                with measured() as cost:
+                    yield
+            finally:
+                record.cost.update(with_earlier(cost, earlier))
+                self._records.write(record)
             self._records.finish(record, stage.outputs)
 
     def check_others(self) -> None:

@@ -63,20 +63,20 @@ class DataSettings(Config):
     """What a data set needs beside its configuration."""
 
     source: str | None = None  # by default the name
-    set: Settings = {}
+    set: Settings = Field({})
 
 
 class Row(Config):
     """One line of the table: what differs from the study's settings."""
 
-    set: Settings = {}
+    set: Settings = Field({})
     recipe: Recipe | None = None
     config: ConfigByData | None = None
     generator: EntryName | None = None
     samples: EntryName | None = None
     evaluation: EntryName | None = None
     note: str = ""
-    paper: dict[str, float] = {}  # what the paper has for this row, by measure
+    paper: dict[str, float] = Field({})  # what the paper has for this row, by measure
 
 
 class Study(Config):
@@ -87,8 +87,8 @@ class Study(Config):
     protocol: str = ""  # how, and how that differs from the paper
     recipe: Recipe
     config: ConfigByData
-    data: dict[FolderName, DataSettings] = {}  # the first is meant where none is named; empty: the configuration's own
-    set: Settings = {}
+    data: dict[FolderName, DataSettings] = Field({})  # the first is the default; none: the configuration's own
+    set: Settings = Field({})
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     generators: tuple[EntryName, ...] = ()  # of every row; several: measures of samples are made for each
     samples: EntryName | None = None
