@@ -1,4 +1,4 @@
-"""Plots of a run as PNG files: curves, histograms, code usage. matplotlib is imported when the first one is drawn."""
+"""Plots as PNG files: curves, histograms, code usage, rows, points. matplotlib is imported when the first is drawn."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ _PANEL_HEIGHT = 2.8
 _DPI = 110
 _SMOOTHING_POINTS = 200
 _FEW_POINTS = 30
+_FEW_NAMES = 8
 
 
 def plot_curves(
@@ -130,6 +131,65 @@ def plot_lines(
     return _png(figure)
 
 
+def plot_rows(
+    rows: Mapping[str, Sequence[float]],
+    intervals: Mapping[str, tuple[float, float]],
+    *,
+    label: str,
+    reference: str | None = None,
+) -> bytes:
+    """A line for each row: a point for each of its values, their mean, and the mean's interval where there is one.
+
+    Args:
+        rows: The values of each row, from the top down; a row without values keeps its line.
+        intervals: Of some rows.
+        label: What the horizontal axis shows.
+        reference: The row whose mean is drawn through all lines.
+
+    Raises:
+        ValueError: No row has a value.
+    """
+    if not any(len(values) for values in rows.values()):
+        raise ValueError("rows must hold at least one value, got none")
+    figure, (axis,) = _panels(1, widen=1.4, height=0.9 + 0.34 * len(rows))
+    for line, (name, values) in enumerate(rows.items()):
+        if name in intervals:
+            axis.plot(intervals[name], (line, line), color="C0", linewidth=2, alpha=0.6, solid_capstyle="butt")
+        axis.plot(values, [line] * len(values), "o", color="C0", markersize=4, alpha=0.55, markeredgewidth=0)
+        if len(values):
+            axis.plot(np.mean(values), line, "|", color="black", markersize=11, markeredgewidth=1.8)
+    if reference is not None and len(rows.get(reference, ())):
+        axis.axvline(np.mean(rows[reference]), color="black", linestyle=":", linewidth=1)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel(label)
+    return _png(figure)
+
+
+def plot_scatter(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], *, y_label: str) -> bytes:
+    """Points of several groups, a panel each of what the horizontal axis shows.
+
+    Args:
+        panels: Label of the horizontal axis to the groups of points by name, each with its x and its y.
+        y_label: What the vertical axis shows.
+
+    Raises:
+        ValueError: There is no panel.
+    """
+    if not panels:
+        raise ValueError("panels must hold at least one, got none")
+    figure, axes = _panels(len(panels))
+    for axis, (label, groups) in zip(axes, panels.items(), strict=True):
+        for name, (x, y) in groups.items():
+            axis.plot(x, y, "o", markersize=4, alpha=0.7, markeredgewidth=0, label=name)
+        axis.set_xlabel(label)
+        axis.set_ylabel(y_label)
+    names = list(dict.fromkeys(name for groups in panels.values() for name in groups))
+    if 1 < len(names) <= _FEW_NAMES:
+        axes[0].legend(frameon=False, fontsize=7)
+    return _png(figure)
+
+
 def _series(records: Sequence[Mapping[str, Any]], step_key: str, key: str) -> tuple[list[float], list[float]]:
     points = sorted((record[step_key], record[key]) for record in records if key in record and step_key in record)
     return [step for step, _ in points], [value for _, value in points]
@@ -147,13 +207,14 @@ def _running_mean(values: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float6
     return means
 
 
-def _panels(count: int, *, widen: float = 1.0) -> tuple[Any, list[Any]]:
+def _panels(count: int, *, widen: float = 1.0, height: float | None = None) -> tuple[Any, list[Any]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(count, 3)
     rows = -(-count // columns)
-    figure = Figure(figsize=(_PANEL_WIDTH * widen * columns, _PANEL_HEIGHT * widen * rows), layout="constrained")
+    size = (_PANEL_WIDTH * widen * columns, height or _PANEL_HEIGHT * widen * rows)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
     for axis in axes:

@@ -1,0 +1,203 @@
+"""The cells of a study, one a row and seed: whose folder each has, and the commands that fill it."""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.folder import plain_name
+from vistok.workbench.run.paths import DEFAULT
+from vistok.workbench.strict_yaml import read_yaml
+from vistok.workbench.studies.schema import Row, Study, config_for
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_FILES = (".yaml", ".yml")
+
+
+class Data(NamedTuple):
+    """The images of a study: what they are called, and where recipes find them."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's folder holds, whatever is drawn and measured in it; equal ones share a folder.
+
+    Attributes:
+        recipe: The module that makes it.
+        config: The name of a shipped configuration, or the path of a file.
+        data: The images; none: those of the configuration.
+        seed: What everything random follows from.
+        set: Dotted keys and what they are set to.
+    """
+
+    recipe: str
+    config: str
+    data: Data | None
+    seed: int
+    set: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """All that decides what is in the folder, as JSON: of a configuration's file its content, of data the name."""
+        content = read_yaml(Path(self.config).read_text(encoding="utf-8")) if self.config.endswith(_FILES) else None
+        return {
+            "recipe": self.recipe,
+            "config": Path(self.config).stem if content is not None else self.config,
+            "content": content,
+            "data": self.data and self.data.name,
+            "seed": self.seed,
+            "set": {name: plain_value(value) for name, value in sorted(self.set.items())},
+        }
+
+    @cached_property
+    def name(self) -> str:
+        """The folder's name: readable, and the same for the same key only."""
+        text = json.dumps(self.key, sort_keys=True)
+        parts = (self.recipe, Path(self.config).stem, *([self.data.name] if self.data else []), f"s{self.seed}")
+        readable = "-".join(dict.fromkeys(re.sub(r"[^\w.]+", "_", part)[:24] for part in parts))
+        return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row at one seed: a run, and what is drawn and measured in it.
+
+    Attributes:
+        row: The row's name.
+        run: The folder that it shares with all that need the same.
+        generators: Trained and drawn from in turn; none: whatever the recipe does without being told.
+        samples: The sample set; none: the generator's first one.
+        evaluation: The evaluation; none: the configuration's first one.
+        stages: The recipe's stages that run; none: all.
+    """
+
+    row: str
+    run: Run
+    generators: tuple[str, ...]
+    samples: str | None
+    evaluation: str | None
+    stages: tuple[str, ...]
+
+    @property
+    def request(self) -> str:
+        """A name for what is asked of the run, the same for equal requests."""
+        asked = (self.generators, self.samples, self.evaluation, self.stages)
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:10]
+
+    @property
+    def family(self) -> str:
+        """Runs that may have stages in common: all is the same but what is set."""
+        return json.dumps({**self.run.key, "set": None}, sort_keys=True)
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"{self.row}, seed {self.run.seed}"
+
+    def commands(self, runs: Path) -> list[list[str]]:
+        """The command lines that make it, or go on with it, in turn: one a generator."""
+        options = ["--config", self.run.config, "--name", self.run.name, "--runs", str(runs)]
+        options += ["--seed", str(self.run.seed), "--resume"]
+        options += ["--data", self.run.data.source] if self.run.data else []
+        options += ["--samples", self.samples] if self.samples else []
+        options += ["--evaluation", self.evaluation] if self.evaluation else []
+        options += ["--stages", *self.stages] if self.stages else []
+        for key, value in sorted(self.run.set.items()):  # a section before what is set within it
+            options += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+        begin = [sys.executable, "-m", self.run.recipe, "demo"]
+        return [[*begin, *options, *(["--generator", name] if name else [])] for name in self.generators or ("",)]
+
+
+def named_data(text: str) -> Data:
+    """What an option says of the images: a source, which is called as it ends, or ``name=source``.
+
+    Example:
+        >>> named_data("/data/emoji64"), named_data("mine=/data/emoji64").name, named_data("digits").source
+        (Data(name='emoji64', source='/data/emoji64'), 'mine', 'digits')
+    """
+    name, equals, source = text.partition("=")
+    if not equals or "/" in name:
+        name, source = Path(text).name.removesuffix(".parquet"), text
+    try:
+        return Data(plain_name(name), source)
+    except ValueError as error:
+        raise ConfigError(f"data: {error}") from None
+
+
+def plain_value(value: Any) -> Any:
+    """A value with its numbers written one way.
+
+    Example:
+        >>> plain_value({"a": "1e-3", "b": [2.0, True, "xar"]})
+        {'a': 0.001, 'b': [2, True, 'xar']}
+    """
+    if isinstance(value, Mapping):
+        return {key: plain_value(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(part) for part in value]
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def chosen_data(study: Study, asked: str | None) -> Data | None:
+    """The images of a study: those asked for, the first that its file names, or those of the configuration itself."""
+    if asked is None and not study.data:
+        return None
+    data = named_data(next(iter(study.data)) if asked is None else asked)
+    listed = study.data.get(data.name)
+    return Data(data.name, listed.source) if listed and listed.source and data.source == data.name else data
+
+
+def cells_of(
+    study: Study,
+    place: Path,
+    *,
+    data: Data | None,
+    seeds: Sequence[int] = (),
+    only: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> list[Cell]:
+    """The cells of a study: all rows at the first seed, then all at the next.
+
+    Args:
+        study: It.
+        place: The folder of its file: configurations that are files lie relative to it.
+        data: The images.
+        seeds: In place of the study's.
+        only: Some of its rows.
+        overrides: Settings that have the last word.
+
+    Raises:
+        ConfigError: There is no such row, or no configuration for these images.
+    """
+    for name in only:
+        if name not in study.rows:
+            raise ConfigError(f"only: expected some of {', '.join(study.rows)}, got {name!r}")
+    per_data = study.data[data.name].set if data and data.name in study.data else {}
+    rows = {name: row for name, row in study.rows.items() if not only or name in only}
+
+    def cell(name: str, row: Row, seed: int) -> Cell:
+        key = "config" if row.config is None else f"rows.{name}.config"
+        config = config_for(row.config or study.config, data and data.name, key=key)
+        config = str((place / config).resolve()) if config.endswith(_FILES) else config
+        settings = {**study.set, **per_data, **row.set, **(overrides or {})}
+        run = Run(row.recipe or study.recipe, config, data, seed, settings)
+        samples, evaluation = row.samples or study.samples, row.evaluation or study.evaluation
+        return Cell(name, run, study.generators_of(name), samples, evaluation, study.stages)
+
+    return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]
+
+
+def evaluation_name(cell: Cell) -> str:
+    """The evaluation that a cell's numbers come from; a recipe's first one is the default one."""
+    return cell.evaluation or DEFAULT

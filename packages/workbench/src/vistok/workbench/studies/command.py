@@ -1,0 +1,149 @@
+"""The command ``vistok-study``: run a study, write its pages again, say what is left, correlate measures."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from vistok.workbench.command_line import run_command_line
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.costs import WALL
+from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
+from vistok.workbench.studies.association import write_correlations
+from vistok.workbench.studies.cells import Cell, Data, cells_of, chosen_data
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, total_cost
+from vistok.workbench.studies.pages import write_study
+from vistok.workbench.studies.results import Results, collect
+from vistok.workbench.studies.runner import run_cells
+from vistok.workbench.studies.schema import Study, load_study
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Which cells of which study; the strings are the help texts."""
+
+    study: tyro.conf.Positional[Path]
+    """The study's file."""
+    data: str | None = None
+    """The images: the name of a data set of the study, a source that recipes take, or NAME=SOURCE. By default the first
+    that the file names, or those of the configuration."""
+    seeds: tuple[int, ...] = ()
+    """In place of the file's, as in --seeds 0 1 2."""
+    only: tuple[str, ...] = ()
+    """Some rows, by name."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Override a setting of every row, as in --set train.steps=100; may be repeated."""
+    runs: Path = Path("runs")
+    """The folder of all runs."""
+    out: Path | None = None
+    """Where the pages go; by default RUNS/STUDY/DATA."""
+
+
+@dataclass(frozen=True)
+class RunStudyOptions(StudyOptions):
+    """And how they are run."""
+
+    jobs: int = 1
+    """How many cells run at a time."""
+    threads: int = 1
+    """Of each cell; another number may change the last digits of a result."""
+
+
+@dataclass(frozen=True)
+class CorrelateOptions:
+    """Which measures of which studies are set against one another."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders in which study.json files are looked for, however deep."""
+    predictors: tuple[str, ...]
+    """Measures by their names in the studies, as in --predictors "density CV" PSNR."""
+    outcomes: tuple[str, ...]
+    """Measures of generation, as in --outcomes gFID recall."""
+    out: Path = Path("runs/correlations")
+    """Where the page goes."""
+
+
+def run_study(options: RunStudyOptions) -> None:
+    """Run every cell of a study that is not finished, in processes of their own, and write its pages."""
+    for name in ("jobs", "threads"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"{name}: expected at least 1, got {getattr(options, name)}")
+    study, data, cells = asked(options)
+    run_cells(cells, options.runs, jobs=options.jobs, threads=options.threads)
+    results = collect(options.study.stem, study, data, cells, options.runs)
+    logger.info("open %s", write_study(results, _folder(options, data)))
+    failed = sum(outcome.state == FAILED for outcome in results.outcomes)
+    if failed:
+        logger.error("vistok-study: %d of %d cells failed", failed, len(cells))
+        sys.exit(1)
+
+
+def report_study(options: StudyOptions) -> None:
+    """Write the pages of a study again from what is there."""
+    study, data, cells = asked(options)
+    results = collect(options.study.stem, study, data, cells, options.runs)
+    logger.info("open %s", write_study(results, _folder(options, data)))
+
+
+def plan_study(options: RunStudyOptions) -> None:
+    """Say which cells are finished, which would run, and about how long that takes; runs nothing."""
+    study, data, cells = asked(options)
+    results = collect(options.study.stem, study, data, cells, options.runs)
+    sys.stdout.write("\n".join(plan_lines(results, jobs=options.jobs)) + "\n")
+
+
+def correlate_studies(options: CorrelateOptions) -> None:
+    """Rank correlations of measures over the cells of studies, each data set for itself, with a page."""
+    page = write_correlations(options.folders, options.predictors, options.outcomes, options.out)
+    logger.info("open %s", page)
+
+
+def asked(options: StudyOptions) -> tuple[Study, Data | None, list[Cell]]:
+    """The study, its images and its cells, as the options have them."""
+    study = load_study(options.study)
+    data = chosen_data(study, options.data)
+    if any(seed < 0 for seed in options.seeds):
+        raise ConfigError(f"seeds: expected whole numbers from 0, got {list(options.seeds)}")
+    overrides = dict(_override(text) for text in options.set)
+    chosen = {"seeds": options.seeds, "only": options.only, "overrides": overrides}
+    return study, data, cells_of(study, options.study.parent, data=data, **chosen)  # type: ignore[arg-type]
+
+
+def plan_lines(results: Results, *, jobs: int) -> list[str]:
+    """A line a cell with its state, then about how long the rest takes, judged by the finished cells."""
+    lines, spent, left = [], [], 0
+    for cell, outcome, costs in zip(results.cells, results.outcomes, results.costs, strict=True):
+        lines.append(f"{outcome.state:>12}  {cell.label}  {results.runs / cell.run.name}")
+        if outcome.state == FINISHED and costs:
+            spent.append(total_cost({name: dict(cost) for name, cost in costs.items()})[WALL])
+        left += outcome.state != FINISHED
+    total = f"{left} of {len(results.cells)} cells to run"
+    if left and spent:
+        minutes = left * sum(spent) / len(spent) / 60 / jobs
+        total += f", about {minutes:.0f} minutes with {jobs} at a time, after the {len(spent)} that are finished"
+    return [*lines, total]
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"set {text!r}: expected key=value, as in train.steps=100")
+    try:
+        return key.strip(), read_yaml(value)
+    except StrictYAMLError as error:
+        raise ConfigError(f"set {text!r}: not valid YAML ({error})") from None
+
+
+def _folder(options: StudyOptions, data: Data | None) -> Path:
+    return options.out or options.runs / options.study.stem / (data.name if data else "data")
+
+
+def main() -> None:
+    """Entry point."""
+    commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
+    run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)

@@ -1,0 +1,210 @@
+"""The page of a study: claims, table, differences, plots, costs, what is missing; as HTML and as Markdown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
+from vistok.workbench.reporting.plots import plot_rows
+from vistok.workbench.run.costs import CPU, MEMORY, WALL
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.studies.outcomes import FINISHED, total_cost
+from vistok.workbench.studies.results import Results, as_json
+from vistok.workbench.studies.schema import Measure
+from vistok.workbench.studies.statistics import Summary
+
+_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+_NOTHING = "–"
+
+Blocks = list[Text | Table | Picture]
+
+
+def write_study(results: Results, folder: Path) -> Path:
+    """Write ``study.json``, ``study.html``, ``study.md`` and its pictures; the HTML page is given back."""
+    write_atomically(folder / "study.json", json.dumps(as_json(results), indent=2, ensure_ascii=False) + "\n")
+    return write_page(folder, "study", results.study.title, study_sections(results), subtitle=_subtitle(results))
+
+
+def write_page(folder: Path, name: str, title: str, sections: Sequence[Section], *, subtitle: str) -> Path:
+    """Write a page twice, as HTML with its pictures inside and as Markdown with its pictures beside it."""
+    page = folder / f"{name}.html"
+    write_atomically(page, render_report(title, sections, subtitle=subtitle))
+    parts, pictures = [f"# {title}", subtitle], 0
+    for section in sections:
+        parts.append(f"## {section.heading}")
+        for block in section.blocks:
+            if isinstance(block, Picture):
+                pictures += 1
+                file = folder / "pictures" / f"{name}-{pictures}.png"
+                write_atomically(file, block.png)
+                parts.append(f"![{block.description or block.caption}](pictures/{file.name})\n\n{block.caption}")
+            else:
+                parts.append(block.text if isinstance(block, Text) else _markdown_table(block))
+    write_atomically(folder / f"{name}.md", "\n\n".join(part for part in parts if part) + "\n")
+    return page
+
+
+def study_sections(results: Results) -> list[Section]:
+    """All sections of a study's page."""
+    study = results.study
+    claims: Blocks = [Text(claim) for claim in study.claims]
+    sections = [Section("What is tested", [*claims, *([Text(study.protocol.strip())] if study.protocol else [])])]
+    missing = results.missing()
+    if missing:
+        rows = [[row, str(seed), what] for row, seed, what in missing]
+        finished = sum(outcome.state == FINISHED for outcome in results.outcomes)
+        caption = f"{finished} of {len(results.cells)} cells are finished."
+        sections.append(Section("What is missing", [Table(["row", "seed", "what"], rows, caption)]))
+    sections.append(Section("Results", [_table(results)]))
+    if study.reference is not None and len(results.rows) > 1:
+        sections.append(Section(f"Differences to {study.reference}", [_differences(results)]))
+    plots = _plots(results)
+    if plots:
+        sections.append(Section("Plots", plots))
+    sections += [Section("Rows", [_settings(results)]), Section("Costs", [_costs(results)])]
+    return sections
+
+
+def _table(results: Results) -> Table:
+    study = results.study
+    header, in_paper = ["row", "seeds"], set()
+    for column in study.columns:
+        header.append(_heading(results, column))
+        if any(column in study.rows[row].paper for row in results.rows):
+            in_paper.add(column)
+            header.append(f"{column}, paper")
+    rows = []
+    for row in results.rows:
+        counts = sorted({len(values) for values in results.values[row].values()})
+        cells = [row, "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))]
+        for column in study.columns:
+            cells.append(_shown(results.summary(row, column), _measure(results, column)))
+            if column in in_paper:
+                number = study.rows[row].paper.get(column)
+                cells.append(_NOTHING if number is None else f"{number:g}")
+        rows.append(cells)
+    caption = "Mean ± standard deviation over the seeds (of one seed no deviation). ↑ more is better, ↓ less is better."
+    return Table(header, rows, caption)
+
+
+def _differences(results: Results) -> Table:
+    study = results.study
+    rows = []
+    for row in results.rows:
+        if row == study.reference:
+            continue
+        rows.append(
+            [
+                row,
+                *(_shown_difference(results.difference(row, name), _measure(results, name)) for name in study.columns),
+            ]
+        )
+    caption = (
+        f"The row less {study.reference}, seed by seed: the mean and its 95 % interval after Student. "
+        "A word follows where the interval excludes 0. One seed has no interval."
+    )
+    return Table(["row", *(_heading(results, name) for name in study.columns)], rows, caption)
+
+
+def _plots(results: Results) -> Blocks:
+    blocks: Blocks = []
+    for column in results.study.columns:
+        values = {row: list(results.values[row][column].values()) for row in results.rows}
+        if not any(values.values()):
+            continue
+        summaries = {row: results.summary(row, column) for row in results.rows}
+        intervals = {
+            row: (s.low, s.high) for row, s in summaries.items() if s and s.low is not None and s.high is not None
+        }
+        label = _heading(results, column)
+        png = plot_rows(values, intervals, label=label, reference=results.study.reference)
+        bars = "; bars: 95 % interval of the mean" if intervals else ""
+        blocks.append(Picture(png, f"{label}. Points: seeds; strokes: means{bars}."))
+    return blocks
+
+
+def _settings(results: Results) -> Table:
+    rows = []
+    for name in results.rows:
+        row, cell = results.study.rows[name], next(cell for cell in results.cells if cell.row == name)
+        settings = ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in row.set.items())
+        drawn = ", ".join(cell.generators)
+        rows.append([name, cell.run.recipe, Path(cell.run.config).stem, drawn, settings, row.note])
+    shared = ", ".join(f"{key} = {json.dumps(value)}" for key, value in results.study.set.items())
+    return Table(
+        ["row", "recipe", "configuration", "generator", "settings", "note"],
+        rows,
+        f"All rows: {shared}." if shared else "",
+    )
+
+
+def _costs(results: Results) -> Table:
+    stages = results.study.costs
+    rows: list[list[str | float | int | None]] = []
+    for row in results.rows:
+        mine = [costs for cell, costs in zip(results.cells, results.costs, strict=True) if cell.row == row and costs]
+        totals = [total_cost({name: dict(cost) for name, cost in costs.items()}) for costs in mine]
+        means: list[float | None] = [
+            _mean([total[key] for total in totals], unit) for key, unit in ((WALL, 60), (CPU, 60), (MEMORY, 2**30))
+        ]
+        for stage in stages:
+            spent = [[c[WALL] for name, c in costs.items() if name.partition(".")[0] == stage] for costs in mine]
+            means.append(_mean([sum(each) for each in spent if each], 60))
+        rows.append([row, len(mine), *means])
+    header = ["row", "cells", "minutes", "CPU minutes", "peak memory, GiB", *(f"{stage}, minutes" for stage in stages)]
+    caption = "Means over the cells, of all their stages; stages that cells share count in each of them."
+    return Table(header, rows, caption)
+
+
+def _mean(values: Sequence[float], unit: float) -> float | None:
+    return sum(values) / len(values) / unit if values else None
+
+
+def _measure(results: Results, column: str) -> Measure:
+    return results.study.measures[results.study.columns[column][0]]
+
+
+def _heading(results: Results, column: str) -> str:
+    measure = _measure(results, column)
+    return f"{column}{f', {measure.unit}' if measure.unit else ''}{_ARROWS[measure.better]}"
+
+
+def _shown(summary: Summary | None, measure: Measure) -> str:
+    if summary is None:
+        return _NOTHING
+    deviation = "" if summary.deviation is None else f" ± {summary.deviation:.{measure.digits}f}"
+    return f"{summary.mean:.{measure.digits}f}{deviation}"
+
+
+def _shown_difference(summary: Summary | None, measure: Measure) -> str:
+    if summary is None:
+        return _NOTHING
+    mean = f"{summary.mean:+.{measure.digits}f}"
+    if summary.low is None or summary.high is None:
+        return f"{mean} (one seed)"
+    return f"{mean} [{summary.low:+.{measure.digits}f}, {summary.high:+.{measure.digits}f}]{verdict(summary, measure)}"
+
+
+def verdict(difference: Summary, measure: Measure) -> str:
+    """One word where the interval of a difference excludes zero, nothing where it does not."""
+    if not difference.excludes_zero:
+        return ""
+    if measure.better == "none":
+        return " other"
+    return " better" if (difference.mean > 0) == (measure.better == "higher") else " worse"
+
+
+def _subtitle(results: Results) -> str:
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(cell.run.seed for cell in results.cells))
+    return f"Study {results.name} on {results.data.name if results.data else 'its own data'}, seeds {seeds}"
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [table.header, ["---"] * len(table.header), *table.rows]
+    shown = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines]
+    return "\n".join(shown) + (f"\n\n{table.caption}" if table.caption else "")
+
+
+def _plain(cell: str | float | int | None) -> str:
+    text = "" if cell is None else cell if isinstance(cell, str) else format_number(cell)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,82 @@
+"""Stages that two runs have in common run once: their files go from one folder to the other."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.folder import MARK, METRICS, STUDY, is_run
+from vistok.workbench.run.records import Record, Records, all_needs
+from vistok.workbench.studies.cells import Run
+
+logger = logging.getLogger(__name__)
+
+_KEY = f"{STUDY}/run.json"
+
+
+def share_stages(run: Run, runs: Path) -> list[str]:
+    """Give a run that has not begun the finished stages that another one has and that its settings do not touch.
+
+    The other run has the same recipe, configuration, data and seed. A stage is shared if no setting that differs is
+    one of those that its record names, nor of those that it needs; the recipe checks this again when it reads them.
+
+    Args:
+        run: Whose folder is filled; what it is made of is written there.
+        runs: The folder of all runs.
+
+    Returns:
+        The names of the stages, in no order; none if the run has begun.
+    """
+    folder = runs / run.name
+    write_atomically(folder / _KEY, json.dumps(run.key, indent=2) + "\n")
+    if is_run(folder):
+        return []
+    givers = {
+        path.parents[1]: _shared(json.loads(path.read_text(encoding="utf-8")), run.key, path.parents[1])
+        for path in sorted(runs.glob(f"*/{_KEY}"))
+    }
+    for giver, shared in sorted(givers.items(), key=lambda item: -len(item[1])):
+        if shared and not any(map(Records(giver).damaged, shared.values())):
+            _copy(giver, folder, shared.values())
+            logger.info("%s: %s from %s", run.name, ", ".join(shared), giver.name)
+            return list(shared)
+    return []
+
+
+def _shared(theirs: dict[str, Any], ours: dict[str, Any], giver: Path) -> dict[str, Record]:
+    if {**theirs, "set": None} != {**ours, "set": None} or not is_run(giver):
+        return {}
+    changed = [
+        key
+        for key in theirs["set"].keys() | ours["set"].keys()
+        if (key in theirs["set"], theirs["set"].get(key)) != (key in ours["set"], ours["set"].get(key))
+    ]
+    finished = {name: record for name, record in Records(giver).read().items() if record.outputs}
+    untouched = {
+        name
+        for name, record in finished.items()
+        if not any(_within(key, setting) for key in changed for setting in record.settings)
+    }
+    return {name: record for name, record in finished.items() if {name, *all_needs(record, finished)} <= untouched}
+
+
+def _within(key: str, setting: str) -> bool:
+    """Whether one of two dotted keys is the other, or a part of it."""
+    one, other = key.split("."), setting.split(".")
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _copy(giver: Path, folder: Path, records: Iterable[Record]) -> None:
+    """The mark first: without it the recipe would take the folder for somebody else's. The records last."""
+    paths = [MARK, *(path for record in records for path in record.outputs)]
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(giver / path, folder / path)
+    if (giver / METRICS).exists():
+        text = (giver / METRICS).read_bytes()
+        (folder / METRICS).write_bytes(text[: text.rfind(b"\n") + 1])  # it may be written to at this moment
+    for record in records:
+        Records(folder).write(record)
