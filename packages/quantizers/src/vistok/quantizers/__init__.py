@@ -11,6 +11,7 @@ from vistok.quantizers.projected import ProjectedVectorQuantizer
 from vistok.quantizers.quantized import Quantized, straight_through
 from vistok.quantizers.residual_recovery import ResidualRecovery
 from vistok.quantizers.residual_vector import ResidualVectorQuantizer
+from vistok.quantizers.rotation import rotation_trick
 from vistok.quantizers.usage import CodebookUsage, UsageReport
 from vistok.quantizers.vector import VectorQuantizer
 
@@ -30,5 +31,6 @@ __all__ = [
     "VectorQuantizer",
     "k_means",
     "nearest_codes",
+    "rotation_trick",
     "straight_through",
 ]

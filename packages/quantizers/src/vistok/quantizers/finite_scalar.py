@@ -112,13 +112,14 @@ class FiniteScalarQuantizer(nn.Module):
         return channels_back(self._lookup(indices.long()), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:
-        """Return the indices of ``codes`` (not of features): the inverse of :meth:`indices_to_codes`."""
+        """Return the index nearest to each of ``codes`` (not features): the inverse of :meth:`indices_to_codes`."""
         check_features(codes, self.channel_dim, len(self.levels), "FiniteScalarQuantizer")
         return self._count(channels_last(codes.detach(), self.channel_dim).float())
 
     def _count(self, codes: Tensor) -> Tensor:
         digits = (codes * self.half_levels).round().long() + self.half_levels
-        return (digits * self.basis).sum(-1)
+        most = torch.tensor(self.levels, device=codes.device) - 1
+        return (digits.clamp_min(0).minimum(most) * self.basis).sum(-1)
 
     def _lookup(self, indices: Tensor) -> Tensor:
         levels = torch.tensor(self.levels, device=indices.device)

@@ -7,7 +7,6 @@ from vistok.tokenizers.patches import PatchPositions, patchify, unpatchify
 from vistok.tokenizers.published.fqgan import load_fqgan_dual
 from vistok.tokenizers.published.llamagen import load_llamagen_vq16
 from vistok.tokenizers.query_encoder import QueryEncoded, QueryEncoder
-from vistok.tokenizers.single_codebook import SingleCodebookTokenizer
 
 __all__ = [
     "Adapter",
@@ -18,7 +17,6 @@ __all__ = [
     "PatchPositions",
     "QueryEncoded",
     "QueryEncoder",
-    "SingleCodebookTokenizer",
     "load_fqgan_dual",
     "load_llamagen_vq16",
     "patchify",

@@ -1,0 +1,1 @@
+"""VQGAN: one codebook with any quantizer, and the generators on its tokens."""

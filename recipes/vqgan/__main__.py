@@ -1,0 +1,5 @@
+"""``python -m vqgan``, for launchers."""
+
+from vqgan.cli import main
+
+main()

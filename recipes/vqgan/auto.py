@@ -1,0 +1,55 @@
+"""A configuration for images that nobody has described: sizes that fit them, the rest as for small drawings."""
+
+from typing import Any
+
+from vistok.workbench.data import SourceDescription
+
+BASE = "emoji64"
+_LARGEST_STRIDE = 16
+_SMALLEST_GRID = 8
+_MOST_CODES = 4096
+_VECTORS_A_CODE = 8  # so that k-means has something to average
+_MULTIPLIERS = ((1,), (1, 2), (1, 2, 4), (1, 1, 2, 4), (1, 1, 2, 2, 4))  # by the number of halvings
+
+
+def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
+    """What differs from the configuration :data:`BASE` for these images at this size.
+
+    The grid has 8 to 15 tokens a side, as far as halvings allow, and large images have few channels where they are
+    large, so that a step costs about the same at every size. The codebook is as large as the images can feed.
+
+    Args:
+        images: What the source holds.
+        image_size: Pixels a side.
+
+    Returns:
+        Dotted keys and values, for :func:`vqgan.config.load`.
+
+    Example:
+        >>> values = auto_values(SourceDescription(3, 500, 9, 64), 64)
+        >>> values["tokenizer.multipliers"], values["tokenizer.quantizer"]["codebook_size"]
+        ((1, 1, 2, 4), 4096)
+    """
+    stride = 1
+    while stride < _LARGEST_STRIDE and image_size % (2 * stride) == 0 and image_size // (2 * stride) >= _SMALLEST_GRID:
+        stride *= 2
+    halvings = stride.bit_length() - 1
+    grid = image_size // stride
+    codes = 16
+    while codes < _MOST_CODES and 2 * codes * _VECTORS_A_CODE <= images.num_images * grid**2:
+        codes *= 2
+    batch = 32 if image_size <= 32 else 16 if image_size <= 64 else 8
+    steps = 1200 if batch == 32 else 1800
+    return {
+        "name": "auto",
+        "data.image_size": image_size,
+        "tokenizer.image_size": image_size,
+        "tokenizer.image_channels": images.channels,
+        **({} if images.channels == 3 else {"losses.chroma_weight": 0.0}),
+        "tokenizer.multipliers": _MULTIPLIERS[halvings],
+        "tokenizer.quantizer": {"kind": "vector", "codebook_size": codes},
+        "losses.discriminator_start": steps * 3 // 4,
+        "train.steps": steps,
+        "train.batch_size": batch,
+        "generators.xar.cell_size": next(size for size in (4, 5, 3, 2, 1) if grid % size == 0),
+    }

@@ -1,0 +1,106 @@
+"""The command ``vqgan``: each stage of a run, and the demo that runs them all."""
+
+from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.options import AUTO
+from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.recipe_config import choose_entries
+from vistok.workbench.run.stages import Stages
+from vqgan.auto import BASE, auto_values
+from vqgan.config import VQGANConfig, load
+from vqgan.encode import encode_data_set
+from vqgan.evaluate import evaluate_run
+from vqgan.networks import check_networks
+from vqgan.paths import RunPaths
+from vqgan.reconstruct import reconstruct_validation
+from vqgan.report import write_report
+from vqgan.sample import sample_images
+from vqgan.stages import stages
+from vqgan.train_generator import train_generator
+from vqgan.train_tokenizer import train_tokenizer
+
+#: The keys of the configuration that each option sets.
+OPTION_KEYS = {
+    "name": ["name"],
+    "seed": ["seed"],
+    "data": ["data.source"],
+    "image_size": ["data.image_size", "tokenizer.image_size"],
+    "image_channels": ["tokenizer.image_channels"],
+}
+
+
+def resolve(options: Options) -> VQGANConfig:
+    """The configuration that the options ask for."""
+    name, values = options.config_or_default("digits"), options.overrides(OPTION_KEYS)
+    if name == AUTO:
+        images, size = options.describe_images()
+        name, values = BASE, auto_values(images, size) | values
+    return load(name, options.set, values=values)
+
+
+def prepare(options: Options) -> Run[VQGANConfig, RunPaths]:
+    """Resolve the configuration, check that its networks fit, open its images; nothing is written."""
+    config = resolve(options)
+    check_networks(config)
+    choice = choose_entries(config, options.generator, options.samples, options.evaluation)
+    config.data.load()
+    paths = RunPaths(options.runs / config.name)
+    listed = Stages("vqgan", options.hint(), paths.folder, config, stages(config, paths, choice))
+    return Run(config, paths, choice, listed, options.resume)
+
+
+STAGES: list[Command[Run[VQGANConfig, RunPaths]]] = [
+    Command(
+        "train-tokenizer",
+        "Train the tokenizer.\n\nSeveral processes: torchrun --nproc_per_node 2 -m vqgan train-tokenizer ...",
+        lambda run: train_tokenizer(run.config, run.paths, resume=run.resume),
+        training=lambda run: run.config.train,
+    ),
+    Command(
+        "encode",
+        "Cache the training images' tokens (needs the tokenizer).",
+        lambda run: encode_data_set(run.config, run.paths),
+    ),
+    Command(
+        "train-generator",
+        "Train a generator on the cached tokens.\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m vqgan train-generator ...",
+        lambda run: train_generator(run.config, run.paths, run.choice.generator, resume=run.resume),
+        training=lambda run: run.config.generators[run.choice.generator].train,
+    ),
+    Command(
+        "sample",
+        "Generate images (needs tokenizer and generator).",
+        lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+    ),
+    Command(
+        "reconstruct",
+        "Reconstruct the validation images.",
+        lambda run: reconstruct_validation(run.config, run.paths),
+    ),
+    Command(
+        "evaluate",
+        "Measure reconstructions, and all samples that there are.",
+        lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+    ),
+    Command(
+        "report",
+        "Write the run's page: pictures, curves, numbers.",
+        lambda run: write_report(run.config, run.paths, run.choice.evaluation),
+    ),
+]
+
+COMMANDS = recipe_commands(
+    prepare,
+    STAGES,
+    demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
+    options_type=Options,
+)
+
+
+def main() -> None:
+    """Entry point."""
+    run_command_line(
+        "vqgan",
+        "Train, run and measure an image tokenizer with one codebook, of any quantizer, and its generators.",
+        COMMANDS,
+    )

@@ -1,0 +1,29 @@
+"""Where a run keeps what."""
+
+from pathlib import Path
+
+from vistok.workbench.run import paths
+
+
+class RunPaths(paths.RunPaths):
+    """The files of one run, by stage."""
+
+    @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer, a folder for ``from_pretrained``."""
+        return self.folder / "tokenizer"
+
+    @property
+    def tokenizer_checkpoints(self) -> Path:
+        """Training state of the tokenizer."""
+        return self.checkpoints("tokenizer")
+
+    @property
+    def tokens(self) -> Path:
+        """Cached tokens of the training images."""
+        return self.folder / "tokens.safetensors"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Validation images (uint8) through the tokenizer."""
+        return self.folder / "reconstructions.safetensors"

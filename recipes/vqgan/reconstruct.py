@@ -1,0 +1,35 @@
+"""Tokens of the validation images, and some of these beside their reconstructions."""
+
+import torch
+from torch import Tensor
+
+from vistok.metrics import to_uint8
+from vistok.workbench.evaluation.sampling import spread
+from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vqgan.config import VQGANConfig
+from vqgan.encode import encode_images
+from vqgan.model import VQGAN
+from vqgan.paths import RunPaths
+
+SHOWN = 24
+
+
+@torch.no_grad()
+def reconstruct_validation(config: VQGANConfig, paths: RunPaths) -> None:
+    """Write the tokens of all validation images, and some originals and reconstructions."""
+    tokenizer = VQGAN.from_pretrained(paths.tokenizer).eval().to(best_device())
+    _, validation = config.data.load()
+    shown = validation.batch(spread(len(validation), SHOWN))
+    tensors = {
+        "streams": encode_images(tokenizer, validation),
+        "labels": validation.labels,
+        "originals": to_uint8(shown),
+        "reconstructions": to_uint8(tokenizer.reconstruct(shown)),
+    }
+    save_tensors(paths.reconstructions, {name: tensor.cpu() for name, tensor in tensors.items()})
+
+
+def load_reconstructions(paths: RunPaths) -> dict[str, Tensor]:
+    """What :func:`reconstruct_validation` wrote."""
+    return load_tensors(paths.reconstructions)
