@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help install demo demo-semtok test lint types unit slow nightly oldest bench clean
+.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest bench clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
+	@echo "make demo-vqgan   the same with VQGAN, one codebook (report in runs/vqgan-demo/report.html)"
 	@echo "make test         lint, type-check and run all tests (under 10 minutes on 2 cores)"
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
@@ -30,6 +31,9 @@ demo: $(VENV)/installed
 
 demo-semtok: $(VENV)/installed
 	$(BIN)/semtok demo
+
+demo-vqgan: $(VENV)/installed
+	$(BIN)/vqgan demo
 
 test: lint types unit
 lint: $(VENV)/installed

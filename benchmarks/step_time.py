@@ -49,9 +49,9 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "single": Row("one codebook, vistok"),
-    "llamagen": Row("one codebook, LlamaGen", "llamagen", "single"),
-    "llamagen_lean": Row("one codebook, LlamaGen without its unused entropy", "llamagen", "single"),
+    "vqgan": Row("one codebook, VQGAN"),
+    "llamagen": Row("one codebook, LlamaGen", "llamagen", "vqgan"),
+    "llamagen_lean": Row("one codebook, LlamaGen without its unused entropy", "llamagen", "vqgan"),
     "glotok": Row("GloTok"),
     "glotok_adversarial": Row("GloTok with discriminator"),
     "semtok": Row("SemTok, stage I"),
@@ -63,7 +63,7 @@ ROWS = {
 def build(name: str, shape: Shape, precision: str, options: argparse.Namespace) -> TrainingStep:
     """The step of a row."""
     makers: dict[str, Callable[[Shape, str], TrainingStep]] = {
-        "single": ours.single_codebook,
+        "vqgan": ours.vqgan,
         "llamagen": partial(peers.llamagen, checkout=options.llamagen, entropy=True),
         "llamagen_lean": partial(peers.llamagen, checkout=options.llamagen, entropy=False),
         "glotok": partial(ours.glotok, adversarial=False),

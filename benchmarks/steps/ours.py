@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from steps import sizes
@@ -36,44 +35,34 @@ def learner(network: Any, settings: Any, optimizer: Any, wrap: Wrap = unchanged)
     return Learner.prepared(wrap(network), optimizer, Accelerator(cpu=True), settings, losses)
 
 
-def _train_settings(batch: int, precision: str) -> Any:
-    from vistok.workbench.training.loop import TrainConfig
+def vqgan(shape: Shape, precision: str) -> TrainingStep:
+    """VQGAN's step with a loss of squared error and quantization: what LlamaGen's step is held to."""
+    from vqgan.config import load
+    from vqgan.model import VQGAN
+    from vqgan.train_tokenizer import LossTerms, generator_step
 
-    return TrainConfig(steps=1, batch_size=batch, betas=sizes.BETAS, clip_norm=sizes.CLIP, mixed_precision=precision)
-
-
-def single_codebook(shape: Shape, precision: str) -> TrainingStep:
-    """The tokenizer with one codebook and a loss of squared error and quantization: what LlamaGen's step is held to."""
-    from vistok.losses import codebook_commitment_loss
-    from vistok.tokenizers import SingleCodebookTokenizer
-    from vistok.workbench.training.update import micro_steps
-
-    model = SingleCodebookTokenizer(
-        sizes.CODES,
-        sizes.CODE_DIM,
-        base_channels=sizes.BASE,
-        multipliers=sizes.MULTIPLIERS[shape.size],
-        num_blocks=sizes.BLOCKS,
-        latent_channels=sizes.LATENTS,
-    )
-    found: list[tuple[Tensor, Tensor]] = []
-    model.quantizer.register_forward_hook(
-        lambda quantizer, given, out: found.append((quantizer.to_code_space(given[0]), out.codes))
-    )
+    given = {
+        "data.image_size": shape.size,
+        "tokenizer.image_size": shape.size,
+        "tokenizer.image_channels": 3,
+        "tokenizer.base_channels": sizes.BASE,
+        "tokenizer.multipliers": list(sizes.MULTIPLIERS[shape.size]),
+        "tokenizer.num_blocks": sizes.BLOCKS,
+        "tokenizer.latent_channels": sizes.LATENTS,
+        "tokenizer.quantizer": f"{{kind: vector, codebook_size: {sizes.CODES}, code_dim: {sizes.CODE_DIM}}}",
+        "losses.perceptual_weight": 0,
+        "train.betas": list(sizes.BETAS),
+        "train.clip_norm": sizes.CLIP,
+        "train.batch_size": shape.batch,
+        "train.mixed_precision": precision,
+    }
+    config = load("digits", tuple(f"{key}={value}" for key, value in given.items()))
+    model, terms = VQGAN(config.tokenizer), LossTerms(config.losses, config.tokenizer.quantizer)
     optimizer = torch.optim.Adam(model.parameters(), lr=sizes.RATE, betas=sizes.BETAS, fused=True)
-    learns, images = learner(model, _train_settings(shape.batch, precision), optimizer), shape.images()
+    learns, images = learner(model, config.train, optimizer), shape.images()
 
     def step(index: int) -> None:
-        for micro, given in micro_steps(learns, index, [images], {}):
-            with learns.precision():
-                out = learns.model(given)
-            features, codes = found.pop()
-            terms = {
-                "reconstruction": F.mse_loss(out.float(), given),
-                "quantization": codebook_commitment_loss(features, codes, beta=0.25),
-            }
-            micro.backward(terms, terms["reconstruction"] + terms["quantization"], {"images": given})
-        model.quantizer.update()
+        generator_step(learns, terms, None, [images], index)
 
     return TrainingStep((model,), step)
 

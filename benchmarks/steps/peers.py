@@ -31,7 +31,7 @@ def missing(name: str, checkout: Path | None) -> str | None:
 
 
 def llamagen(shape: Shape, precision: str, checkout: Path, *, entropy: bool) -> TrainingStep:
-    """LlamaGen's tokenizer step, with the terms of `ours.single_codebook`: squared error and quantization.
+    """LlamaGen's tokenizer step, with the terms of `ours.vqgan`: squared error and quantization.
 
     Without ``entropy`` a term that its configuration weighs with 0, and that it computes all the same, is left out.
     """

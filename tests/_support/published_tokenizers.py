@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from vistok.quantizers import VectorQuantizer
+from vistok.tokenizers import Adapter, Decoder, Encoder
 
 GOLDEN = Path(__file__).parents[1] / "tokenizers" / "golden"
 
@@ -52,6 +55,39 @@ def images() -> Tensor:
 def assert_close(ours: Tensor, expected: list[float], every: int = 1) -> None:
     """Compare with the numbers kept: each ``every``-th one."""
     torch.testing.assert_close(ours.flatten()[::every], torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+class OneCodebook(nn.Module):
+    """The parts that LlamaGen's weights fill, by their names; the defaults are VQ-16."""
+
+    def __init__(
+        self,
+        codebook_size: int = 16384,
+        multipliers: tuple[int, ...] = (1, 1, 2, 2, 4),
+        num_blocks: int = 2,
+        latent_channels: int = 256,
+        **quantizer: Any,
+    ) -> None:
+        super().__init__()
+        sizes = (3, 128, multipliers, num_blocks)
+        self.encoder, self.decoder = Encoder(*sizes), Decoder(latent_channels, *sizes)
+        self.head = Adapter(self.encoder.out_channels, latent_channels, 8, grid_size=1, depth=0, num_heads=1)
+        self.quantizer = VectorQuantizer(codebook_size, 8, **quantizer)
+        self.post_quantization = nn.Conv2d(8, latent_channels, 1)
+
+    def features(self, given: Tensor) -> Tensor:
+        features: Tensor = self.head(self.encoder(given))
+        return features
+
+    def forward(self, given: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(self.post_quantization(self.quantizer(self.features(given)).quantized))
+        return decoded
+
+
+def small_llamagen(**changes: Any) -> OneCodebook:
+    """A network of the size of the golden numbers."""
+    sizes: dict[str, Any] = {"multipliers": (1, 1, 2), "num_blocks": 1, "latent_channels": 16}
+    return OneCodebook(24, **{**sizes, **changes}).eval()
 
 
 class Shapes(dict[str, tuple[int, ...]]):

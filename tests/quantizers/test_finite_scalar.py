@@ -62,3 +62,14 @@ def test_wrong_levels_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             FiniteScalarQuantizer(levels)
+
+
+@catches(SUBJECT, "digits.clamp_min(0).minimum(most)", "digits")
+@catches(
+    SUBJECT, "torch.tensor(self.levels, device=codes.device) - 1", "torch.tensor(self.levels, device=codes.device)"
+)
+def test_values_beyond_the_outermost_level_count_for_it():
+    quantizer = FiniteScalarQuantizer([4, 3], channel_dim=-1)
+    beyond = torch.tensor([[1.0, 1.0], [-3.0, 0.0], [0.2, -1.7]])
+    found = quantizer.indices_to_codes(quantizer.codes_to_indices(beyond))
+    assert found.tolist() == [[0.5, 1.0], [-1.0, 0.0], [0.0, -1.0]]

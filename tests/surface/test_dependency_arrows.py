@@ -106,9 +106,8 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "patches": {"_checks"},
         "adapter": {"_checks", "_normalisation", "autoencoder"},
         "query_encoder": {"_checks", "patches"},
-        "single_codebook": {"_checks", "adapter", "autoencoder"},
         "dual_codebook": {"_checks", "adapter", "autoencoder"},
-        "published": {"adapter", "autoencoder", "dual_codebook", "single_codebook"},
+        "published": {"adapter", "autoencoder", "dual_codebook"},
     },
 }
 

@@ -13,7 +13,7 @@ from glotok.config import TokenizerConfig
 from glotok.model import GloTok
 from vistok.metrics import load_tokenizer
 from vistok.metrics.harness.loaders import GROUP
-from vistok.tokenizers import DualCodebookTokenizer, SingleCodebookTokenizer, load_fqgan_dual, load_llamagen_vq16
+from vistok.tokenizers import DualCodebookTokenizer, load_fqgan_dual
 from vistok.workbench.backbones.weights import read_weights
 
 ANNOUNCED = tomllib.loads((Path(__file__).parents[3] / "recipes" / "pyproject.toml").read_text())["project"]
@@ -60,39 +60,21 @@ def test_the_published_size_is_the_default_but_for_codebooks_and_recovery():
     assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
 
 
-@pytest.mark.parametrize("author", ["llamagen", "fqgan"])
-def test_the_published_file_is_read_as_it_is(tmp_path, author):
+def test_the_published_file_is_read_as_it_is(tmp_path):
     arguments = argparse.Namespace(codebook_size=24, image_size=256)
-    torch.save({"model": state_of(author), "args": arguments, "steps": 3, "optimizer": {}}, tmp_path / "theirs.pt")
-
-    def loaded(state):
-        if author == "fqgan":
-            return load_fqgan_dual(state, small())
-        sizes = {"multipliers": (1, 1, 2), "num_blocks": 1, "latent_channels": 16}
-        return load_llamagen_vq16(state, SingleCodebookTokenizer(24, 8, **sizes))
-
-    ours, expected = loaded(read_weights(tmp_path / "theirs.pt")), loaded(state_of(author))
+    torch.save({"model": state_of("fqgan"), "args": arguments, "steps": 3, "optimizer": {}}, tmp_path / "theirs.pt")
+    ours, expected = (
+        load_fqgan_dual(state, small()) for state in (read_weights(tmp_path / "theirs.pt"), state_of("fqgan"))
+    )
     assert all(torch.equal(tensor, expected.state_dict()[key]) for key, tensor in ours.state_dict().items())
 
 
 @catches("glotok.published_weights", "load_fqgan_dual(read_weights(path))", "DualCodebookTokenizer()")
-@catches(
-    "glotok.published_weights", "return load_llamagen_vq16(read_weights(path))", "return SingleCodebookTokenizer()"
-)
-def test_an_evaluation_opens_the_published_files_by_name(tmp_path):
-    value = torch.full((1,), 0.25)  # small files of the published shapes: each tensor is one number, repeated
-    for name, author, sizes in (("llamagen-vq16", "llamagen", (16384,)), ("fqgan-dual", "fqgan", (16384, 16384))):
-        path = tmp_path / f"{author}.pt"
-        torch.save({"model": {key: value.expand(shape) for key, shape in Shapes(author).items()}}, path)
-        model = load_tokenizer(ANNOUNCED["entry-points"][GROUP][name], path)
-        assert not model.training
-        assert (model.codebook_sizes, model.stride) == (sizes, 16)
-        assert all((tensor == 0.25).all() for tensor in model.parameters())
-
-
-def test_a_file_at_another_stride_is_one_line(tmp_path):
-    state = {key: torch.zeros(1).expand(shape) for key, shape in Shapes("llamagen").items()}
-    torch.save({"model": state}, tmp_path / "theirs.pt")
-    with pytest.raises(ValueError, match=r"could not be loaded from .*theirs\.pt: checkpoint does not fit") as refused:
-        load_tokenizer(ANNOUNCED["entry-points"][GROUP]["llamagen-vq8"], tmp_path / "theirs.pt")
-    assert "\n" not in str(refused.value)
+def test_an_evaluation_opens_the_published_file_by_name(tmp_path):
+    value = torch.full((1,), 0.25)  # a small file of the published shapes: each tensor is one number, repeated
+    path = tmp_path / "fqgan.pt"
+    torch.save({"model": {key: value.expand(shape) for key, shape in Shapes("fqgan").items()}}, path)
+    model = load_tokenizer(ANNOUNCED["entry-points"][GROUP]["fqgan-dual"], path)
+    assert not model.training
+    assert (model.codebook_sizes, model.stride) == ((16384, 16384), 16)
+    assert all((tensor == 0.25).all() for tensor in model.parameters())

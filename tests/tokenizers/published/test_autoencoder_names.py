@@ -3,8 +3,7 @@
 import torch
 
 from _support.mutants import catches
-from _support.published_tokenizers import Shapes
-from vistok.tokenizers import SingleCodebookTokenizer
+from _support.published_tokenizers import OneCodebook, Shapes
 from vistok.tokenizers.published._autoencoder_names import autoencoder_sources, other_groups
 
 SUBJECT = "vistok.tokenizers.published._autoencoder_names"
@@ -16,7 +15,7 @@ ELSEWHERE = ("quant", "post_quant", "encoder.norm_out", "encoder.conv_out")  # t
 @catches(SUBJECT, '        **layer("decoder.norm_out", "decoder.norm_out"),\n', "")
 def test_every_name_of_the_published_stacks_fills_one_place_and_every_place_is_filled():
     with torch.device("meta"):
-        model = SingleCodebookTokenizer()
+        model = OneCodebook()
     sources = autoencoder_sources(model.encoder, model.decoder)
     taken = [name for source in sources.values() for name in source.names]
     assert sorted(taken) == sorted(name for name in Shapes("llamagen") if not name.startswith(ELSEWHERE))
@@ -28,7 +27,7 @@ def test_every_name_of_the_published_stacks_fills_one_place_and_every_place_is_f
 @catches(SUBJECT, '"downsample" if isinstance(level, Downsample)', '"upsample" if isinstance(level, Downsample)')
 def test_blocks_stand_where_the_description_says():
     with torch.device("meta"):
-        model = SingleCodebookTokenizer()
+        model = OneCodebook()
     sources = autoencoder_sources(model.encoder, model.decoder)
     for ours, theirs in (
         ("encoder.levels.8.3.qkv.bias", [f"encoder.conv_blocks.4.attn.1.{part}.bias" for part in "qkv"]),

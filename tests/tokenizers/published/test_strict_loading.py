@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from _support.published_tokenizers import state_of
+from _support.published_tokenizers import small_llamagen, state_of
 from vistok import tokenizers as t
 from vistok.tokenizers.published._strict_loading import Source, layer, load_strictly
 
@@ -90,10 +90,6 @@ def test_a_path_is_no_state_dict():
 def test_a_name_that_is_no_text_has_no_place():
     with pytest.raises(ValueError, match="1 entries: 7: no place in the model"):
         load_strictly(Toy(), {**saved(), 7: torch.zeros(1)}, SOURCES, "step")
-
-
-def small_llamagen():
-    return t.SingleCodebookTokenizer(24, 8, multipliers=(1, 1, 2), num_blocks=1, latent_channels=16).eval()
 
 
 def small_fqgan():
