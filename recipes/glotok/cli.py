@@ -57,7 +57,7 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
     ),
     Command(
         "train-tokenizer",
-        "Train the tokenizer (needs the teacher).\n\n"
+        "Train the tokenizer (needs the teacher where the configuration has one).\n\n"
         "Several processes: torchrun --nproc_per_node 2 -m glotok train-tokenizer ...",
         lambda run: train_tokenizer(run.config, run.paths, resume=run.resume),
         training=lambda run: run.config.train,

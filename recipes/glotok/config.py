@@ -27,19 +27,26 @@ GeneratorName = Annotated[EntryName, other_than("tokenizer", "evaluation")]  # w
 class TeacherConfig(Config):
     """Where the teacher's token set comes from."""
 
-    source: Literal["backbone", "checkpoint"] = "backbone"
-    backbone: str = "lite0"
+    source: Literal["backbone", "checkpoint", "random"] = "backbone"
+    backbone: str = "lite0"  # contrastive alignment predicts its features, too
     weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
     num_images: int = Field(1000, ge=1)  # drawn from the training images
     pool_grid: int = Field(4, ge=1)  # each image gives pool_grid x pool_grid vectors
+    stage: int | None = Field(None, ge=1)  # of the backbone, from 1, whose features are clustered; none: its last ones
+    centre: bool = False  # take their mean from the features before k-means
     checkpoint: str | None = None  # with source "checkpoint": a .safetensors or .pt file ...
     key: str | None = None  # ... and the name of a 2-D tensor in it
+    dimension: int | None = Field(None, ge=2)  # of random vectors; none: that of the backbone's features
 
     @model_validator(mode="after")
-    def _checkpoint_has_a_key(self) -> Self:
+    def _settings_belong_to_the_source(self) -> Self:
         if self.source == "checkpoint" and not (self.checkpoint and self.key):
             raise ValueError("source checkpoint needs both checkpoint and key")
+        if self.centre and self.source != "backbone":
+            raise ValueError(f"centre: expected source backbone, whose features are centred, got {self.source}")
+        if self.dimension is not None and self.source != "random":
+            raise ValueError(f"dimension: expected source random, which has no other, got {self.source}")
         return self
 
 
@@ -78,13 +85,25 @@ class TokenizerConfig(Config):
         return self
 
 
+class RepresentationConfig(Config):
+    """The head that predicts a backbone's feature of the image from its semantic codes; sizes of FQGAN's."""
+
+    width: int = Field(1024, ge=8)
+    depth: int = Field(3, ge=1)
+    num_heads: int = Field(8, ge=1)
+    temperature: float = Field(1.0, gt=0)  # of the contrastive loss
+
+
 class LossConfig(PerceptualConfig):
     """Equation 13: the weights, and what each term leaves open."""
 
+    alignment: Literal["none", "histogram", "contrastive"] = "histogram"  # how the semantic codebook gets its meaning
     reconstruction_weight: float = Field(1.0, ge=0)
     chroma_weight: float = Field(0.0, ge=0)  # colours once more, beside the pixels; for colour images
     quantization_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.25, ge=0)
+    entropy_weight: float = Field(0.0, ge=0)  # of both codebooks: features sure of their code, all codes in use
+    entropy_temperature: float = Field(0.01, gt=0)
     adversarial_weight: float = Field(0.5, ge=0)
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(20_000, ge=0)
@@ -96,6 +115,8 @@ class LossConfig(PerceptualConfig):
     histogram_alpha: float = Field(190.0, gt=0)
     histogram_norm: Literal["l1", "l2"] = "l1"
     histogram_include_diagonal: bool = False  # equation 4 as printed (i <= j) counts each code against itself too
+    representation_weight: float = Field(0.5, ge=0)  # with contrastive alignment
+    disentanglement_weight: float = Field(0.1, ge=0)  # with contrastive alignment
 
     @property
     def histogram(self) -> dict[str, Any]:
@@ -190,6 +211,8 @@ class EvaluateConfig(recipe_config.EvaluateConfig):
 
     uniformity_points: int = Field(1000, ge=50)
     uniformity_repeats: int = Field(1, ge=1)
+    retention_images: int = Field(1000, ge=1)  # validation images decoded from parts of their features, at most
+    frequency_cut: float = Field(0.25, gt=0, lt=1)  # between low and high spatial frequencies; 1 is Nyquist's
 
 
 class GloTokConfig(Config):
@@ -201,6 +224,7 @@ class GloTokConfig(Config):
     teacher: TeacherConfig = TeacherConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     losses: LossConfig = LossConfig()
+    representation: RepresentationConfig = RepresentationConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     train: TokenizerTrainConfig
     generators: dict[GeneratorName, AnyGeneratorConfig] = Field(min_length=1)
@@ -212,6 +236,10 @@ class GloTokConfig(Config):
             raise ValueError(
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
                 f"got {self.tokenizer.image_size}"
+            )
+        if self.losses.alignment == "contrastive" and self.teacher.source != "backbone":
+            raise ValueError(
+                f"teacher.source: expected backbone, which contrastive alignment looks at, got {self.teacher.source}"
             )
         if self.losses.chroma_weight and self.tokenizer.image_channels == 1:
             raise ValueError(f"losses.chroma_weight: expected 0 for grey images, got {self.losses.chroma_weight}")

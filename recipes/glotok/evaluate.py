@@ -11,6 +11,7 @@ from glotok.config import EvaluateConfig, GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from glotok.reconstruct import load_reconstructions
+from glotok.retention import decode_parts
 from glotok.teacher import load_teacher, teacher_histogram
 from vistok.losses import histogram_relation_loss
 from vistok.metrics import (
@@ -37,21 +38,29 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
     evaluation.add_mean_image()
     evaluation.add_reconstruction("reconstruction", tokenizer)
-    teacher = load_teacher(paths, config.losses)
+    teacher = load_teacher(paths, config.losses) if config.losses.alignment == "histogram" else None
     evaluation.add("codebooks", "usage", lambda: codebook_measures(tokenizer, stored, teacher, config))
     points = uniformity_points(tokenizer, stored, settings, seed=config.seed)
     evaluation.add("uniformity", "density", lambda: over_repeats(points, density_measures))
     evaluation.add("uniformity", "Wang-Isola", lambda: over_repeats(points, wang_isola_measures))
+    parts = decode_parts(tokenizer, validation, settings, seed=config.seed)
+    evaluation.add("retention", "PSNR", parts.retention_measures)
+    evaluation.add("frequencies", "bands", parts.frequency_measures)
+    evaluation.add("spectrum", "bands", parts.spectrum_measures)
     evaluation.add_generation(samples)
     generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
-    sections = ("mean image", "reconstruction", "codes", "uniformity", *generation)
+    own = ("uniformity", "retention", "frequencies")
+    sections = ("mean image", "reconstruction", "codes", *own, *generation)
     write_evaluation(paths, name, evaluation.measures, sections)
 
 
 def codebook_measures(
-    tokenizer: GloTok, stored: dict[str, Tensor], teacher: Tensor, config: GloTokConfig
+    tokenizer: GloTok, stored: dict[str, Tensor], teacher: Tensor | None, config: GloTokConfig
 ) -> dict[str, dict[str, Any]]:
-    """Usage, perplexity, counts of each codebook over the validation images; the semantic one against its teacher."""
+    """Usage, perplexity, counts of each codebook over the validation images; the semantic one against its teacher.
+
+    Where there is a teacher, that is: a histogram of relations that the semantic codebook learned.
+    """
     measures: dict[str, dict[str, Any]] = {}
     for name, quantizer in (("semantic", tokenizer.quantizer.semantic), ("visual", tokenizer.quantizer.visual)):
         usage = CodebookUsage(quantizer.codebook_size)
@@ -67,10 +76,10 @@ def codebook_measures(
             "histogram": teacher_histogram(quantizer.codebook.detach(), config.losses).tolist(),
             "counts": report.counts[0].tolist(),
         }
-    measures["semantic"]["teacher_histogram"] = teacher.tolist()
-    measures["semantic"]["histogram_relation_loss"] = histogram_relation_loss(
-        tokenizer.quantizer.semantic.codebook.detach(), teacher, **config.losses.histogram
-    ).item()
+    if teacher is not None:
+        codebook = tokenizer.quantizer.semantic.codebook.detach()
+        loss = histogram_relation_loss(codebook, teacher, **config.losses.histogram)
+        measures["semantic"] |= {"teacher_histogram": teacher.tolist(), "histogram_relation_loss": loss.item()}
     return measures
 
 

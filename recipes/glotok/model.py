@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glotok.config import TokenizerConfig
-from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery
+from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery, VectorQuantizer
 from vistok.tokenizers import Adapter, Decoder, Encoder, to_channels_last
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
@@ -21,12 +21,14 @@ class Tokens(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """One codebook's side of a training pass, for the losses. All ``(B, d, h, w)`` but ``indices (B, h, w)``."""
+    """One codebook's side of a training pass, for the losses. ``(B, d, h, w)`` where nothing else is said."""
 
     features: Tensor  # Z in code space (unit vectors), before quantization
     codes: Tensor  # the chosen codes, with gradient to the codebook
-    indices: Tensor
+    indices: Tensor  # (B, h, w)
     residual: Tensor  # R(sg[codes]) or R(codes): what the residual loss trains
+    quantized: Tensor  # the chosen codes, with gradient straight through to the features
+    codebook: Tensor  # (K, d), as stored
 
 
 class TrainingOutput(NamedTuple):
@@ -35,6 +37,7 @@ class TrainingOutput(NamedTuple):
     reconstruction: Tensor
     semantic: Branch
     visual: Branch
+    predicted: Tensor | None = None  # the backbone's feature (B, D), where a head predicts it
 
 
 class GloTok(
@@ -167,9 +170,14 @@ class GloTok(
         books = self.quantizer
         return TrainingOutput(
             self.decode_recovered(semantic_features, visual_features),
-            Branch(books.semantic.to_code_space(z_semantic), semantic.codes, semantic.indices, semantic_residual),
-            Branch(books.visual.to_code_space(z_visual), visual.codes, visual.indices, visual_residual),
+            _branch(books.semantic, z_semantic, semantic, semantic_residual),
+            _branch(books.visual, z_visual, visual, visual_residual),
         )
+
+
+def _branch(book: VectorQuantizer, z: Tensor, quantized: Quantized, residual: Tensor) -> Branch:
+    features = book.to_code_space(z)
+    return Branch(features, quantized.codes, quantized.indices, residual, quantized.quantized, book.codebook)
 
 
 def _recover(recovery: nn.Module | None, quantized: Quantized, detach: bool) -> tuple[Tensor, Tensor]:

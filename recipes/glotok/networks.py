@@ -5,9 +5,12 @@ import torch
 from glotok.config import GloTokConfig, XARConfig
 from glotok.generator import build_generator
 from glotok.model import GloTok
+from glotok.representation import RepresentationHead
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
+from vistok.metrics import count_stages
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
@@ -18,6 +21,25 @@ def build_discriminator(config: GloTokConfig) -> PatchGANDiscriminator:
     settings = config.discriminator
     channels = config.tokenizer.image_channels
     return PatchGANDiscriminator(channels, settings.base_width, settings.num_layers, norm=settings.norm)
+
+
+def build_head(config: GloTokConfig, target_dim: int) -> RepresentationHead:
+    """The head of contrastive alignment, for a backbone's features of so many channels."""
+    sizes = config.tokenizer
+    return RepresentationHead(config.representation, sizes.code_dim, sizes.grid_size**2, target_dim)
+
+
+def check_teacher(config: GloTokConfig) -> None:
+    """Raise :class:`ConfigError` unless the backbone whose features are used is there, and has the stage asked for."""
+    teacher, alignment = config.teacher, config.losses.alignment
+    named = teacher.source == "backbone" or (teacher.source == "random" and teacher.dimension is None)
+    if alignment == "none" or not named:
+        return
+    check_backbone("teacher", teacher)
+    if teacher.stage is not None and teacher.stage > count_stages(teacher.backbone):
+        raise ConfigError(
+            f"teacher.stage: expected 1 to {count_stages(teacher.backbone)} for {teacher.backbone}, got {teacher.stage}"
+        )
 
 
 @remembered
@@ -31,12 +53,14 @@ def check_networks(config: GloTokConfig) -> None:
     shape = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
     if config.losses.perceptual_weight:
         check_perceptual("losses", config.losses)
-    if config.teacher.source == "backbone":
-        check_backbone("teacher", config.teacher)
+    check_teacher(config)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)
     with building("tokenizer"):
-        GloTok(sizes)(torch.empty(shape))
+        out = GloTok(sizes)(torch.empty(shape))
+    if config.losses.alignment == "contrastive":
+        with building("representation"):
+            build_head(config, config.representation.width)(out.semantic.quantized)
     with building("discriminator"):
         build_discriminator(config)(torch.empty(shape))
     grid = sizes.grid_size

@@ -8,7 +8,7 @@ from torch import Tensor
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
 from glotok.reconstruct import RETENTION, load_reconstructions
-from vistok.metrics import psnr
+from glotok.retention import BOOKS, SIDES
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.measures import load_evaluation
@@ -34,6 +34,8 @@ TOKENIZER_PANELS = {
     "perceptual": ["perceptual"],
     "quantization and residual": ["quantization", "residual"],
     "histogram relation": ["histogram"],
+    "contrastive alignment": ["representation", "disentanglement"],
+    "entropy of the codebooks": ["entropy"],
     "adversarial": ["adversarial", "discriminator"],
     "codes revived": ["revived"],
 }
@@ -45,7 +47,6 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     stored = load_reconstructions(paths)
     train, _ = config.data.load()
     environment = load_environment(paths)
-    teacher = read_json(paths.teacher.with_suffix(".json"))
 
     grid = config.tokenizer.grid_size
     caption = f"Validation images and their reconstructions from {grid} x {grid} x 2 tokens."
@@ -54,10 +55,11 @@ def write_report(config: GloTokConfig, paths: RunPaths, name: str) -> None:
         if f"samples {label}" in measures:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     tokenizer = ("tokenizer", TOKENIZER_PANELS, "Tokenizer: unweighted terms of the loss.")
+    if config.losses.alignment == "histogram":
+        sections.append(semantic_section(measures, read_json(paths.teacher.with_suffix(".json"))))
     sections += [
-        semantic_section(measures, teacher),
         codebook_section(measures),
-        retention_section(stored),
+        retention_section(stored, measures),
         training_section(read_metrics(paths.metrics), [tokenizer], list(config.generators)),
         making_section(environment, settings_rows(config)),
         *missing_sections(measures),
@@ -86,8 +88,16 @@ def verdict(measures: dict[str, Any]) -> list[Finding]:
 
 def settings_rows(config: GloTokConfig) -> list[list[str]]:
     """The settings that the page names itself."""
+    losses, backbone = config.losses, f"{config.teacher.backbone} at {config.teacher.image_size} px"
+    alignments = {
+        "none": "none: both codebooks learn from the images alone",
+        "histogram": f"relation histogram, weight {losses.histogram_weight:g}; the teacher is made before training",
+        "contrastive": f"contrastive, weight {losses.representation_weight:g}, with disentanglement, "
+        f"{losses.disentanglement_weight:g}; {backbone} runs in every step",
+    }
     return [
         ["tokenizer", f"{config.train.steps} steps of {config.train.batch_size} images"],
+        ["alignment of the semantic codebook", alignments[losses.alignment]],
         *generator_rows(config.generators),
     ]
 
@@ -110,13 +120,20 @@ def semantic_section(measures: dict[str, Any], teacher: dict[str, Any]) -> Secti
             ["visual codebook", visual["size"], visual["mean_cosine"], visual["rms_cosine"]],
         ],
     )
-    source = teacher["backbone"] if teacher["source"] == "backbone" else teacher["key"]
     text = Text(
-        f"The semantic codebook learns the teacher's histogram ({source}); the relation loss ends at "
+        f"The semantic codebook learns the teacher's histogram ({teacher_name(teacher)}); the relation loss ends at "
         f"{semantic['histogram_relation_loss']:.4f} nats. An rms cosine below {teacher['welch_bound']:.3f} cannot be "
         "reached by that many codes (Welch bound)."
     )
     return Section("Global relations", [Picture(plot, "Histograms of pairwise cosines."), table, text])
+
+
+def teacher_name(record: dict[str, Any]) -> str:
+    """What the teacher's vectors are, in words."""
+    if record["source"] != "backbone":
+        return {"checkpoint": str(record["key"]), "random": "random directions"}[record["source"]]
+    stage = "" if record["stage"] is None else f", stage {record['stage']}"
+    return f"{record['backbone']}{stage}{', centred' if record['centre'] else ''}"
 
 
 def codebook_section(measures: dict[str, Any]) -> Section:
@@ -146,7 +163,7 @@ def codebook_section(measures: dict[str, Any]) -> Section:
     return Section("Codebooks", [picture, usage, bits, uniformity])
 
 
-def retention_section(stored: dict[str, Tensor]) -> Section:
+def retention_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Section:
     """Reconstructions from a part of the visual features, with and without the semantic ones (Fig. 4 of the paper)."""
     study = stored["retention"]
     originals = stored["studied"]
@@ -159,17 +176,43 @@ def retention_section(stored: dict[str, Tensor]) -> Section:
     grid = image_grid(
         torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"]
     )
-    series = {
-        name: [psnr(study[:, book, part].contiguous(), originals).mean().item() for part in range(len(RETENTION))]
-        for book, name in ((0, "visual only"), (1, "with semantic"))
-    }
-    curve = plot_lines(
-        [100 * part for part in RETENTION], series, x_label="visual features kept, %", y_label="PSNR, dB"
-    )
+    found = measures["retention"]
+    kept = [round(100 * part) for part in RETENTION]
+    series = {words(book): [found[f"{book}_{part}"] for part in kept] for book in BOOKS}
+    curve = plot_lines(kept, series, x_label="visual features kept, %", y_label="PSNR, dB")
     return Section(
         "Parts of the features",
         [
             Picture(grid, "Decoded with a part of the visual features, the others set to 0.", pixelated=True),
-            Picture(curve, f"PSNR over these {len(study)} images."),
+            Picture(curve, f"PSNR over {found['images']:.0f} validation images."),
+            *frequency_parts(measures),
         ],
     )
+
+
+def frequency_parts(measures: dict[str, Any]) -> list[Picture | Table | Text]:
+    """Which spatial frequencies each codebook carries; nothing where they could not be measured."""
+    parts: list[Picture | Table | Text] = []
+    if "spectrum" in measures:
+        spectrum = measures["spectrum"]
+        curves = {words(side): spectrum[side] for side in SIDES}
+        labels = {"x_label": "spatial frequency, 1 is Nyquist's", "y_label": "correlation with the original"}
+        caption = "Which frequencies of the original the features of one codebook, or of both, give back."
+        parts.append(Picture(plot_lines(spectrum["radius"], curves, **labels), caption))
+    if "frequencies" in measures:
+        found = measures["frequencies"]
+        names = [(band, figure) for band in ("low", "high") for figure in ("correlation", "explained", "energy")]
+        rows = [[words(side), *(found[f"{side}_{band}_{figure}"] for band, figure in names)] for side in SIDES]
+        parts.append(Table(["features", *(f"{band}: {figure}" for band, figure in names)], rows))
+        text = (
+            f"Low frequencies lie below {found['cut']:g} of Nyquist's and hold {found['low_share']:.0%} of the energy, "
+            "the mean of each image left out. Explained is the part of a band's energy that the images predict as "
+            "they are, below 0 where nothing were better; a correlation does not see a wrong gain."
+        )
+        parts.append(Text(text))
+    return parts
+
+
+def words(name: str) -> str:
+    """A name of measures, as it is read."""
+    return name.replace("_", " ")

@@ -11,17 +11,21 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     generator, samples, evaluation = choice
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
+    alignment = config.losses.alignment
+    teacher = Stage(
+        "teacher",
+        ("seed", "data", "teacher", "tokenizer.semantic_codebook_size"),
+        (paths.teacher, paths.teacher.with_suffix(".json")),
+    )
+    first = {"none": ("seed", "data"), "contrastive": ("seed", "data", "teacher", "representation"), "histogram": ()}
+    taught = [teacher] if alignment == "histogram" else []
     return [
-        Stage(
-            "teacher",
-            ("seed", "data", "teacher", "tokenizer.semantic_codebook_size"),
-            (paths.teacher, paths.teacher.with_suffix(".json")),
-        ),
+        *taught,
         Stage(
             "train-tokenizer",
-            ("tokenizer", "losses", "discriminator", "train"),
+            (*first[alignment], "tokenizer", "losses", "discriminator", "train"),
             (paths.tokenizer / "model.safetensors", paths.tokenizer / "config.json"),
-            needs=("teacher",),
+            needs=tuple(stage.name for stage in taught),
             checkpoints=paths.tokenizer_checkpoints,
         ),
         Stage("encode", (), (paths.tokens,), needs=("train-tokenizer",)),

@@ -29,14 +29,7 @@ logger = logging.getLogger(__name__)
 def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
     """Compute the teacher's token set and save it with a record of how it was made."""
     count = config.tokenizer.semantic_codebook_size
-    if config.teacher.source == "checkpoint":
-        try:
-            centres = read_token_set(Path(str(config.teacher.checkpoint)), str(config.teacher.key))
-        except WeightsError as error:
-            raise ConfigError(f"teacher.checkpoint and teacher.key: {error}") from error
-    else:
-        train, _ = config.data.load()
-        centres = cluster_features(train, config.teacher, count, config.seed)
+    centres = token_set(config)
     mean, rms = cosine_moments(centres)
     floor = welch_bound(count, config.tokenizer.code_dim)
     record = {
@@ -63,6 +56,19 @@ def make_teacher(config: GloTokConfig, paths: RunPaths) -> None:
     save_tensors(paths.teacher, {"centres": centres})
 
 
+def token_set(config: GloTokConfig) -> Tensor:
+    """The teacher's vectors ``(n, D)``: read, drawn, or the centres of features."""
+    teacher, count = config.teacher, config.tokenizer.semantic_codebook_size
+    if teacher.source == "checkpoint":
+        try:
+            return read_token_set(Path(str(teacher.checkpoint)), str(teacher.key))
+        except WeightsError as error:
+            raise ConfigError(f"teacher.checkpoint and teacher.key: {error}") from error
+    if teacher.source == "random":
+        return random_directions(count, teacher, config.seed)
+    return cluster_features(config.data.load().train, teacher, count, config.seed)
+
+
 def load_teacher(paths: RunPaths, losses: LossConfig) -> Tensor:
     """The teacher's histogram ``(bins,)`` as ``losses`` counts it."""
     return teacher_histogram(load_tensors(paths.teacher, "centres")["centres"], losses)
@@ -76,7 +82,8 @@ def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
 def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:
     """k-means centres ``(count, D)`` of pooled backbone features of ``config.num_images`` training images.
 
-    Features keep their mean: centring would push the cosines towards zero, where few dimensions cannot follow.
+    Features keep their mean unless ``config.centre``: without it the cosines are pushed towards zero, where few
+    dimensions cannot follow.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -85,11 +92,11 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
     vectors = []
     for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
         with torch.inference_mode():
-            features = backbone.patches(
-                train.batch(chunk).to(backbone.mean.device), image_size=config.image_size
-            ).permute(0, 3, 1, 2)
+            features = feature_map(backbone, train.batch(chunk).to(backbone.mean.device), config)
             vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))
     points = torch.cat(vectors).float().cpu()
+    if config.centre:
+        points -= points.mean(dim=0)
     if len(points) < count:
         raise ConfigError(
             f"teacher: {len(points)} feature vectors cannot give {count} centres; "
@@ -98,6 +105,22 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
     kmeans = MiniBatchKMeans(n_clusters=count, random_state=seed, batch_size=max(2048, count), n_init=1, max_iter=30)
     kmeans.fit(points.numpy())
     return torch.from_numpy(kmeans.cluster_centers_).float()
+
+
+def feature_map(backbone: FeatureBackbone, images: Tensor, config: TeacherConfig) -> Tensor:
+    """Features ``(B, D, h, w)`` of the stage that is asked for, or the network's last ones."""
+    if config.stage is None:
+        return backbone.patches(images, image_size=config.image_size).permute(0, 3, 1, 2)
+    return backbone.stages(images, num_stages=config.stage, image_size=config.image_size)[-1]
+
+
+def random_directions(count: int, config: TeacherConfig, seed: int) -> Tensor:
+    """Unit vectors ``(count, D)`` drawn evenly from the sphere: a teacher that knows nothing of images."""
+    dimension = config.dimension
+    if dimension is None:
+        backbone = FeatureBackbone(config.backbone, weights=config.weights)
+        dimension = backbone.dim if config.stage is None else backbone.stage_channels[config.stage - 1]
+    return F.normalize(torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
 def read_token_set(path: Path, key: str) -> Tensor:

@@ -5,23 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from glotok.config import GloTokConfig, LossConfig
 from glotok.model import Branch, GloTok, TrainingOutput
-from glotok.networks import build_discriminator
+from glotok.networks import build_discriminator, build_head
 from glotok.paths import RunPaths
 from glotok.perceptual import PerceptualTerm
+from glotok.representation import HeadedTokenizer, RepresentationTerm
 from glotok.teacher import load_teacher
 from vistok.losses import (
     HistogramRelationLoss,
     chroma_loss,
     codebook_commitment_loss,
     discriminator_loss,
+    disentanglement_loss,
     generator_loss,
     residual_loss,
+    vector_entropy_loss,
 )
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
@@ -41,7 +45,7 @@ STAGE = "tokenizer"
 
 
 def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> None:
-    """Train from ``paths.teacher`` and the training images; write checkpoints, metrics and ``paths.tokenizer``."""
+    """Train on the training images, with ``paths.teacher`` where relations are learned; write ``paths.tokenizer``."""
     accelerator = open_accelerator()
     train = config.data.load().train
     settings = config.train
@@ -49,13 +53,15 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     torch.manual_seed(config.seed)
     model = GloTok(config.tokenizer)
     discriminator = build_discriminator(config)
-    terms = LossTerms(config.losses, load_teacher(paths, config.losses)).to(accelerator.device)
+    terms = loss_terms(config, paths).to(accelerator.device)
+    head = None if terms.representation is None else build_head(config, terms.representation.backbone.dim)
+    learned = HeadedTokenizer(model, head).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
-    optimizer: Any = torch.optim.Adam(model.parameters(), betas=settings.betas, fused=True)
+    optimizer: Any = torch.optim.Adam(learned.parameters(), betas=settings.betas, fused=True)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
-    average = weight_average(model.to(accelerator.device), settings.ema_decay)
+    average = weight_average(model, settings.ema_decay)
 
-    objects = {"model": model, "discriminator": discriminator, "optimizer": optimizer}
+    objects = {"model": model, "head": head, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
@@ -66,7 +72,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     elif start == 0 and settings.codebook_start == "k_means":
         initialize_codebooks(model, train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    tokenizer = Learner.prepared(model, optimizer, accelerator, settings, finite)
+    tokenizer = Learner.prepared(learned, optimizer, accelerator, settings, finite)
     judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
@@ -90,25 +96,47 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     accelerator.wait_for_everyone()
 
 
-class LossTerms(nn.Module):
-    """The terms of equation 13 by name, unweighted. The only network here is that of the perceptual term."""
+def loss_terms(config: GloTokConfig, paths: RunPaths) -> "LossTerms":
+    """The terms of a run, with what its kind of alignment follows: the teacher's histogram, or the backbone."""
+    alignment = config.losses.alignment
+    teacher = load_teacher(paths, config.losses) if alignment == "histogram" else None
+    temperature = config.representation.temperature
+    representation = RepresentationTerm(config.teacher, temperature) if alignment == "contrastive" else None
+    return LossTerms(config.losses, teacher, representation)
 
-    def __init__(self, config: LossConfig, teacher: Tensor) -> None:
+
+class LossTerms(nn.Module):
+    """The terms of equation 13 by name, unweighted. The only networks here look at images, frozen.
+
+    Args:
+        config: Weights, and what each term leaves open.
+        teacher: The histogram that the semantic codebook's relations follow, if they follow any.
+        representation: Contrastive alignment, in the histogram's place.
+    """
+
+    def __init__(
+        self, config: LossConfig, teacher: Tensor | None, representation: RepresentationTerm | None = None
+    ) -> None:
         super().__init__()
         self.config = config
-        self.histogram = HistogramRelationLoss(teacher, **config.histogram)
+        self.histogram = None if teacher is None else HistogramRelationLoss(teacher, **config.histogram)
         self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+        self.representation = representation
 
-    def forward(
-        self, images: Tensor, out: TrainingOutput, semantic_codebook: Tensor, logits: Tensor | None
-    ) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, out: TrainingOutput, logits: Tensor | None) -> dict[str, Tensor]:
         """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""
         terms = {
             "reconstruction": (out.reconstruction.float() - images).square().mean(),
             "quantization": self._quantization(out.semantic) + self._quantization(out.visual),
-            "histogram": self.histogram(semantic_codebook),
-            "residual": self._residual(out.semantic) + self._residual(out.visual),
         }
+        if self.histogram is not None:
+            terms["histogram"] = self.histogram(out.semantic.codebook)
+        terms["residual"] = self._residual(out.semantic) + self._residual(out.visual)
+        if self.representation is not None and out.predicted is not None:
+            terms["representation"] = self.representation(out.predicted, images)
+            terms["disentanglement"] = disentanglement_loss(out.visual.quantized, out.semantic.quantized)
+        if self.config.entropy_weight:
+            terms["entropy"] = self._entropy(out.semantic) + self._entropy(out.visual)
         if self.config.chroma_weight:
             terms["chroma"] = chroma_loss(out.reconstruction, images)
         if self.perceptual is not None:
@@ -124,6 +152,10 @@ class LossTerms(nn.Module):
     def _quantization(self, branch: Branch) -> Tensor:
         return codebook_commitment_loss(branch.features, branch.codes, beta=self.config.beta)
 
+    def _entropy(self, branch: Branch) -> Tensor:
+        codes = F.normalize(branch.codebook, dim=1)
+        return vector_entropy_loss(branch.features, codes, temperature=self.config.entropy_temperature)
+
     def _residual(self, branch: Branch) -> Tensor:
         """Equation 10 for one branch; with the code detached it trains the recovery module alone."""
         return residual_loss(
@@ -136,7 +168,7 @@ class LossTerms(nn.Module):
 
 
 def generator_step(
-    tokenizer: Learner, loss_terms: LossTerms, adversary: nn.Module | None, micro_batches: list[Tensor], step: int
+    tokenizer: Learner, losses: LossTerms, adversary: nn.Module | None, micro_batches: list[Tensor], step: int
 ) -> tuple[dict[str, Tensor], list[Tensor], tuple[Tensor, Tensor]]:
     """One update of the tokenizer over all micro-batches.
 
@@ -151,10 +183,10 @@ def generator_step(
     with frozen(adversary):
         for micro, images in micro_steps(tokenizer, step, micro_batches, log):
             with tokenizer.precision():
-                out = tokenizer.model(images, detach=loss_terms.config.residual_code == "detached")
+                out = tokenizer.model(images, detach=losses.config.residual_code == "detached")
                 logits = None if adversary is None else adversary(out.reconstruction)
-            terms = loss_terms(images, out, quantizer.semantic.codebook, logits)
-            micro.backward(terms, loss_terms.total(terms), {"images": images, "reconstruction": out.reconstruction})
+            terms = losses(images, out, logits)
+            micro.backward(terms, losses.total(terms), {"images": images, "reconstruction": out.reconstruction})
             fakes.append(out.reconstruction.detach().float())
             semantic.append(out.semantic.features.detach())
             visual.append(out.visual.features.detach())

@@ -15,6 +15,7 @@ from vistok.metrics import (
     CodeUsage,
     FeatureBank,
     FeatureStatistics,
+    FrequencyBands,
     InceptionScore,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -51,6 +52,7 @@ CASES = {
     "pooled PSNR": Case(PooledPeakSignalNoiseRatio, IMAGES, exact=True),
     "SSIM": Case(StructuralSimilarity, IMAGES),
     "SSIM, uniform": Case(partial(StructuralSimilarity, "uniform"), IMAGES),
+    "frequency bands": Case(partial(FrequencyBands, (0.25, 0.75)), IMAGES),
     "feature statistics": Case(partial(FeatureStatistics, 5), (normal(0, COUNT, 5) + 50,)),
     "Inception Score": Case(
         partial(InceptionScore, 4, splits=2), (normal(0, COUNT, 4).softmax(dim=1), torch.arange(COUNT))

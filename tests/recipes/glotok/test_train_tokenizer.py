@@ -76,7 +76,7 @@ def test_the_total_is_equation_13(parts):
     config, paths, model, discriminator, _, images = parts
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     out = model(images)
-    values = terms(images, out, model.quantizer.semantic.codebook, discriminator(out.reconstruction))
+    values = terms(images, out, discriminator(out.reconstruction))
     assert set(values) == {"reconstruction", "quantization", "histogram", "residual", "perceptual", "adversarial"}
     w = config.losses
     expected = (
@@ -103,8 +103,8 @@ def test_a_chroma_term_counts_wrong_colours_once_more_and_is_absent_by_default(p
         stage.LossTerms(settings.losses.model_copy(update={"chroma_weight": weight}), teacher) for weight in (0.0, 3.0)
     )
     assert settings.losses.chroma_weight == 0
-    without = plain(images, out, model.quantizer.semantic.codebook, None)
-    with_it = coloured(images, out, model.quantizer.semantic.codebook, None)
+    without = plain(images, out, None)
+    with_it = coloured(images, out, None)
     assert set(with_it) - set(without) == {"chroma"}
     torch.testing.assert_close(with_it["chroma"], chroma_loss(out.reconstruction, images))
     torch.testing.assert_close(coloured.total(with_it), plain.total(without) + 3 * with_it["chroma"])
@@ -181,7 +181,7 @@ def test_revived_rows_forget_their_moments(parts):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(2):
         out = model(images)
-        terms.total(terms(images, out, model.quantizer.semantic.codebook, None)).backward()
+        terms.total(terms(images, out, None)).backward()
         optimizer.step()
         model.quantizer.update()
     before = model.quantizer.semantic.codebook.detach().clone()

@@ -68,6 +68,7 @@ from vistok.metrics.rate.image_codecs import image_codec_point
 from vistok.metrics.rate.principal_components import PrincipalComponentCodec, fit_principal_component_codec
 from vistok.metrics.rate.rate_distortion import RateDistortion, RateDistortionPoint, rate_distortion_point
 from vistok.metrics.rate.token_rate import TokenRate, token_rate
+from vistok.metrics.reconstruction.frequency_bands import BandMeasures, FrequencyBands, frequency_bands
 from vistok.metrics.reconstruction.perceptual import PerceptualDistance, perceptual_distance
 from vistok.metrics.reconstruction.pixel_errors import (
     MeanAbsoluteError,
@@ -87,6 +88,7 @@ from vistok.metrics.streaming import StreamingMetric
 __all__ = [
     "LITE0",
     "BackboneFeatures",
+    "BandMeasures",
     "BitBalance",
     "BitMeasures",
     "CodePairs",
@@ -101,6 +103,7 @@ __all__ = [
     "FeatureNetwork",
     "FeatureStatistics",
     "Features",
+    "FrequencyBands",
     "GaussianFactor",
     "GaussianStatistics",
     "GreyImages",
@@ -150,6 +153,7 @@ __all__ = [
     "fit_recognizer",
     "frechet_distance",
     "frechet_distance_infinity",
+    "frequency_bands",
     "from_uint8",
     "gaussian_factor",
     "image_codec_point",

@@ -99,7 +99,10 @@ def recipe_commands(
     def alone(command: Command[_RunT]) -> Callable[[_OptionsT], None]:
         def run_one(options: _OptionsT) -> None:
             run = prepare(options)
-            stage = next(stage for stage in run.stages.by_name.values() if stage.command == command.name)
+            listed = {stage.command: stage for stage in run.stages.by_name.values()}
+            if command.name not in listed:
+                raise ConfigError(f"{command.name}: this configuration has no such stage, but {', '.join(listed)}")
+            stage = listed[command.name]
             with opened_stage(options, run.stages, stage, command.training and command.training(run)):
                 command.work(run)
 
