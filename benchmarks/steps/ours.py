@@ -68,16 +68,20 @@ def vqgan(shape: Shape, precision: str) -> TrainingStep:
 
 
 def glotok_of(config: Any, images: Tensor, *, adversarial: bool, wrap: Wrap = unchanged) -> TrainingStep:
-    """GloTok's step of a configuration, with or without the discriminator's."""
+    """GloTok's step of a configuration, with or without the discriminator's; the teacher's histogram is a flat one."""
     from glotok.model import GloTok
-    from glotok.networks import build_discriminator
+    from glotok.networks import build_discriminator, build_head
+    from glotok.representation import HeadedTokenizer, RepresentationTerm
     from glotok.train_tokenizer import LossTerms, generator_step
     from vistok.losses import discriminator_loss
     from vistok.workbench.training.adversarial_training import discriminator_step
 
-    settings, bins = config.train, config.losses.histogram_bins
+    settings, bins, alignment = config.train, config.losses.histogram_bins, config.losses.alignment
     model, judge = GloTok(config.tokenizer), build_discriminator(config)
-    terms = LossTerms(config.losses, torch.full((bins,), 1 / bins))
+    terms = LossTerms(config.losses, torch.full((bins,), 1 / bins) if alignment == "histogram" else None)
+    if alignment == "contrastive":
+        terms.representation = RepresentationTerm(config.teacher, config.representation.temperature)
+        model = HeadedTokenizer(model, build_head(config, terms.representation.backbone.dim))
     adam = partial(torch.optim.Adam, lr=sizes.RATE, betas=settings.betas, fused=True)
     learns = learner(model, settings, adam(model.parameters()), wrap)
     judges = learner(judge, settings, adam(judge.parameters()), wrap)

@@ -9,6 +9,7 @@ from glotok.cli import Options, resolve
 from glotok.config import CONFIGS, load
 from glotok.generator import build_generator
 from glotok.model import GloTok
+from glotok.networks import build_head
 from vistok import generators as g
 from vistok.workbench.config import ConfigError
 
@@ -19,15 +20,17 @@ XAR = {"xar-b": 172.6, "xar-h": 1186}
 PUBLISHED = {
     "imagenet256_16k": (72, {**XAR, "far-b": 383.6, "far-l": 859.3}),
     "imagenet256_2x": (72, {**XAR, "far-b": 417, "far-l": 901}),
+    "imagenet256_fqgan": (72, {"far-b": 417, "far-l": 901}),
 }
+OF_THE_PAPER = ["imagenet256_16k", "imagenet256_2x"]
 
 
 def millions(*modules: torch.nn.Module) -> float:
     return sum(parameter.numel() for module in modules for parameter in module.parameters()) / 1e6
 
 
-def test_all_four_are_here():
-    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", "imagenet256_16k", "imagenet256_2x"}
+def test_all_five_are_here():
+    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", *PUBLISHED}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -54,7 +57,7 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("generator", PRESETS)
-@pytest.mark.parametrize("name", sorted(PUBLISHED))
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_the_papers_generators_are_the_published_networks(name, generator):
     """Tensor by tensor, and in what shapes do not tell: so a published checkpoint could be loaded into them."""
     config = load(name)
@@ -93,7 +96,22 @@ def test_the_papers_numbers_are_the_papers(name, sizes):
     assert config.train.steps == pytest.approx(150 * 1_281_167 / 240, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["imagenet256_16k", "imagenet256_2x"])
+def test_the_baselines_numbers_are_fqgans():
+    config = load("imagenet256_fqgan")
+    sizes, losses, head = config.tokenizer, config.losses, config.representation
+    assert (sizes.semantic_codebook_size, sizes.visual_codebook_size, sizes.code_dim) == (16384, 16384, 8)
+    assert (losses.alignment, sizes.residual, losses.residual_weight) == ("contrastive", False, 0)
+    assert (losses.representation_weight, losses.disentanglement_weight, losses.entropy_weight) == (0.5, 0.1, 0.03)
+    assert (head.width, head.depth, head.num_heads, head.temperature) == (1024, 3, 8, 1.0)
+    assert (config.teacher.backbone, config.teacher.image_size) == ("vit_large_patch14_clip_224.openai", 224)
+    assert config.train.steps == pytest.approx(40 * 1_281_167 / 256, rel=1e-3)
+    with torch.device("meta"):
+        predicted = build_head(config, 1024)(torch.empty(2, 8, 16, 16))
+    assert predicted.shape == (2, 1024)
+    assert config.generators["far-b"].train.steps == pytest.approx(300 * 1_281_167 / 256, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_every_setting_says_whether_the_paper_states_it(name):
     lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
     values = [line for line in lines if line.startswith("  ") and not line.lstrip().startswith("#")]
@@ -119,7 +137,7 @@ def test_a_bare_no_turns_mixed_precision_off(section):
 
 
 def test_an_unknown_configuration_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x"):
+    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x, imagenet256_fqgan"):
         load("digit")
 
 
@@ -135,11 +153,17 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
             r"tokenizer\.multipliers\.1: input should be greater than or equal to 1, got 0",
         ),
         ("teacher.source=checkpoint", "needs both checkpoint and key"),
+        ("teacher.source=random teacher.centre=true", "centre: expected source backbone, .* got random"),
+        ("teacher.dimension=8", "dimension: expected source random, .* got backbone"),
+        (
+            "losses.alignment=contrastive teacher.source=random",
+            "teacher.source: expected backbone, which contrastive alignment looks at, got random",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_each_other_are_refused(override, message):
     with pytest.raises(ConfigError, match=message):
-        load("digits", (override,))
+        load("digits", override.split())
 
 
 def test_other_data_is_colour_unless_told_otherwise():
