@@ -25,8 +25,8 @@ def encoded(image, kind="PNG", **options):
 
 @catches(
     SUBJECT,
-    "image_to_tensor(adm_crop(open_image(source, max_pixels=max_pixels), image_size))",
-    "image_to_tensor(cut_centre(open_image(source), image_size, image_size))",
+    "image_to_tensor(adm_crop(_opened(source, max_pixels), image_size))",
+    "image_to_tensor(cut_centre(_opened(source, max_pixels), image_size, image_size))",
 )
 def test_a_decoded_image_is_the_published_centre_crop_unless_it_has_too_many_pixels():
     content = encoded(noise(50, 30))

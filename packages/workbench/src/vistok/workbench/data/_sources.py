@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev", "test")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE_SUFFIXES = (".parquet", ".tar", ".gz", ".tgz", ".zip", ".csv", ".json", ".jsonl", ".jpg", ".jpeg", ".png")
-_EXPECTED = "expected 'digits', a folder of images, Parquet or tar files, such a file, or a hub id org/name"
+_EXPECTED = "expected 'digits', 'openmoji', a folder of images, Parquet or tar files, such a file, or a hub id org/name"
 
 
 class Table(NamedTuple):
@@ -31,6 +31,7 @@ class Table(NamedTuple):
     declared_classes: tuple[str, ...] | None
     split: str
     root: Path | None
+    attribution: str = ""
 
     def source(self, index: int) -> bytes | str:
         """The content of an image where the table holds it, else its path."""

@@ -1,6 +1,5 @@
 """The embedded data set: 5,000 handwritten digits that come with an installed package."""
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from vistok.metrics import adm_crop
+from vistok.workbench.data._split import held_out
 from vistok.workbench.data.image_set import ImageSet
 
-_VALIDATION_PER_CLASS = 50
 _PADDED_SIZE = 32
 
 
@@ -39,23 +38,12 @@ def load_digits(*, image_size: int = 32, split_seed: int = 0) -> Digits:
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
     margin = (_PADDED_SIZE - pixels.shape[-1]) // 2
     images = _resized(F.pad(pixels, (margin,) * 4), image_size)
-    held_out = _held_out(labels, split_seed)
+    validation = held_out(labels, [str(index) for index in range(len(labels))], seed=split_seed, fraction=0.1)
     classes = tuple(str(digit) for digit in range(10))
-    train, validation = (
-        ImageSet(images[part], labels[part], classes, f"mnist-5k {name}")
-        for name, part in (("train", ~held_out), ("validation", held_out))
+    return Digits(
+        ImageSet(images[~validation], labels[~validation], classes, "mnist-5k train"),
+        ImageSet(images[validation], labels[validation], classes, "mnist-5k validation"),
     )
-    return Digits(train, validation)
-
-
-def _held_out(labels: Tensor, seed: int) -> Tensor:
-    """Mask of the validation digits: of every class those whose hash comes first."""
-    mask = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero().flatten().tolist()
-        members.sort(key=lambda index: hashlib.sha256(f"{seed}:{index}".encode()).digest())
-        mask[members[:_VALIDATION_PER_CLASS]] = True
-    return mask
 
 
 def _resized(images: Tensor, image_size: int) -> Tensor:

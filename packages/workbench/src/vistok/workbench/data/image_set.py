@@ -39,6 +39,10 @@ class Images(Protocol):
         """Names of the unreadable images met so far."""
 
     @property
+    def attribution(self) -> str:
+        """Who made the images, and under which licence, where pages that show them must say so; else empty."""
+
+    @property
     def channels(self) -> int:
         """1 for grey images, 3 for colour."""
 
@@ -67,6 +71,7 @@ class ImageSet:
         name: What reports call the data set.
         skipped: Names of the images that could not be read and are not in ``images``.
         uncropped: More of each image, ``(C, H', W')`` uint8, for random crops; ``None`` where there is no more.
+        attribution: As in :class:`Images`.
 
     Shape:
         - ``batch(indices)``: ``(B, C, H, W)``, float32.
@@ -90,6 +95,7 @@ class ImageSet:
     name: str
     skipped: tuple[str, ...] = ()
     uncropped: tuple[Tensor, ...] | None = None
+    attribution: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -164,6 +170,8 @@ class LazyImageSet:
     """
 
     channels = 3
+    #: As in :class:`Images`; set it where the images have one.
+    attribution = ""
 
     def __init__(
         self,
@@ -222,6 +230,7 @@ class LazyImageSet:
             self.name,
             self.skipped,
             None if uncropped is None else tuple(uncropped[index] for index in readable),
+            self.attribution,
         )
 
     def _all_pixels(self, decode: Callable[[int], Tensor]) -> Iterator[tuple[int, Tensor]]:

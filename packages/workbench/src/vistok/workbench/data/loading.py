@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+
 from vistok.metrics.images.decoding import MAX_PIXELS, image_shape
 from vistok.workbench.data._labels import Labels
 from vistok.workbench.data._sources import Table, open_tables, signature
+from vistok.workbench.data._split import held_out
 from vistok.workbench.data.digits import load_digits
 from vistok.workbench.data.image_set import Images, LazyImageSet
+from vistok.workbench.data.openmoji import USUAL_SIZE, OpenMoji, drawn_size
 from vistok.workbench.data.resize import decode_for_crops, decode_image, room_for_crops
 
 logger = logging.getLogger(__name__)
 
-#: The source that needs no files: the embedded digits.
-DIGITS = "digits"
+#: The sources that need no files: the embedded digits, and drawings from a package that the extra ``openmoji`` brings.
+DIGITS, OPENMOJI = "digits", "openmoji"
 
 # Headers that are read to tell the usual size of a source's images.
 _NUM_SIZES_READ = 64
@@ -87,9 +91,9 @@ def load_images(
     What the last call gave is kept for the next one with the same arguments, as long as no file of the source changes.
 
     Args:
-        source: ``None`` or ``"digits"`` for the embedded digits (grey); else an image folder (a folder a class), a
-            Parquet file or a tar archive (WebDataset) or a folder of them (``train-*``, ``validation-*``), or the id
-            ``org/name`` of a data set on the hub.
+        source: ``None`` or ``"digits"`` for the embedded digits (grey); ``"openmoji"`` for drawings in colour; else an
+            image folder (a folder a class), a Parquet file or a tar archive (WebDataset) or a folder of them
+            (``train-*``, ``validation-*``), or the id ``org/name`` of a data set on the hub.
         image_size: Pixels a side; see :func:`vistok.metrics.adm_crop` for how images get there.
         split_seed: Decides the split where the source has none.
         validation_fraction: Expected share of validation images in such a split, between 0 and 1.
@@ -130,7 +134,7 @@ def load_images(
         memory_limit,
         None if cache_dir is None else str(cache_dir),
     )
-    return _load(request, Path.cwd(), None if name == DIGITS else signature(name))
+    return _load(request, Path.cwd(), None if name in (DIGITS, OPENMOJI) else signature(name))
 
 
 def describe_source(
@@ -158,6 +162,10 @@ def describe_source(
     if source is None or str(source) == DIGITS:
         digits = load_images().train
         return SourceDescription(1, len(digits), len(digits.class_names), 32)
+    if str(source) == OPENMOJI:
+        drawings = OpenMoji(USUAL_SIZE)
+        num_images = len(drawings) - int(_held_out_drawings(drawings, 0, 0.1).sum())
+        return SourceDescription(3, num_images, len(drawings.class_names), USUAL_SIZE)
     name, cache = str(source), None if cache_dir is None else str(cache_dir)
     train, *others = _open(name, image_column, label_column, cache, Path.cwd(), signature(name))
     labels = Labels(train, *(table for table in others if table is not None))
@@ -188,7 +196,7 @@ def _open(
 def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -> ImageSplits:
     """What is asked for; ``folder`` and ``state`` tell calls apart between which the source changed."""
     if state is None:
-        return _load_digits(request)
+        return _load_digits(request) if request.source == DIGITS else _load_drawings(request)
     train, validation = _open(
         request.source, request.image_column, request.label_column, request.cache_dir, folder, state
     )
@@ -203,8 +211,15 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
         raise ValueError(f"data {request.source!r} gives {counts}; both sides need at least one")
     labels = Labels(train, validation)
     return ImageSplits(
-        _image_set(request, train, train_rows, labels, "train"),
-        _image_set(replace(request, random_crop=False), validation, validation_rows, labels, "validation"),
+        _image_set(request, train, train_rows, labels.of(train, train_rows), labels.class_names, "train"),
+        _image_set(
+            request,
+            validation,
+            validation_rows,
+            labels.of(validation, validation_rows),
+            labels.class_names,
+            "validation",
+        ),
     )
 
 
@@ -215,6 +230,20 @@ def _load_digits(request: _Request) -> ImageSplits:
         larger = load_digits(image_size=more, split_seed=request.split_seed).train
         train = replace(train, uncropped=tuple(larger.images))
     return ImageSplits(train, validation)
+
+
+def _load_drawings(request: _Request) -> ImageSplits:
+    drawings = OpenMoji(drawn_size(request.image_size))
+    mask = _held_out_drawings(drawings, request.split_seed, request.validation_fraction)
+    train, validation = (
+        _image_set(request, drawings, rows.tolist(), drawings.labels[rows], drawings.class_names, side)
+        for rows, side in (((~mask).nonzero()[:, 0], "train"), (mask.nonzero()[:, 0], "validation"))
+    )
+    return ImageSplits(train, validation)
+
+
+def _held_out_drawings(drawings: OpenMoji, seed: int, fraction: float) -> Tensor:
+    return held_out(drawings.labels, drawings.families, seed=seed, fraction=fraction)
 
 
 def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], list[int]]:
@@ -230,23 +259,27 @@ def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], li
     return sides
 
 
-def _image_set(request: _Request, table: Table, rows: list[int], labels: Labels, side: str) -> Images:
+def _image_set(
+    request: _Request, table: Table | OpenMoji, rows: list[int], labels: Tensor, class_names: tuple[str, ...], side: str
+) -> Images:
     size, max_pixels = request.image_size, request.max_pixels
+    random_crop = request.random_crop and side == "train"
     images = LazyImageSet(
         lambda index: decode_image(table.source(rows[index]), size, max_pixels=max_pixels),
         lambda index: table.item_name(rows[index]),
-        labels=labels.of(table, rows),
-        class_names=labels.class_names,
+        labels=labels,
+        class_names=class_names,
         name=f"{Path(request.source).name} {side}",
         image_size=size,
         max_unreadable=request.max_unreadable,
         decode_uncropped=(
             (lambda index: decode_for_crops(table.source(rows[index]), size, max_pixels=max_pixels))
-            if request.random_crop
+            if random_crop
             else None
         ),
     )
-    kept = size**2 + 2 * room_for_crops(size) ** 2 if request.random_crop else size**2
+    images.attribution = table.attribution
+    kept = size**2 + 2 * room_for_crops(size) ** 2 if random_crop else size**2
     if 3 * kept * len(rows) > request.memory_limit:
         return images
     loaded = images.in_memory()

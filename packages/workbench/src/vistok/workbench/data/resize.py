@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels of the size asked for."""
+"""From an image, or the bytes of its file, to pixels of the size asked for."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _LEAST_CROP = 0.8
 _LONGEST_KEPT_SIDE = 2
 
 
-def decode_image(source: bytes | str | Path, image_size: int, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+def decode_image(source: bytes | str | Path | Image.Image, image_size: int, *, max_pixels: int = MAX_PIXELS) -> Tensor:
     """Pixels of one image file, RGB, upright, transparency on white, cropped as :func:`vistok.metrics.adm_crop` does.
 
     Args:
-        source: The content of an image file, or its path.
+        source: The content of an image file, its path, or an RGB image.
         image_size: Pixels a side.
         max_pixels: Images of more pixels are refused before they are decoded.
 
@@ -30,10 +30,12 @@ def decode_image(source: bytes | str | Path, image_size: int, *, max_pixels: int
     Raises:
         ValueError: The image cannot be read; the message starts with the reason.
     """
-    return image_to_tensor(adm_crop(open_image(source, max_pixels=max_pixels), image_size))
+    return image_to_tensor(adm_crop(_opened(source, max_pixels), image_size))
 
 
-def decode_for_crops(source: bytes | str | Path, image_size: int, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+def decode_for_crops(
+    source: bytes | str | Path | Image.Image, image_size: int, *, max_pixels: int = MAX_PIXELS
+) -> Tensor:
     """As much of one image as :func:`random_crop` can show: its shorter side is ``image_size / 0.8`` rounded up.
 
     An image that is smaller than that is not enlarged (but to ``image_size``), so it leaves crops less room or none.
@@ -44,11 +46,15 @@ def decode_for_crops(source: bytes | str | Path, image_size: int, *, max_pixels:
     Raises:
         ValueError: As :func:`decode_image`.
     """
-    image = open_image(source, max_pixels=max_pixels)
+    image = _opened(source, max_pixels)
     side = max(image_size, min(room_for_crops(image_size), *image.size))
     image = resize_as_adm(image, side)
     longest = _LONGEST_KEPT_SIDE * side
     return image_to_tensor(cut_centre(image, min(image.width, longest), min(image.height, longest)))
+
+
+def _opened(source: bytes | str | Path | Image.Image, max_pixels: int) -> Image.Image:
+    return source if isinstance(source, Image.Image) else open_image(source, max_pixels=max_pixels)
 
 
 def room_for_crops(image_size: int) -> int:

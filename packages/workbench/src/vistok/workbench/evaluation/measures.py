@@ -60,8 +60,9 @@ class Side(NamedTuple):
 
 
 def image_counts(train: Images, validation: Images) -> dict[str, Any]:
-    """How many images there are, and the names of those of both splits that could not be read."""
-    return {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
+    """How many images there are, the names of those of both splits that could not be read, and who is to be named."""
+    counts = {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
+    return counts | ({"attribution": train.attribution} if train.attribution else {})
 
 
 def measure_names(settings: EvaluateConfig) -> dict[str, str]:

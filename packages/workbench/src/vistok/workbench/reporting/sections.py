@@ -212,12 +212,13 @@ def load_environment(paths: RunPaths) -> dict[str, Any]:
 
 
 def data_line(measures: Mapping[str, Any], data_name: str, *, image_size: int, seed: int, processor: str) -> str:
-    """The line under a report's title: which images, how many, which seed, on what."""
+    """The line under a report's title: which images, how many, which seed, on what, and who made the images."""
     counts = measures["images"]
-    return (
+    line = (
         f"{data_name}: {counts['train']:,} training and {counts['validation']:,} validation images at "
         f"{image_size} px; seed {seed}; {processor}"
     )
+    return f"{line}. {counts['attribution']}" if "attribution" in counts else line
 
 
 def write_page(paths: RunPaths, name: str, title: str, sections: Sequence[Section], *, subtitle: str) -> None:
