@@ -14,6 +14,7 @@ from PIL import Image
 
 from _support import glotok_runs, semtok_runs
 from vistok.workbench.evaluation.sampling import load_samples
+from vistok.workbench.run.paths import DEFAULT
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
 GENERATORS = {"glotok": ("xar", "far", "masked"), "semtok": ("masked", "far")}
@@ -89,6 +90,14 @@ def run_every_stage(recipe, source, runs, *changes):
     return paths, paths.report().read_text(), json.loads(paths.evaluation().read_text())
 
 
+def page_of(recipe, paths, measures):
+    """The page that a finished run has with other measures."""
+    cli, report = (importlib.import_module(f"{recipe}.{name}") for name in ("cli", "report"))
+    paths.evaluation().write_text(json.dumps(measures))
+    report.write_report(cli.resolve(cli.Options(name="tiny", runs=paths.folder.parent)), paths, DEFAULT)
+    return paths.report().read_text()
+
+
 @pytest.mark.parametrize("recipe", CONFIGS)
 def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, tmp_path):
     paths, page, measures = run_every_stage(recipe, sources["folder"], tmp_path)
@@ -109,6 +118,8 @@ def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, t
     assert all(name.split(" ")[0] in page for name in measures["images"]["skipped"])
     headings = re.findall("<h2>(.*?)</h2>", page)
     assert headings[-2:] == ["Left out", "Verdict"]
+    measures["images"]["attribution"] = "Drawn by Ada & Bob, CC BY-SA 4.0"
+    assert html.escape(measures["images"]["attribution"]) in page_of(recipe, paths, measures)
 
 
 @pytest.mark.parametrize("recipe", CONFIGS)

@@ -45,6 +45,7 @@ def test_options_become_values_without_those_that_were_not_given():
         "network.side": 64,
     }
     assert RunOptions(data="digits").overrides(KEYS | SIZES) == {"data.source": "digits"}
+    assert RunOptions(data="openmoji").overrides(KEYS | SIZES) == {"data.source": "openmoji", "network.channels": 3}
 
 
 class Named(Config):

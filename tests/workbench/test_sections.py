@@ -199,6 +199,7 @@ def test_the_environment_is_the_one_the_run_recorded(tmp_path):
     assert load_environment(RunPaths(tmp_path)) == environment_record()
 
 
+@catches(SUBJECT, 'return f"{line}. {counts[\'attribution\']}" if "attribution" in counts else line', "return line")
 @catches(
     SUBJECT,
     "{counts['train']:,} training and {counts['validation']:,} validation",
@@ -207,6 +208,10 @@ def test_the_environment_is_the_one_the_run_recorded(tmp_path):
 def test_the_line_under_the_title():
     line = data_line(MEASURES, "digits train", image_size=16, seed=3, processor="a processor")
     assert line == "digits train: 1,200 training and 34 validation images at 16 px; seed 3; a processor"
+    named = MEASURES | {"images": MEASURES["images"] | {"attribution": "Drawn by Ada, CC BY-SA 4.0"}}
+    assert data_line(named, "digits train", image_size=16, seed=3, processor="a processor") == (
+        f"{line}. Drawn by Ada, CC BY-SA 4.0"
+    )
 
 
 @pytest.fixture

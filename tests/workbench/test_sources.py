@@ -98,7 +98,9 @@ def test_a_mistyped_path_names_what_is_near(tmp_path):
 @pytest.mark.parametrize("name", ["notes.txt", "images.zip", "images.tar.gz"])
 def test_another_kind_of_file_says_what_is_expected(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK no table of images")
-    with pytest.raises(ValueError, match=r"\A[^\n]*neither Parquet nor \.tar; expected 'digits', a folder[^\n]*\Z"):
+    with pytest.raises(
+        ValueError, match=r"\A[^\n]*neither Parquet nor \.tar; expected 'digits', 'openmoji', a folder[^\n]*\Z"
+    ):
         load_images(tmp_path / name)
 
 

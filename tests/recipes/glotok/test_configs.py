@@ -30,7 +30,7 @@ def millions(*modules: torch.nn.Module) -> float:
 
 
 def test_all_five_are_here():
-    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", *PUBLISHED}
+    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", "openmoji32", *PUBLISHED}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -137,7 +137,7 @@ def test_a_bare_no_turns_mixed_precision_off(section):
 
 
 def test_an_unknown_configuration_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x, imagenet256_fqgan"):
+    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x, imagenet256_fqgan, openmoji32"):
         load("digit")
 
 

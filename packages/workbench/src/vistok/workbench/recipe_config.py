@@ -42,7 +42,7 @@ EntryName = Annotated[str, AfterValidator(_entry_name)]
 class DataConfig(Config):
     """Which images."""
 
-    source: str = "digits"  # "digits" (embedded), an image folder, Parquet or tar files, or a hub data set (org/name)
+    source: str = "digits"  # or "openmoji", an image folder, Parquet or tar files, a hub data set (org/name)
     image_size: int = Field(32, ge=8)
     image_column: str | None = None  # which column holds the images; by default it is found
     label_column: str | None = None  # which one holds the labels, "none" for no labels; by default it is found

