@@ -48,7 +48,7 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             (f"evaluations.{evaluation}",),
             (paths.evaluation(evaluation),),
             needs=("reconstruct",),
-            reads=tuple(every_sample),
+            reads=("encode", *every_sample),
         ),
         Stage(f"report.{evaluation}", (), (paths.report(evaluation),), needs=(f"evaluate.{evaluation}",)),
     ]

@@ -11,9 +11,10 @@ from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
-from vistok.metrics import BitBalance, NotMeasurableError, index_bits, linear_probe_accuracy, psnr
+from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
 from vistok.workbench.data import Images
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label, spread
 from vistok.workbench.run.devices import best_device
 
@@ -41,8 +42,9 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
         "parts of the tokens", "PSNR", lambda: part_measures(tokenizer, stored["tokens"], validation, config)
     )
     evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
-    if len(train.class_names) > 1 and paths.tokens.exists():
-        evaluation.add("probe", "linear probe", lambda: probe_measures(stored, paths, config))
+    if paths.tokens.exists():
+        both = (load_tokens(paths).tokens[0], stored["tokens"])
+        add_probe(evaluation, "accuracy", *(to_signs(tokens, config.tokenizer.bits) for tokens in both))
     evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
@@ -122,20 +124,6 @@ def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:
         "entropy": measures.entropy,
         "share_of_ones": measures.share_of_ones.flatten().tolist(),
     }
-
-
-def probe_measures(stored: dict[str, Tensor], paths: RunPaths, config: SemTokConfig) -> dict[str, float]:
-    """Accuracy on the validation images of a linear classifier of the tokens' bits, fitted on the training images."""
-    cache = load_tokens(paths)
-    accuracy = linear_probe_accuracy(
-        to_signs(cache.tokens[0], config.tokenizer.bits),
-        cache.labels,
-        to_signs(stored["tokens"], config.tokenizer.bits),
-        stored["labels"],
-        seed=config.seed,
-    )
-    chance = stored["labels"].bincount().max().item() / len(stored["labels"])
-    return {"accuracy": accuracy, "most_frequent_class": chance}
 
 
 def to_signs(tokens: Tensor, bits: int) -> Tensor:

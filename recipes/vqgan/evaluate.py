@@ -8,10 +8,12 @@ from torch import Tensor
 from vistok.metrics import cosine_moments
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
 from vqgan.config import VQGANConfig
+from vqgan.encode import load_tokens
 from vqgan.model import VQGAN
 from vqgan.paths import RunPaths
 from vqgan.quantizer import learned_codebooks
@@ -35,9 +37,13 @@ def evaluate_run(config: VQGANConfig, paths: RunPaths, name: str) -> None:
         codes = tokenizer.codes(tuple(streams.long()))
     repeats = settings.uniformity_repeats
     add_uniformity(evaluation, codes, num_points=settings.uniformity_points, repeats=repeats, seed=config.seed)
+    if paths.tokens.exists():
+        cache = load_tokens(config, paths)
+        train_codes = cache.codes(cache.tokens(torch.arange(len(cache))))
+        add_probe(evaluation, "accuracy", train_codes, codes.cpu())
     evaluation.add_generation(samples)
     generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
-    sections = ("mean image", "reconstruction", "codes", "uniformity", *generation)
+    sections = ("mean image", "reconstruction", "codes", "uniformity", "probe", *generation)
     write_evaluation(paths, name, evaluation.measures, sections)
 
 

@@ -38,7 +38,7 @@ def stages(config: VQGANConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
             (f"evaluations.{evaluation}",),
             (paths.evaluation(evaluation),),
             needs=("reconstruct",),
-            reads=tuple(every_sample),
+            reads=("encode", *every_sample),
         ),
         Stage(f"report.{evaluation}", (), (paths.report(evaluation),), needs=(f"evaluate.{evaluation}",)),
     ]

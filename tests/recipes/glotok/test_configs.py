@@ -137,7 +137,9 @@ def test_a_bare_no_turns_mixed_precision_off(section):
 
 
 def test_an_unknown_configuration_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x, imagenet256_fqgan, openmoji32"):
+    with pytest.raises(
+        ConfigError, match="one of digits, emoji64, imagenet256_16k, imagenet256_2x, imagenet256_fqgan, openmoji32"
+    ):
         load("digit")
 
 

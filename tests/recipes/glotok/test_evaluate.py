@@ -1,53 +1,57 @@
-"""GloTok's own figures: the uniformity of its semantic features."""
+"""GloTok's own figures: what each codebook knows of the class, and relations beside the teacher's."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from _support.glotok_runs import tiny
-from glotok.config import EvaluateConfig
-from glotok.evaluate import codebook_measures, over_repeats, uniformity_points
+from _support.mutants import catches
+from glotok.encode import TokenCache
+from glotok.evaluate import add_probes, codebook_measures
 from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
+from vistok.workbench.data import ImageSet
 
 
-class Codes:
-    """A tokenizer whose semantic features are the numbers of the tokens."""
-
-    def codes(self, tokens):
-        return tokens.semantic[:, None].float(), None
+SUBJECT = "glotok.evaluate"
 
 
-def sorted_by_class(images_a_class, classes):
-    labels = torch.arange(classes).repeat_interleave(images_a_class)
-    tokens = labels[:, None, None].expand(-1, 2, 2)
-    return {"semantic": tokens, "visual": tokens}
+class Kept(SimpleNamespace):
+    """An evaluation that keeps what is added."""
+
+    def add(self, section, what, measure):
+        self.sections.setdefault(section, {}).update(measure())
 
 
-def test_uniformity_sees_every_class_of_a_set_that_is_sorted_by_class():
-    settings = EvaluateConfig(uniformity_points=100, uniformity_repeats=2)
-    first, second = uniformity_points(Codes(), sorted_by_class(50, 20), settings, seed=0)
-    for points in (first, second):
-        assert points.shape == (100, 1)
-        assert points.unique().tolist() == list(range(20))
-    assert not torch.equal(first, second)
-    again, _ = uniformity_points(Codes(), sorted_by_class(50, 20), settings, seed=0)
-    assert torch.equal(first, again)
+@catches(SUBJECT, '("semantic", semantic), ("visual", visual)', '("semantic", visual), ("visual", semantic)')
+def test_a_codebook_that_knows_the_class_is_told_from_one_that_does_not():
+    """The semantic token is the class, the visual one a draw."""
+    draws, numbers = torch.Generator().manual_seed(0), torch.arange(4.0)[:, None].expand(4, 3).contiguous()
+    labels = torch.arange(4).repeat(30)
 
+    def tokens(count):
+        visual = torch.randint(4, (count, 1, 1), generator=draws)
+        return {"semantic": labels[:count, None, None], "visual": visual}
 
-def test_no_image_is_drawn_twice_and_all_are_taken_where_they_are_few():
-    each = sorted_by_class(1, 120)
-    drawn, everything = (
-        uniformity_points(Codes(), each, EvaluateConfig(uniformity_points=count), seed=0)[0] for count in (100, 1000)
+    train, stored = tokens(120), tokens(40)
+    books = {
+        "semantic_codes": numbers,
+        "visual_codes": numbers,
+        "mean": torch.zeros(6, 1, 1),
+        "std": torch.ones(6, 1, 1),
+    }
+    cache = TokenCache(**{name: part[None] for name, part in train.items()}, labels=labels, **books)
+    names = ("a", "b", "c", "d")
+    train_set, validation = (
+        ImageSet(torch.zeros(count, 1, 8, 8, dtype=torch.uint8), labels[:count], names, "four") for count in (120, 40)
     )
-    assert len(drawn.unique()) == 100
-    assert everything[:, 0].tolist() == list(range(120))
-
-
-def test_figures_of_several_draws_are_means_with_their_deviations():
-    points = [torch.full((3, 1), value) for value in (1.0, 3.0)]
-    figures = over_repeats(points, lambda drawn: {"mean": drawn.mean().item()})
-    assert figures == {"mean": 2.0, "mean_sd": pytest.approx(2**0.5)}
-    assert over_repeats(points[:1], lambda drawn: {"mean": drawn.mean().item()}) == {"mean": 1.0}
+    evaluation = Kept(sections={}, train=train_set, validation=validation, seed=0)
+    add_probes(evaluation, cache, stored)
+    found = evaluation.sections["probe"]
+    assert found["semantic"] == found["accuracy"] == 1
+    assert found["visual"] < 0.6
+    assert found["most_frequent_class"] == 0.25
 
 
 @pytest.mark.parametrize("diagonal", ["true", "false"])
@@ -55,5 +59,6 @@ def test_the_relation_loss_is_zero_for_the_teachers_own_relations_however_they_a
     config = tiny(f"losses.histogram_include_diagonal={diagonal}")
     tokenizer = GloTok(config.tokenizer)
     own = teacher_histogram(tokenizer.quantizer.semantic.codebook.detach(), config.losses)
-    figures = codebook_measures(tokenizer, sorted_by_class(2, 4), own, config)
+    tokens = torch.arange(4).repeat_interleave(2)[:, None, None].expand(-1, 2, 2)
+    figures = codebook_measures(tokenizer, {"semantic": tokens, "visual": tokens}, own, config)
     assert abs(figures["semantic"]["histogram_relation_loss"]) < 1e-6
