@@ -140,6 +140,8 @@ def plot_rows(
 ) -> bytes:
     """A line for each row: a point for each of its values, their mean, and the mean's interval where there is one.
 
+    The picture shows all points and once their span to either side; of two values the interval may be far wider.
+
     Args:
         rows: The values of each row, from the top down; a row without values keeps its line.
         intervals: Of some rows.
@@ -154,12 +156,17 @@ def plot_rows(
     figure, (axis,) = _panels(1, widen=1.4, height=0.9 + 0.34 * len(rows))
     for line, (name, values) in enumerate(rows.items()):
         if name in intervals:
-            axis.plot(intervals[name], (line, line), color="C0", linewidth=2, alpha=0.6, solid_capstyle="butt")
-        axis.plot(values, [line] * len(values), "o", color="C0", markersize=4, alpha=0.55, markeredgewidth=0)
+            axis.plot(intervals[name], (line, line), color="C0", linewidth=2, alpha=0.35, solid_capstyle="butt")
+        axis.plot(values, [line] * len(values), "o", color="C0", markersize=5, alpha=0.8, markeredgewidth=0)
         if len(values):
             axis.plot(np.mean(values), line, "|", color="black", markersize=11, markeredgewidth=1.8)
     if reference is not None and len(rows.get(reference, ())):
         axis.axvline(np.mean(rows[reference]), color="black", linestyle=":", linewidth=1)
+    points = [value for values in rows.values() for value in values]
+    span = max(points) - min(points)
+    left, right = axis.get_xlim()
+    if span:
+        axis.set_xlim(max(left, min(points) - span), min(right, max(points) + span))
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel(label)

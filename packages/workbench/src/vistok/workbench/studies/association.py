@@ -150,7 +150,7 @@ def _explanation() -> Section:
     text = (
         "Each point is a cell, or the mean of a row over its seeds. Intervals: 95 %, from "
         f"{RESAMPLES:,} bootstrap samples of rows, each drawn with all its cells, since cells of one row differ "
-        "by their seed alone. Data sets and generators stand for themselves and are never pooled. Rank correlations see any "
-        "monotone relation, and no cause."
+        "by their seed alone. Data sets and generators stand for themselves and are never pooled. Rank correlations "
+        "see any monotone relation, and no cause."
     )
     return Section("How to read this", [Text(text)])

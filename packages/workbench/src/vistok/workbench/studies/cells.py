@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.folder import plain_name
-from vistok.workbench.run.paths import DEFAULT
 from vistok.workbench.strict_yaml import read_yaml
 from vistok.workbench.studies.schema import Row, Study, config_for
 
@@ -55,7 +54,7 @@ class Run:
             "content": content,
             "data": self.data and self.data.name,
             "seed": self.seed,
-            "set": {name: plain_value(value) for name, value in sorted(self.set.items())},
+            "set": {name: plain_value(value) for name, value in self.set.items()},
         }
 
     @cached_property
@@ -196,8 +195,3 @@ def cells_of(
         return Cell(name, run, study.generators_of(name), samples, evaluation, study.stages)
 
     return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]
-
-
-def evaluation_name(cell: Cell) -> str:
-    """The evaluation that a cell's numbers come from; a recipe's first one is the default one."""
-    return cell.evaluation or DEFAULT

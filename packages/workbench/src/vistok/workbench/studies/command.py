@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,7 +121,7 @@ def plan_lines(results: Results, *, jobs: int) -> list[str]:
     for cell, outcome, costs in zip(results.cells, results.outcomes, results.costs, strict=True):
         lines.append(f"{outcome.state:>12}  {cell.label}  {results.runs / cell.run.name}")
         if outcome.state == FINISHED and costs:
-            spent.append(total_cost({name: dict(cost) for name, cost in costs.items()})[WALL])
+            spent.append(total_cost(costs)[WALL])
         left += outcome.state != FINISHED
     total = f"{left} of {len(results.cells)} cells to run"
     if left and spent:
@@ -145,5 +146,6 @@ def _folder(options: StudyOptions, data: Data | None) -> Path:
 
 def main() -> None:
     """Entry point."""
+    commands: dict[str, Callable[[Any], None]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
     run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,7 +101,7 @@ def stage_costs(cell: Cell, runs: Path) -> dict[str, dict[str, float]]:
     return {name: record.cost for name, record in records.items() if record.cost and _belongs(record, cell)}
 
 
-def total_cost(costs: dict[str, dict[str, float]]) -> dict[str, float]:
+def total_cost(costs: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Times of all stages together, and the largest peak of memory; empty where nothing is known."""
     if not costs:
         return {}

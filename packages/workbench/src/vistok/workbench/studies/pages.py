@@ -49,12 +49,14 @@ def study_sections(results: Results) -> list[Section]:
     study = results.study
     claims: Blocks = [Text(claim) for claim in study.claims]
     sections = [Section("What is tested", [*claims, *([Text(study.protocol.strip())] if study.protocol else [])])]
-    missing = results.missing()
+    missing: dict[tuple[str, str], list[str]] = {}
+    for row, seed, what in results.missing():
+        missing.setdefault((row, what), []).append(str(seed))
     if missing:
-        rows = [[row, str(seed), what] for row, seed, what in missing]
+        rows = [[row, ", ".join(seeds), what] for (row, what), seeds in missing.items()]
         finished = sum(outcome.state == FINISHED for outcome in results.outcomes)
         caption = f"{finished} of {len(results.cells)} cells are finished."
-        sections.append(Section("What is missing", [Table(["row", "seed", "what"], rows, caption)]))
+        sections.append(Section("What is missing", [Table(["row", "seeds", "what"], rows, caption)]))
     sections.append(Section("Results", [_table(results)]))
     if study.reference is not None and len(results.rows) > 1:
         sections.append(Section(f"Differences to {study.reference}", [_differences(results)]))
@@ -75,10 +77,12 @@ def _table(results: Results) -> Table:
             header.append(f"{column}, paper")
     rows = []
     for row in results.rows:
-        counts = sorted({len(values) for values in results.values[row].values()})
-        cells = [row, "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))]
+        most = max(len(values) for values in results.values[row].values())
+        cells = [row, str(most)]
         for column in study.columns:
-            cells.append(_shown(results.summary(row, column), _measure(results, column)))
+            summary = results.summary(row, column)
+            fewer = f" (of {summary.num})" if summary and summary.num < most else ""
+            cells.append(_shown(summary, _measure(results, column)) + fewer)
             if column in in_paper:
                 number = study.rows[row].paper.get(column)
                 cells.append(_NOTHING if number is None else f"{number:g}")
@@ -93,12 +97,8 @@ def _differences(results: Results) -> Table:
     for row in results.rows:
         if row == study.reference:
             continue
-        rows.append(
-            [
-                row,
-                *(_shown_difference(results.difference(row, name), _measure(results, name)) for name in study.columns),
-            ]
-        )
+        found = {name: results.difference(row, name) for name in study.columns}
+        rows.append([row, *(_shown_difference(each, _measure(results, name)) for name, each in found.items())])
     caption = (
         f"The row less {study.reference}, seed by seed: the mean and its 95 % interval after Student. "
         "A word follows where the interval excludes 0. One seed has no interval."
@@ -113,9 +113,7 @@ def _plots(results: Results) -> Blocks:
         if not any(values.values()):
             continue
         summaries = {row: results.summary(row, column) for row in results.rows}
-        intervals = {
-            row: (s.low, s.high) for row, s in summaries.items() if s and s.low is not None and s.high is not None
-        }
+        intervals = {row: each.interval for row, each in summaries.items() if each and each.interval}
         label = _heading(results, column)
         png = plot_rows(values, intervals, label=label, reference=results.study.reference)
         bars = "; bars: 95 % interval of the mean" if intervals else ""
@@ -142,8 +140,9 @@ def _costs(results: Results) -> Table:
     stages = results.study.costs
     rows: list[list[str | float | int | None]] = []
     for row in results.rows:
-        mine = [costs for cell, costs in zip(results.cells, results.costs, strict=True) if cell.row == row and costs]
-        totals = [total_cost({name: dict(cost) for name, cost in costs.items()}) for costs in mine]
+        made = zip(results.cells, results.outcomes, results.costs, strict=True)
+        mine = [costs for cell, ended, costs in made if cell.row == row and ended.state == FINISHED and costs]
+        totals = [total_cost(costs) for costs in mine]
         means: list[float | None] = [
             _mean([total[key] for total in totals], unit) for key, unit in ((WALL, 60), (CPU, 60), (MEMORY, 2**30))
         ]
@@ -152,7 +151,7 @@ def _costs(results: Results) -> Table:
             means.append(_mean([sum(each) for each in spent if each], 60))
         rows.append([row, len(mine), *means])
     header = ["row", "cells", "minutes", "CPU minutes", "peak memory, GiB", *(f"{stage}, minutes" for stage in stages)]
-    caption = "Means over the cells, of all their stages; stages that cells share count in each of them."
+    caption = "Means over the finished cells, of all their stages; stages that cells share count in each of them."
     return Table(header, rows, caption)
 
 
@@ -179,10 +178,11 @@ def _shown(summary: Summary | None, measure: Measure) -> str:
 def _shown_difference(summary: Summary | None, measure: Measure) -> str:
     if summary is None:
         return _NOTHING
-    mean = f"{summary.mean:+.{measure.digits}f}"
-    if summary.low is None or summary.high is None:
+    mean = f"{summary.mean:+z.{measure.digits}f}"
+    if summary.interval is None:
         return f"{mean} (one seed)"
-    return f"{mean} [{summary.low:+.{measure.digits}f}, {summary.high:+.{measure.digits}f}]{verdict(summary, measure)}"
+    low, high = (f"{edge:+z.{measure.digits}f}" for edge in summary.interval)
+    return f"{mean} [{low}, {high}]{verdict(summary, measure)}"
 
 
 def verdict(difference: Summary, measure: Measure) -> str:

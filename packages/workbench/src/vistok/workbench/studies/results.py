@@ -70,10 +70,8 @@ class Results:
         found = []
         for cell, outcome in zip(self.cells, self.outcomes, strict=True):
             if outcome.state != FINISHED:
-                log = f" ({log_file(cell, self.runs)})" if outcome.error else ""
-                found.append(
-                    (cell.row, cell.run.seed, f"{outcome.state}{': ' * bool(outcome.error)}{outcome.error}{log}")
-                )
+                why = f": {outcome.error} ({log_file(cell, self.runs)})" if outcome.error else ""
+                found.append((cell.row, cell.run.seed, outcome.state + why))
                 continue
             absent = [name for name, values in self.values[cell.row].items() if cell.run.seed not in values]
             absent = [name for name in absent if self._is_measured(name, cell)]

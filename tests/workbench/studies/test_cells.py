@@ -1,0 +1,180 @@
+"""Cells: who shares a folder, in which order they come, and which command makes them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support.mutants import catches
+from _support.toy_studies import STUDY
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.folder import plain_name
+from vistok.workbench.studies.cells import Cell, Data, Run, cells_of, chosen_data, named_data, plain_value
+from vistok.workbench.studies.schema import Study
+
+SUBJECT = "vistok.workbench.studies.cells"
+DIGITS = Data("digits", "digits")
+
+
+def toy(**changes):
+    return Study.model_validate(STUDY | changes)
+
+
+def toy_cells(**changes):
+    return cells_of(toy(**changes), Path(), data=None)
+
+
+def run(**changes):
+    return Run(**({"recipe": "glotok", "config": "digits", "data": DIGITS, "seed": 0, "set": {}} | changes))
+
+
+@catches(SUBJECT, "json.dumps(self.key, sort_keys=True)", "json.dumps(self.key)")
+@given(st.permutations([("a.x", 1), ("b", {"c": 2, "d": 3}), ("e", [1])]), st.booleans())
+def test_the_order_of_keys_makes_no_other_folder(pairs, turn):
+    settings = dict(pairs)
+    if turn:
+        settings["b"] = {"d": 3, "c": 2}
+    assert run(set=settings).name == run(set={"a.x": 1, "b": {"c": 2, "d": 3}, "e": [1]}).name
+
+
+@catches(SUBJECT, '"seed": self.seed,', '"seed": 0,')
+@catches(SUBJECT, '"recipe": self.recipe,', "")
+@catches(SUBJECT, '"data": self.data and self.data.name,', "")
+def test_whatever_decides_what_is_in_a_folder_makes_another_one():
+    others = [
+        run(),
+        run(recipe="semtok"),
+        run(config="emoji64"),
+        run(data=None),
+        run(data=Data("mine", "digits")),
+        run(seed=1),
+        run(set={"a": 1}),
+        run(set={"a": 2}),
+        run(set={"b": 1}),
+    ]
+    assert len({each.name.rpartition("-")[2] for each in others}) == len(others)
+    assert all(plain_name(each.name) for each in others)
+    assert run().name.startswith("glotok-digits-s0-")
+
+
+def test_where_the_same_data_lie_makes_no_other_folder():
+    assert run(data=Data("emoji64", "/a/emoji64")).name == run(data=Data("emoji64", "/b/emoji64")).name
+
+
+@catches(SUBJECT, "int(value) if isinstance(value, float) and value.is_integer() else value", "value")
+@catches(SUBJECT, "value = float(value)", "pass")
+def test_a_number_is_the_same_however_it_is_written():
+    assert plain_value(1.0) == 1
+    assert isinstance(plain_value(1.0), int)
+    assert plain_value("1e-4") == 1e-4
+    assert plain_value({"a": ["2.0", "far", True, None]}) == {"a": [2, "far", True, None]}
+    assert plain_value(True) is True
+    assert run(set={"a": "1e-3"}).name == run(set={"a": 0.001}).name
+
+
+@catches(SUBJECT, "Path(self.config).stem if content is not None else self.config", "self.config")
+@catches(SUBJECT, '"content": content,', "")
+def test_of_a_file_the_content_counts_and_not_its_place(tmp_path):
+    for folder, text in (("a", "x: 1\ny: 2"), ("b", "y: 2\nx: 1  # the same"), ("c", "x: 1\ny: 3")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(text)
+    names = [run(config=str(tmp_path / folder / "mine.yaml")).name for folder in "abc"]
+    assert names[0] == names[1] != names[2]
+
+
+@catches(
+    SUBJECT,
+    "for seed in seeds or study.seeds for name, row in rows.items()",
+    "for name, row in rows.items() for seed in seeds or study.seeds",
+)
+def test_all_rows_come_at_one_seed_before_the_next_seed():
+    assert [(cell.row, cell.run.seed) for cell in toy_cells()] == [("base", 0), ("heavy", 0), ("base", 1), ("heavy", 1)]
+
+
+@catches(
+    SUBJECT,
+    "**study.set, **per_data, **row.set, **(overrides or {})",
+    "**(overrides or {}), **row.set, **per_data, **study.set",
+)
+@catches(SUBJECT, "**study.set, **per_data, **row.set", "**study.set, **row.set, **per_data")
+def test_the_nearer_setting_has_the_last_word():
+    study = toy(
+        set={"a": "study", "b": "study", "c": "study", "d": "study"},
+        data={"digits": {"set": {"b": "data", "c": "data", "d": "data"}}},
+        rows={"base": {"set": {"c": "row", "d": "row"}}},
+    )
+    (cell,) = cells_of(study, Path(), data=DIGITS, seeds=(5,), overrides={"d": "option"})
+    assert cell.run.set == {"a": "study", "b": "data", "c": "row", "d": "option"}
+    assert cell.run.seed == 5
+    (elsewhere,) = cells_of(study, Path(), data=Data("photos", "photos"), seeds=(5,))
+    assert elsewhere.run.set["b"] == "study"
+
+
+@catches(SUBJECT, "row.recipe or study.recipe", "study.recipe or row.recipe")
+@catches(SUBJECT, "row.samples or study.samples", "study.samples or row.samples")
+@catches(SUBJECT, "row.config or study.config", "study.config or row.config")
+def test_a_row_may_be_of_another_recipe():
+    rows = {"base": {}, "other": {"recipe": "semtok", "config": {"digits": "d"}, "generator": "far", "samples": "few"}}
+    study = toy(rows=rows, generators=["xar"], samples="many")
+    base, other = cells_of(study, Path(), data=DIGITS, seeds=(0,))
+    assert (base.run.recipe, base.run.config, base.generators, base.samples) == (study.recipe, "any", ("xar",), "many")
+    assert (other.run.recipe, other.run.config, other.generators, other.samples) == ("semtok", "d", ("far",), "few")
+
+
+def test_rows_that_differ_in_what_is_drawn_share_a_folder_and_are_other_requests():
+    rows = {"a": {"generator": "xar"}, "b": {"generator": "far"}, "c": {"generator": "far", "samples": "few"}}
+    cells = toy_cells(rows=rows, seeds=(0,))
+    assert len({cell.run.name for cell in cells}) == 1
+    assert len({cell.request for cell in cells}) == 3
+
+
+@catches(SUBJECT, ', "--resume"]', "]")
+@catches(SUBJECT, "in sorted(self.run.set.items()):  # a", "in self.run.set.items():  # a")
+@catches(SUBJECT, "json.dumps(value, ensure_ascii=False)", "value")
+def test_a_command_says_all_that_the_recipe_needs():
+    settings = {"b.c": "1e-3", "b": {"x": True}, "a": "ü #1"}
+    cell = Cell(
+        "row", run(set=settings, data=Data("mine", "/my data")), ("xar", "far"), "few", "fid", ("train", "evaluate")
+    )
+    first, second = cell.commands(Path("/runs"))
+    assert first[1:4] == ["-m", "glotok", "demo"]
+    words = first[4:]
+    assert words[words.index("--name") + 1] == cell.run.name
+    assert words[words.index("--data") + 1] == "/my data"
+    assert words[words.index("--stages") + 1 :][:2] == ["train", "evaluate"]
+    assert "--resume" in words
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == [
+        'a="ü #1"',
+        'b={"x": true}',
+        'b.c="1e-3"',
+    ]
+    assert [each[each.index("--generator") + 1] for each in (first, second)] == ["xar", "far"]
+    (plain,) = Cell("row", run(data=None), (), None, None, ()).commands(Path("/runs"))
+    assert not {"--generator", "--samples", "--evaluation", "--stages", "--set", "--data"} & set(plain)
+
+
+@catches(SUBJECT, 'if not equals or "/" in name:', "if not equals:")
+def test_data_are_called_as_their_source_ends_or_as_one_says():
+    assert named_data("/data/emoji64/") == Data("emoji64", "/data/emoji64/")
+    assert named_data("org/photos").name == "photos"
+    assert named_data("my/set.parquet").name == "set"
+    assert named_data("mine=/data/a=b") == Data("mine", "/data/a=b")
+    assert named_data("/data/a=b").source == "/data/a=b"
+    with pytest.raises(ConfigError, match="data: expected a plain name"):
+        named_data("/")
+
+
+@catches(SUBJECT, "if listed and listed.source and data.source == data.name", "if listed and listed.source")
+def test_the_first_data_of_the_file_are_meant_where_none_are_named():
+    study = toy(data={"mine": {"source": "/data/mine"}, "digits": {}})
+    assert chosen_data(study, None) == Data("mine", "/data/mine")
+    assert chosen_data(study, "digits") == DIGITS
+    assert chosen_data(study, "/elsewhere/mine") == Data("mine", "/elsewhere/mine")
+    assert chosen_data(toy(), None) is None
+
+
+def test_rows_that_there_are_not_are_told():
+    with pytest.raises(ConfigError, match="only: expected some of base, heavy, got 'hevy'"):
+        cells_of(toy(), Path(), data=None, only=("base", "hevy"))
+    assert {cell.row for cell in cells_of(toy(), Path(), data=None, only=("heavy",))} == {"heavy"}

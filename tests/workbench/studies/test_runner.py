@@ -1,0 +1,138 @@
+"""Cells in processes: how many at a time, never two in a folder, failures, and stopping."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from _support.mutants import catches
+from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
+from vistok.workbench.studies.cells import cells_of
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, OPEN, read_outcome
+from vistok.workbench.studies.runner import run_cells
+from vistok.workbench.studies.schema import Study
+from vistok.workbench.training.signals import Interrupted
+
+SUBJECT = "vistok.workbench.studies.runner"
+
+
+def toy_cells(**changes):
+    return cells_of(Study.model_validate(STUDY | changes), Path(), data=None)
+
+
+def calls(folder):
+    """What the recipe noted: began or ended, run, generator, threads."""
+    path = folder / "calls"
+    return [tuple(line.split()) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def most_at_once(noted):
+    running, most = 0, 0
+    for what, *_ in noted:
+        running += 1 if what in ("began", "resumed") else -1
+        most = max(most, running)
+    return most
+
+
+def when(condition, action):
+    """Act in another thread once something is true, or after ten seconds."""
+
+    def wait():
+        end = time.monotonic() + 10
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.01)
+        action()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@catches(SUBJECT, '"OMP_NUM_THREADS": str(self.threads)', '"OMP_NUM_THREADS": "9"')
+@catches(SUBJECT, "[cell for cell in cells if read_outcome(cell, runs).state != FINISHED]", "list(cells)")
+def test_every_cell_runs_once_and_none_again(runs):  # noqa: F811
+    cells = toy_cells()
+    run_cells(cells, runs, jobs=1, threads=3)
+    assert [read_outcome(cell, runs).state for cell in cells] == [FINISHED] * 4
+    noted = calls(runs)
+    assert most_at_once(noted) == 1
+    assert [(what, name) for what, name, *_ in noted] == [
+        (what, cell.run.name) for cell in cells for what in ("began", "ended")
+    ]
+    assert {threads for *_, threads in noted} == {"3"}
+    run_cells(cells, runs, jobs=1, threads=3)
+    assert calls(runs) == noted
+
+
+@catches(SUBJECT, "len(running) < jobs", "len(running) < 1")
+@catches(SUBJECT, "if cell.family not in families", "if True")
+def test_as_many_run_at_a_time_as_asked_and_rather_those_that_can_share_nothing(runs):  # noqa: F811
+    cells = toy_cells(set={"wait": True})
+    watcher = when(lambda: len(calls(runs)) == 2, (runs / "go").touch)
+    run_cells(cells, runs, jobs=2, threads=1)
+    watcher.join()
+    noted = calls(runs)
+    assert most_at_once(noted) == 2
+    assert {name for _, name, *_ in noted[:2]} == {cells[0].run.name, cells[2].run.name}  # the base row at both seeds
+
+
+@catches(SUBJECT, "if cell.run.name not in folders", "")
+@catches(SUBJECT, "if code == 0 and self._left and", "if False and")
+def test_no_two_cells_of_a_folder_run_at_a_time_and_every_generator_has_its_turn(runs):  # noqa: F811
+    rows = {"both": {}, "few": {"samples": "few"}, "other": {"set": {"weight": 1}}}
+    cells = toy_cells(rows=rows, seeds=(0,), generators=("xar", "far"))
+    run_cells(cells, runs, jobs=3, threads=1)
+    mine = [line for line in calls(runs) if line[1] == cells[0].run.name]
+    assert [what for what, *_ in mine] == ["began", "ended"] * 4
+    assert [generator for _, _, generator, _ in mine[::2]] == ["xar", "far", "xar", "far"]
+    assert [read_outcome(cell, runs).state for cell in cells] == [FINISHED] * 3
+
+
+@catches(SUBJECT, 'f"killed by signal {-code}; " if code < 0 else ""', '""')
+@catches(SUBJECT, "Outcome(FAILED, killed", "Outcome(FINISHED, killed")
+def test_a_cell_that_fails_is_named_with_its_last_line_and_stops_no_other(runs, caplog):  # noqa: F811
+    rows = {"bad": {"set": {"fail": 2}}, "good": {}}
+    bad, good = toy_cells(rows=rows, seeds=(0,), generators=("xar", "far"))
+    run_cells([bad, good], runs, jobs=1, threads=1)
+    assert read_outcome(bad, runs)[:2] == (FAILED, "toy: weight: expected a number")
+    assert read_outcome(good, runs).state == FINISHED
+    log = runs / bad.run.name / "study" / "output.log"
+    assert f"failed: bad, seed 0: toy: weight: expected a number ({log})" in caplog.messages
+    assert [line[0] for line in calls(runs) if line[1] == bad.run.name] == ["began"]  # and no second generator
+    killed = toy_cells(rows={"slow": {"set": {"wait": True}}}, seeds=(0,))
+    watcher = when(lambda: len(calls(runs)) == 6, lambda: os.kill(child(), signal.SIGKILL))
+    run_cells(killed, runs, jobs=1, threads=1)
+    watcher.join()
+    assert read_outcome(killed[0], runs).error.startswith("killed by signal 9; ")
+
+
+def child():
+    """The only process that this one has started and not yet waited for."""
+    return int(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[-1])
+
+
+@catches(SUBJECT, "            self.process.terminate()", "            self.process.kill()")
+@catches(SUBJECT, "start_new_session=True", "start_new_session=False")
+@catches(SUBJECT, "        if self._asked_to_stop:\n            return None\n", "")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_children_with_their_checkpoints_and_the_same_call_goes_on(runs, number):  # noqa: F811
+    cells = toy_cells(set={"wait": True})
+    group = os.getpgid(0)
+
+    def stop():
+        assert os.getpgid(child()) != group
+        os.kill(os.getpid(), number)
+
+    watcher = when(lambda: len(calls(runs)) == 2, stop)
+    with pytest.raises(Interrupted, match="the same command goes on from the newest checkpoints"):
+        run_cells(cells, runs, jobs=2, threads=1)
+    watcher.join()
+    assert sorted(what for what, *_ in calls(runs)) == ["began", "began", "stopped", "stopped"]
+    assert {read_outcome(cell, runs).state for cell in cells} == {OPEN}
+    (runs / "go").touch()
+    run_cells(cells, runs, jobs=2, threads=1)
+    assert [what for what, *_ in calls(runs)].count("resumed") == 2
+    assert {read_outcome(cell, runs).state for cell in cells} == {FINISHED}
