@@ -48,7 +48,8 @@ def main():
     signal.signal(signal.SIGTERM, stopped)
     note("resumed" if (folder / "checkpoint").exists() else "began")
     (folder / "vistok-run.json").write_text(json.dumps({"made by": "toy"}))
-    while settings.get("wait") and not (options.runs / "go").exists():
+    end = time.monotonic() + 15
+    while settings.get("wait") and not (options.runs / "go").exists() and time.monotonic() < end:
         time.sleep(0.01)
     if "fail" in settings:
         sys.stderr.write("step 1\rstep 2\ntoy: weight: expected a number\n\n")

@@ -1,0 +1,101 @@
+"""Studies of the recipes: every shipped file means configurations that load; one runs, is killed, and goes on."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from vistok.workbench.studies.cells import Data, cells_of, chosen_data
+from vistok.workbench.studies.schema import load_study
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted(ROOT.glob("studies/*.yaml"))
+TINY = ROOT / "tests" / "_support" / "tiny_glotok.yaml"
+STUDY = f"""
+title: The weight of the histogram
+claims: It matters.
+recipe: glotok
+config: {TINY}
+data: {{digits: {{}}}}
+stages: [teacher, train-tokenizer, reconstruct, evaluate]
+measures: {{PSNR: {{path: reconstruction.psnr, better: higher, digits: 6}}}}
+reference: none
+rows:
+  none: {{set: {{losses.histogram_weight: 0, train.steps: 4}}, paper: {{PSNR: 22.06}}}}
+  large: {{set: {{losses.histogram_weight: 5, train.steps: 40}}}}
+"""
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_row_of_every_study_is_a_configuration_that_its_recipe_reads(path):
+    study = load_study(path)
+    for name in study.data or (None,):
+        data = chosen_data(study, name)
+        for cell in cells_of(study, path.parent, data=data, seeds=(0,)):
+            recipe = importlib.import_module(f"{cell.run.recipe}.cli")
+            for command in cell.commands(Path("runs")):
+                config = recipe.resolve(read_options(recipe, command))
+                commands = [stage.name for stage in recipe.STAGES]
+                assert set(cell.stages) <= set(commands), cell.label
+                assert not cell.generators or set(cell.generators) <= set(config.generators), cell.label
+                assert cell.evaluation is None or cell.evaluation in config.evaluations, cell.label
+                assert all(
+                    cell.samples is None or cell.samples in config.generators[generator].samples
+                    for generator in cell.generators
+                ), cell.label
+
+
+def read_options(recipe, command):
+    """The options of a command line, as the recipe's own command reads them."""
+    import tyro
+
+    return tyro.cli(recipe.Options, args=command[4:], config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def start(path, runs):
+    command = [sys.executable, "-m", "vistok.workbench.studies", "run", path, "--runs", runs]
+    return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+
+
+def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path):
+    path, whole, parted = tmp_path / "weight.yaml", tmp_path / "whole", tmp_path / "parted"
+    path.write_text(STUDY)
+    uninterrupted = start(path, whole)
+    _, told = uninterrupted.communicate(timeout=200)
+    assert uninterrupted.returncode == 0, told
+    assert f"open {whole / 'weight' / 'digits' / 'study.html'}" in told
+
+    _, large = cells_of(load_study(path), tmp_path, data=Data("digits", "digits"))
+    checkpoints = parted / large.run.name / "checkpoints" / "tokenizer"
+    killed = start(path, parted)
+    while not list(checkpoints.glob("step-*")) and killed.poll() is None:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGTERM)
+    _, told = killed.communicate(timeout=60)
+    assert killed.returncode == 130, told
+    assert "interrupted; the same command goes on from the newest checkpoints" in told
+    assert not (parted / large.run.name / "tokenizer" / "model.safetensors").exists()
+    again = start(path, parted)
+    _, told = again.communicate(timeout=200)
+    assert again.returncode == 0, told
+
+    first, second = (json.loads((runs / "weight" / "digits" / "study.json").read_text()) for runs in (whole, parted))
+    assert first["values"] == second["values"]
+    assert len(first["values"]) == 2
+    assert first["differences"] == second["differences"] != {}
+    tokenizers = [load_file(runs / large.run.name / "tokenizer" / "model.safetensors") for runs in (whole, parted)]
+    assert all(tokenizers[0][name].equal(tokenizers[1][name]) for name in tokenizers[0])
+    page = (parted / "weight" / "digits" / "study.html").read_text()
+    for word in ("The weight of the histogram", "It matters.", "PSNR ↑", "22.06", "one seed", "data:image/png"):
+        assert word in page
+    stages = json.loads((parted / large.run.name / "stages" / "train-tokenizer.json").read_text())
+    assert stages["cost"]["cpu_seconds"] > 0
+    assert (parted / large.run.name / "study" / "output.log").stat().st_size > 0
+    assert os.path.exists(parted / "weight" / "digits" / "study.md")
