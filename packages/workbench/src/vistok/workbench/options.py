@@ -33,8 +33,8 @@ class RunOptions:
     runs: Path = Path("runs")
     """The folder of all runs."""
     data: str | None = None
-    """An image folder, a Parquet file or folder, the id of a hub data set, or openmoji (drawings in colour, by the extra
-    of that name), in place of the configuration's."""
+    """An image folder, a Parquet file or folder, the id of a hub data set, or openmoji (drawings, by the extra of that
+    name), in place of the configuration's."""
     image_size: int | None = None
     """Resize and crop the images to this side."""
     seed: int | None = None

@@ -20,8 +20,10 @@ from vistok.workbench.data.resize import decode_for_crops, decode_image, room_fo
 
 logger = logging.getLogger(__name__)
 
-#: The sources that need no files: the embedded digits, and drawings from a package that the extra ``openmoji`` brings.
-DIGITS, OPENMOJI = "digits", "openmoji"
+#: The source that needs no files: the embedded digits.
+DIGITS = "digits"
+#: Drawings from a package that the extra of this name brings.
+OPENMOJI = "openmoji"
 
 # Headers that are read to tell the usual size of a source's images.
 _NUM_SIZES_READ = 64
