@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vistok.workbench.data import SourceDescription
+from vistok.workbench.options import RunOptions
 
 
 def made(recipe, images, image_size):
@@ -42,3 +43,13 @@ def test_the_teacher_has_enough_vectors_for_its_centres(images, image_size):
     vectors = config.teacher.num_images * config.teacher.pool_grid**2
     assert config.tokenizer.semantic_codebook_size * 4 <= vectors
     assert 8 <= config.tokenizer.grid_size < 16
+
+
+@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+def test_the_drawings_that_come_by_name_are_trained_small_without_a_gpu(recipe, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    config = made(recipe, *RunOptions(data="openmoji").describe_images())
+    assert (config.data.image_size, config.tokenizer.image_channels) == (32, 3)
+    if recipe == "glotok":
+        assert (config.teacher.num_images, config.tokenizer.semantic_codebook_size) == (1000, 1024)
+        assert config.tokenizer.grid_size == 8
