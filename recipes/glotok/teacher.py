@@ -80,23 +80,10 @@ def teacher_histogram(centres: Tensor, losses: LossConfig) -> Tensor:
 
 
 def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int) -> Tensor:
-    """k-means centres ``(count, D)`` of pooled backbone features of ``config.num_images`` training images.
-
-    Features keep their mean unless ``config.centre``: without it the cosines are pushed towards zero, where few
-    dimensions cannot follow.
-    """
+    """k-means centres ``(count, D)`` of backbone features of training images."""
     from sklearn.cluster import MiniBatchKMeans
 
-    backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
-    vectors = []
-    for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
-        with torch.inference_mode():
-            features = feature_map(backbone, train.batch(chunk).to(backbone.mean.device), config)
-            vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))
-    points = torch.cat(vectors).float().cpu()
-    if config.centre:
-        points -= points.mean(dim=0)
+    points = pooled_features(train, config, seed)
     if len(points) < count:
         raise ConfigError(
             f"teacher: {len(points)} feature vectors cannot give {count} centres; "
@@ -105,6 +92,23 @@ def cluster_features(train: Images, config: TeacherConfig, count: int, seed: int
     kmeans = MiniBatchKMeans(n_clusters=count, random_state=seed, batch_size=max(2048, count), n_init=1, max_iter=30)
     kmeans.fit(points.numpy())
     return torch.from_numpy(kmeans.cluster_centers_).float()
+
+
+def pooled_features(train: Images, config: TeacherConfig, seed: int) -> Tensor:
+    """Features ``(n, D)`` of ``config.num_images`` images, ``config.pool_grid ** 2`` of each.
+
+    They keep their mean unless ``config.centre``: without it the cosines are pushed towards zero, where few dimensions
+    cannot follow.
+    """
+    backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
+    vectors = []
+    for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
+        with torch.inference_mode():
+            features = feature_map(backbone, train.batch(chunk).to(backbone.mean.device), config)
+            vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))
+    points = torch.cat(vectors).float().cpu()
+    return points - points.mean(dim=0) if config.centre else points
 
 
 def feature_map(backbone: FeatureBackbone, images: Tensor, config: TeacherConfig) -> Tensor:

@@ -70,6 +70,24 @@ def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
     assert caplog.messages[2].endswith(f"minutes; open {tmp_path / 'run' / 'page'}")
 
 
+@catches(SUBJECT, "if command.name not in listed:", "if command.name in listed:")
+def test_a_stage_that_the_configuration_does_not_have_is_told_with_those_that_it_has(tmp_path):
+    calls = []
+
+    def prepare(options):
+        stages, _ = toy(tmp_path / "run", [], options)
+        return Run(Settings(), None, Choice("", "", ""), stages, False)
+
+    table = [Command(name, "Do it.", lambda run: calls.append(run)) for name in ("teach", "train", "report")]
+    commands = recipe_commands(prepare, table, demo="All.", options_type=Options)
+    with pytest.raises(ConfigError, match=r"^teach: this configuration has no such stage, but train, report$"):
+        commands["teach"](Options())
+    assert calls == []
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match="weights is missing"):
+        commands["report"](Options())
+
+
 def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, caplog):
     calls, folder = [], tmp_path / "run"
     stages, commands = toy(folder, calls)
