@@ -154,6 +154,18 @@ def test_a_command_says_all_that_the_recipe_needs():
     assert not {"--generator", "--samples", "--evaluation", "--stages", "--set", "--data"} & set(plain)
 
 
+@catches(SUBJECT, "study.rows[other], seed).run.name", "study.rows[other], 0).run.name")
+@catches(SUBJECT, "after.add(needed)", "pass")
+@catches(SUBJECT, "text.replace(_RUNS, str(runs.resolve()))", "text")
+def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
+    rows = {"base": {}, "learner": {"set": {"teacher.checkpoint": "{run of base}/tokenizer/model.safetensors"}}}
+    base, learner = toy_cells(rows=rows, seeds=(1,))
+    assert (base.after, learner.after) == (frozenset(), {base.run.name})
+    assert base.run.name in learner.run.set["teacher.checkpoint"]
+    (words,) = learner.commands(Path("/runs"))
+    assert f'teacher.checkpoint="/runs/{base.run.name}/tokenizer/model.safetensors"' in words
+
+
 @catches(SUBJECT, 'if not equals or "/" in name:', "if not equals:")
 def test_data_are_called_as_their_source_ends_or_as_one_says():
     assert named_data("/data/emoji64/") == Data("emoji64", "/data/emoji64/")

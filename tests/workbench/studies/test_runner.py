@@ -79,7 +79,7 @@ def test_as_many_run_at_a_time_as_asked_and_rather_those_that_can_share_nothing(
     assert {name for _, name, *_ in noted[:2]} == {cells[0].run.name, cells[2].run.name}  # the base row at both seeds
 
 
-@catches(SUBJECT, "if cell.run.name not in folders", "")
+@catches(SUBJECT, "if cell.run.name not in folders and", "if")
 @catches(SUBJECT, "if code == 0 and self._left and", "if False and")
 def test_no_two_cells_of_a_folder_run_at_a_time_and_every_generator_has_its_turn(runs):  # noqa: F811
     rows = {"both": {}, "few": {"samples": "few"}, "other": {"set": {"weight": 1}}}
@@ -89,6 +89,21 @@ def test_no_two_cells_of_a_folder_run_at_a_time_and_every_generator_has_its_turn
     assert [what for what, *_ in mine] == ["began", "ended"] * 4
     assert [generator for _, _, generator, _ in mine[::2]] == ["xar", "far", "xar", "far"]
     assert [read_outcome(cell, runs).state for cell in cells] == [FINISHED] * 3
+
+
+@catches(SUBJECT, " and not cell.after & unmade", "")
+@catches(SUBJECT, "folders | {cell.run.name for cell in waiting}", "folders")
+def test_a_run_that_others_read_from_comes_first(runs):  # noqa: F811
+    rows = {
+        "learner": {"set": {"weight": "{run of base}/w"}},
+        "base": {},
+        "third": {"set": {"weight": "{run of base}"}},
+    }
+    cells = toy_cells(rows=rows, seeds=(0,))
+    run_cells(cells, runs, jobs=3, threads=1)
+    noted = [(what, name) for what, name, *_ in calls(runs)]
+    assert noted[:2] == [("began", cells[1].run.name), ("ended", cells[1].run.name)]
+    assert {name for _, name in noted[2:]} == {cells[0].run.name, cells[2].run.name}
 
 
 @catches(SUBJECT, 'f"killed by signal {-code}; " if code < 0 else ""', '""')

@@ -24,6 +24,8 @@ MISTAKES = [
     ({"rows": {"a": {"paper": {"PNSR": 22}}}}, "rows.a.paper: expected measures of score, got 'PNSR'"),
     ({"measures": SAMPLES}, "rows.base.generator: expected one, for the measures of samples, got none"),
     ({"generators": ["a", "b"], "rows": {"x": {"generator": "a"}}}, "rows.x.generator: expected none where"),
+    ({"rows": {"a": {"set": {"x": "{run of b}/y"}}}}, "rows.a.set: expected {run of ROW} with another row .* got 'b'"),
+    ({"rows": {"a": {"set": {"x": "{run of a}"}}}}, "rows.a.set: expected {run of ROW} with another row"),
     ({"data": {"a/b": {}}}, "data"),
     ({"rows": {" ": {}}}, "expected 1 to 80 printable characters"),
 ]
@@ -37,6 +39,7 @@ def toy(**changes):
 @catches(SUBJECT, "len(set(self.seeds)) < len(self.seeds)", "len(set(self.seeds)) > len(self.seeds)")
 @catches(SUBJECT, "len(set(self.generators)) < len(self.generators)", "False")
 @catches(SUBJECT, "unknown = row.paper.keys() - self.columns", "unknown = row.paper.keys() - row.paper.keys()")
+@catches(SUBJECT, "other not in self.rows or _runs_named(self.rows[other].set)", "other not in self.rows")
 @catches(SUBJECT, "and not self.generators_of(name)", "and self.generators_of(name)")
 @catches(SUBJECT, "if row.generator is not None and len(self.generators) > 1", "if False")
 def test_a_mistake_is_told_in_one_line_with_its_key():

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.folder import plain_name
 from vistok.workbench.strict_yaml import read_yaml
-from vistok.workbench.studies.schema import Row, Study, config_for
+from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _FILES = (".yaml", ".yml")
+_RUNS = "{runs}"  # in a run's settings: the folder of all runs, which decides nothing
 
 
 class Data(NamedTuple):
@@ -77,6 +78,7 @@ class Cell:
         samples: The sample set; none: the generator's first one.
         evaluation: The evaluation; none: the configuration's first one.
         stages: The recipe's stages that run; none: all.
+        after: Names of the runs that it reads from: they come first.
     """
 
     row: str
@@ -85,6 +87,7 @@ class Cell:
     samples: str | None
     evaluation: str | None
     stages: tuple[str, ...]
+    after: frozenset[str] = frozenset()
 
     @property
     def request(self) -> str:
@@ -111,7 +114,8 @@ class Cell:
         options += ["--evaluation", self.evaluation] if self.evaluation else []
         options += ["--stages", *self.stages] if self.stages else []
         for key, value in sorted(self.run.set.items()):  # a section before what is set within it
-            options += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+            text = json.dumps(value, ensure_ascii=False)
+            options += ["--set", f"{key}={text.replace(_RUNS, str(runs.resolve()))}"]
         begin = [sys.executable, "-m", self.run.recipe, "demo"]
         return [[*begin, *options, *(["--generator", name] if name else [])] for name in self.generators or ("",)]
 
@@ -189,9 +193,15 @@ def cells_of(
         key = "config" if row.config is None else f"rows.{name}.config"
         config = config_for(row.config or study.config, data and data.name, key=key)
         config = str((place / config).resolve()) if config.endswith(_FILES) else config
-        settings = {**study.set, **per_data, **row.set, **(overrides or {})}
+        settings, after = {}, set()
+        for setting, value in {**study.set, **per_data, **row.set, **(overrides or {})}.items():
+            for other in RUN_OF.findall(value) if isinstance(value, str) else ():
+                needed = cell(other, study.rows[other], seed).run.name
+                after.add(needed)
+                value = value.replace(f"{{run of {other}}}", f"{_RUNS}/{needed}")
+            settings[setting] = value
         run = Run(row.recipe or study.recipe, config, data, seed, settings)
         samples, evaluation = row.samples or study.samples, row.evaluation or study.evaluation
-        return Cell(name, run, study.generators_of(name), samples, evaluation, study.stages)
+        return Cell(name, run, study.generators_of(name), samples, evaluation, study.stages, frozenset(after))
 
     return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]

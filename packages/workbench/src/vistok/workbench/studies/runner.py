@@ -125,10 +125,11 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
 
 
 def _next_cell(waiting: Sequence[Cell], running: Sequence[Job]) -> Cell | None:
-    """The first cell whose folder is free; rather one that could share no stage with those that are being made."""
+    """The first cell whose folder is free and whose needs are made; rather one that shares no stage with the running."""
     folders = {job.cell.run.name for job in running}
+    unmade = folders | {cell.run.name for cell in waiting}
     families = {job.cell.family for job in running}
-    free = [cell for cell in waiting if cell.run.name not in folders]
+    free = [cell for cell in waiting if cell.run.name not in folders and not cell.after & unmade]
     return next((cell for cell in free if cell.family not in families), next(iter(free), None))
 
 

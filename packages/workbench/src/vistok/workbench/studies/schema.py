@@ -1,5 +1,6 @@
 """The file of a study: which recipe with which settings, what is read from its evaluations, what a paper reports."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,9 @@ from vistok.workbench.run.folder import plain_name
 
 #: What stands in a measure's path for the sample set of a generator.
 SAMPLES = "{samples}"
+
+#: In a setting: the folder of another row's run at the same seed.
+RUN_OF = re.compile(r"\{run of ([^}]+)\}")
 
 #: The entry of a mapping from data to configurations that is meant for data not in it.
 OTHERWISE = "default"
@@ -41,6 +45,10 @@ ConfigByData = str | Annotated[dict[str, str], Field(min_length=1)]
 """The name or the file of a configuration, or one for each data set by name."""
 
 
+def _runs_named(settings: Settings) -> list[str]:
+    return [name for value in settings.values() if isinstance(value, str) for name in RUN_OF.findall(value)]
+
+
 class Measure(Config):
     """A number of an evaluation."""
 
@@ -67,7 +75,10 @@ class DataSettings(Config):
 
 
 class Row(Config):
-    """One line of the table: what differs from the study's settings."""
+    """One line of the table: what differs from the study's settings.
+
+    ``{run of ROW}`` in a setting is the folder of another row's run at the same seed, which is then made first.
+    """
 
     set: Settings = Field({})
     recipe: Recipe | None = None
@@ -110,6 +121,11 @@ class Study(Config):
         for name, row in self.rows.items():
             if row.generator is not None and len(self.generators) > 1:
                 raise ValueError(f"rows.{name}.generator: expected none where the study has several generators")
+            for other in _runs_named(row.set):
+                if other not in self.rows or _runs_named(self.rows[other].set):
+                    raise ValueError(
+                        f"rows.{name}.set: expected {{run of ROW}} with another row that needs none, got {other!r}"
+                    )
             unknown = row.paper.keys() - self.columns
             if unknown:
                 raise ValueError(
