@@ -24,7 +24,7 @@ def parse():
         parser.add_argument(f"--{name}")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--runs", type=Path)
-    parser.add_argument("--stages", nargs="*", default=[])
+    parser.add_argument("--skip", nargs="*", default=[])
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     return parser.parse_args()

@@ -59,7 +59,7 @@ def toy(folder, calls, options=None):
     return stages, {stage.name: command(stage) for stage in listed}
 
 
-@catches(SUBJECT, "replace(options, fresh=False, stages=())", "options")
+@catches(SUBJECT, "replace(options, fresh=False, skip=())", "options")
 def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
     calls = []
     with caplog.at_level(logging.INFO):
@@ -102,28 +102,31 @@ def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, cap
     assert caplog.messages[-1] == f"finished earlier; open {folder / 'page'} (--fresh runs everything again)"
 
 
-@catches(SUBJECT, "if not names or stage.command in names", "")
-@catches(SUBJECT, "fresh=False, stages=()", "fresh=False")
-def test_stages_that_are_named_run_alone_and_in_their_own_order(tmp_path, caplog):
+@catches(SUBJECT, "if stage.command not in names", "if stage.command in names")
+@catches(SUBJECT, "fresh=False, skip=()", "fresh=False")
+def test_stages_that_are_skipped_do_not_run_until_they_are_not(tmp_path, caplog):
     calls, folder = [], tmp_path / "run"
     stages, commands = toy(folder, calls)
     with caplog.at_level(logging.INFO):
-        run_stages(Options(stages=("train",)), stages, commands)
-        run_stages(Options(stages=("train",)), stages, commands)
+        run_stages(Options(skip=("report",)), stages, commands)
+        run_stages(Options(skip=("report",)), stages, commands)
     assert [name for name, _ in calls] == ["train"]
     assert caplog.messages[-1].startswith(f"finished earlier; open {folder / 'weights'}")
-    run_stages(Options(stages=("report", "train"), resume=True), stages, commands)
+    run_stages(Options(resume=True), stages, commands)
     assert [name for name, _ in calls] == ["train", "report"]
 
 
 @catches(SUBJECT, "if name not in commands:", "if False:")
-@catches(SUBJECT, "    if options.stages:", "    if False:")
-def test_stages_that_there_are_not_and_stages_of_one_command_are_refused(tmp_path):
+@catches(SUBJECT, "if not left:", "if False:")
+@catches(SUBJECT, "    if options.skip:", "    if False:")
+def test_skipping_what_there_is_not_or_everything_or_in_one_command_is_refused(tmp_path):
     stages, commands = toy(tmp_path / "run", [])
-    with pytest.raises(ConfigError, match="stages: expected some of train, report, got 'trian'"):
-        run_stages(Options(stages=("trian",)), stages, commands)
-    with pytest.raises(ConfigError, match="stages: expected only with demo, got them with train"):
-        commands["train"](Options(stages=("train",)))
+    with pytest.raises(ConfigError, match="skip: expected some of train, report, got 'trian'"):
+        run_stages(Options(skip=("trian",)), stages, commands)
+    with pytest.raises(ConfigError, match="skip: expected to leave a stage over, got all of them"):
+        run_stages(Options(skip=("report", "train")), stages, commands)
+    with pytest.raises(ConfigError, match="skip: expected only with demo, got it with train"):
+        commands["train"](Options(skip=("train",)))
     assert not (tmp_path / "run").exists()
 
 

@@ -92,7 +92,7 @@ def test_the_configuration_of_a_run_that_is_named_is_found(tmp_path):
     assert RunOptions(runs=tmp_path, name="run", data="photos").config_or_default("small") == "auto"
 
 
-@catches(SUBJECT, 'field.name in ("stages", "resume", "fresh")', 'field.name == "resume"')
+@catches(SUBJECT, 'field.name in ("skip", "resume", "fresh")', 'field.name == "resume"')
 @catches(SUBJECT, "for item in value if isinstance(value, tuple) else (value,)", "for item in (value,)")
 def test_the_options_that_were_given_are_repeated_as_they_would_be_typed():
     @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def test_the_options_that_were_given_are_repeated_as_they_would_be_typed():
     assert options.hint() == "--name 'my run' --data 'p #1' --set a=1 --set b=2 --loud"
     assert tyro.cli(Loud, args=["--loud"], config=(tyro.conf.FlagCreatePairsOff,)).hint() == "--loud"
     assert RunOptions(fresh=True).hint() == ""
-    assert RunOptions(stages=("encode", "sample")).hint() == ""
+    assert RunOptions(skip=("encode", "sample")).hint() == ""
 
 
 def test_a_configuration_for_images_needs_images():

@@ -142,7 +142,7 @@ def test_a_command_says_all_that_the_recipe_needs():
     words = first[4:]
     assert words[words.index("--name") + 1] == cell.run.name
     assert words[words.index("--data") + 1] == "/my data"
-    assert words[words.index("--stages") + 1 :][:2] == ["train", "evaluate"]
+    assert words[words.index("--skip") + 1 :][:2] == ["train", "evaluate"]
     assert "--resume" in words
     assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == [
         'a="ü #1"',
@@ -151,7 +151,7 @@ def test_a_command_says_all_that_the_recipe_needs():
     ]
     assert [each[each.index("--generator") + 1] for each in (first, second)] == ["xar", "far"]
     (plain,) = Cell("row", run(data=None), (), None, None, ()).commands(Path("/runs"))
-    assert not {"--generator", "--samples", "--evaluation", "--stages", "--set", "--data"} & set(plain)
+    assert not {"--generator", "--samples", "--evaluation", "--skip", "--set", "--data"} & set(plain)
 
 
 @catches(SUBJECT, "study.rows[other], seed).run.name", "study.rows[other], 0).run.name")

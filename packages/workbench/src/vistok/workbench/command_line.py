@@ -141,8 +141,8 @@ def opened_stage(
     rank, count = process_index(), process_count()
     if options.fresh and options.resume:
         raise ConfigError("fresh: expected either --fresh or --resume, got both")
-    if options.stages:
-        raise ConfigError(f"stages: expected only with demo, got them with {stage.command}")
+    if options.skip:
+        raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
     if training is None and count > 1:
         raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
     if training is not None and training.batch_size % (count * training.accumulation):
@@ -166,15 +166,15 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
     """Run every stage that is not done yet, in order, and say where the last one's page is.
 
     Args:
-        options: Given to each command, without ``fresh``; its ``stages`` are those that run, if it names any.
+        options: Given to each command, without ``fresh``; the stages that it names under ``skip`` do not run.
         stages: Of the run.
         commands: The command of each stage.
 
     Raises:
-        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``stages`` names one that there
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``skip`` names one that there
             is not; or what a stage will read beside the others' files was made with other settings.
     """
-    everything = _chosen(stages, options.stages)
+    everything = _not_skipped(stages, options.skip)
     page = everything[-1].outputs[0]
     if options.fresh:
         stages.restart()
@@ -187,7 +187,7 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         )
     stages.check_others()
     begin = time.monotonic()
-    within = replace(options, fresh=False, stages=())
+    within = replace(options, fresh=False, skip=())
     for index, stage in enumerate(everything, 1):
         if stages.is_done(stage):
             logger.info("[%d/%d] %s: done earlier", index, len(everything), stage.command)
@@ -197,12 +197,15 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
     logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, page)
 
 
-def _chosen(stages: Stages, names: Sequence[str]) -> list[Stage]:
+def _not_skipped(stages: Stages, names: Sequence[str]) -> list[Stage]:
     commands = [stage.command for stage in stages.by_name.values()]
     for name in names:
         if name not in commands:
-            raise ConfigError(f"stages: expected some of {', '.join(commands)}, got {name!r}")
-    return [stage for stage in stages.by_name.values() if not names or stage.command in names]
+            raise ConfigError(f"skip: expected some of {', '.join(commands)}, got {name!r}")
+    left = [stage for stage in stages.by_name.values() if stage.command not in names]
+    if not left:
+        raise ConfigError("skip: expected to leave a stage over, got all of them")
+    return left
 
 
 def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], None]]) -> None:

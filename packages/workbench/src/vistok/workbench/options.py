@@ -48,8 +48,8 @@ class RunOptions:
     """Which of the generator's sample sets is drawn; the first by default."""
     evaluation: str | None = None
     """Which of the configuration's evaluations is made and shown; the first by default."""
-    stages: tuple[str, ...] = ()
-    """Of demo: run these stages alone, as in --stages train-tokenizer encode; by default all."""
+    skip: tuple[str, ...] = ()
+    """Of demo: leave these stages out, as in --skip sample report."""
     resume: bool = False
     """Continue the run: finished stages stay, an interrupted one goes on from its newest checkpoint."""
     fresh: bool = False
@@ -97,7 +97,7 @@ class RunOptions:
         given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
         words: list[str] = []
         for field, value in given:
-            if value == field.default or field.name in ("stages", "resume", "fresh"):
+            if value == field.default or field.name in ("skip", "resume", "fresh"):
                 continue
             for item in value if isinstance(value, tuple) else (value,):
                 words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]

@@ -77,7 +77,7 @@ class Cell:
         generators: Trained and drawn from in turn; none: whatever the recipe does without being told.
         samples: The sample set; none: the generator's first one.
         evaluation: The evaluation; none: the configuration's first one.
-        stages: The recipe's stages that run; none: all.
+        skip: Stages of the recipe that do not run.
         after: Names of the runs that it reads from: they come first.
     """
 
@@ -86,13 +86,13 @@ class Cell:
     generators: tuple[str, ...]
     samples: str | None
     evaluation: str | None
-    stages: tuple[str, ...]
+    skip: tuple[str, ...]
     after: frozenset[str] = frozenset()
 
     @property
     def request(self) -> str:
         """A name for what is asked of the run, the same for equal requests."""
-        asked = (self.generators, self.samples, self.evaluation, self.stages)
+        asked = (self.generators, self.samples, self.evaluation, self.skip)
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:10]
 
     @property
@@ -112,7 +112,7 @@ class Cell:
         options += ["--data", self.run.data.source] if self.run.data else []
         options += ["--samples", self.samples] if self.samples else []
         options += ["--evaluation", self.evaluation] if self.evaluation else []
-        options += ["--stages", *self.stages] if self.stages else []
+        options += ["--skip", *self.skip] if self.skip else []
         for key, value in sorted(self.run.set.items()):  # a section before what is set within it
             text = json.dumps(value, ensure_ascii=False)
             options += ["--set", f"{key}={text.replace(_RUNS, str(runs.resolve()))}"]
@@ -202,6 +202,6 @@ def cells_of(
             settings[setting] = value
         run = Run(row.recipe or study.recipe, config, data, seed, settings)
         samples, evaluation = row.samples or study.samples, row.evaluation or study.evaluation
-        return Cell(name, run, study.generators_of(name), samples, evaluation, study.stages, frozenset(after))
+        return Cell(name, run, study.generators_of(name), samples, evaluation, study.skip, frozenset(after))
 
     return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]

@@ -112,7 +112,7 @@ def total_cost(costs: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def _belongs(record: Record, cell: Cell) -> bool:
     """What follows the stage's name is its variant: a generator, and its sample set, or an evaluation."""
     stage, _, variant = record.name.partition(".")
-    if cell.stages and stage not in cell.stages:
+    if stage in cell.skip:
         return False
     asked = {*cell.generators, cell.evaluation or DEFAULT}
     return not variant or not cell.generators or variant.partition(".")[0] in asked

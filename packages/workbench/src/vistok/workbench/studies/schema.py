@@ -104,7 +104,7 @@ class Study(Config):
     generators: tuple[EntryName, ...] = ()  # of every row; several: measures of samples are made for each
     samples: EntryName | None = None
     evaluation: EntryName | None = None
-    stages: tuple[str, ...] = ()  # in order; by default all
+    skip: tuple[str, ...] = ()  # stages that do not run
     measures: dict[Label, Measure] = Field(min_length=1)
     costs: tuple[str, ...] = ()  # stages whose time stands in the table of costs beside the whole run's
     rows: dict[Label, Row] = Field(min_length=1)
