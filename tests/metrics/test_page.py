@@ -119,3 +119,21 @@ def test_bad_blocks_are_refused():
         Table(["a", "b"], [[1, 2], [1]])
     with pytest.raises(ValueError, match="PNG"):
         Picture(b"JPEG", "caption")
+
+
+@catches(SUBJECT, "isinstance(b, Table) and b.sortable", "isinstance(b, Table)")
+@catches(SUBJECT, "if not self.sortable:", "if self.sortable:")
+@catches(SUBJECT, "data-value=", "data-text=")
+def test_a_table_that_can_be_sorted_has_buttons_exact_values_and_the_only_script():
+    rows = [["JPEG", 24.12345678], ["none", None]]
+    plain, sortable = (
+        render_report("T", [Section("S", [Table(["codec", "PSNR"], rows, sortable=sorts)])]) for sorts in (False, True)
+    )
+    assert "<script" not in plain
+    assert "data-value" not in plain
+    parsed = parse(sortable)
+    assert sortable.count("<script>") == 1
+    assert [tag for tag, name, _ in parsed.attributes if (tag, name) == ("button", "type")] == ["button", "button"]
+    assert ("td", "data-value", "24.12345678") in parsed.attributes
+    assert "24.12" in parsed.texts
+    assert not re.search(r"<link|@import|url\(|https?:", sortable)

@@ -13,6 +13,7 @@ from vistok.workbench.reporting.plots import (
     _series,
     plot_curves,
     plot_histograms,
+    plot_labelled_points,
     plot_lines,
     plot_usage,
 )
@@ -51,6 +52,7 @@ def test_every_plot_is_a_png_and_equal_for_equal_input():
         lambda: plot_curves(RECORDS, {"loss": ["loss"], "quality": ["psnr"], "absent": ["nothing"]}),
         lambda: plot_histograms({"teacher": torch.ones(40), "student": torch.arange(40)}, title="cosines"),
         lambda: plot_usage({"semantic": torch.arange(16), "visual": torch.ones(4)}),
+        lambda: plot_labelled_points({"a": (1, 2), "b": (2, 1)}, {"JPEG": [(0, 1), (2, 3)]}, x_label="r", y_label="q"),
         lambda: plot_lines([25, 50], {"with": [1, 2], "without": [0, 1]}, x_label="kept (%)", y_label="PSNR (dB)"),
     ):
         picture = draw()
@@ -65,6 +67,7 @@ def test_every_plot_is_a_png_and_equal_for_equal_input():
         (lambda: plot_histograms({}), "at least one"),
         (lambda: plot_histograms({"empty": torch.zeros(3)}), "'empty'"),
         (lambda: plot_usage({}), "at least one"),
+        (lambda: plot_labelled_points({}, {}, x_label="x", y_label="y"), "at least one"),
         (lambda: plot_usage({"semantic": torch.zeros(3)}), "'semantic'"),
         (lambda: plot_lines([1], {}, x_label="x", y_label="y"), "at least one"),
         (lambda: plot_lines([1], {"a": [1, 2]}, x_label="x", y_label="y"), "'a' must hold 1"),

@@ -13,7 +13,6 @@ from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
 from vistok.workbench.data import ImageSet
 
-
 SUBJECT = "glotok.evaluate"
 
 

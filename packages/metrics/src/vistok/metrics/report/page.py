@@ -1,4 +1,7 @@
-"""One self-contained HTML page: headings, text, tables and pictures; nothing is fetched and no script runs."""
+"""One self-contained HTML page: headings, text, tables and pictures; nothing is fetched.
+
+No script runs but the one that sorts a table, where there is one to be sorted.
+"""
 
 import base64
 import html
@@ -20,8 +23,29 @@ img { max-width: 100%; height: auto; } img.pixels { image-rendering: pixelated; 
 table { border-collapse: collapse; margin: 0.8rem 0; }
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; border-bottom: 1px solid #e4e4e4; text-align: left; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th button { font: inherit; font-weight: bold; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
+            text-align: left; }
+th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 @media print { body { max-width: none; padding: 0; font-size: 11pt; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .wide { overflow: visible; } }
+"""
+
+# A click sorts by the column, the largest first, another one turns the order; cells without a value stay at the end.
+_SORTING = """
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const sign = head.ariaSort === "descending" ? 1 : -1;
+    heads.forEach((other) => { other.ariaSort = "none"; });
+    head.ariaSort = sign > 0 ? "ascending" : "descending";
+    const value = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+    body.append(...[...body.rows].sort((one, other) => {
+      const [a, b] = [value(one), value(other)];
+      if (a === "" || b === "") return (a === "") - (b === "");
+      return sign * (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
+    }));
+  }));
+}
 """
 
 
@@ -43,6 +67,8 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str | float | int | None]]
     caption: str = ""
+    #: A reader may sort the rows by a column.
+    sortable: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -52,10 +78,17 @@ class Table:
     def html(self) -> str:
         """The table as HTML."""
         caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
-        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        head = "".join(map(self._head, self.header))
+        body = "".join(f"<tr>{''.join(_cell(cell, self.sortable) for cell in row)}</tr>" for row in self.rows)
+        kind = ' class="sortable"' if self.sortable else ""
+        table = f"<table{kind}>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="wide">{table}</div>'
+
+    def _head(self, name: str) -> str:
+        text = html.escape(name)
+        if not self.sortable:
+            return f'<th scope="col">{text}</th>'
+        return f'<th scope="col" aria-sort="none"><button type="button">{text}</button></th>'
 
 
 @dataclass(frozen=True)
@@ -113,16 +146,22 @@ def render_report(title: str, sections: Sequence[Section], *, subtitle: str = ""
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1>{subtitle_line}<nav>{links}</nav>{''.join(parts)}</body></html>\n"
+        f"<h1>{html.escape(title)}</h1>{subtitle_line}<nav>{links}</nav>{''.join(parts)}{_script(sections)}</body></html>\n"
     )
 
 
-def _cell(value: str | float | int | None) -> str:
+def _script(sections: Sequence[Section]) -> str:
+    blocks = [block for part in sections for block in part.blocks]
+    return f"<script>{_SORTING}</script>" if any(isinstance(b, Table) and b.sortable for b in blocks) else ""
+
+
+def _cell(value: str | float | int | None, sortable: bool) -> str:
     if value is None:
         return "<td></td>"
     if isinstance(value, str):
         return f"<td>{html.escape(value)}</td>"
-    return f'<td class="number">{html.escape(format_number(value))}</td>'
+    exact = f' data-value="{value!r}"' if sortable else ""
+    return f'<td class="number"{exact}>{html.escape(format_number(value))}</td>'
 
 
 def format_number(value: float) -> str:

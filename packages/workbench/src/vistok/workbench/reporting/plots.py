@@ -197,6 +197,39 @@ def plot_scatter(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequen
     return _png(figure)
 
 
+def plot_labelled_points(
+    points: Mapping[str, tuple[float, float]],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> bytes:
+    """Named points, and curves to compare them with, such as codecs at several rates.
+
+    Args:
+        points: Each with its x and its y.
+        curves: Each a sequence of x and y, in the order of the line.
+        x_label: What the horizontal axis shows.
+        y_label: What the vertical axis shows.
+
+    Raises:
+        ValueError: There is no point.
+    """
+    if not points:
+        raise ValueError("points must hold at least one, got none")
+    figure, (axis,) = _panels(1, widen=1.9)
+    for number, (name, curve) in enumerate(curves.items()):
+        axis.plot(*zip(*curve, strict=True), ".--", color=f"C{number + 1}", linewidth=1, label=name)
+    for number, (name, (x, y)) in enumerate(points.items(), 1):
+        axis.plot(x, y, "o", color="C0", markersize=5)
+        axis.annotate(str(number), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
+        axis.plot([], [], " ", label=f"{number}  {name}")
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+    axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return _png(figure)
+
+
 def _series(records: Sequence[Mapping[str, Any]], step_key: str, key: str) -> tuple[list[float], list[float]]:
     points = sorted((record[step_key], record[key]) for record in records if key in record and step_key in record)
     return [step for step, _ in points], [value for _, value in points]

@@ -8,6 +8,7 @@ from vistok.metrics.report.page import Picture, Section, Table, Text, format_num
 from vistok.workbench.reporting.plots import plot_rows
 from vistok.workbench.run.costs import CPU, MEMORY, WALL
 from vistok.workbench.run.files import write_atomically
+from vistok.workbench.studies.leaderboard import leaderboard_sections
 from vistok.workbench.studies.outcomes import FINISHED, total_cost
 from vistok.workbench.studies.results import Results, as_json
 from vistok.workbench.studies.schema import Measure
@@ -57,6 +58,7 @@ def study_sections(results: Results) -> list[Section]:
         finished = sum(outcome.state == FINISHED for outcome in results.outcomes)
         caption = f"{finished} of {len(results.cells)} cells are finished."
         sections.append(Section("What is missing", [Table(["row", "seeds", "what"], rows, caption)]))
+    sections += leaderboard_sections(results)
     sections.append(Section("Results", [_table(results)]))
     if study.reference is not None and len(results.rows) > 1:
         sections.append(Section(f"Differences to {study.reference}", [_differences(results)]))

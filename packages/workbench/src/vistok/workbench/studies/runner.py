@@ -125,7 +125,7 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
 
 
 def _next_cell(waiting: Sequence[Cell], running: Sequence[Job]) -> Cell | None:
-    """The first cell whose folder is free and whose needs are made; rather one that shares no stage with the running."""
+    """The first cell whose folder is free and whose needs are made; rather one that shares none of its stages."""
     folders = {job.cell.run.name for job in running}
     unmade = folders | {cell.run.name for cell in waiting}
     families = {job.cell.family for job in running}

@@ -90,6 +90,15 @@ class Row(Config):
     paper: dict[str, float] = Field({})  # what the paper has for this row, by measure
 
 
+class Leaderboard(Config):
+    """Rows that compete: a table to be sorted, rate and distortion beside codecs', reconstructions side by side."""
+
+    rate: Label  # the measure of bits a pixel
+    quality: dict[Label, Literal["psnr", "ssim"]] = Field(min_length=1)  # measures, and what codecs have of the kind
+    originals: str | dict[Recipe, str]  # FILE/TENSOR in a run's folder, images as uint8
+    reconstructions: str | dict[Recipe, str]  # the same, made of them
+
+
 class Study(Config):
     """A whole study."""
 
@@ -109,11 +118,15 @@ class Study(Config):
     costs: tuple[str, ...] = ()  # stages whose time stands in the table of costs beside the whole run's
     rows: dict[Label, Row] = Field(min_length=1)
     reference: str | None = None  # the row that others are compared with, seed by seed
+    leaderboard: Leaderboard | None = None
 
     @model_validator(mode="after")
     def _names_belong_together(self) -> Self:
         if self.reference is not None and self.reference not in self.rows:
             raise ValueError(f"reference: expected one of the rows {', '.join(self.rows)}, got {self.reference!r}")
+        for name in (self.leaderboard.rate, *self.leaderboard.quality) if self.leaderboard else ():
+            if name not in self.columns:
+                raise ValueError(f"leaderboard: expected measures of {', '.join(self.columns)}, got {name!r}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: expected each once, got {list(self.seeds)}")
         if len(set(self.generators)) < len(self.generators):

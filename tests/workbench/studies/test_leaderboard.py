@@ -1,0 +1,130 @@
+"""A leaderboard: rows and codecs in one table, their rates and qualities, reconstructions under their originals."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from _support.mutants import catches
+from _support.toy_studies import STUDY
+from vistok.metrics.report.page import Picture, Table
+from vistok.workbench.config import ConfigError, parse_config
+from vistok.workbench.run.tensor_files import save_tensors
+from vistok.workbench.studies import leaderboard
+from vistok.workbench.studies.cells import cells_of
+from vistok.workbench.studies.leaderboard import leaderboard_sections
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome
+from vistok.workbench.studies.results import Results
+from vistok.workbench.studies.schema import Study
+
+SUBJECT = "vistok.workbench.studies.leaderboard"
+MEASURES = {"rate": {"path": "rate"}, "PSNR": {"path": "psnr"}, "usage": {"path": "usage"}}
+BOARD = {
+    "rate": "rate",
+    "quality": {"PSNR": "psnr"},
+    "originals": "pictures.safetensors/originals",
+    "reconstructions": {"_support.toy_recipe": "pictures.safetensors/made"},
+}
+ROWS = {"base": {}, "heavy": {"set": {"weight": 2}}, "small": {"set": {"weight": 3}}, "failed": {"set": {"weight": 4}}}
+VALUES = {
+    "base": {"rate": {0: 0.5, 1: 0.7}, "PSNR": {0: 20.0, 1: 22.0}, "usage": {0: 0.9}},
+    "heavy": {"rate": {0: 1.0}, "PSNR": {0: 25.0}, "usage": {}},
+    "small": {"rate": {0: 0.2}, "PSNR": {}, "usage": {}},
+    "failed": {"rate": {}, "PSNR": {}, "usage": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two rows with the same originals, one with others, one that failed; digits at 16 pixels."""
+    runs = tmp_path_factory.mktemp("runs")
+    study = Study.model_validate(STUDY | {"measures": MEASURES, "rows": ROWS, "leaderboard": BOARD, "seeds": (0, 1)})
+    cells = cells_of(study, Path(), data=None)
+    for cell in cells:
+        folder = runs / cell.run.name
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump({"data": {"source": "digits", "image_size": 16}}))
+        originals = torch.full((20, 1, 16, 16), 9 if cell.row == "small" else 5, dtype=torch.uint8)
+        made = torch.full_like(originals, 50 + cell.run.seed)
+        save_tensors(folder / "pictures.safetensors", {"originals": originals, "made": made})
+    outcomes = [Outcome(FAILED if cell.row == "failed" else FINISHED) for cell in cells]
+    return Results("mine", study, None, runs, cells, VALUES, outcomes, [{}] * len(cells))
+
+
+def blocks(sections, heading):
+    (found,) = [section.blocks for section in sections if section.heading == heading]
+    return found
+
+
+@catches(SUBJECT, "summary and summary.mean", "summary and summary.num")
+@catches(SUBJECT, "{board.rate: point.bits_per_pixel}", "{board.rate: point.psnr}")
+@catches(SUBJECT, "factor * rate", "factor")
+def test_rows_and_codecs_stand_in_one_table_that_can_be_sorted(results):
+    (table,) = blocks(leaderboard_sections(results), "Leaderboard")
+    assert isinstance(table, Table)
+    assert table.sortable
+    rows = {name: numbers for name, *numbers in table.rows}
+    assert rows["base"] == pytest.approx([0.6, 21.0, 0.9])
+    assert rows["heavy"] == [1.0, 25.0, None]
+    mean = (0.6 + 1.0 + 0.2) / 3
+    components = {name: numbers for name, numbers in rows.items() if name.startswith("PCA")}
+    assert [f"PCA, {int(factor * mean * 256 + 1e-6)} bits" for factor in (0.25, 0.5, 1, 2)] == list(components)
+    assert all(rate < 1.3 and 8 < quality < 60 and usage is None for rate, quality, usage in components.values())
+    assert {"JPEG", "WebP"} <= {name.partition(",")[0] for name in rows}
+
+
+@catches(SUBJECT, "(rate.mean, quality.mean)", "(quality.mean, rate.mean)")
+@catches(SUBJECT, 'name.partition(",")[0], []', "name, []")
+def test_codecs_are_curves_and_rows_points(results, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        leaderboard, "plot_labelled_points", lambda *given, **labels: drawn.append((*given, labels)) or b"\x89PNG"
+    )
+    leaderboard_sections(results)
+    ((points, curves, labels),) = drawn
+    assert points == {"base": pytest.approx((0.6, 21.0)), "heavy": (1.0, 25.0)}
+    assert set(curves) == {"JPEG", "WebP", "PCA"}
+    assert len(curves["PCA"]) == 4
+    assert labels == {"x_label": "rate", "y_label": "PSNR"}
+
+
+@catches(SUBJECT, "if torch.equal(group[0], originals)", "")
+@catches(SUBJECT, "if cell.row in seen:", "if False:")
+def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkeypatch):
+    grids = []
+
+    def image_grid(rows, *, columns, row_labels):
+        grids.append((rows[::columns, 0, 0, 0].tolist(), row_labels))
+        return b"\x89PNG"
+
+    monkeypatch.setattr(leaderboard, "image_grid", image_grid)
+    pictures = blocks(leaderboard_sections(results), "Reconstructions")
+    assert all(isinstance(picture, Picture) for picture in pictures)
+    assert grids == [([5, 50, 50], ["original", "base", "heavy"]), ([9, 50], ["original", "small"])]
+
+
+@catches(SUBJECT, "if outcome.state == FINISHED", "")
+def test_there_is_nothing_to_show_before_a_cell_is_finished(results):
+    unfinished = Results(
+        "mine", results.study, None, results.runs, results.cells, VALUES, [Outcome(FAILED)] * 8, [{}] * 8
+    )
+    assert leaderboard_sections(unfinished) == []
+
+
+@catches(SUBJECT, "return [], str(error)", "raise")
+def test_codecs_that_cannot_be_measured_are_left_out_with_the_reason(results, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("less than one bit an image")
+
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", refuse)
+    sections = leaderboard_sections(results)
+    (text,) = blocks(sections, "Codecs")
+    assert "less than one bit an image" in text.text
+    (table,) = blocks(sections, "Leaderboard")
+    assert len(table.rows) == 4
+
+
+def test_a_measure_that_there_is_not_is_told():
+    with pytest.raises(ConfigError, match="leaderboard: expected measures of score, got 'rate'"):
+        parse_config(Study, STUDY | {"leaderboard": BOARD}, source="a.yaml")
