@@ -64,6 +64,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reporting": {"evaluation", "run"},
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
+        "studies": {
+            *("command_line", "config", "evaluation", "recipe_config", "reporting", "run", "strict_yaml", "training"),
+        },
     },
     "generators": {
         "_checks": set(),

@@ -15,6 +15,8 @@ from vistok.workbench.reporting.plots import (
     plot_histograms,
     plot_labelled_points,
     plot_lines,
+    plot_rows,
+    plot_scatter,
     plot_usage,
 )
 
@@ -76,3 +78,45 @@ def test_every_plot_is_a_png_and_equal_for_equal_input():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def coloured(picture):
+    """The share of columns in which each pixel is neither grey nor white, by line."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    return (pixels.max(-1) - pixels.min(-1)) > 30
+
+
+@catches(SUBJECT, "if name in intervals:", "if False:")
+@catches(SUBJECT, "max(left, min(points) - span), min(right, max(points) + span)", "left, right")
+def test_rows_show_their_points_and_their_intervals_and_a_wide_one_hides_no_point():
+    rows = {"a": [1.0, 2.0], "b": [1.5], "c": []}
+    plain = coloured(plot_rows(rows, {}, label="score"))
+    narrow = coloured(plot_rows(rows, {"a": (0.9, 2.1)}, label="score"))
+    wide = coloured(plot_rows(rows, {"a": (-100.0, 100.0)}, label="score"))
+    assert plain.sum() < narrow.sum() < wide.sum()
+    apart = np.flatnonzero(wide.any(0))
+    assert np.ptp(apart) > wide.shape[1] // 2
+    points = np.flatnonzero(coloured(plot_rows({"a": [1.0, 2.0]}, {"a": (-100.0, 100.0)}, label="s")).sum(0) > 4)
+    assert np.ptp(points) > wide.shape[1] // 5
+
+
+@catches(SUBJECT, "if reference is not None and", "if False and")
+def test_the_mean_of_the_reference_is_drawn_through_all_rows():
+    rows = {"a": [1.0, 2.0], "b": [1.5, 3.0]}
+    assert plot_rows(rows, {}, label="score") != plot_rows(rows, {}, label="score", reference="a")
+
+
+@catches(SUBJECT, "if 1 < len(names) <= _FEW_NAMES:", "if True:")
+def test_scattered_points_have_a_legend_where_their_groups_are_few():
+    few = plot_scatter({"gini": {"a": ([1.0], [2.0])}}, y_label="FID")
+    many = plot_scatter({"gini": {str(n): ([1.0], [2.0]) for n in range(20)}}, y_label="FID")
+    assert Image.open(io.BytesIO(few)).size == Image.open(io.BytesIO(many)).size
+    assert coloured(few).sum() < 150  # a point, and no second one in a legend
+    assert coloured(many).sum() < 150
+
+
+def test_rows_without_values_and_scatter_without_panels_are_refused():
+    with pytest.raises(ValueError, match="rows must hold at least one value, got none"):
+        plot_rows({"a": []}, {}, label="score")
+    with pytest.raises(ValueError, match="panels must hold at least one, got none"):
+        plot_scatter({}, y_label="FID")

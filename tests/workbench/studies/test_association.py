@@ -1,0 +1,104 @@
+"""Correlations over studies: which cells are compared, which are one, and what the page says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from _support.mutants import catches
+from vistok.workbench.config import ConfigError
+from vistok.workbench.studies.association import Group, points_of, read_cells, write_correlations
+
+SUBJECT = "vistok.workbench.studies.association"
+
+
+def write_study(folder, cells, *, data="digits", study="mine"):
+    """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator)."""
+    entries, values = [], []
+    for row, seed, generators, numbers in cells:
+        run = {"recipe": "glotok", "config": "digits", "content": None, "set": {"row": row}}
+        made = {"samples": None, "evaluation": None, "folder": f"{data}-{row}-{seed}"}
+        entries.append({"row": row, "seed": seed, "generators": generators, **run, **made})
+        values += [
+            {"row": row, "seed": seed, "measure": name, "generator": generator, "value": value}
+            for (name, generator), value in numbers.items()
+        ]
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {"study": study, "data": data, "cells": entries, "values": values}
+    (folder / "study.json").write_text(json.dumps(found))
+
+
+def four_rows(generator="xar"):
+    """Gini falls where FID falls, but for one pair."""
+    numbers = [(0.1, 10.0), (0.2, 20.0), (0.3, 40.0), (0.4, 30.0)]
+    return [
+        (f"row {index}", seed, [generator], {("Gini", None): gini + seed / 100, ("FID", generator): fid + seed})
+        for index, (gini, fid) in enumerate(numbers)
+        for seed in (0, 1)
+    ]
+
+
+@catches(SUBJECT, 'Group(found["data"] or "data", generator)', 'Group("data", generator)')
+@catches(SUBJECT, 'each["generator"] in (None, generator)', "True")
+def test_neither_data_sets_nor_generators_are_pooled(tmp_path):
+    both = {("Gini", None): 0.5, ("FID", "xar"): 1.0, ("FID", "far"): 2.0}
+    write_study(tmp_path / "a", [("base", 0, ["xar", "far"], both)])
+    write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 9.0})], data="emoji64")
+    found = read_cells([tmp_path])
+    values = {group: [cell.values for cell in cells] for group, cells in found.items()}
+    assert values == {
+        Group("digits", "xar"): [{"Gini": 0.5, "FID": 1.0}],
+        Group("digits", "far"): [{"Gini": 0.5, "FID": 2.0}],
+        Group("emoji64", "xar"): [{"FID": 9.0}],
+    }
+
+
+@catches(SUBJECT, '.setdefault((row, cell["folder"]), drawn)', '.setdefault((file, row, cell["folder"]), drawn)')
+def test_a_cell_of_two_studies_is_one_point_with_the_measures_of_both(tmp_path):
+    write_study(tmp_path / "a", [("base", 0, ["xar"], {("Gini", None): 0.5})], study="one")
+    write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 7.0})], study="other")
+    (cells,) = read_cells([tmp_path]).values()
+    assert [cell.values for cell in cells] == [{"Gini": 0.5, "FID": 7.0}]
+
+
+@catches(SUBJECT, "if predictor in cell.values and outcome in cell.values]", "if predictor in cell.values]")
+def test_points_are_of_cells_that_have_both_and_know_their_row(tmp_path):
+    write_study(tmp_path, [*four_rows(), ("new", 0, ["xar"], {("Gini", None): 0.9})])
+    (cells,) = read_cells([tmp_path]).values()
+    points = points_of(cells, "Gini", "FID")
+    assert points.predictor.tolist() == pytest.approx([0.1, 0.11, 0.2, 0.21, 0.3, 0.31, 0.4, 0.41])
+    assert len(set(points.rows)) == 4
+    assert points.rows[0] == points.rows[1] != points.rows[2]
+
+
+@catches(SUBJECT, "for each in (points, points.row_means())", "for each in (points, points)")
+@catches(SUBJECT, "points = points_of(cells, predictor, outcome)", "points = points_of(cells, outcome, outcome)")
+def test_the_page_has_both_correlations_of_cells_and_of_row_means(tmp_path):
+    write_study(tmp_path / "studies", four_rows())
+    page = write_correlations([tmp_path / "studies"], ["Gini"], ["FID"], tmp_path / "out")
+    (entry,) = json.loads((tmp_path / "out" / "correlations.json").read_text())
+    assert (entry["data"], entry["generator"], entry["cells"], entry["rows"]) == ("digits", "xar", 8, 4)
+    assert entry["Spearman of row means"][0] == pytest.approx(0.8)  # one pair of four turned: 1 - 6 * 2 / 60
+    assert entry["Kendall of row means"][0] == pytest.approx(4 / 6)
+    assert entry["Kendall of cells"][0] == pytest.approx(20 / 28)  # 4 of the 28 pairs of cells are turned
+    assert "+0.80" in page.read_text()
+    assert (tmp_path / "out" / "pictures" / "correlations-1.png").exists()
+
+
+@catches(SUBJECT, "enough = count >= _FEWEST_ROWS", "enough = True")
+def test_too_few_rows_are_said(tmp_path):
+    write_study(tmp_path / "a", four_rows()[:4])
+    page = write_correlations([tmp_path / "a"], ["Gini"], ["FID"], tmp_path / "out")
+    assert "fewer than 3 rows" in page.read_text()
+
+
+@catches(SUBJECT, "if name not in known:", "if False:")
+@catches(SUBJECT, "if not files:", "if False:")
+def test_measures_and_studies_that_there_are_not_are_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"folders: expected at least one study\.json in .*, got none"):
+        read_cells([tmp_path])
+    write_study(tmp_path, four_rows())
+    with pytest.raises(ConfigError, match="predictors: expected some of FID, Gini, got 'Gigi'"):
+        write_correlations([tmp_path], ["Gigi"], ["FID"], Path("out"))
+    with pytest.raises(ConfigError, match="outcomes: expected some of FID, Gini, got 'IS'"):
+        write_correlations([tmp_path], ["Gini"], ["IS"], Path("out"))

@@ -1,0 +1,120 @@
+"""The command vistok-study, on a toy recipe."""
+
+import json
+import sys
+
+import pytest
+
+from _support.mutants import catches
+from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
+from vistok.workbench.config import ConfigError
+from vistok.workbench.strict_yaml import write_yaml
+from vistok.workbench.studies.command import (
+    CorrelateOptions,
+    RunStudyOptions,
+    StudyOptions,
+    asked,
+    correlate_studies,
+    main,
+    plan_study,
+    report_study,
+    run_study,
+)
+
+SUBJECT = "vistok.workbench.studies.command"
+
+
+def write(tmp_path, **changes):
+    path = tmp_path / "toy.yaml"
+    path.write_text(write_yaml(STUDY | {"seeds": [0, 1]} | changes))
+    return path
+
+
+@catches(SUBJECT, "options.runs / options.study.stem / (", "options.runs / (")
+def test_a_study_runs_to_its_page_and_its_pages_are_made_again(tmp_path, runs):  # noqa: F811
+    options = {"study": write(tmp_path), "runs": runs, "data": "digits"}
+    run_study(RunStudyOptions(**options, jobs=2))
+    folder = runs / "toy" / "digits"
+    found = json.loads((folder / "study.json").read_text())
+    assert [value["value"] for value in found["values"]] == [0.0, 20.0, 1.0, 21.0]
+    before = found["values"]
+    (folder / "study.json").unlink()
+    report_study(StudyOptions(**options))
+    assert json.loads((folder / "study.json").read_text())["values"] == before
+    report_study(StudyOptions(**options, out=tmp_path / "elsewhere", only=("heavy",)))
+    assert len(json.loads((tmp_path / "elsewhere" / "study.json").read_text())["values"]) == 2
+
+
+@catches(SUBJECT, "        sys.exit(1)", "        pass")
+def test_a_failed_cell_ends_the_command_with_one_after_all_others(tmp_path, runs, caplog):  # noqa: F811
+    path = write(tmp_path, rows={"bad": {"set": {"fail": 2}}, "good": {}}, seeds=[0])
+    with pytest.raises(SystemExit) as ended:
+        run_study(RunStudyOptions(study=path, runs=runs))
+    assert ended.value.code == 1
+    assert caplog.messages[-1] == "vistok-study: 1 of 2 cells failed"
+    found = json.loads((runs / "toy" / "data" / "study.json").read_text())
+    assert [value["row"] for value in found["values"]] == ["good"]
+    assert found["missing"][0][2].startswith("failed: toy: weight: expected a number (")
+
+
+@catches(SUBJECT, "/ 60 / jobs", "/ 60")
+@catches(SUBJECT, "left += outcome.state != FINISHED", "left += 1")
+def test_a_plan_says_what_is_left_and_how_long_it_takes_and_runs_nothing(tmp_path, runs, capsys):  # noqa: F811
+    path = write(tmp_path, seeds=[0, 1, 2])
+    plan_study(RunStudyOptions(study=path, runs=runs))
+    assert capsys.readouterr().out.splitlines()[-1] == "6 of 6 cells to run"
+    assert list(runs.iterdir()) == []
+    run_study(RunStudyOptions(study=path, runs=runs, seeds=(0,)))
+    plan_study(RunStudyOptions(study=path, runs=runs, jobs=2))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["finished", "finished", "not"]
+    # The toy recipe says that each cell took a minute.
+    assert lines[-1] == "4 of 6 cells to run, about 2 minutes with 2 at a time, after the 2 that are finished"
+
+
+@catches(SUBJECT, "return key.strip(), read_yaml(value)", "return key.strip(), value")
+@catches(SUBJECT, "if any(seed < 0 for seed in options.seeds):", "if False:")
+@catches(SUBJECT, "if not equals or not key:", "if False:")
+def test_options_choose_cells_and_mistakes_are_told(tmp_path):
+    path = write(tmp_path)
+    _, data, cells = asked(StudyOptions(study=path, seeds=(7,), only=("heavy",), set=("weight=3", "a.b={c: 1}")))
+    assert data is None
+    assert [(cell.row, cell.run.seed, cell.run.set) for cell in cells] == [("heavy", 7, {"weight": 3, "a.b": {"c": 1}})]
+    for options, message in [
+        ({"seeds": (-1,)}, r"seeds: expected whole numbers from 0, got \[-1\]"),
+        ({"set": ("weight",)}, "set 'weight': expected key=value"),
+        ({"set": ("a={",)}, "set 'a={': not valid YAML"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            asked(StudyOptions(study=path, **options))
+
+
+@catches(SUBJECT, '("jobs", "threads")', '("jobs",)')
+def test_no_jobs_and_no_threads_are_refused(tmp_path, runs):  # noqa: F811
+    for options in ({"jobs": 0}, {"threads": 0}):
+        with pytest.raises(ConfigError, match=r"(jobs|threads): expected at least 1, got 0"):
+            run_study(RunStudyOptions(study=write(tmp_path), runs=runs, **options))
+
+
+@catches(SUBJECT, '"plan": plan_study', '"plan": report_study')
+def test_the_command_line_is_read_and_errors_are_one_line(tmp_path, monkeypatch, capsys, caplog):
+    path = write(tmp_path)
+    words = ["plan", str(path), "--seeds", "3", "4", "--only", "heavy", "--set", "a=1", "--runs", str(tmp_path / "r")]
+    monkeypatch.setattr(sys, "argv", ["vistok-study", *words])
+    main()
+    assert capsys.readouterr().out.splitlines()[-1] == "2 of 2 cells to run"
+    monkeypatch.setattr(sys, "argv", ["vistok-study", "plan", str(path), "--only", "hevy"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert caplog.messages[-1] == "vistok-study: only: expected some of base, heavy, got 'hevy'"
+
+
+def test_studies_are_correlated(tmp_path, runs):  # noqa: F811
+    measures = {"score": {"path": "score"}, "gFID": {"path": "samples {samples}.distance"}}
+    rows = {name: {"set": {"weight": weight}} for weight, name in enumerate("abc")}
+    path = write(tmp_path, measures=measures, rows=rows, generators=["xar"])
+    run_study(RunStudyOptions(study=path, runs=runs))
+    correlate_studies(CorrelateOptions((runs,), ("score",), ("gFID",), tmp_path / "out"))
+    (entry,) = json.loads((tmp_path / "out" / "correlations.json").read_text())
+    assert (entry["cells"], entry["rows"]) == (6, 3)
