@@ -37,8 +37,7 @@ def results(values=VALUES, outcomes=None, **changes):
 
 def table(found, heading):
     (section,) = [section for section in study_sections(found) if section.heading.startswith(heading)]
-    (block,) = section.blocks
-    return block
+    return section.blocks[0]
 
 
 @catches(SUBJECT, 'if summary and summary.num < most else ""', 'if False else ""')
@@ -114,6 +113,20 @@ def test_every_measure_has_a_picture_and_every_row_its_settings(tmp_path):
     assert all("95 % interval" in picture.caption for picture in pictures)
     (rows,) = sections["Rows"]
     assert rows.rows[1] == ["heavy", STUDY["recipe"], "any", "", "weight = 2", "much"]
+
+
+@catches(SUBJECT, "key in each and each[key] == value", "key in each")
+@catches(SUBJECT, "if key not in common}\n        config", "}\n        config")
+def test_settings_of_all_rows_stand_once_those_of_the_command_among_them():
+    rows = {"a": {"set": {"weight": 1, "deep": True}}, "b": {"set": {"weight": 2}}}
+    study = Study.model_validate(STUDY | {"rows": rows, "set": {"train.steps": 9}})
+    cells = cells_of(study, Path(), data=None, overrides={"train.steps": 5, "size": 8})
+    values = {row: {"score": {}} for row in rows}
+    found = table(Results("mine", study, None, Path(), cells, values, [Outcome(FINISHED)] * 4, [{}] * 4), "Rows")
+    assert [row[4] for row in found.rows] == ["weight = 1, deep = true", "weight = 2"]
+    assert found.caption == "All rows: train.steps = 5, size = 8."
+    only = Results("mine", study, None, Path(), cells[:1], {"a": {"score": {}}}, [Outcome(FINISHED)], [{}])
+    assert table(only, "Rows").rows[0][4] == "weight = 1, deep = true"
 
 
 @catches(SUBJECT, '.replace("|", "\\\\|")', "")

@@ -1,13 +1,15 @@
 """The page of a study: claims, table, differences, plots, costs, what is missing; as HTML and as Markdown."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
 from vistok.workbench.reporting.plots import plot_rows
 from vistok.workbench.run.costs import CPU, MEMORY, WALL
 from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.folder import environment_record
 from vistok.workbench.studies.leaderboard import leaderboard_sections
 from vistok.workbench.studies.outcomes import FINISHED, total_cost
 from vistok.workbench.studies.results import Results, as_json
@@ -65,7 +67,7 @@ def study_sections(results: Results) -> list[Section]:
     plots = _plots(results)
     if plots:
         sections.append(Section("Plots", plots))
-    sections += [Section("Rows", [_settings(results)]), Section("Costs", [_costs(results)])]
+    sections += [Section("Rows", [_settings(results)]), Section("Costs", [_costs(results), _circumstances()])]
     return sections
 
 
@@ -118,24 +120,40 @@ def _plots(results: Results) -> Blocks:
         intervals = {row: each.interval for row, each in summaries.items() if each and each.interval}
         label = _heading(results, column)
         png = plot_rows(values, intervals, label=label, reference=results.study.reference)
-        bars = "; bars: 95 % interval of the mean" if intervals else ""
+        bars = "; bars: 95 % interval of the mean, cut off where it is far wider than the points" if intervals else ""
         blocks.append(Picture(png, f"{label}. Points: seeds; strokes: means{bars}."))
     return blocks
 
 
 def _settings(results: Results) -> Table:
+    """What each row was run with, options of the command included; what all rows have stands below."""
+    cells = {name: next(cell for cell in results.cells if cell.row == name) for name in results.rows}
+    every = [cell.run.set for cell in cells.values()]
+    common = {
+        key: value for key, value in every[0].items() if all(key in each and each[key] == value for each in every)
+    }
+    if len(every) == 1:
+        common = {key: value for key, value in common.items() if key not in results.study.rows[results.rows[0]].set}
     rows = []
-    for name in results.rows:
-        row, cell = results.study.rows[name], next(cell for cell in results.cells if cell.row == name)
-        settings = ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in row.set.items())
-        drawn = ", ".join(cell.generators)
-        rows.append([name, cell.run.recipe, Path(cell.run.config).stem, drawn, settings, row.note])
-    shared = ", ".join(f"{key} = {json.dumps(value)}" for key, value in results.study.set.items())
-    return Table(
-        ["row", "recipe", "configuration", "generator", "settings", "note"],
-        rows,
-        f"All rows: {shared}." if shared else "",
-    )
+    for name, cell in cells.items():
+        own = {key: value for key, value in cell.run.set.items() if key not in common}
+        config, drawn = Path(cell.run.config).stem, ", ".join(cell.generators)
+        rows.append([name, cell.run.recipe, config, drawn, _assignments(own), results.study.rows[name].note])
+    header = ["row", "recipe", "configuration", "generator", "settings", "note"]
+    return Table(header, rows, f"All rows: {_assignments(common)}." if common else "")
+
+
+def _assignments(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
+
+
+def _circumstances() -> Table:
+    """Where and with what the page was made; each run's folder has its own in ``environment.json``."""
+    found = environment_record()
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    machine = f"{found['processor']}, {found['cores']} cores; {found['platform']}"
+    rows = [["command", found["command"]], ["machine", machine], ["versions", versions]]
+    return Table(["", "of this page"], rows, "Each run has its own in environment.json.")
 
 
 def _costs(results: Results) -> Table:
