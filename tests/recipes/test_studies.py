@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import tyro
 from safetensors.torch import load_file
 
 from vistok.workbench.studies.cells import Data, cells_of, chosen_data
+from vistok.workbench.studies.command import RunStudyOptions, run_study
 from vistok.workbench.studies.schema import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -54,23 +56,18 @@ def test_every_row_of_every_study_is_a_configuration_that_its_recipe_reads(path)
 
 def read_options(recipe, command):
     """The options of a command line, as the recipe's own command reads them."""
-    import tyro
-
     return tyro.cli(recipe.Options, args=command[4:], config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def start(path, runs, *options):
-    command = [sys.executable, "-m", "vistok.workbench.studies", "run", path, "--runs", runs, *options]
+def start(path, runs):
+    command = [sys.executable, "-m", "vistok.workbench.studies", "run", path, "--runs", runs]
     return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
 
 
 def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path):
     path, whole, parted = tmp_path / "weight.yaml", tmp_path / "whole", tmp_path / "parted"
     path.write_text(STUDY)
-    uninterrupted = start(path, whole, "--only", "large")  # and so with a teacher of its own
-    _, told = uninterrupted.communicate(timeout=200)
-    assert uninterrupted.returncode == 0, told
-    assert f"open {whole / 'weight' / 'digits' / 'study.html'}" in told
+    run_study(RunStudyOptions(path, runs=whole, only=("large",)))  # and so with a teacher of its own
 
     _, large = cells_of(load_study(path), tmp_path, data=Data("digits", "digits"))
     checkpoints = parted / large.run.name / "checkpoints" / "tokenizer"
@@ -82,9 +79,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path)
     assert killed.returncode == 130, told
     assert "interrupted; the same command goes on from the newest checkpoints" in told
     assert not (parted / large.run.name / "tokenizer" / "model.safetensors").exists()
-    again = start(path, parted)
-    _, told = again.communicate(timeout=200)
-    assert again.returncode == 0, told
+    run_study(RunStudyOptions(path, runs=parted))
 
     first, second = (json.loads((runs / "weight" / "digits" / "study.json").read_text()) for runs in (whole, parted))
     assert len(second["values"]) == 2
