@@ -77,11 +77,11 @@ class DiscriminatorConfig(Config):
 
 
 class TokenizerTrainConfig(TrainConfig):
-    """The tokenizer's optimisation, and how a codebook of kind vector is kept alive."""
+    """The tokenizer's optimisation, and how a codebook is kept alive."""
 
     init_from: str | None = None  # where to start, as for fine-tuning: a checkpoint, a folder of them, or a tokenizer
-    codebook_start: Literal["k_means", "random"] = "k_means"  # of the untrained encoder's features
-    revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
+    codebook_start: Literal["k_means", "random"] = "k_means"  # of features; vector and residual
+    revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose (vector); 0: never
     revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
 
     def revives_after(self, step: int) -> bool:

@@ -66,7 +66,7 @@ def train_tokenizer(config: VQGANConfig, paths: RunPaths, *, resume: bool) -> No
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
         start_from(Path(settings.init_from), model, state)
-    elif start == 0 and settings.codebook_start == "k_means" and isinstance(model.quantizer, VectorQuantizer):
+    elif start == 0 and settings.codebook_start == "k_means" and hasattr(model.quantizer, "initialize"):
         initialize_codebook(model, train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=writes)
     tokenizer = Learner.prepared(model, optimizer, accelerator, settings, finite)

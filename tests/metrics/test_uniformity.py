@@ -95,6 +95,7 @@ def test_density_uniformity_brings_channels_to_one_scale_and_ignores_constant_on
         (lambda: wang_isola_uniformity(torch.eye(2), temperature=0.0), "temperature"),
         (lambda: density_uniformity(torch.zeros(30, 2)), "n > 30"),
         (lambda: density_uniformity(torch.ones(40, 2)), "not all equal"),
+        (lambda: density_uniformity(torch.stack([torch.arange(40.0), torch.ones(40)], 1)), "in 2 channels or more"),
         (lambda: one_position_per_image(torch.ones(40, 2), generator=torch.Generator()), "(N, C, H, W)"),
     ],
 )

@@ -101,3 +101,19 @@ def test_stages_that_are_no_dense_tensor_are_named(thing):
 def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="got 4, 2 and 0"):
         ResidualVectorQuantizer(4, 2, num_stages=0)
+
+
+@catches(SUBJECT, "rows = rows - centres[nearest_codes(rows, centres)]", "pass")
+@catches(SUBJECT, "codebook[0].copy_(centres)", "codebook[0].add_(centres)")
+def test_each_stage_starts_as_the_centres_of_what_those_before_leave():
+    """Points of a coarse grid of 4 with a fine one of 3 around each: two stages that fit leave nothing."""
+    coarse = torch.tensor([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]])
+    fine = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    points = (coarse[:, None] + fine).reshape(1, 16, 2).repeat(1, 5, 1)
+    quantizer = ResidualVectorQuantizer(4, 2, num_stages=2, channel_dim=-1)
+    error = None
+    for seed in range(20):  # Lloyd's iterations end where they began well
+        quantizer.initialize(points, generator=torch.Generator().manual_seed(seed))
+        found = (quantizer(points).codes - points).abs().max().item()
+        error = found if error is None else min(error, found)
+    assert error < 1e-4

@@ -20,7 +20,7 @@ DESCRIPTIONS = st.builds(
 )
 
 
-@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+@pytest.mark.parametrize("recipe", ["glotok", "semtok", "vqgan"])
 @settings(max_examples=25)
 @given(images=DESCRIPTIONS, image_size=st.sampled_from([16, 24, 32, 48, 60, 64, 96, 128, 160, 256]))
 def test_any_images_get_a_configuration(recipe, images, image_size):
@@ -29,7 +29,7 @@ def test_any_images_get_a_configuration(recipe, images, image_size):
     assert config.tokenizer.image_channels == images.channels
 
 
-@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+@pytest.mark.parametrize("recipe", ["glotok", "semtok", "vqgan"])
 @pytest.mark.parametrize("image_size", [32, 48, 64, 128])
 def test_its_networks_fit_together(recipe, image_size):
     networks = importlib.import_module(f"{recipe}.networks")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from _support import glotok_runs, semtok_runs
+from _support import glotok_runs, semtok_runs, vqgan_runs
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.run.paths import DEFAULT
 
-CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
-GENERATORS = {"glotok": ("xar", "far", "masked"), "semtok": ("masked", "far")}
+CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
+GENERATORS = {"glotok": ("xar", "far", "masked"), "semtok": ("masked", "far"), "vqgan": ("xar", "far", "masked")}
+RECONSTRUCTION = {"glotok": "reconstruction", "semtok": "refined", "vqgan": "reconstruction"}
 CLASSES = ("blue", "orange", "wine")
 COLOURS = {"blue": (20, 60, 200), "orange": (250, 140, 10), "wine": (120, 10, 50)}
 SHORT = (*("train.steps=2", "train.checkpoint_every=2", "data.horizontal_flip=true"),)
@@ -29,6 +30,7 @@ SHORTER = {
         "generators.masked.samples.default.progress_samples=6",
         "tokenizer.patch_size=2",
     ),
+    "vqgan": ("losses.discriminator_start=1",),
 }
 
 
@@ -102,7 +104,7 @@ def page_of(recipe, paths, measures):
 def test_a_colour_run_reaches_its_report_with_every_generator(recipe, sources, tmp_path):
     paths, page, measures = run_every_stage(recipe, sources["folder"], tmp_path)
     assert all("infinity" in what for what in measures["left out"])  # six samples are too few to extrapolate from
-    assert 0 < measures["reconstruction" if recipe == "glotok" else "refined"]["psnr"] < 60
+    assert 0 < measures[RECONSTRUCTION[recipe]]["psnr"] < 60
     assert 0 < measures["mean image"]["psnr"] < 60
     for kind in GENERATORS[recipe]:
         drawn = load_samples(paths.samples(kind))
@@ -127,12 +129,12 @@ def test_one_validation_image_gives_a_report_that_says_what_is_missing(recipe, s
     """From a Parquet file without a validation split."""
     _, page, measures = run_every_stage(recipe, sources["Parquet"], tmp_path, "data.validation_fraction=0.001")
     assert measures["images"]["validation"] == 1
-    reconstruction = "reconstruction" if recipe == "glotok" else "refined"
+    reconstruction = RECONSTRUCTION[recipe]
     assert 0 < measures[reconstruction]["psnr"] < 60
     assert "frechet_distance" not in measures[reconstruction]
     missing = measures["left out"]
     assert "at least 2 feature vectors, got 1" in missing[f"{reconstruction}: frechet_distance"]
-    assert "got 1" in missing[{"glotok": "uniformity: density", "semtok": "noise: other tokens"}[recipe]]
+    assert "got 1" in missing["noise: other tokens" if recipe == "semtok" else "uniformity: density"]
     for kind in GENERATORS[recipe]:
         assert f"samples {kind}: diversity" not in missing
     assert all(f"<td>{html.escape(reason)}</td>" in page for reason in missing.values())

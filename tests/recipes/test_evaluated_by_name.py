@@ -1,4 +1,4 @@
-"""Both tokenizers are evaluated like anybody's: loaded by the names that the recipes announce."""
+"""All tokenizers are evaluated like anybody's: loaded by the names that the recipes announce."""
 
 import tomllib
 from pathlib import Path
@@ -8,12 +8,14 @@ import torch
 
 import glotok.config
 import semtok.config
+import vqgan.config
 from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
 from glotok.model import GloTok
 from semtok.model import SemTok
 from vistok.metrics import CodeUsage, Measurement, evaluate_tokenizer, from_uint8, load_tokenizer, psnr
 from vistok.metrics.harness.loaders import GROUP
+from vqgan.model import VQGAN
 
 IMAGES = pictures(5)
 ANNOUNCED = tomllib.loads((Path(__file__).parents[2] / "recipes" / "pyproject.toml").read_text())["project"]
@@ -77,3 +79,13 @@ def test_semtok_by_its_name(tmp_path):
     codes, tokens = evaluated("semtok", SemTok(settings, refiner="constant"), tmp_path)
     assert (codes["tokens_per_image"], codes["bits_per_image"]) == (8, 96)
     assert codes["codebook_0_usage"] == usage(tokens, 4096)
+
+
+@catches("vqgan.model", "return self.settings.quantizer.codebook_sizes", "return (16, 32)")
+def test_vqgan_by_its_name_stage_by_stage(tmp_path):
+    book = {"kind": "residual", "codebook_size": 16, "num_stages": 2}
+    sizes = {"image_size": 16, "base_channels": 8, "multipliers": (1, 2), "latent_channels": 16}
+    codes, tokens = evaluated("vqgan", VQGAN(vqgan.config.TokenizerConfig(**sizes, quantizer=book)), tmp_path)
+    assert (codes["tokens_per_image"], codes["bits_per_image"]) == (2 * 64, 64 * 8)
+    for number, part in enumerate(tokens):
+        assert codes[f"codebook_{number}_usage"] == usage(part, 16)

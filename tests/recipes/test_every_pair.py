@@ -6,24 +6,28 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from _support import glotok_runs, semtok_runs
+from _support import glotok_runs, semtok_runs, vqgan_runs
 from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.sampling import load_samples
 
-CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
+CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
 FEW = {
     recipe: tuple(
         setting
         for name in names
         for setting in (f"generators.{name}.train.steps=3", f"generators.{name}.samples.default.num_samples=6")
     )
-    for recipe, names in {"glotok": ("xar", "far", "masked"), "semtok": ("far", "masked")}.items()
+    for recipe, names in {
+        "glotok": ("xar", "far", "masked"),
+        "semtok": ("far", "masked"),
+        "vqgan": ("xar", "far", "masked"),
+    }.items()
 }
 
 
 @pytest.fixture(scope="session")
 def tokenizers(tmp_path_factory):
-    """Both recipes up to cached tokens, trained for one step, without the terms that need pretrained features."""
+    """All recipes up to cached tokens, trained for one step, without the terms that need pretrained features."""
     runs = {}
     for recipe, changes in {
         "glotok": ("train.steps=1", "losses.perceptual_weight=0"),
@@ -35,6 +39,7 @@ def tokenizers(tmp_path_factory):
             "refiner.perceptual_weight=0",
             "generators.masked.samples.default.progress_samples=2",
         ),
+        "vqgan": ("train.steps=1", "losses.perceptual_weight=0"),
     }.items():
         cli = importlib.import_module(f"{recipe}.cli")
         options = cli.Options(
@@ -57,6 +62,9 @@ def tokenizers(tmp_path_factory):
         ("semtok", "xar", "generator xar: expected one of masked, far"),
         ("semtok", "far", "images"),
         ("semtok", "masked", "images"),
+        ("vqgan", "xar", "images"),
+        ("vqgan", "far", "images"),
+        ("vqgan", "masked", "images"),
     ],
 )
 def test_every_pair(tokenizers, recipe, generator, expected):

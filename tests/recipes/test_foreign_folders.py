@@ -4,11 +4,11 @@ import importlib
 
 import pytest
 
-from _support import glotok_runs, semtok_runs
+from _support import glotok_runs, semtok_runs, vqgan_runs
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.folder import mark_run
 
-CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
+CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
 COMMANDS = [(recipe, command) for recipe in CONFIGS for command in importlib.import_module(f"{recipe}.cli").COMMANDS]
 
 

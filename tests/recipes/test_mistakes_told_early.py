@@ -7,11 +7,11 @@ import types
 import pytest
 import torch
 
-from _support import glotok_runs, semtok_runs
+from _support import glotok_runs, semtok_runs, vqgan_runs
 from vistok.workbench.config import ConfigError
 from vistok.workbench.recipe_config import choose_entries
 
-CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY}
+CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
 
 MISTAKES = [
     ("glotok", "generators.xar.depth=3", "generators.xar: depth must be even"),
@@ -57,6 +57,13 @@ MISTAKES = [
     ("semtok", "refiner.perceptual_stages=9", "refiner.perceptual_stages: expected 1 to 5 for lite0, got 9"),
     ("semtok", "alignment.backbone=dinov9", "alignment.backbone: "),
     ("semtok", "discriminator.num_layers=6", "discriminator: images must have sides of at least 192, got 16x16"),
+    ("vqgan", "generators.xar.depth=3", "generators.xar: depth must be even"),
+    ("vqgan", "generators.far.num_heads=3", "generators.far: need depth >= 1 and width a multiple of 4 * num_heads"),
+    ("vqgan", "losses.perceptual_stages=6", "losses.perceptual_stages: expected 1 to 5 for lite0, got 6"),
+    ("vqgan", "evaluations.default.backbone=dinov9", "evaluations.default.backbone: "),
+    ("vqgan", "discriminator.num_layers=6", "discriminator: images must have sides of at least 192, got 16x16"),
+    ("vqgan", "tokenizer.quantizer.kind=vq", "tokenizer.quantizer.kind: expected one of vector, projected, ibq,"),
+    ("vqgan", "tokenizer.quantizer.codebook_sise=4", "the nearest valid name is codebook_size"),
     ("semtok", "train_refiner.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
 ]
 
@@ -71,7 +78,7 @@ def test_a_mistake_is_told_before_the_first_stage(recipe, setting, message, tmp_
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("recipe", ["glotok", "semtok"])
+@pytest.mark.parametrize("recipe", CONFIGS)
 def test_every_shipped_configuration_fits_together(recipe):
     config = importlib.import_module(f"{recipe}.config")
     networks = importlib.import_module(f"{recipe}.networks")
@@ -79,7 +86,8 @@ def test_every_shipped_configuration_fits_together(recipe):
         networks.check_networks(config.load(path.stem))
 
 
-KINDS = [("glotok", "xar"), ("glotok", "far"), ("glotok", "masked"), ("semtok", "masked"), ("semtok", "far")]
+KINDS = [(recipe, name) for recipe in ("glotok", "vqgan") for name in ("xar", "far", "masked")]
+KINDS += [("semtok", "masked"), ("semtok", "far")]
 
 
 @pytest.fixture

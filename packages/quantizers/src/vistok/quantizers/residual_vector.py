@@ -4,8 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.quantizers._rows import channels_back, check_dense, check_features, check_indices
+from vistok.quantizers._rows import (
+    channels_back,
+    channels_last,
+    check_dense,
+    check_features,
+    check_indices,
+    finite_rows,
+)
 from vistok.quantizers._tokens import quantize_tokens
+from vistok.quantizers.k_means import k_means
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
 
@@ -50,7 +58,8 @@ class ResidualVectorQuantizer(nn.Module):
         ValueError: sizes below 1 (at construction); wrong channels or stages, indices out of range (at call).
 
     Distributed:
-        No collectives. DDP averages the gradient of the codebooks as of any parameter.
+        No collectives but in ``initialize``, which all ranks must call and which leaves the same codebooks on all. DDP
+        averages their gradient as of any parameter.
 
     Example:
         >>> import torch
@@ -143,6 +152,15 @@ class ResidualVectorQuantizer(nn.Module):
             for part, codebook in zip(stages.detach().unbind(-2), self.codebooks, strict=True)
         ]
         return torch.stack(found, dim=-1)
+
+    @torch.no_grad()
+    def initialize(self, z: Tensor, *, generator: torch.Generator, iterations: int = 10) -> None:
+        """Set each stage's codebook to the k-means centres of what the stages before leave of all ranks' features."""
+        rows = finite_rows(channels_last(self.to_code_space(z), self.channel_dim).reshape(-1, self.code_dim).float())
+        for codebook in self.codebooks:
+            centres = k_means(rows, self.codebook_size, generator=generator, iterations=iterations)
+            codebook[0].copy_(centres)
+            rows = rows - centres[nearest_codes(rows, centres)]
 
     def _assign(self, rows: Tensor) -> Tensor:
         block = self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)

@@ -112,7 +112,7 @@ def density_uniformity(vectors: Tensor, *, seed: int = 42) -> DensityUniformity:
 
     Raises:
         ValueError: Not ``(n, d)``, or not finite.
-        NotMeasurableError: 30 vectors or fewer, or all vectors equal.
+        NotMeasurableError: 30 vectors or fewer, or all vectors equal but in one channel.
     """
     if vectors.ndim != 2:
         raise ValueError(f"vectors must be (n, d), got {tuple(vectors.shape)}")
@@ -124,6 +124,8 @@ def density_uniformity(vectors: Tensor, *, seed: int = 42) -> DensityUniformity:
         raise ValueError("vectors must be finite")
     if not bool((deviations > 0).any()):
         raise NotMeasurableError("vectors must be not all equal for t-SNE, got equal ones")
+    if int((deviations > 0).sum()) < 2:
+        raise NotMeasurableError("vectors must differ in 2 channels or more for t-SNE, got 1")
     values = (values - values.mean(dim=0))[:, deviations > 0] / deviations[deviations > 0]
     from scipy.stats import gaussian_kde
     from sklearn.manifold import TSNE
