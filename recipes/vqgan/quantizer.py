@@ -123,7 +123,7 @@ class FiniteScalarConfig(Config):
 class BitsConfig(Config):
     """Each channel rounded to its sign: what these kinds have in common."""
 
-    entropy: ClassVar[float] = 0.1
+    entropy: ClassVar[float] = 0.02
     bits: int = Field(14, ge=1)
     num_groups: int = Field(1, ge=1)  # each a stream of tokens, of bits / num_groups bits
 

@@ -111,7 +111,7 @@ def test_the_entropy_of_vectors_compares_with_the_codes_as_they_are_used_and_tra
 @catches(SUBJECT, "return weighted_sum(terms, self.config)", "return sum(terms.values())")
 def test_the_total_weighs_each_term_the_entropy_as_the_kind_needs_it_unless_told():
     values = {"reconstruction": torch.tensor(1.0), "quantization": torch.tensor(10.0), "entropy": torch.tensor(100.0)}
-    for changes, weight in (([], 0.1), (["losses.entropy_weight=0.3"], 0.3), (["losses.entropy_weight=0"], 0.0)):
+    for changes, weight in (([], 0.02), (["losses.entropy_weight=0.3"], 0.3), (["losses.entropy_weight=0"], 0.0)):
         config = tiny(with_quantizer("bsq"), "losses.perceptual_weight=0", "losses.quantization_weight=2", *changes)
         total = stage.LossTerms(config.losses, config.tokenizer.quantizer).total(values)
         assert total.item() == pytest.approx(1 + 20 + 100 * weight)
