@@ -4,7 +4,6 @@ A head predicts a frozen backbone's feature of the image from its semantic codes
 """
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from glotok.config import RepresentationConfig, TeacherConfig
@@ -34,7 +33,7 @@ class RepresentationHead(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Predict the feature of each image."""
-        tokens = self.embed(rearrange(codes, "b d h w -> b (h w) d"))
+        tokens = self.embed(codes.flatten(2).transpose(1, 2))
         tokens = torch.cat([self.class_token.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], dim=1)
         tokens = self.blocks(self.norm_in(tokens + self.positions))
         return self.project(self.norm_out(tokens[:, 0]))  # type: ignore[no-any-return]
