@@ -65,7 +65,17 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
         "studies": {
-            *("command_line", "config", "evaluation", "recipe_config", "reporting", "run", "strict_yaml", "training"),
+            *(
+                "command_line",
+                "config",
+                "data",
+                "evaluation",
+                "recipe_config",
+                "reporting",
+                "run",
+                "strict_yaml",
+                "training",
+            ),
         },
     },
     "generators": {
