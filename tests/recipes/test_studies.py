@@ -18,7 +18,7 @@ from vistok.workbench.studies.command import RunStudyOptions, run_study
 from vistok.workbench.studies.schema import load_study
 
 ROOT = Path(__file__).parents[2]
-STUDIES = sorted(ROOT.glob("studies/*.yaml"))
+STUDIES = sorted(ROOT.glob("studies/**/*.yaml"))
 TINY = ROOT / "tests" / "_support" / "tiny_glotok.yaml"
 STUDY = f"""
 title: The weight of the histogram
@@ -35,7 +35,7 @@ rows:
 """
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT / "studies")))
 def test_every_row_of_every_study_is_a_configuration_that_its_recipe_reads(path):
     study = load_study(path)
     for name in study.data or (None,):
