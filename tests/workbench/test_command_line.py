@@ -2,12 +2,12 @@
 
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from _support.mutants import catches
+from _support.toy_stages import Options, Settings, toy
 from vistok.workbench.command_line import (
     Command,
     Run,
@@ -17,8 +17,7 @@ from vistok.workbench.command_line import (
     run_command_line,
     run_stages,
 )
-from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.options import RunOptions
+from vistok.workbench.config import ConfigError
 from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
@@ -26,37 +25,6 @@ from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.signals import Interrupted
 
 SUBJECT = "vistok.workbench.command_line"
-
-
-class Settings(Config):
-    steps: int = 1
-
-
-@dataclass(frozen=True)
-class Options(RunOptions):
-    """What every command takes."""
-
-    loud: bool = False
-    """Whether to shout."""
-
-
-def toy(folder, calls, options=None):
-    """Two stages, and commands that note that they were called."""
-    listed = [
-        Stage("train", ("steps",), (folder / "weights",), checkpoints=folder / "checkpoints"),
-        Stage("report", (), (folder / "page",), needs=("train",)),
-    ]
-    stages = Stages("toy", (options or Options()).hint(), folder, Settings(), listed)
-
-    def command(stage):
-        def run(options):
-            calls.append((stage.name, options))
-            with opened_stage(options, stages, stage):
-                stage.outputs[0].write_text(stage.name)
-
-        return run
-
-    return stages, {stage.name: command(stage) for stage in listed}
 
 
 @catches(SUBJECT, "replace(options, fresh=False, skip=())", "options")
@@ -100,34 +68,6 @@ def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, cap
     assert [name for name, _ in calls] == ["train", "report"]
     assert caplog.messages[0] == "[1/2] train: done earlier"
     assert caplog.messages[-1] == f"finished earlier; open {folder / 'page'} (--fresh runs everything again)"
-
-
-@catches(SUBJECT, "if stage.command not in names", "if stage.command in names")
-@catches(SUBJECT, "fresh=False, skip=()", "fresh=False")
-def test_stages_that_are_skipped_do_not_run_until_they_are_not(tmp_path, caplog):
-    calls, folder = [], tmp_path / "run"
-    stages, commands = toy(folder, calls)
-    with caplog.at_level(logging.INFO):
-        run_stages(Options(skip=("report",)), stages, commands)
-        run_stages(Options(skip=("report",)), stages, commands)
-    assert [name for name, _ in calls] == ["train"]
-    assert caplog.messages[-1].startswith(f"finished earlier; open {folder / 'weights'}")
-    run_stages(Options(resume=True), stages, commands)
-    assert [name for name, _ in calls] == ["train", "report"]
-
-
-@catches(SUBJECT, "if name not in commands:", "if False:")
-@catches(SUBJECT, "if not left:", "if False:")
-@catches(SUBJECT, "    if options.skip:", "    if False:")
-def test_skipping_what_there_is_not_or_everything_or_in_one_command_is_refused(tmp_path):
-    stages, commands = toy(tmp_path / "run", [])
-    with pytest.raises(ConfigError, match="skip: expected some of train, report, got 'trian'"):
-        run_stages(Options(skip=("trian",)), stages, commands)
-    with pytest.raises(ConfigError, match="skip: expected to leave a stage over, got all of them"):
-        run_stages(Options(skip=("report", "train")), stages, commands)
-    with pytest.raises(ConfigError, match="skip: expected only with demo, got it with train"):
-        commands["train"](Options(skip=("train",)))
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path):

@@ -1,7 +1,6 @@
 """Correlations over studies: which cells are compared, which are one, and what the page says."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -99,6 +98,6 @@ def test_measures_and_studies_that_there_are_not_are_told(tmp_path):
         read_cells([tmp_path])
     write_study(tmp_path, four_rows())
     with pytest.raises(ConfigError, match="predictors: expected some of FID, Gini, got 'Gigi'"):
-        write_correlations([tmp_path], ["Gigi"], ["FID"], Path("out"))
+        write_correlations([tmp_path], ["Gigi"], ["FID"], tmp_path / "out")
     with pytest.raises(ConfigError, match="outcomes: expected some of FID, Gini, got 'IS'"):
-        write_correlations([tmp_path], ["Gini"], ["IS"], Path("out"))
+        write_correlations([tmp_path], ["Gini"], ["IS"], tmp_path / "out")
