@@ -1,5 +1,6 @@
 """A leaderboard: rows and codecs in one table, their rates and qualities, reconstructions under their originals."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkey
     pictures = blocks(leaderboard_sections(results), "Reconstructions")
     assert all(isinstance(picture, Picture) for picture in pictures)
     assert grids == [([5, 50, 50], ["original", "base", "heavy"]), ([9, 50], ["original", "small"])]
+
+
+@catches(SUBJECT, "if pictures and train.attribution", "if False")
+def test_who_made_the_images_stands_under_them(results, monkeypatch):
+    train, validation = leaderboard._images(results.cells[0], results.runs)
+    assert len(leaderboard_sections(results)[-1].blocks) == 2
+    made = dataclasses.replace(train, attribution="drawn by somebody, CC BY")
+    monkeypatch.setattr(leaderboard, "_images", lambda *_: (made, validation))
+    assert blocks(leaderboard_sections(results), "Reconstructions")[-1].text == "Images: drawn by somebody, CC BY"
 
 
 @catches(SUBJECT, "if outcome.state == FINISHED", "")

@@ -32,18 +32,26 @@ def leaderboard_sections(results: Results) -> list[Section]:
     if board is None or not finished:
         return []
     rates = [summary.mean for row in results.rows if (summary := results.summary(row, board.rate))]
-    codecs, why = _codecs(finished[0], results.runs, sum(rates) / len(rates)) if rates else ([], "no row has a rate")
+    train, validation = _images(finished[0], results.runs)
+    codecs, why = _codecs(train, validation, sum(rates) / len(rates)) if rates else ([], "no row has a rate")
     sections = [Section("Leaderboard", [_table(results, board, codecs)]), *_curves(results, board, codecs)]
     if why:
         sections.append(Section("Codecs", [Text(f"Left out: {why}.")]))
-    pictures = _pictures(results, board, finished)
+    pictures: list[Picture | Text] = [*_pictures(results, board, finished)]
+    if pictures and train.attribution:
+        pictures.append(Text(f"Images: {train.attribution}"))
     return [*sections, *([Section("Reconstructions", pictures)] if pictures else [])]
 
 
-def _codecs(cell: Cell, runs: Path, rate: float) -> tuple[list[tuple[str, RateDistortionPoint]], str]:
-    """Each codec at several rates, or why there are none."""
+def _images(cell: Cell, runs: Path) -> tuple[Images, Images]:
+    """The training and the validation images of a cell."""
     settings = read_yaml((runs / cell.run.name / "config.yaml").read_text(encoding="utf-8"))
     train, validation = DataConfig(**settings["data"]).load()
+    return train, validation
+
+
+def _codecs(train: Images, validation: Images, rate: float) -> tuple[list[tuple[str, RateDistortionPoint]], str]:
+    """Each codec at several rates, or why there are none."""
     images, fitted = _some(validation, _IMAGES), _some(train, _TRAINING)
     found: dict[str, RateDistortionPoint] = {}
     try:
