@@ -70,8 +70,8 @@ def test_rows_and_codecs_stand_in_one_table_that_can_be_sorted(results):
     assert rows["heavy"] == [1.0, 25.0, None]
     mean = (0.6 + 1.0 + 0.2) / 3
     components = {name: numbers for name, numbers in rows.items() if name.startswith("PCA")}
-    assert [f"PCA, {int(factor * mean * 256 + 1e-6)} bits" for factor in (0.25, 0.5, 1, 2)] == list(components)
-    assert all(rate < 1.3 and 8 < quality < 60 and usage is None for rate, quality, usage in components.values())
+    assert [f"PCA, {int(factor * mean * 256 + 1e-6)} bits" for factor in (0.5, 1, 2, 4)] == list(components)
+    assert all(rate < 2.5 and 8 < quality < 60 and usage is None for rate, quality, usage in components.values())
     assert {"JPEG", "WebP"} <= {name.partition(",")[0] for name in rows}
 
 

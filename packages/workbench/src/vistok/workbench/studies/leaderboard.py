@@ -20,7 +20,7 @@ from vistok.workbench.studies.results import Results
 from vistok.workbench.studies.schema import Leaderboard
 
 _IMAGES, _TRAINING = 500, 2000  # that codecs are measured on and fitted to, at most
-_RATES = (0.25, 0.5, 1.0, 2.0)  # of codecs, times the mean rate of the rows
+_RATES = (0.5, 1.0, 2.0, 4.0)  # of codecs, times the mean rate of the rows
 _SHOWN = 12
 
 
