@@ -28,7 +28,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
     Example:
         >>> values = auto_values(SourceDescription(3, 500, 9, 64), 64)
         >>> values["tokenizer.multipliers"], values["tokenizer.quantizer"]["codebook_size"]
-        ((1, 1, 2, 4), 4096)
+        ((1, 1, 2, 4), 2048)
     """
     stride = 1
     while stride < _LARGEST_STRIDE and image_size % (2 * stride) == 0 and image_size // (2 * stride) >= _SMALLEST_GRID:

@@ -19,8 +19,8 @@ SHIPPED = sorted(CONFIGS.rglob("*.yaml"))
 SUBJECT = "vqgan.config"
 
 
-def test_all_three_are_here():
-    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", "imagenet256_vq16"}
+def test_all_are_here():
+    assert {path.stem for path in SHIPPED} == {"digits", "emoji64", "openmoji32", "imagenet256_vq16"}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
