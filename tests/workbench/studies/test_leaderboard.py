@@ -100,6 +100,7 @@ def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkey
         return b"\x89PNG"
 
     monkeypatch.setattr(leaderboard, "image_grid", image_grid)
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     pictures = blocks(leaderboard_sections(results), "Reconstructions")
     assert all(isinstance(picture, Picture) for picture in pictures)
     assert grids == [([5, 50, 50], ["original", "base", "heavy"]), ([9, 50], ["original", "small"])]
@@ -107,6 +108,7 @@ def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkey
 
 @catches(SUBJECT, "if pictures and train.attribution", "if False")
 def test_who_made_the_images_stands_under_them(results, monkeypatch):
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     train, validation = leaderboard._images(results.cells[0], results.runs)
     assert len(leaderboard_sections(results)[-1].blocks) == 2
     made = dataclasses.replace(train, attribution="drawn by somebody, CC BY")
@@ -115,7 +117,8 @@ def test_who_made_the_images_stands_under_them(results, monkeypatch):
 
 
 @catches(SUBJECT, "if outcome.state == FINISHED", "")
-def test_there_is_nothing_to_show_before_a_cell_is_finished(results):
+def test_there_is_nothing_to_show_before_a_cell_is_finished(results, monkeypatch):
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     unfinished = Results(
         "mine", results.study, None, results.runs, results.cells, VALUES, [Outcome(FAILED)] * 8, [{}] * 8
     )
