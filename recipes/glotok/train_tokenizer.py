@@ -36,6 +36,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -231,9 +232,6 @@ def revive_codebooks(
     for book, (quantizer, averaged, z) in enumerate(books):
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2 * step + book)
         rows = quantizer.revive(z, generator=generator, after=config.train.revive_every)
-        averaged.codebook.data[rows] = quantizer.codebook.data[rows]
-        for moment in optimizer.state[quantizer.codebook].values():
-            if moment.shape == quantizer.codebook.shape:
-                moment[rows] = 0.0
+        follow_replaced_rows(quantizer.codebook, averaged.codebook, rows, optimizer)
         revived += len(rows)
     return torch.tensor(float(revived))

@@ -13,7 +13,7 @@ from vistok.workbench.run.folder import STUDY
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.records import Record, Records
 from vistok.workbench.studies.cells import Cell
-from vistok.workbench.studies.schema import Measure, Study
+from vistok.workbench.studies.schema import SAMPLES, Measure, Study
 
 FINISHED, FAILED, OPEN = "finished", "failed", "not finished"
 _READ = 65_536  # bytes of a log's end, in which its last line is
@@ -71,7 +71,7 @@ def read_value(cell: Cell, runs: Path, measure: Measure, generator: str | None) 
         return None
     drawn_from = generator or next(iter(cell.generators), None)
     if drawn_from is not None:
-        path = path.replace("{samples}", sample_label(drawn_from, cell.samples or DEFAULT))
+        path = path.replace(SAMPLES, sample_label(drawn_from, cell.samples or DEFAULT))
     value: Any = read_json(file)
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
