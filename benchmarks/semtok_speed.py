@@ -28,7 +28,7 @@ from semtok.train_tokenizer import LossTerms, StageOne
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet
 from vistok.workbench.run.folder import environment_record
-from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.precision import mixed_precision
 
 CLASSES = 10
@@ -110,7 +110,7 @@ def train(config: SemTokConfig, batch: int, repeats: int) -> None:
 
     def step(precision: str, targets: TargetSource | None) -> None:
         optimizer.zero_grad(set_to_none=True)
-        (given,) = load_micro_batches(images, settings, config.data, 0, accelerator, seed=0)
+        (given,) = next(training_batches(images, settings, config.data, accelerator, start=0, seed=0))
         draws = draw(places, 0, 0, sizes, config.losses)
         wanted = targets(given) if targets else None
         with mixed_precision(given.images.device, precision):

@@ -35,7 +35,7 @@ from vistok.workbench.training.adversarial_training import discriminator_step, f
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
-from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
@@ -75,11 +75,12 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     metrics = MetricsLog(paths.metrics, enabled=writes)
     tokenizer = Learner.prepared(learned, optimizer, accelerator, settings, finite)
     judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
+    loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
-        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
+        batches = next(loaded)
         reals = [batch.images for batch in batches]
         adversary = discriminator if step.index >= config.losses.discriminator_start else None
 

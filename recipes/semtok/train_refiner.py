@@ -24,7 +24,7 @@ from vistok.workbench.training.adversarial_training import discriminator_step, f
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
-from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
+from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
@@ -60,12 +60,13 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     metrics = MetricsLog(paths.metrics, enabled=writes)
     refiner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
     judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
+    loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
         adversary = discriminator if step.index >= losses.discriminator_start else None
-        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
+        batches = next(loaded)
         step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
         if adversary is not None:
             reals = [batch.images for batch in batches]

@@ -20,7 +20,7 @@ from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
-from vistok.workbench.training.micro_batches import load_micro_batches
+from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -53,10 +53,11 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder"))
     metrics = MetricsLog(paths.metrics, enabled=writes)
     learner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
+    loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        batches = load_micro_batches(train, settings, config.data, step.index, accelerator, seed=config.seed)
+        batches = next(loaded)
         places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
         for micro, batch in micro_steps(learner, step.index, batches, step.log):
             draws = draw(places[micro.index], step.index, config.seed, config.tokenizer, losses).to(accelerator.device)

@@ -9,7 +9,7 @@ from _support.image_files import CONTENTS, GROUPS, check_groups, write_table
 from _support.mutants import catches
 from vistok.workbench.data import load_images
 from vistok.workbench.data._labels import Labels
-from vistok.workbench.data._sources import Table
+from vistok.workbench.data._table import Table
 
 SUBJECT = "vistok.workbench.data._labels"
 ONE_LINE = r"\A[^\n]*{}[^\n]*\Z"

@@ -100,7 +100,7 @@ def test_a_drawing_is_the_same_each_time_and_in_each_thread():
     assert together == [again.source(index).tobytes() for index in indices]
 
 
-@catches(LOADING, "held_out(drawings.labels, drawings.families,", "held_out(drawings.labels, drawings.names,")
+@catches(SUBJECT, "held_out(self.labels, self.families,", "held_out(self.labels, self.names,")
 @catches(LOADING, '(mask.nonzero()[:, 0], "validation")', '((~mask).nonzero()[:, 0], "validation")')
 def test_no_family_is_on_both_sides_and_every_class_is():
     drawings = OpenMoji(16)
@@ -120,7 +120,7 @@ def test_no_family_is_on_both_sides_and_every_class_is():
 
 
 @catches(LOADING, "images.attribution = table.attribution", "")
-@catches("vistok.workbench.data.image_set", "            self.attribution,\n", "")
+@catches("vistok.workbench.data.lazy_images", "            self.attribution,\n", "")
 def test_the_makers_are_named_wherever_the_images_are_counted():
     lazy = load_images("openmoji", image_size=8, memory_limit=0)
     assert "OpenMoji" in lazy.train.attribution
@@ -143,7 +143,7 @@ def test_images_are_the_drawings_brought_to_size_with_room_for_crops():
     assert (cut - train.batch([7])).abs().mean() > 0.1
 
 
-@catches(LOADING, "len(drawings) - int(", "len(drawings) + int(")
+@catches("vistok.workbench.data.description", "len(drawings) - int(", "len(drawings) + int(")
 def test_the_description_is_that_of_the_loaded_images():
     described = describe_source("openmoji")
     train = load_images("openmoji", memory_limit=0).train

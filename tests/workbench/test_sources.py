@@ -3,7 +3,6 @@
 import os
 import tarfile
 import time
-from pathlib import Path
 
 import datasets
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from _support.image_files import CONTENTS, GROUPS, check_groups, numbers, png, write_folder, write_parquet, write_table
 from _support.mutants import catches
 from vistok.workbench.data import load_images
-from vistok.workbench.data._sources import Table, signature
+from vistok.workbench.data._sources import signature
 
 SUBJECT = "vistok.workbench.data._sources"
 
@@ -157,40 +156,6 @@ def test_a_test_split_without_labels_is_not_used_and_the_log_says_so(tmp_path, c
     assert "split test is not used, since none of its images has a label" in caplog.text
     splits = load_images(tmp_path / "data", image_size=8, cache_dir=tmp_path / "cache", label_column="none")
     assert (len(splits.train), len(splits.validation)) == (12, 3)
-
-
-# rows
-
-
-def table(*entries, root=None):
-    rows = [{"image": None if entry is None else dict(zip(("bytes", "path"), entry, strict=True))} for entry in entries]
-    return Table(rows, "image", None, None, "train", root)
-
-
-@catches(SUBJECT, 'entry["bytes"] if entry["bytes"] is not None else entry["path"]', 'entry["path"] or entry["bytes"]')
-def test_an_image_is_its_content_else_its_path_and_an_empty_cell_is_unreadable():
-    rows = table((b"a", "x.png"), (None, "/data/x.png"), (None, None), None)
-    assert (rows.source(0), rows.source(1)) == (b"a", "/data/x.png")
-    for row in (2, 3, 4):
-        with pytest.raises(ValueError, match=r"^unreadable image: the table holds none$"):
-            rows.source(row)
-
-
-@catches(
-    SUBJECT, "content if content is not None else self.item_name(index).encode()", "self.item_name(index).encode()"
-)
-def test_what_decides_the_split_is_the_content_or_the_path_below_the_folder_wherever_that_is():
-    contents = table((b"a", "x.png"), (b"b", "x.png"), (b"a", "y.png"))
-    keys = [contents.split_key(row) for row in range(3)]
-    assert keys[0] == keys[2] != keys[1]
-    here, there = (table((None, f"{root}/cat/x.png"), root=Path(root)) for root in ("/here", "/there"))
-    assert here.split_key(0) == there.split_key(0)
-    assert here.item_name(0) == "cat/x.png"
-
-
-def test_images_are_called_by_split_and_row_where_they_have_no_place_in_the_folder():
-    assert table((b"a", None)).item_name(0) == table((b"a", "x.png")).item_name(0) == "train[0]"
-    assert table((None, "/elsewhere/x.png"), root=Path("/here")).item_name(0) == "train[0] x.png"
 
 
 @catches(SUBJECT, "max(newest, state.st_mtime_ns)", "newest")

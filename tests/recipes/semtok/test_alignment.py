@@ -19,7 +19,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.training.loop import TrainConfig
-from vistok.workbench.training.micro_batches import MicroBatch, load_micro_batches
+from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 
 SUBJECT = "semtok.alignment"
 
@@ -41,9 +41,8 @@ def sources(few, folder, *overrides):
 
 def test_cached_targets_are_those_of_the_backbone_for_flipped_images_too(few, tmp_path):
     cached, live = sources(few, tmp_path, "data.horizontal_flip=true", "alignment.image_size=64")
-    settings, one = TrainConfig(steps=1, batch_size=6), Accelerator(cpu=True)
-    for step in range(3):
-        (batch,) = load_micro_batches(few, settings, DataConfig(horizontal_flip=True), step, one, seed=0)
+    settings, one = TrainConfig(steps=3, batch_size=6), Accelerator(cpu=True)
+    for (batch,) in training_batches(few, settings, DataConfig(horizontal_flip=True), one, start=0, seed=0):
         assert batch.flips.any()
         for ours, theirs in zip(cached(batch), live(batch), strict=True):
             assert ours.shape == theirs.shape

@@ -51,6 +51,9 @@ class DataConfig(Config):
     random_crop: bool = False  # train on random parts of images that are larger than image_size, not on their centre
     max_unreadable: int = Field(10, ge=0)
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
+    workers: int | None = Field(
+        None, ge=0, exclude=True
+    )  # that decode what memory cannot hold; no result depends on it
 
     def load(self) -> ImageSplits:
         """The training and the validation images."""
@@ -63,6 +66,7 @@ class DataConfig(Config):
             random_crop=self.random_crop,
             max_unreadable=self.max_unreadable,
             max_pixels=self.max_pixels,
+            workers=self.workers,
         )
 
     def describe(self) -> SourceDescription:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.data._sources import Table
+from vistok.workbench.data._table import Table
 
 logger = logging.getLogger(__name__)
 

@@ -2,67 +2,20 @@
 
 import contextlib
 import difflib
-import hashlib
-import logging
+import functools
 import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image
 
-from vistok.workbench.data._columns import find_image_column, find_label_column
+from vistok.workbench.data._table import VALIDATION_NAMES, Table, make_tables
+from vistok.workbench.data._tar_archives import is_pattern, matching_archives, open_archives
 
-logger = logging.getLogger(__name__)
-
-_VALIDATION_NAMES = ("validation", "valid", "val", "dev", "test")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE_SUFFIXES = (".parquet", ".tar", ".gz", ".tgz", ".zip", ".csv", ".json", ".jsonl", ".jpg", ".jpeg", ".png")
 _EXPECTED = "expected 'digits', 'openmoji', a folder of images, Parquet or tar files, such a file, or a hub id org/name"
-
-
-class Table(NamedTuple):
-    """Rows of one split: ``rows[i][image_column]`` is ``{"bytes": …, "path": …}``, not decoded."""
-
-    rows: Any
-    image_column: str
-    label_column: str | None
-    #: The class names that the data set itself declares, if it does.
-    declared_classes: tuple[str, ...] | None
-    split: str
-    root: Path | None
-    attribution: str = ""
-
-    def source(self, index: int) -> bytes | str:
-        """The content of an image where the table holds it, else its path."""
-        entry = self._entry(index)
-        if entry["bytes"] is None and entry["path"] is None:
-            raise ValueError("unreadable image: the table holds none")
-        source: bytes | str = entry["bytes"] if entry["bytes"] is not None else entry["path"]
-        return source
-
-    def item_name(self, index: int) -> str:
-        """Path of an image below the data set's folder where it has one, else split and row."""
-        entry = self._entry(index)
-        if entry["path"] is None or (entry["bytes"] is not None and self.root is None):
-            return f"{self.split}[{index}]"
-        path = Path(entry["path"])
-        if self.root is not None and path.is_relative_to(self.root):
-            return path.relative_to(self.root).as_posix()
-        return f"{self.split}[{index}] {path.name}"
-
-    def split_key(self, index: int) -> bytes:
-        """What decides the side of the split: content where the table holds it, else the path below the folder."""
-        content = self._entry(index)["bytes"]
-        return hashlib.sha256(content if content is not None else self.item_name(index).encode()).digest()
-
-    def _entry(self, index: int) -> dict[str, Any]:
-        """The image's cell; an empty one where it is null or a damaged file makes it unreadable."""
-        try:
-            entry = self.rows[index][self.image_column]
-        except Exception:  # the library lets errors of every file format through
-            entry = None
-        return entry if entry is not None else {"bytes": None, "path": None}
 
 
 def open_tables(
@@ -81,22 +34,41 @@ def open_tables(
     """
     import datasets
 
-    path = local_path(source)
+    path = None if is_pattern(source) else local_path(source)
+    archives: dict[str, list[Path]] = {}
     try:
-        if path is None:
+        if is_pattern(source):
+            archives = _by_split(matching_archives(source, cache_dir))
+        elif path is not None:
+            archives = _archives(path)
+        if archives:
+            splits = {split: open_archives(datasets, files, cache_dir) for split, files in archives.items()}
+        elif path is None:
             splits = _open_hub(datasets, source, cache_dir)
-        elif path.is_dir():
-            splits = _open_folder(datasets, path, cache_dir)
         else:
-            splits = datasets.load_dataset(_file_format(path), data_files={"train": [str(path)]}, cache_dir=cache_dir)
+            splits = _open_files(datasets, path, cache_dir)
     except Exception as error:  # the library lets errors of every client and file format through
-        kind = "is no file or folder here and could not be had from the hub" if path is None else "could not be read"
+        from_hub = path is None and not is_pattern(source)
+        kind = "is no file or folder here and could not be had from the hub" if from_hub else "could not be read"
         raise ValueError(f"data {source!r:.200} {kind}: {_reason(error)}") from error
     root = path if path is not None and path.is_dir() else None
     try:
-        return _tables(datasets, splits, root, image_column, label_column)
+        return make_tables(splits, root, image_column, label_column, in_archives=bool(archives))
     except Exception as error:  # a column that cannot be images, values that a damaged file makes unreadable
         raise ValueError(f"data {source!r:.200}: {_reason(error)}") from error
+
+
+@functools.lru_cache(maxsize=1)
+def open_tables_as_of(
+    source: str,
+    image_column: str | None,
+    label_column: str | None,
+    cache_dir: str | None,
+    folder: Path,
+    state: tuple[int, int, int],
+) -> tuple[Table, Table | None]:
+    """:func:`open_tables`, once; ``folder`` and ``state`` tell calls apart between which the source changed."""
+    return open_tables(source, image_column=image_column, label_column=label_column, cache_dir=cache_dir)
 
 
 def local_path(source: str) -> Path | None:
@@ -122,7 +94,7 @@ def local_path(source: str) -> Path | None:
 
 def signature(source: str) -> tuple[int, int, int]:
     """Number, bytes and newest time of the files of a source here: what changes when somebody changes it."""
-    path = local_path(source)
+    path = None if is_pattern(source) else local_path(source)
     if path is None:
         return (0, 0, 0)
     count, size, newest = 1, path.stat().st_size, path.stat().st_mtime_ns
@@ -147,65 +119,43 @@ def _open_hub(datasets: Any, source: str, cache_dir: str | None) -> Any:
     return datasets.load_dataset(source, cache_dir=cache_dir)
 
 
-def _open_folder(datasets: Any, folder: Path, cache_dir: str | None) -> Any:
-    for builder, pattern in (("parquet", "*.parquet"), ("webdataset", "*.tar")):
-        files: dict[str, list[str]] = {}
-        for file in sorted(folder.rglob(pattern)):
-            parts = file.relative_to(folder).parts
-            names = ("train", *_VALIDATION_NAMES)
-            split = next((name for name in names if any(part.startswith(name) for part in parts)), "train")
-            files.setdefault(split, []).append(str(file))
-        if files:
-            return datasets.load_dataset(builder, data_files=files, cache_dir=cache_dir)
+def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> Any:
+    tables = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if tables:
+        if path.is_file():
+            _check_parquet(path)
+        files = {split: [str(file) for file in each] for split, each in _by_split(tables, path).items()}
+        return datasets.load_dataset("parquet", data_files=files, cache_dir=cache_dir)
     try:
-        return datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache_dir)
+        return datasets.load_dataset("imagefolder", data_dir=str(path), cache_dir=cache_dir)
     except Exception:
-        if any(file.suffix.lower() in Image.registered_extensions() for file in folder.rglob("*")):
+        if any(file.suffix.lower() in Image.registered_extensions() for file in path.rglob("*")):
             raise
         raise ValueError("the folder holds neither images nor .parquet nor .tar files") from None
 
 
-def _file_format(path: Path) -> str:
-    if path.suffix == ".tar":
-        return "webdataset"
+def _archives(path: Path) -> dict[str, list[Path]]:
+    """The tar archives of a folder that has no Parquet files, by split, or one alone."""
+    if path.is_file():
+        return {"train": [path]} if path.suffix == ".tar" else {}
+    return {} if next(path.rglob("*.parquet"), None) else _by_split(sorted(path.rglob("*.tar")), path)
+
+
+def _by_split(files: list[Path], folder: Path | None = None) -> dict[str, list[Path]]:
+    """Files by the split that a part of their path below the folder, or their name, begins with."""
+    splits: dict[str, list[Path]] = {}
+    for file in files:
+        parts = (file.name,) if folder is None or folder == file else file.relative_to(folder).parts
+        names = ("train", *VALIDATION_NAMES)
+        split = next((name for name in names if any(part.startswith(name) for part in parts)), "train")
+        splits.setdefault(split, []).append(file)
+    return splits
+
+
+def _check_parquet(path: Path) -> None:
     with path.open("rb") as file:
         if path.suffix != ".parquet" and file.read(4) != b"PAR1":
             raise ValueError(f"a file that is neither Parquet nor .tar; {_EXPECTED}")
-    return "parquet"
-
-
-def _tables(
-    datasets: Any, splits: Any, root: Path | None, image_column: str | None, label_column: str | None
-) -> tuple[Table, Table | None]:
-    train_name = "train" if "train" in splits else next(iter(splits))
-    rows = splits[train_name]
-    image_column = find_image_column(datasets, rows.features, image_column)
-    label_column, remark = find_label_column(datasets, rows, label_column, image_column)
-    logger.log(logging.INFO if label_column else logging.WARNING, "data: %s", remark)
-    train = _table(datasets, rows, train_name, root, image_column, label_column)
-    for name in _VALIDATION_NAMES:
-        if name in splits and name != train_name:
-            table = _table(datasets, splits[name], name, root, image_column, label_column)
-            if _has_labels(table) or not _has_labels(train):
-                return train, table
-            logger.warning("data: split %s is not used, since none of its images has a label", name)
-    return train, None
-
-
-def _table(
-    datasets: Any, rows: Any, split: str, root: Path | None, image_column: str, label_column: str | None
-) -> Table:
-    classes = rows.features.get(label_column)
-    declared = tuple(classes.names) if isinstance(classes, datasets.ClassLabel) else None
-    rows = rows.cast_column(image_column, datasets.Image(decode=False))
-    return Table(rows, image_column, label_column if classes is not None else None, declared, split, root)
-
-
-def _has_labels(table: Table) -> bool:
-    if table.label_column is None:
-        return False
-    missing = (None, -1) if table.declared_classes is not None else (None,)
-    return any(value not in missing for value in table.rows[table.label_column])
 
 
 def _reason(error: BaseException) -> str:

@@ -3,19 +3,23 @@
 import functools
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
-from vistok.metrics.images.decoding import MAX_PIXELS, image_shape
+from vistok.metrics.images.decoding import MAX_PIXELS
 from vistok.workbench.data._labels import Labels
-from vistok.workbench.data._sources import Table, open_tables, signature
-from vistok.workbench.data._split import held_out
+from vistok.workbench.data._sources import open_tables_as_of, signature
+from vistok.workbench.data._table import Table
+from vistok.workbench.data.batches import usual_workers
 from vistok.workbench.data.digits import load_digits
-from vistok.workbench.data.image_set import Images, LazyImageSet
-from vistok.workbench.data.openmoji import USUAL_SIZE, OpenMoji, drawn_size
+from vistok.workbench.data.image_set import Images
+from vistok.workbench.data.lazy_images import LazyImageSet
+from vistok.workbench.data.openmoji import OpenMoji, drawn_size
 from vistok.workbench.data.resize import decode_for_crops, decode_image, room_for_crops
 
 logger = logging.getLogger(__name__)
@@ -25,31 +29,12 @@ DIGITS = "digits"
 #: Drawings from a package that the extra of this name brings.
 OPENMOJI = "openmoji"
 
-# Headers that are read to tell the usual size of a source's images.
-_NUM_SIZES_READ = 64
-
 
 class ImageSplits(NamedTuple):
     """Training images, and images that training never sees."""
 
     train: Images
     validation: Images
-
-
-class SourceDescription(NamedTuple):
-    """What a source holds, told without decoding its images.
-
-    Attributes:
-        channels: 1 for grey images, 3 for colour: those that :func:`load_images` gives.
-        num_images: Images to train on; with those that are held out where the source has no split of its own.
-        num_classes: Classes of the labels, 1 where there are none.
-        image_size: Median over images of the shorter side, in pixels.
-    """
-
-    channels: int
-    num_images: int
-    num_classes: int
-    image_size: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +51,7 @@ class _Request:
     label_column: str | None
     random_crop: bool
     memory_limit: int
+    workers: int | None
     cache_dir: str | None
 
 
@@ -81,6 +67,7 @@ def load_images(
     label_column: str | None = None,
     random_crop: bool = False,
     memory_limit: int = 2 << 30,
+    workers: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> ImageSplits:
     """Load a labelled or unlabelled image data set as square 8-bit images.
@@ -107,6 +94,7 @@ def load_images(
         random_crop: Keep what :meth:`Images.batch` needs for random crops of training images that are larger than
             ``image_size``.
         memory_limit: Bytes of pixels up to which a split is held in memory; beyond, it is decoded on demand.
+        workers: Processes that then decode for a training; by default one a core, at most 8.
         cache_dir: Where the data-set library keeps its tables; ``None`` for its own default.
 
     Raises:
@@ -134,64 +122,10 @@ def load_images(
         label_column,
         random_crop,
         memory_limit,
+        workers,
         None if cache_dir is None else str(cache_dir),
     )
     return _load(request, Path.cwd(), None if name in (DIGITS, OPENMOJI) else signature(name))
-
-
-def describe_source(
-    source: str | Path | None = None,
-    *,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    cache_dir: str | Path | None = None,
-) -> SourceDescription:
-    """What a source holds, from its tables and the headers of some of its images.
-
-    Args:
-        source: As in :func:`load_images`, like the others.
-        image_column: Which column of a table holds the images.
-        label_column: Which one holds the labels.
-        cache_dir: Where the data-set library keeps its tables.
-
-    Raises:
-        ValueError: In one line, as :func:`load_images`, or none of the images looked at can be read.
-
-    Example:
-        >>> describe_source("digits")
-        SourceDescription(channels=1, num_images=4500, num_classes=10, image_size=32)
-    """
-    if source is None or str(source) == DIGITS:
-        digits = load_images().train
-        return SourceDescription(1, len(digits), len(digits.class_names), 32)
-    if str(source) == OPENMOJI:
-        drawings = OpenMoji(USUAL_SIZE)
-        num_images = len(drawings) - int(_held_out_drawings(drawings, 0, 0.1).sum())
-        return SourceDescription(3, num_images, len(drawings.class_names), USUAL_SIZE)
-    name, cache = str(source), None if cache_dir is None else str(cache_dir)
-    train, *others = _open(name, image_column, label_column, cache, Path.cwd(), signature(name))
-    labels = Labels(train, *(table for table in others if table is not None))
-    sides = []
-    for row in range(0, len(train.rows), max(1, len(train.rows) // _NUM_SIZES_READ)):
-        try:
-            sides.append(min(image_shape(train.source(row))))
-        except ValueError:
-            continue
-    if not sides:
-        raise ValueError(f"data {str(source)!r} has no readable image")
-    return SourceDescription(3, len(train.rows), len(labels.class_names), sorted(sides)[len(sides) // 2])
-
-
-@functools.lru_cache(maxsize=1)
-def _open(
-    source: str,
-    image_column: str | None,
-    label_column: str | None,
-    cache_dir: str | None,
-    folder: Path,
-    state: tuple[int, int, int],
-) -> tuple[Table, Table | None]:
-    return open_tables(source, image_column=image_column, label_column=label_column, cache_dir=cache_dir)
 
 
 @functools.lru_cache(maxsize=1)
@@ -199,7 +133,7 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
     """What is asked for; ``folder`` and ``state`` tell calls apart between which the source changed."""
     if state is None:
         return _load_digits(request) if request.source == DIGITS else _load_drawings(request)
-    train, validation = _open(
+    train, validation = open_tables_as_of(
         request.source, request.image_column, request.label_column, request.cache_dir, folder, state
     )
     train_rows = list(range(len(train.rows)))
@@ -236,16 +170,12 @@ def _load_digits(request: _Request) -> ImageSplits:
 
 def _load_drawings(request: _Request) -> ImageSplits:
     drawings = OpenMoji(drawn_size(request.image_size))
-    mask = _held_out_drawings(drawings, request.split_seed, request.validation_fraction)
+    mask = drawings.held_out(seed=request.split_seed, fraction=request.validation_fraction)
     train, validation = (
         _image_set(request, drawings, rows.tolist(), drawings.labels[rows], drawings.class_names, side)
         for rows, side in (((~mask).nonzero()[:, 0], "train"), (mask.nonzero()[:, 0], "validation"))
     )
     return ImageSplits(train, validation)
-
-
-def _held_out_drawings(drawings: OpenMoji, seed: int, fraction: float) -> Tensor:
-    return held_out(drawings.labels, drawings.families, seed=seed, fraction=fraction)
 
 
 def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], list[int]]:
@@ -264,23 +194,21 @@ def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], li
 def _image_set(
     request: _Request, table: Table | OpenMoji, rows: list[int], labels: Tensor, class_names: tuple[str, ...], side: str
 ) -> Images:
-    size, max_pixels = request.image_size, request.max_pixels
+    size = request.image_size
     random_crop = request.random_crop and side == "train"
+    decoding = partial(_decode, table=table, rows=rows, image_size=size, max_pixels=request.max_pixels)
     images = LazyImageSet(
-        lambda index: decode_image(table.source(rows[index]), size, max_pixels=max_pixels),
-        lambda index: table.item_name(rows[index]),
+        partial(decoding, decode_image),
+        partial(_item_name, table, rows),
         labels=labels,
         class_names=class_names,
         name=f"{Path(request.source).name} {side}",
         image_size=size,
         max_unreadable=request.max_unreadable,
-        decode_uncropped=(
-            (lambda index: decode_for_crops(table.source(rows[index]), size, max_pixels=max_pixels))
-            if random_crop
-            else None
-        ),
+        decode_uncropped=partial(decoding, decode_for_crops) if random_crop else None,
     )
     images.attribution = table.attribution
+    images.workers = usual_workers() if request.workers is None else request.workers
     kept = size**2 + 2 * room_for_crops(size) ** 2 if random_crop else size**2
     if 3 * kept * len(rows) > request.memory_limit:
         return images
@@ -290,3 +218,19 @@ def _image_set(
             "data set %s: no image is larger than %d pixels, so random crops show all of it", loaded.name, size
         )
     return loaded
+
+
+def _decode(
+    decode: Callable[..., Tensor],
+    index: int,
+    *,
+    table: Table | OpenMoji,
+    rows: list[int],
+    image_size: int,
+    max_pixels: int,
+) -> Tensor:
+    return decode(table.source(rows[index]), image_size, max_pixels=max_pixels)
+
+
+def _item_name(table: Table | OpenMoji, rows: list[int], index: int) -> str:
+    return table.item_name(rows[index])

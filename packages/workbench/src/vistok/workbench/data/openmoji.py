@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 from PIL import Image, ImageChops, ImageDraw, ImageFont, features
+from torch import Tensor
 
 from vistok.workbench.data._openmoji_families import family
+from vistok.workbench.data._split import held_out
 from vistok.workbench.data.resize import room_for_crops
 
 #: What the drawings are taken for where no size is asked for; they have none of their own.
@@ -104,6 +106,10 @@ class OpenMoji:
     def item_name(self, index: int) -> str:
         """Name of a drawing, for messages."""
         return self.names[index]
+
+    def held_out(self, *, seed: int, fraction: float) -> Tensor:
+        """Mask ``(N,)`` of the validation drawings, whole families of each class."""
+        return held_out(self.labels, self.families, seed=seed, fraction=fraction)
 
 
 def _text(name: str) -> str:

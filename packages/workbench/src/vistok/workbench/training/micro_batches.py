@@ -1,12 +1,16 @@
-"""The images of a training step: drawn for the whole batch, then divided among processes and micro-batches."""
+"""The images of a training's steps: drawn for the whole batch, then divided among processes and micro-batches."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from vistok.metrics import from_uint8
 from vistok.workbench.data.batch_order import batch_indices
+from vistok.workbench.data.batches import Draw, load_batches
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.run.devices import to_device
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches
@@ -38,32 +42,49 @@ class MicroBatch(NamedTuple):
     flips: Tensor
 
 
-def load_micro_batches(
-    images: Images, settings: TrainConfig, augmentation: Augmentation, step: int, accelerator: Accelerator, *, seed: int
-) -> list[MicroBatch]:
-    """This process's micro-batches of a step's global batch; they do not depend on how the batch is divided.
+def training_batches(
+    images: Images,
+    settings: TrainConfig,
+    augmentation: Augmentation,
+    accelerator: Accelerator,
+    *,
+    start: int,
+    seed: int,
+) -> Iterator[list[MicroBatch]]:
+    """This process's micro-batches of each step's global batch; they do not depend on how the batch is divided.
+
+    They are read ahead (:func:`load_batches`), and are a function of the step: a training that resumes says where.
 
     Args:
         images: The data set.
-        settings: Says how many images the global batch has, and how many micro-batches a process.
+        settings: How many steps there are, images in the global batch, and micro-batches a process.
         augmentation: How they are varied.
-        step: The step's number.
         accelerator: Says which process this is, of how many, and on which device.
+        start: The first step.
         seed: Decides the order of the images, the flips and the crops.
 
     Raises:
-        ValueError: The batch does not divide evenly.
+        ValueError: The batch does not divide evenly, or images cannot be read.
     """
-    drawn = batch_indices(len(images), settings.batch_size, step, seed)
-    draws = torch.Generator().manual_seed(seed * 7_919 + step)
-    flips = torch.rand(len(drawn), generator=draws) < 0.5
-    flips &= augmentation.horizontal_flip
-    crops = torch.rand(len(drawn), 3, generator=draws)
-    batches = []
-    own = (own_micro_batches(values, settings.accumulation, accelerator) for values in (drawn, flips, crops))
-    for chunk, flip, crop in zip(*own, strict=True):
-        batch = images.batch(chunk, crop) if augmentation.random_crop else images.batch(chunk)
-        if augmentation.horizontal_flip:
-            batch = torch.where(flip[:, None, None, None], batch.flip(-1), batch)
-        batches.append(MicroBatch(to_device(batch, accelerator.device), chunk, flip))
-    return batches
+    device = accelerator.device
+    plan = _plan(len(images), settings, augmentation, accelerator, start, seed)
+    loaded = load_batches(images, plan, pin_memory=device.type == "cuda")
+    for _ in range(start, settings.steps):
+        yield [
+            MicroBatch(from_uint8(to_device(pixels, device)), draw.indices, draw.flips)
+            for draw, pixels in islice(loaded, settings.accumulation)
+        ]
+
+
+def _plan(
+    count: int, settings: TrainConfig, augmentation: Augmentation, accelerator: Accelerator, start: int, seed: int
+) -> Iterator[Draw]:
+    for step in range(start, settings.steps):
+        drawn = batch_indices(count, settings.batch_size, step, seed)
+        draws = torch.Generator().manual_seed(seed * 7_919 + step)
+        flips = torch.rand(len(drawn), generator=draws) < 0.5
+        flips &= augmentation.horizontal_flip
+        crops = torch.rand(len(drawn), 3, generator=draws)
+        own = (own_micro_batches(values, settings.accumulation, accelerator) for values in (drawn, flips, crops))
+        for chunk, flip, crop in zip(*own, strict=True):
+            yield Draw(chunk, flip, crop if augmentation.random_crop else None)

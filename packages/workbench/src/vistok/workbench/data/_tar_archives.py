@@ -1,0 +1,184 @@
+"""Tar archives (WebDataset) as tables: an index says where each image lies; the images stay in their archives."""
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import re
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+from torch.hub import download_url_to_file
+from tqdm import tqdm
+
+_ADDRESS = re.compile(r"https?://")
+_COUNTED = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_FORMAT = 1  # of an index; one of another is not looked at
+_FEW = 8  # archives that are not worth a process each
+
+
+class Member(NamedTuple):
+    """Where a file lies in an archive; as text it is what the table's column of images holds.
+
+    Example:
+        >>> Member.of(str(Member("a.tar", "7.jpg", 512, 900)))
+        Member(archive='a.tar', name='7.jpg', offset=512, size=900)
+    """
+
+    archive: str
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.offset}+{self.size}:{self.name}::{self.archive}"
+
+    @classmethod
+    def of(cls, text: str) -> "Member":
+        """The member that a text names."""
+        place, _, rest = text.partition(":")
+        name, _, archive = rest.rpartition("::")
+        offset, size = place.split("+")
+        return cls(archive, name, int(offset), int(size))
+
+    def read(self) -> bytes:
+        """The file's content."""
+        with open(self.archive, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def is_pattern(source: str) -> bool:
+    """Whether a source is a pattern of archives, ``train-{000..146}.tar`` or ``train-*.tar``, or an address of any."""
+    return source.endswith(".tar") and bool(_ADDRESS.match(source) or _COUNTED.search(source) or "*" in source)
+
+
+def matching_archives(pattern: str, cache_dir: str | None) -> list[Path]:
+    """The archives of a pattern: ``{000..146}`` counts, and ``*`` is any part of a name.
+
+    What has an address (``https://…``) comes to the cache first, once.
+
+    Raises:
+        FileNotFoundError: An archive that is counted is not here, or none matches.
+    """
+    names = _counted(pattern)
+    if _ADDRESS.match(pattern):
+        return _downloaded(names, cache_dir)
+    found = [Path(name) for each in names for name in (sorted(glob.glob(each)) if "*" in each else [each])]
+    missing = [str(path) for path in found if not path.exists()]
+    if missing or not found:
+        raise FileNotFoundError(f"there is no archive {missing[0] if missing else pattern}")
+    return [path.resolve() for path in found]
+
+
+def _counted(pattern: str) -> list[str]:
+    """All that a pattern with ``{000..146}`` in it stands for."""
+    found = _COUNTED.search(pattern)
+    if found is None:
+        return [pattern]
+    first, last = found.groups()
+    numbers = range(int(first), int(last) + 1)
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    return [name for number in numbers for name in _counted(f"{head}{number:0{len(first)}}{tail}")]
+
+
+def _downloaded(addresses: list[str], cache_dir: str | None) -> list[Path]:
+    import datasets
+
+    found = []
+    for address in tqdm(addresses, desc="fetching archives", unit="archive", delay=1.0, leave=False):
+        place, _, name = address.rpartition("/")
+        folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "tar_archives"
+        path = folder / hashlib.sha256(place.encode()).hexdigest()[:16] / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                download_url_to_file(address, str(path), progress=False)
+            except OSError as error:
+                raise OSError(f"{address}: {error}") from None
+        found.append(path)
+    return found
+
+
+def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None) -> Any:
+    """The records of archives as a data set: a row a key, a column an ending.
+
+    Images are known by their place, not read. Columns of ``.cls`` and ``.txt`` hold the text, whole numbers where all
+    are; the entries of a ``.json`` are columns of their own. The index of an archive is kept in the cache, under its
+    path, size and time of change, so a data set is gone through once.
+
+    Raises:
+        OSError, tarfile.TarError, ValueError: An archive cannot be read, or holds no images.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "tar_indices"
+    folder.mkdir(parents=True, exist_ok=True)
+    indices = [folder / f"{_index_key(archive)}.parquet" for archive in archives]
+    missing = [(archive, index) for archive, index in zip(archives, indices, strict=True) if not index.exists()]
+    progress = tqdm(total=len(missing), desc="indexing archives", unit="archive", delay=1.0, leave=False)
+    with ProcessPoolExecutor(os.cpu_count()) if len(missing) > _FEW else contextlib.nullcontext() as pool, progress:
+        for _ in (map if pool is None else pool.map)(_write_index, *zip(*missing, strict=True)) if missing else ():
+            progress.update()
+    tables = [pq.read_table(index, memory_map=True) for index in indices]
+    table = pa.concat_tables([each for each in tables if each.num_rows] or tables[:1], promote_options="permissive")
+    rows = datasets.Dataset(table)
+    for name in table.column_names:
+        if _is_image(name):
+            rows = rows.cast_column(name, datasets.Image(decode=False))
+    return rows
+
+
+def _index_key(archive: Path) -> str:
+    state = archive.stat()
+    return hashlib.sha256(f"{_FORMAT}:{archive}:{state.st_size}:{state.st_mtime_ns}".encode()).hexdigest()[:32]
+
+
+def _write_index(archive: Path, index: Path) -> None:
+    """Go through an archive once and keep what is where."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    records: dict[str, dict[str, Any]] = {}
+    with tarfile.open(archive, "r:") as file:
+        for member in file:
+            folder, _, base = member.name.rpartition("/")
+            stem, _, ending = base.partition(".")
+            if not member.isfile() or not stem or not ending:
+                continue
+            record = records.setdefault(f"{folder}/{stem}" if folder else stem, {})
+            if _is_image(ending):
+                record[ending.lower()] = str(Member(str(archive), member.name, member.offset_data, member.size))
+            elif ending in ("cls", "txt", "json"):
+                content = file.extractfile(member)
+                record.update(_entries(ending, b"" if content is None else content.read(), f"{archive}/{member.name}"))
+    columns = {name: None for record in records.values() for name in record}
+    table = {name: [record.get(name) for record in records.values()] for name in columns}
+    for name in ("cls", "txt"):
+        if name in table and all(value is None or value.lstrip("-").isdigit() for value in table[name]):
+            table[name] = [None if value is None else int(value) for value in table[name]]
+    partial = index.with_suffix(f".{os.getpid()}")
+    pq.write_table(pa.table(table), partial)
+    os.replace(partial, index)
+
+
+def _entries(ending: str, content: bytes, name: str) -> dict[str, Any]:
+    """Columns that a small file beside an image gives."""
+    try:
+        text = content.decode().strip()
+        entries = json.loads(text) if ending == "json" else {ending: text}
+    except ValueError:
+        raise ValueError(f"{name} is no {'JSON' if ending == 'json' else 'text'}") from None
+    if not isinstance(entries, dict):
+        return {}
+    return {key: value for key, value in entries.items() if isinstance(value, int | float | str)}
+
+
+def _is_image(ending: str) -> bool:
+    return f".{ending.lower().rpartition('.')[2]}" in Image.registered_extensions()
