@@ -8,7 +8,7 @@ from pydantic import Field
 
 from _support.fuzzing import check_told, succeeds_or_is_told
 from _support.mutants import catches
-from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, load_config
+from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, default_values, load_config
 from vistok.workbench.recipe_config import EntryName, other_than
 from vistok.workbench.run.folder import save_config
 from vistok.workbench.training.seeds import seed_step
@@ -32,6 +32,19 @@ def write(tmp_path, text):
     path = tmp_path / "config.yaml"
     path.write_text(text)
     return path
+
+
+@catches(SUBJECT, "if isinstance(entry, Config)", "if False")
+@catches(SUBJECT, "found[name] = default_values(value)", "found[name] = value.model_dump()")
+def test_defaults_have_the_shape_of_the_values_and_required_settings_have_none():
+    class Named(Config):
+        size: int
+        parts: dict[str, Inner]
+        train: Inner
+
+    one = Inner(steps=3)
+    defaults = {"learning_rate": 1e-3, "steps": 10, "betas": [0.9, 0.95]}
+    assert default_values(Named(size=1, parts={"a": one}, train=one)) == {"parts": {"a": defaults}, "train": defaults}
 
 
 def test_numbers_that_yaml_reads_as_strings_are_numbers(tmp_path):

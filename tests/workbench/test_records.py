@@ -82,6 +82,20 @@ def test_settings_that_differ_are_told_by_their_dotted_keys():
     ]
 
 
+@catches(SUBJECT, 'saved.get(key, defaults.get(key, "not there"))', "defaults.get(key, saved.get(key))")
+@catches(SUBJECT, 'defaults.get(key), f"{prefix}', 'None, f"{prefix}')
+def test_a_setting_that_is_not_in_the_record_counts_as_its_default():
+    saved, defaults = {"train": {"steps": 1}}, {"train": {"steps": 9, "sharding": "none", "loss": {"weight": 0}}}
+    same = {"train": {"steps": 1, "sharding": "none", "loss": {"weight": 0}}}
+    assert differences(saved, same, defaults) == []
+    other = {"train": {"steps": 9, "sharding": "full", "loss": {"weight": 1}}}
+    assert differences(saved, other, defaults) == [
+        "train.steps was 1, now 9",
+        "train.sharding was none, now full",
+        "train.loss.weight was 0, now 1",
+    ]
+
+
 VALUES = st.recursive(st.integers(0, 2), lambda inner: st.dictionaries(st.sampled_from("ab"), inner, max_size=2))
 
 

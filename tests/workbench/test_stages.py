@@ -78,13 +78,24 @@ def test_a_finished_run_is_done_and_a_new_one_is_not(finished, tmp_path):
 
 @catches(
     SUBJECT,
-    "and not differences(record.settings, self._settings(stage))",
+    "and not self._differences(record, self._settings(stage))",
     "and record.settings.keys() == self._settings(stage).keys()",
 )
 def test_only_what_a_stage_depends_on_decides_whether_it_is_done(finished):
     assert done(toy(finished, guidance=2)) == ["train", "measure"]
     assert done(toy(finished, network="b")) == ["train", "sample.net.one"]
     assert done(toy(finished, seed=1)) == ["sample.net.one", "measure"]
+
+
+@catches(SUBJECT, "differences(record.settings, settings, defaults)", "differences(record.settings, settings)")
+def test_a_run_of_before_a_setting_came_is_that_of_its_default(finished):
+    file = finished / "stages" / "train.json"
+    record = json.loads(file.read_text())
+    record["settings"] = {"train": {}}
+    file.write_text(json.dumps(record))
+    assert done(toy(finished)) == ["train", "sample.net.one", "measure"]
+    assert done(toy(finished, train=Training(steps=2))) == ["sample.net.one", "measure"]
+    run(toy(finished), "sample.net.one")
 
 
 @catches(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
+import pydantic_core
 
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
@@ -39,6 +40,28 @@ class Config(pydantic.BaseModel):
     """Base of every configuration section: frozen, closed to unknown keys, with finite numbers only."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def default_values(config: Config) -> dict[str, Any]:
+    """The defaults of a configuration's settings, in the shape of its JSON; settings without one are not there.
+
+    Example:
+        >>> class Section(Config):
+        ...     width: int
+        ...     depth: int = 3
+        >>> default_values(Section(width=8))
+        {'depth': 3}
+    """
+    found: dict[str, Any] = {}
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            found[name] = default_values(value)
+        elif isinstance(value, Mapping):
+            found[name] = {key: default_values(entry) for key, entry in value.items() if isinstance(entry, Config)}
+        elif not info.is_required():
+            found[name] = pydantic_core.to_jsonable_python(info.get_default(call_default_factory=True))
+    return found
 
 
 def load_config(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,23 @@ def all_needs(record: Record, records: dict[str, Record]) -> set[str]:
     return found
 
 
-def differences(saved: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
-    """The settings that differ, as ``key was X, now Y``."""
+def differences(
+    saved: dict[str, Any], asked: dict[str, Any], defaults: Mapping[str, Any] | None = None, prefix: str = ""
+) -> list[str]:
+    """The settings that differ, as ``key was X, now Y``.
+
+    Args:
+        saved: What a record says.
+        asked: What the configuration says.
+        defaults: What a setting counts as that is not in the record, since it came to the product later.
+        prefix: Of the keys.
+    """
     found = []
+    defaults = defaults or {}
     for key in dict.fromkeys((*saved, *asked)):
-        was, now = saved.get(key, "not there"), asked.get(key, "not there")
+        was, now = saved.get(key, defaults.get(key, "not there")), asked.get(key, "not there")
         if isinstance(was, dict) and isinstance(now, dict):
-            found += differences(was, now, f"{prefix}{key}.")
+            found += differences(was, now, defaults.get(key), f"{prefix}{key}.")
         elif was != now:
             found.append(f"{prefix}{key} was {was}, now {now}")
     return found

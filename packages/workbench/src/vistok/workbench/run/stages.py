@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.config import Config, ConfigError, default_values
 from vistok.workbench.run.costs import measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run.lock import run_lock
@@ -60,7 +60,7 @@ class Stages:
     def __init__(self, program: str, hint: str, folder: Path, config: Config, stages: list[Stage]) -> None:
         self.program, self.hint, self.folder, self.config = program, hint, folder, config
         self.by_name = {stage.name: stage for stage in stages}
-        self._values = config.model_dump(mode="json")
+        self._values, self._default_values = config.model_dump(mode="json"), default_values(config)
         self._records = Records(folder)
 
     def is_done(self, stage: Stage) -> bool:
@@ -70,7 +70,7 @@ class Stages:
             record is not None
             and bool(record.outputs)
             and record.needs == self._present(stage)
-            and not differences(record.settings, self._settings(stage))
+            and not self._differences(record, self._settings(stage))
             and self._records.damaged(record) is None
         )
 
@@ -146,7 +146,7 @@ class Stages:
                     f"{self.folder / damaged}: missing, or not as {need.command} wrote it; "
                     f"run {self.command(need, '--fresh')}"
                 )
-            different = differences(record.settings, self._settings(need))
+            different = self._differences(record, self._settings(need))
             if different:
                 raise ConfigError(
                     f"{self.folder}: {need.command} was run with another configuration ({_some(different)}); "
@@ -174,7 +174,7 @@ class Stages:
         record = records.get(stage.name)
         if record is None:
             return []
-        different = differences(record.settings, self._settings(stage))
+        different = self._differences(record, self._settings(stage))
         trained = self._records.has_checkpoints(record)
         if not fresh:
             if not record.outputs and not trained:
@@ -215,13 +215,20 @@ class Stages:
     def _settings(self, stage: Stage) -> dict[str, Any]:
         return {key: _lookup(self._values, key) for key in stage.settings}
 
+    def _differences(self, record: Record, settings: dict[str, Any]) -> list[str]:
+        defaults = {}
+        for key in settings:
+            with contextlib.suppress(KeyError, TypeError):
+                defaults[key] = _lookup(self._default_values, key)
+        return differences(record.settings, settings, defaults)
+
     def _changed(self, record: Record) -> list[str]:
         """What the configuration says otherwise than a record of any stage, listed here or not."""
         now = {}
         for key in record.settings:
             with contextlib.suppress(KeyError, TypeError):
                 now[key] = _lookup(self._values, key)
-        return differences(record.settings, now)
+        return self._differences(record, now)
 
 
 def _lookup(values: Any, key: str) -> Any:
