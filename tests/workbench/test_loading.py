@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from _support.image_files import numbers, photographs, png, write_folder, write_parquet
+from _support.image_files import noise, numbers, photographs, png, write_folder, write_parquet
 from _support.mutants import catches
 from vistok.metrics import to_uint8
 from vistok.workbench.data import ImageSet, LazyImageSet, batch_indices, load_images
@@ -95,6 +95,19 @@ def test_without_random_crop_nothing_changes_and_validation_is_never_cropped(tmp
     indices = list(range(len(plain.train)))
     draws = torch.rand(len(indices), 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(plain.train.batch(indices, draws), plain.train.batch(indices))
+
+
+@catches(SUBJECT, 'request.fast_decoding and side == "train"', "request.fast_decoding")
+@catches(SUBJECT, ", fast=fast)", ")")
+def test_fast_decoding_is_for_training_images_alone(tmp_path):
+    for number in range(6):
+        folder = tmp_path / "data" / ("train" if number % 2 else "val") / "all"
+        folder.mkdir(parents=True, exist_ok=True)
+        noise(64, 48, seed=number).save(folder / f"{number}.jpg")
+    options = {"image_size": 16, "cache_dir": tmp_path / "cache"}
+    plain, fast = (load_images(tmp_path / "data", fast_decoding=fast, **options) for fast in (False, True))
+    assert not torch.equal(plain.train.images, fast.train.images)
+    assert torch.equal(plain.validation.images, fast.validation.images)
 
 
 def test_images_no_larger_than_the_crop_are_shown_whole_and_the_log_says_so(tmp_path, caplog):

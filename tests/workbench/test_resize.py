@@ -25,8 +25,8 @@ def encoded(image, kind="PNG", **options):
 
 @catches(
     SUBJECT,
-    "image_to_tensor(adm_crop(_opened(source, max_pixels), image_size))",
-    "image_to_tensor(cut_centre(_opened(source, max_pixels), image_size, image_size))",
+    "image_to_tensor(adm_crop(_opened(source, max_pixels, image_size if fast else None), image_size))",
+    "image_to_tensor(cut_centre(_opened(source, max_pixels, None), image_size, image_size))",
 )
 def test_a_decoded_image_is_the_published_centre_crop_unless_it_has_too_many_pixels():
     content = encoded(noise(50, 30))
@@ -34,6 +34,28 @@ def test_a_decoded_image_is_the_published_centre_crop_unless_it_has_too_many_pix
     assert torch.equal(decode_image(content, 12), expected)
     with pytest.raises(ValueError, match="unreadable image: 50 x 30 pixels are more than max_pixels=1499"):
         decode_image(content, 12, max_pixels=1499)
+
+
+@catches(SUBJECT, "image_size if fast else None", "None")
+@catches(SUBJECT, "room_for_crops(image_size) if fast else None", "image_size if fast else None")
+def test_fast_decoding_is_of_the_smallest_jpeg_that_is_large_enough_and_close_to_the_crop_in_full():
+    smooth = noise(20, 15).resize((512, 384), Image.Resampling.BICUBIC)
+    content = encoded(smooth, "JPEG", quality=95)
+    half = Image.open(io.BytesIO(content))
+    half.draft("RGB", (100, 100))
+    assert half.size == (256, 192)
+    expected = torch.from_numpy(np.array(adm_crop(half, 100))).permute(2, 0, 1)
+    assert torch.equal(decode_image(content, 100, fast=True), expected)
+    exact = decode_image(content, 100)
+    assert not torch.equal(expected, exact)
+    assert (expected.float() - exact.float()).abs().mean() < 1.5
+    assert torch.equal(decode_image(content, 200, fast=True), decode_image(content, 200))  # a half is too small
+    assert decode_for_crops(content, 90, fast=True).shape == decode_for_crops(content, 90).shape == (3, 113, 151)
+    assert not torch.equal(decode_for_crops(content, 90, fast=True), decode_for_crops(content, 90))
+    # Crops of 160 pixels are cut from 200: more than a half has.
+    assert torch.equal(decode_for_crops(content, 160, fast=True), decode_for_crops(content, 160))
+    other = encoded(smooth)
+    assert torch.equal(decode_image(other, 100, fast=True), decode_image(other, 100))
 
 
 def published_random_crop(image, image_size, side, row, column):

@@ -49,6 +49,7 @@ class DataConfig(Config):
     validation_fraction: float = Field(0.1, gt=0, lt=1)  # held out where the source has no split of its own
     horizontal_flip: bool = False
     random_crop: bool = False  # train on random parts of images that are larger than image_size, not on their centre
+    fast_decoding: bool = False  # JPEGs to train on at the nearest half, quarter or eighth that is large enough
     max_unreadable: int = Field(10, ge=0)
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
     workers: int | None = Field(
@@ -64,6 +65,7 @@ class DataConfig(Config):
             label_column=self.label_column,
             validation_fraction=self.validation_fraction,
             random_crop=self.random_crop,
+            fast_decoding=self.fast_decoding,
             max_unreadable=self.max_unreadable,
             max_pixels=self.max_pixels,
             workers=self.workers,
