@@ -127,9 +127,9 @@ def throughput(root: Path, options: argparse.Namespace) -> None:
     if best:
         needed = DEVICES * BATCH / STEP_SECONDS
         print(
-            f"\nOne worker brings {best:.0f} images a second: {DEVICES} devices with {BATCH} images in {STEP_SECONDS} s need "
-            f"{needed:.0f}, so {needed / best:.0f} cores."
+            f"\nOne worker brings {best:.0f} images a second. {DEVICES} devices with {BATCH} images in {STEP_SECONDS} s"
         )
+        print(f"need {needed:.0f}, so {needed / best:.0f} cores.")
 
 
 def fed_step(root: Path, steps: int) -> None:
