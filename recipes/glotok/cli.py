@@ -2,7 +2,7 @@
 
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
-from glotok.encode import encode_data_set
+from glotok.encode import encode_data_set, made_by
 from glotok.evaluate import evaluate_run
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
@@ -18,6 +18,7 @@ from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.token_commands import token_commands
 
 #: The keys of the configuration that each option sets.
 OPTION_KEYS = {
@@ -64,8 +65,10 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
     ),
     Command(
         "encode",
-        "Cache the training images' tokens (needs the tokenizer).",
-        lambda run: encode_data_set(run.config, run.paths),
+        "Cache the training images' tokens (needs the tokenizer).\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m glotok encode ...",
+        lambda run: encode_data_set(run.config, run.paths, resume=run.resume),
+        divides=True,
     ),
     Command(
         "train-generator",
@@ -78,16 +81,19 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
         "sample",
         "Generate images (needs tokenizer and generator).",
         lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+        divides=True,
     ),
     Command(
         "reconstruct",
         "Reconstruct the validation images, whole and from parts of their features.",
         lambda run: reconstruct_validation(run.config, run.paths),
+        divides=True,
     ),
     Command(
         "evaluate",
         "Measure reconstructions, and all samples that there are.",
         lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+        divides=True,
     ),
     Command(
         "report",
@@ -101,7 +107,7 @@ COMMANDS = recipe_commands(
     STAGES,
     demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
     options_type=Options,
-)
+) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
 
 
 def main() -> None:

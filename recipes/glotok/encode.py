@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
-from vistok.workbench.data import Images
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.records import sha256
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
+from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
+
+CODES = "codes.safetensors"  # beside the shards
 
 
 @dataclass(frozen=True)
@@ -21,29 +24,28 @@ class TokenCache:
     The latents are kept as indices and the two matrices of codes, which is exact and a small part of their size.
 
     Attributes:
-        semantic, visual: ``(V, N, h, w)`` int32; V is 1, or 2 with horizontally flipped images.
-        labels: ``(N,)`` int64.
+        shards: The tokens ``(N, V, h, w)`` of the kinds ``semantic`` and ``visual``; V is 1, or 2 with flipped images.
         semantic_codes, visual_codes: ``(K, d)``, as the decoder and the generator see them.
         mean, std: ``(2 d, 1, 1)`` of the latents' channels [visual, semantic].
     """
 
-    semantic: Tensor
-    visual: Tensor
-    labels: Tensor
+    shards: TokenShards
     semantic_codes: Tensor
     visual_codes: Tensor
     mean: Tensor
     std: Tensor
 
     def __len__(self) -> int:
-        return self.labels.shape[0]
+        return len(self.shards)
 
-    def tokens(self, indices: Tensor, flips: Tensor | None = None) -> Tokens:
-        """The tokens of some images; ``flips (n,)`` bool picks the flipped ones where they are cached."""
-        variant = torch.zeros_like(indices)
-        if flips is not None and self.semantic.shape[0] > 1:
-            variant = flips.long()
-        return Tokens(self.semantic[variant, indices].long(), self.visual[variant, indices].long())
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        return self.shards.labels
+
+    def tokens(self, indices: Tensor, variants: Tensor | None = None) -> Tokens:
+        """The tokens of some images, of the first variant of each if none is said."""
+        return Tokens(*(self.shards.pick(kind, indices, variants) for kind in Tokens._fields))
 
     def latents(self, tokens: Tokens) -> Tensor:
         """Latents ``(B, 2 d, h, w)`` of zero mean and unit deviation a channel: flow matching assumes that scale."""
@@ -55,53 +57,54 @@ class TokenCache:
         return latents * self.std + self.mean
 
 
-def encode_data_set(config: GloTokConfig, paths: RunPaths) -> None:
-    """Write the cache of the training images."""
+def token_coder(tokenizer: GloTok, made_by: str = "") -> Coder:
+    """What makes tokens of images."""
+    sizes = dict(zip(Tokens._fields, tokenizer.codebook_sizes, strict=True))
+    return Coder(lambda images: tokenizer.encode(images)._asdict(), sizes, made_by)
+
+
+def made_by(paths: RunPaths) -> str:
+    """What tells the tokens of a run's tokenizer from those of another."""
+    return sha256(paths.tokenizer / "model.safetensors")
+
+
+def encode_data_set(config: GloTokConfig, paths: RunPaths, *, resume: bool = False) -> None:
+    """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     train, _ = config.data.load()
-    variants = [
-        encode_images(tokenizer, train, flip=flip)
-        for flip in ([False, True] if config.data.horizontal_flip else [False])
-    ]
-    semantic, visual = (torch.stack([tokens[book] for tokens in variants]) for book in (0, 1))
+    variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
+    writer = ShardWriter(paths.tokens, token_coder(tokenizer, made_by(paths)), train, variants)
+    shards = write_shards(writer, resume=resume)
+    if shards is None:
+        return
     with torch.no_grad():
         semantic_codes, visual_codes = (
             quantizer.indices_to_codes(torch.arange(quantizer.codebook_size)[None].to(tokenizer.device))[0].T.cpu()
             for quantizer in (tokenizer.quantizer.semantic, tokenizer.quantizer.visual)
         )
-    moments = [code_moments(visual_codes, visual), code_moments(semantic_codes, semantic)]
+    moments = [
+        code_moments(codes, shards.counts(kind, len(codes)))
+        for kind, codes in (("visual", visual_codes), ("semantic", semantic_codes))
+    ]
     tensors = {
-        "semantic": semantic,
-        "visual": visual,
-        "labels": train.labels,
         "semantic_codes": semantic_codes,
         "visual_codes": visual_codes,
         "mean": torch.cat([mean for mean, _ in moments])[:, None, None],
         "std": torch.cat([std for _, std in moments])[:, None, None],
     }
-    save_tensors(paths.tokens, tensors)
+    save_tensors(paths.tokens / CODES, tensors)
+    write_index(paths.tokens, writer.about)
 
 
 def load_tokens(paths: RunPaths) -> TokenCache:
-    """Read the cache."""
-    return TokenCache(**load_tensors(paths.tokens, *TokenCache.__dataclass_fields__))
+    """Open the cache."""
+    stored = load_tensors(paths.tokens / CODES, "semantic_codes", "visual_codes", "mean", "std")
+    return TokenCache(open_tokens(paths.tokens), **stored)
 
 
-@torch.no_grad()
-def encode_images(tokenizer: GloTok, images: Images, *, flip: bool = False, batch_size: int = 100) -> Tokens:
-    """Tokens of a whole image set, in order, as int32 on the CPU."""
-    shape = (len(images), tokenizer.settings.grid_size, tokenizer.settings.grid_size)
-    tokens = Tokens(torch.empty(shape, dtype=torch.int32), torch.empty(shape, dtype=torch.int32))
-    for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
-        batch = images.batch(chunk)
-        for kept, given in zip(tokens, tokenizer.encode(batch.flip(-1) if flip else batch), strict=True):
-            kept[chunk] = given.int().cpu()
-    return tokens
-
-
-def code_moments(codes: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation ``(d,)`` of each channel of ``codes[indices]``, from the counts alone, in float64."""
-    weights = torch.bincount(indices.flatten().long(), minlength=len(codes)).double()
+def code_moments(codes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation ``(d,)`` of each channel of codes that occur so often, in float64."""
+    weights = counts.double()
     weights = (weights / weights.sum())[:, None]
     mean = (weights * codes.double()).sum(0)
     variance = (weights * (codes.double() - mean).square()).sum(0)

@@ -22,6 +22,7 @@ from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.tokens.shards import is_cached
 
 
 def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
@@ -42,7 +43,7 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
         semantic, _ = tokenizer.codes(Tokens(stored["semantic"].long(), stored["visual"].long()))
     repeats = settings.uniformity_repeats
     add_uniformity(evaluation, semantic, num_points=settings.uniformity_points, repeats=repeats, seed=config.seed)
-    if paths.tokens.exists():
+    if is_cached(paths.tokens):
         add_probes(evaluation, load_tokens(paths), stored)
     parts = decode_parts(tokenizer, validation, settings, seed=config.seed)
     evaluation.add("retention", "PSNR", parts.retention_measures)

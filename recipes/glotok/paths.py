@@ -25,8 +25,8 @@ class RunPaths(paths.RunPaths):
 
     @property
     def tokens(self) -> Path:
-        """Cached tokens of the training images."""
-        return self.folder / "tokens.safetensors"
+        """Cached tokens of the training images, a folder for ``open_tokens``."""
+        return self.folder / "tokens"
 
     @property
     def reconstructions(self) -> Path:

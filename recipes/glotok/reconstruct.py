@@ -4,13 +4,15 @@ import torch
 from torch import Tensor
 
 from glotok.config import GloTokConfig
-from glotok.encode import encode_images
+from glotok.encode import token_coder
 from glotok.model import GloTok
 from glotok.paths import RunPaths
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vistok.workbench.tokens.encoding import encode_images
 
 SHOWN = 24
 RETENTION = (0.25, 0.5, 0.75, 1.0)
@@ -22,11 +24,12 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths) -> None:
     """Write the tokens of all validation images, some originals and reconstructions, and the study."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     _, validation = config.data.load()
-    tokens = encode_images(tokenizer, validation)
+    tokens = encode_images(token_coder(tokenizer), validation)
+    if process_index() > 0:
+        return
     shown, studied = (validation.batch(spread(len(validation), count)) for count in (SHOWN, RETENTION_IMAGES))
     tensors = {
-        "semantic": tokens.semantic,
-        "visual": tokens.visual,
+        **tokens,
         "labels": validation.labels,
         "originals": to_uint8(shown),
         "reconstructions": to_uint8(tokenizer.reconstruct(shown)),

@@ -19,9 +19,9 @@ def train_generator(config: GloTokConfig, paths: RunPaths, name: str, *, resume:
     model = build_generator(config, name, num_classes)
 
     def batch(indices: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What the generator learns of these images; half of them flipped where flips are cached."""
-        flips = torch.rand(len(indices), generator=draws) < 0.5
-        return generator_inputs(settings, cache, cache.tokens(indices, flips)), cache.labels[indices]
+        """What the generator learns of these images; any of their variants, flipped or not where both are cached."""
+        variants = cache.shards.draw_variants(len(indices), draws)
+        return generator_inputs(settings, cache, cache.tokens(indices, variants)), cache.labels[indices]
 
     train(
         model,

@@ -2,7 +2,7 @@
 
 from semtok.auto import BASE, auto_values
 from semtok.config import SemTokConfig, load
-from semtok.encode import encode_data_set
+from semtok.encode import encode_data_set, made_by
 from semtok.evaluate import evaluate_run
 from semtok.networks import check_networks
 from semtok.paths import RunPaths
@@ -17,6 +17,7 @@ from vistok.workbench.command_line import Command, Run, recipe_commands, run_com
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.token_commands import token_commands
 
 #: The keys of the configuration that each option sets.
 OPTION_KEYS = {
@@ -65,8 +66,10 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     ),
     Command(
         "encode",
-        "Cache the training images' tokens (needs the tokenizer).",
-        lambda run: encode_data_set(run.config, run.paths),
+        "Cache the training images' tokens (needs the tokenizer).\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m semtok encode ...",
+        lambda run: encode_data_set(run.config, run.paths, resume=run.resume),
+        divides=True,
     ),
     Command(
         "train-generator",
@@ -79,16 +82,19 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
         "sample",
         "Generate images (needs refiner and generator).",
         lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+        divides=True,
     ),
     Command(
         "reconstruct",
         "Reconstruct the validation images with both stages, from several noises and from parts of their tokens.",
         lambda run: reconstruct_validation(run.config, run.paths),
+        divides=True,
     ),
     Command(
         "evaluate",
         "Measure reconstructions, tokens, and all samples that there are.",
         lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+        divides=True,
     ),
     Command(
         "report",
@@ -102,7 +108,7 @@ COMMANDS = recipe_commands(
     STAGES,
     demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
     options_type=Options,
-)
+) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from semtok.config import MaskedSampleConfig, SemTokConfig
-from semtok.encode import load_tokens
+from semtok.encode import TOKENS, load_tokens
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
@@ -17,6 +17,7 @@ from vistok.workbench.evaluation.measures import Evaluation, image_counts, write
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label, spread
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.tokens.shards import is_cached
 
 PARTS = (0.25, 0.5, 0.75)  # of the tokens
 PART_IMAGES = 500
@@ -42,8 +43,9 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
         "parts of the tokens", "PSNR", lambda: part_measures(tokenizer, stored["tokens"], validation, config)
     )
     evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
-    if paths.tokens.exists():
-        both = (load_tokens(paths).tokens[0], stored["tokens"])
+    if is_cached(paths.tokens):
+        cache = load_tokens(paths)
+        both = (cache.pick(TOKENS, torch.arange(len(cache))), stored["tokens"])
         add_probe(evaluation, "accuracy", *(to_signs(tokens, config.tokenizer.bits) for tokens in both))
     evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():

@@ -4,13 +4,15 @@ import torch
 from torch import Tensor
 
 from semtok.config import SemTokConfig
-from semtok.encode import encode_images
+from semtok.encode import TOKENS, token_coder
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vistok.workbench.tokens.encoding import encode_images
 
 SHOWN = 12
 PREFIX = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens, from the first on
@@ -22,7 +24,9 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
     """Write the tokens of all validation images, of some the originals and what both stages make, and the studies."""
     tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
     _, validation = config.data.load()
-    tokens = encode_images(tokenizer, validation)
+    tokens = encode_images(token_coder(tokenizer), validation)[TOKENS]
+    if process_index() > 0:
+        return
     shown, noisy, parts = (
         spread(len(validation), count) for count in (SHOWN, config.reconstruct.noise_images, PREFIX_IMAGES)
     )

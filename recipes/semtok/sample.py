@@ -14,6 +14,7 @@ from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import write_samples
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.paths import DEFAULT
+from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.training.generator_training import generator_record
 
@@ -39,7 +40,7 @@ def sample_images(
         return tokenizer.refine(tokens, generator=draws)
 
     write_samples(paths.samples(generator, name), draw, settings, num_classes, seed=config.seed, name=generator)
-    if isinstance(settings, MaskedSampleConfig):
+    if isinstance(settings, MaskedSampleConfig) and process_index() == 0:
         study = Study(model, tokenizer, groups, settings, num_classes, config.seed)
         tensors = samples_by_steps(study)
         for order in ORDERS:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from semtok.config import SemTokConfig
-from semtok.encode import load_tokens
+from semtok.encode import TOKENS, load_tokens
 from semtok.generator import build_generator, token_groups
 from semtok.paths import RunPaths
 from vistok.workbench.training.generator_training import Examples
@@ -19,9 +19,9 @@ def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume:
     model = build_generator(config, name, num_classes)
 
     def batch(indices: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Tokens and labels of these images; half of them flipped where flips are cached."""
-        flips = torch.rand(len(indices), generator=draws) < 0.5
-        return groups.split(cache.pick(indices, flips)), cache.labels[indices]
+        """Tokens and labels of these images; any of their variants, flipped or not where both are cached."""
+        variants = cache.draw_variants(len(indices), draws)
+        return groups.split(cache.pick(TOKENS, indices, variants)), cache.labels[indices]
 
     train(
         model,

@@ -5,9 +5,10 @@ from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.token_commands import token_commands
 from vqgan.auto import BASE, auto_values
 from vqgan.config import VQGANConfig, load
-from vqgan.encode import encode_data_set
+from vqgan.encode import encode_data_set, made_by
 from vqgan.evaluate import evaluate_run
 from vqgan.networks import check_networks
 from vqgan.paths import RunPaths
@@ -57,8 +58,10 @@ STAGES: list[Command[Run[VQGANConfig, RunPaths]]] = [
     ),
     Command(
         "encode",
-        "Cache the training images' tokens (needs the tokenizer).",
-        lambda run: encode_data_set(run.config, run.paths),
+        "Cache the training images' tokens (needs the tokenizer).\n\n"
+        "Several processes: torchrun --nproc_per_node 2 -m vqgan encode ...",
+        lambda run: encode_data_set(run.config, run.paths, resume=run.resume),
+        divides=True,
     ),
     Command(
         "train-generator",
@@ -71,16 +74,19 @@ STAGES: list[Command[Run[VQGANConfig, RunPaths]]] = [
         "sample",
         "Generate images (needs tokenizer and generator).",
         lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+        divides=True,
     ),
     Command(
         "reconstruct",
         "Reconstruct the validation images.",
         lambda run: reconstruct_validation(run.config, run.paths),
+        divides=True,
     ),
     Command(
         "evaluate",
         "Measure reconstructions, and all samples that there are.",
         lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+        divides=True,
     ),
     Command(
         "report",
@@ -94,7 +100,7 @@ COMMANDS = recipe_commands(
     STAGES,
     demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
     options_type=Options,
-)
+) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
 
 
 def main() -> None:

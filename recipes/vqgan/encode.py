@@ -6,16 +6,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from vistok.workbench.data import Images
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.records import sha256
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
+from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 from vqgan.config import VQGANConfig
 from vqgan.model import VQGAN
 from vqgan.paths import RunPaths
 from vqgan.quantizer import Tokens, join_streams
 
+CODES = "codes.safetensors"  # beside the shards
+STREAMS = "streams"  # the kind of tokens that they hold
 _QUANTIZER = "quantizer."  # before the names of its state
 
 
@@ -26,27 +29,27 @@ class TokenCache:
     The latents are kept as indices, which is exact and a small part of their size.
 
     Attributes:
-        streams: ``(S, V, N, h, w)`` int32; V is 1, or 2 with horizontally flipped images.
-        labels: ``(N,)`` int64.
+        shards: The tokens ``(N, V, S, h, w)`` of all streams; V is 1, or 2 with horizontally flipped images.
         mean, std: ``(d, 1, 1)`` of the latents' channels.
         quantizer: On the CPU, in evaluation.
     """
 
-    streams: Tensor
-    labels: Tensor
+    shards: TokenShards
     mean: Tensor
     std: Tensor
     quantizer: Any
 
     def __len__(self) -> int:
-        return self.labels.shape[0]
+        return len(self.shards)
 
-    def tokens(self, indices: Tensor, flips: Tensor | None = None) -> Tokens:
-        """The tokens of some images; ``flips (n,)`` bool picks the flipped ones where they are cached."""
-        variant = torch.zeros_like(indices)
-        if flips is not None and self.streams.shape[1] > 1:
-            variant = flips.long()
-        return tuple(stream[variant, indices].long() for stream in self.streams)
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        return self.shards.labels
+
+    def tokens(self, indices: Tensor, variants: Tensor | None = None) -> Tokens:
+        """The tokens of some images, of the first variant of each if none is said."""
+        return self.shards.pick(STREAMS, indices, variants).unbind(1)
 
     @torch.no_grad()
     def codes(self, tokens: Tokens) -> Tensor:
@@ -63,40 +66,45 @@ class TokenCache:
         return latents * self.std + self.mean
 
 
-def encode_data_set(config: VQGANConfig, paths: RunPaths) -> None:
-    """Write the cache of the training images."""
+def token_coder(tokenizer: VQGAN, made_by: str = "") -> Coder:
+    """What makes tokens of images, the streams stacked ``(B, S, h, w)``."""
+    sizes = {STREAMS: max(tokenizer.codebook_sizes)}
+    return Coder(lambda images: {STREAMS: torch.stack(tokenizer.encode(images), dim=1)}, sizes, made_by)
+
+
+def made_by(paths: RunPaths) -> str:
+    """What tells the tokens of a run's tokenizer from those of another."""
+    return sha256(paths.tokenizer / "model.safetensors")
+
+
+def encode_data_set(config: VQGANConfig, paths: RunPaths, *, resume: bool = False) -> None:
+    """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = VQGAN.from_pretrained(paths.tokenizer).eval().to(best_device())
     train, _ = config.data.load()
-    variants = [
-        encode_images(tokenizer, train, flip=flip)
-        for flip in ([False, True] if config.data.horizontal_flip else [False])
-    ]
-    streams = torch.stack(variants, dim=1)
-    parts = (tokenizer.codes(tuple(part.long())) for part in streams.flatten(1, 2).split(1000, dim=1))
-    mean, std = channel_moments(parts)
+    variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
+    writer = ShardWriter(paths.tokens, token_coder(tokenizer, made_by(paths)), train, variants)
+    shards = write_shards(writer, resume=resume)
+    if shards is None:
+        return
+    mean, std = channel_moments(tokenizer.codes(tokens) for tokens in all_tokens(shards))
     state = {_QUANTIZER + name: tensor.cpu() for name, tensor in tokenizer.quantizer.state_dict().items()}
-    save_tensors(paths.tokens, {"streams": streams, "labels": train.labels, "mean": mean, "std": std, **state})
+    save_tensors(paths.tokens / CODES, {"mean": mean, "std": std, **state})
+    write_index(paths.tokens, writer.about)
 
 
 def load_tokens(config: VQGANConfig, paths: RunPaths) -> TokenCache:
-    """Read the cache."""
+    """Open the cache."""
     quantizer = config.tokenizer.quantizer.build().eval()
     state = {name: _QUANTIZER + name for name in quantizer.state_dict()}
-    stored = load_tensors(paths.tokens, "streams", "labels", "mean", "std", *state.values())
+    stored = load_tensors(paths.tokens / CODES, "mean", "std", *state.values())
     quantizer.load_state_dict({name: stored.pop(kept) for name, kept in state.items()})
-    return TokenCache(**stored, quantizer=quantizer)
+    return TokenCache(open_tokens(paths.tokens), **stored, quantizer=quantizer)
 
 
-@torch.no_grad()
-def encode_images(tokenizer: VQGAN, images: Images, *, flip: bool = False, batch_size: int = 100) -> Tensor:
-    """Tokens of a whole image set in order, ``(S, N, h, w)`` int32 on the CPU."""
-    grid = tokenizer.settings.grid_size
-    streams = torch.empty((len(tokenizer.codebook_sizes), len(images), grid, grid), dtype=torch.int32)
-    for chunk in tqdm(torch.arange(len(images)).split(batch_size), desc="encode", unit="batch"):
-        batch = images.batch(chunk)
-        for kept, given in zip(streams, tokenizer.encode(batch.flip(-1) if flip else batch), strict=True):
-            kept[chunk] = given.int().cpu()
-    return streams
+def all_tokens(shards: TokenShards) -> Iterator[Tokens]:
+    """The tokens of all images, the first variant of all before the second, a thousand at a time."""
+    for part in torch.arange(len(shards.variants) * len(shards)).split(1000):
+        yield shards.pick(STREAMS, part % len(shards), part // len(shards)).unbind(1)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.tokens.shards import is_cached
 from vqgan.config import VQGANConfig
 from vqgan.encode import load_tokens
 from vqgan.model import VQGAN
@@ -37,7 +38,7 @@ def evaluate_run(config: VQGANConfig, paths: RunPaths, name: str) -> None:
         codes = tokenizer.codes(tuple(streams.long()))
     repeats = settings.uniformity_repeats
     add_uniformity(evaluation, codes, num_points=settings.uniformity_points, repeats=repeats, seed=config.seed)
-    if paths.tokens.exists():
+    if is_cached(paths.tokens):
         cache = load_tokens(config, paths)
         train_codes = cache.codes(cache.tokens(torch.arange(len(cache))))
         add_probe(evaluation, "accuracy", train_codes, codes.cpu())

@@ -1,25 +1,29 @@
 """Cached tokens scale and flip exactly."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.glotok_runs import tiny
 from _support.mutants import catches
-from glotok.encode import TokenCache, code_moments, encode_images
+from _support.tokens_in_memory import in_memory
+from glotok.encode import TokenCache, code_moments, encode_data_set, load_tokens
 from glotok.model import GloTok
-from vistok.workbench.data import load_images
+from glotok.paths import RunPaths
 
 SUBJECT = "glotok.encode"
 
 
-def cache(seed, flips=1, count=5, grid=3, sizes=(7, 11)):
+def cache(seed, count=5, grid=3, sizes=(7, 11)):
     generator = torch.Generator().manual_seed(seed)
     semantic_codes, visual_codes = (torch.randn(size, 8, generator=generator) for size in sizes)
-    semantic, visual = (torch.randint(size, (flips, count, grid, grid), generator=generator) for size in sizes)
-    moments = [code_moments(visual_codes, visual), code_moments(semantic_codes, semantic)]
+    semantic, visual = (torch.randint(size, (count, 1, grid, grid), generator=generator) for size in sizes)
+    shards = in_memory(semantic=semantic.int(), visual=visual.int())
+    counts = shards.counts("visual", sizes[1]), shards.counts("semantic", sizes[0])
+    moments = [code_moments(codes, each) for codes, each in zip((visual_codes, semantic_codes), counts, strict=True)]
     mean, std = (torch.cat([pair[i] for pair in moments])[:, None, None] for i in (0, 1))
-    return TokenCache(semantic.int(), visual.int(), torch.zeros(count).long(), semantic_codes, visual_codes, mean, std)
+    return TokenCache(shards, semantic_codes, visual_codes, mean, std)
 
 
 @catches(SUBJECT, "variance = (weights * (codes.double() - mean).square()).sum(0)", "variance = codes.double().var(0)")
@@ -48,24 +52,28 @@ def test_unscaling_gives_the_codes_back_visual_first(seed):
     torch.testing.assert_close(tokens.unscale(tokens.latents(picked)), codes, atol=1e-5, rtol=1e-4)
 
 
-@catches(SUBJECT, "variant = flips.long()", "variant = (~flips).long()")
-def test_flips_pick_the_flipped_variant_where_it_is_cached():
-    tokens = cache(0, flips=2)
-    picked = tokens.tokens(torch.tensor([1, 1]), torch.tensor([False, True]))
-    assert torch.equal(picked.semantic[0], tokens.semantic[0, 1].long())
-    assert torch.equal(picked.visual[1], tokens.visual[1, 1].long())
-    alone = cache(0)
-    assert torch.equal(alone.tokens(torch.tensor([1]), torch.tensor([True])).visual[0], alone.visual[0, 1].long())
-
-
-@catches(SUBJECT, "kept[chunk] = given", "kept[: len(chunk)] = given")
-@catches(SUBJECT, "zip(tokens, tokenizer.encode(", "zip(tokens[::-1], tokenizer.encode(")
-def test_a_data_set_is_encoded_in_order_whatever_the_batch_size():
-    config = tiny()
+@catches(SUBJECT, "for kind in Tokens._fields))", "for kind in Tokens._fields[::-1]))")
+@catches(
+    SUBJECT, "zip(Tokens._fields, tokenizer.codebook_sizes,", "zip(Tokens._fields[::-1], tokenizer.codebook_sizes,"
+)
+@catches(SUBJECT, '(("visual", visual_codes), ("semantic", semantic_codes))', '2 * (("visual", visual_codes),)')
+@catches(SUBJECT, "FLIPS if config.data.horizontal_flip else UNFLIPPED", "FLIPS")
+@pytest.mark.parametrize("flips", [True, False])
+def test_the_cache_gives_tokens_and_scaled_latents_of_the_trained_tokenizer_without_it(tmp_path, flips):
+    config, paths = tiny(f"data.horizontal_flip={str(flips).lower()}"), RunPaths(tmp_path)
+    torch.manual_seed(0)
     tokenizer = GloTok(config.tokenizer).eval()
-    images = load_images("digits", image_size=16).validation
-    small, large = (encode_images(tokenizer, images, batch_size=size) for size in (70, 250))
-    assert all(torch.equal(a, b) for a, b in zip(small, large, strict=True))
-    wanted = tokenizer.encode(images.batch(range(250, 260)))
-    assert all(torch.equal(a[250:260].long(), b) for a, b in zip(small, wanted, strict=True))
-    assert {tokens.dtype for tokens in small} == {torch.int32}
+    tokenizer.save_pretrained(paths.tokenizer)
+    encode_data_set(config, paths)
+    stored, train = load_tokens(paths), config.data.load().train
+    assert stored.shards.variants == (("unflipped", "flipped") if flips else ("unflipped",))
+    picked = torch.tensor([3, 4321, 11])
+    images = train.batch(picked)
+    for variant, view in enumerate([images, images.flip(-1)][: 1 + flips]):
+        found, wanted = stored.tokens(picked, torch.full((3,), variant)), tokenizer.encode(view)
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+        torch.testing.assert_close(stored.unscale(stored.latents(found)), tokenizer.latents(wanted))
+    everything = torch.arange(len(stored))
+    parts = [stored.latents(stored.tokens(everything, torch.full_like(everything, v))) for v in range(1 + flips)]
+    assert torch.cat(parts).double().mean((0, 2, 3)).abs().max() < 1e-4
+    assert torch.equal(stored.labels, train.labels)

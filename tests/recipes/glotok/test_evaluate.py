@@ -7,6 +7,7 @@ import torch
 
 from _support.glotok_runs import tiny
 from _support.mutants import catches
+from _support.tokens_in_memory import in_memory
 from glotok.encode import TokenCache
 from glotok.evaluate import add_probes, codebook_measures
 from glotok.model import GloTok
@@ -40,7 +41,7 @@ def test_a_codebook_that_knows_the_class_is_told_from_one_that_does_not():
         "mean": torch.zeros(6, 1, 1),
         "std": torch.ones(6, 1, 1),
     }
-    cache = TokenCache(**{name: part[None] for name, part in train.items()}, labels=labels, **books)
+    cache = TokenCache(in_memory(labels, **{name: part[:, None] for name, part in train.items()}), **books)
     names = ("a", "b", "c", "d")
     train_set, validation = (
         ImageSet(torch.zeros(count, 1, 8, 8, dtype=torch.uint8), labels[:count], names, "four") for count in (120, 40)

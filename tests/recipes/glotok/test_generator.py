@@ -5,6 +5,7 @@ import torch
 
 from _support.glotok_runs import tiny
 from _support.mutants import catches
+from _support.tokens_in_memory import in_memory
 from glotok.encode import TokenCache
 from glotok.generator import build_generator, from_streams, generate, generator_inputs, to_streams
 from glotok.model import GloTok, Tokens
@@ -26,7 +27,8 @@ def cache_of(config, tokenizer, scale):
     books = (tokenizer.quantizer.semantic, tokenizer.quantizer.visual)
     codes = [book.indices_to_codes(torch.arange(book.codebook_size)[None])[0].T.detach() for book in books]
     mean, std = torch.full((channels, 1, 1), 3.0), torch.full((channels, 1, 1), scale)
-    return TokenCache(tokens.semantic[None].int(), tokens.visual[None].int(), torch.arange(3), *codes, mean, std)
+    shards = in_memory(torch.arange(3), semantic=tokens.semantic[:, None].int(), visual=tokens.visual[:, None].int())
+    return TokenCache(shards, *codes, mean, std)
 
 
 @catches(SUBJECT, "[tokens.visual.flatten(1), tokens.semantic.flatten(1)]", "[tokens.semantic.flatten(1)] * 2")

@@ -94,7 +94,9 @@ def test_both_stages_train_in_latents(tmp_path):
     train_tokenizer(config, paths, resume=False, space=Unshuffled())
     train_refiner(config, paths, resume=False, space=Unshuffled())
     encode_data_set(config, paths, Unshuffled())
-    assert load_tokens(paths).tokens.shape == (1, 4500, 4)
+    tokens = load_tokens(paths)
+    assert (len(tokens), tokens.variants) == (4500, ("unflipped",))
+    assert tokens.pick("tokens", torch.arange(3)).shape == (3, 4)
     reconstruct_validation(config, paths, Unshuffled())
     assert load_reconstructions(paths)["refined"].shape == (12, 1, 16, 16)
     last = {line["stage"]: line for line in read_metrics(paths.metrics)}

@@ -1,26 +1,25 @@
 """Cached tokens scale and flip exactly, whatever made them."""
 
+import pytest
 import torch
 
 from _support.mutants import catches
+from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
-from vistok.workbench.data import load_images
-from vqgan.encode import TokenCache, channel_moments, encode_data_set, encode_images, load_tokens
+from vqgan.encode import STREAMS, TokenCache, all_tokens, channel_moments, encode_data_set, load_tokens, token_coder
 from vqgan.model import VQGAN
 from vqgan.paths import RunPaths
 
 SUBJECT = "vqgan.encode"
 
 
-def cache(name="gradient", seed=0, flips=1, count=5, grid=3):
+def cache(name="gradient", seed=0, count=5, grid=3):
     torch.manual_seed(seed)
     settings = tiny(with_quantizer(name)).tokenizer.quantizer
-    streams = torch.stack([torch.randint(size, (flips, count, grid, grid)) for size in settings.codebook_sizes])
-    quantizer = settings.build().eval()
-    tokens = tuple(stream[0] for stream in streams)
-    made = TokenCache(streams.int(), torch.zeros(count).long(), torch.zeros(()), torch.ones(()), quantizer)
-    mean, std = channel_moments(iter(made.codes(tokens).split(2)))
-    return TokenCache(streams.int(), made.labels, mean, std, quantizer)
+    streams = torch.stack([torch.randint(size, (count, grid, grid)) for size in settings.codebook_sizes], dim=1)
+    shards, quantizer = in_memory(streams=streams[:, None].int()), settings.build().eval()
+    made = TokenCache(shards, torch.zeros(()), torch.ones(()), quantizer)
+    return TokenCache(shards, *channel_moments(iter(made.codes(streams.unbind(1)).split(2))), quantizer)
 
 
 @catches(SUBJECT, "count + len(rows), total + rows.sum(0)", "count + 1, total + rows.mean(0)")
@@ -43,34 +42,32 @@ def test_unscaling_gives_the_codes_back():
         torch.testing.assert_close(tokens.unscale(tokens.latents(picked)), tokens.codes(picked), atol=1e-5, rtol=1e-4)
 
 
-@catches(SUBJECT, "variant = flips.long()", "variant = (~flips).long()")
-@catches(SUBJECT, "self.streams.shape[1] > 1", "self.streams.shape[0] > 1")
-def test_flips_pick_the_flipped_variant_where_it_is_cached():
-    tokens = cache(flips=2)
-    (picked,) = tokens.tokens(torch.tensor([1, 1]), torch.tensor([False, True]))
-    assert torch.equal(picked[0], tokens.streams[0, 0, 1].long())
-    assert torch.equal(picked[1], tokens.streams[0, 1, 1].long())
-    alone = cache("residual")
-    found = alone.tokens(torch.tensor([1]), torch.tensor([True]))
-    assert all(torch.equal(a[0], b.long()) for a, b in zip(found, alone.streams[:, 0, 1], strict=True))
+@catches(
+    SUBJECT, "part % len(shards), part // len(shards)", "part // len(shards.variants), part % len(shards.variants)"
+)
+@catches(SUBJECT, "torch.arange(len(shards.variants) * len(shards))", "torch.arange(len(shards))")
+def test_all_tokens_are_the_first_variant_of_all_images_before_the_second():
+    streams = torch.arange(5 * 2 * 3).view(5, 2, 3, 1, 1)
+    parts = list(all_tokens(in_memory(streams=streams)))
+    found = torch.stack([torch.cat(stream) for stream in zip(*parts, strict=True)], dim=1)
+    assert torch.equal(found, torch.cat([streams[:, 0], streams[:, 1]]))
 
 
-@catches(SUBJECT, "kept[chunk] = given", "kept[: len(chunk)] = given")
-@catches(SUBJECT, "zip(streams, tokenizer.encode(", "zip(streams.flip(0), tokenizer.encode(")
-def test_a_data_set_is_encoded_in_order_whatever_the_batch_size():
+@catches(SUBJECT, "torch.stack(tokenizer.encode(images), dim=1)", "torch.stack(tokenizer.encode(images)[::-1], dim=1)")
+@catches(SUBJECT, "max(tokenizer.codebook_sizes)", "max(tokenizer.codebook_sizes) // 2")
+@pytest.mark.parametrize("name", ["lfq", "residual"])
+def test_streams_are_stacked_in_order(name):
     torch.manual_seed(0)
-    tokenizer = VQGAN(tiny(with_quantizer("lfq")).tokenizer).eval()
-    images = load_images("digits", image_size=16).validation
-    small, large = (encode_images(tokenizer, images, batch_size=size) for size in (70, 250))
-    assert torch.equal(small, large)
-    wanted = tokenizer.encode(images.batch(range(250, 260)))
-    assert torch.equal(small[:, 250:260].long(), torch.stack(wanted))
+    tokenizer = VQGAN(tiny(with_quantizer(name)).tokenizer).eval()
+    images = torch.rand(6, 1, 16, 16) * 2 - 1
+    coder, wanted = token_coder(tokenizer), tokenizer.encode(images)
     assert not torch.equal(*wanted)
-    assert small.dtype == torch.int32
+    assert torch.equal(coder.encode(images)[STREAMS], torch.stack(wanted, dim=1))
+    assert coder.sizes == {STREAMS: tokenizer.codebook_sizes[0]}
 
 
 @catches(SUBJECT, "quantizer.load_state_dict(", "dict(")
-@catches(SUBJECT, "torch.stack(variants, dim=1)", "torch.stack(variants[::-1], dim=1)")
+@catches(SUBJECT, "FLIPS if config.data.horizontal_flip else UNFLIPPED", "UNFLIPPED")
 def test_the_file_gives_the_codes_of_the_trained_quantizer_without_the_tokenizer(tmp_path):
     config = tiny(with_quantizer("residual"), "data.horizontal_flip=true")
     torch.manual_seed(0)
@@ -80,7 +77,7 @@ def test_the_file_gives_the_codes_of_the_trained_quantizer_without_the_tokenizer
     stored, train = load_tokens(config, paths), config.data.load().train
     picked = torch.tensor([3, 11])
     wanted = tokenizer.encode(train.batch(picked).flip(-1))
-    found = stored.tokens(picked, torch.tensor([True, True]))
+    found = stored.tokens(picked, torch.tensor([1, 1]))
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
     assert torch.equal(stored.codes(found), tokenizer.codes(wanted))
     assert torch.equal(stored.labels, train.labels)

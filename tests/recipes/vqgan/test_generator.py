@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
+from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
 from vistok.generators import BitTokens, IdTokens
 from vqgan.encode import TokenCache
@@ -19,9 +20,10 @@ def parts(*changes, count=3):
     config = tiny(*changes)
     torch.manual_seed(0)
     tokenizer, grid = VQGAN(config.tokenizer).eval(), config.tokenizer.grid_size
-    streams = torch.stack([torch.randint(size, (1, count, grid, grid)) for size in tokenizer.codebook_sizes])
+    streams = torch.stack([torch.randint(size, (1, count, grid, grid)) for size in tokenizer.codebook_sizes], dim=2)
+    shards = in_memory(torch.arange(count), streams=streams[0].unsqueeze(1).int())
     mean, std = (torch.full((config.tokenizer.quantizer.code_dim, 1, 1), value) for value in (3.0, 0.2))
-    return config, tokenizer, TokenCache(streams.int(), torch.arange(count), mean, std, tokenizer.quantizer)
+    return config, tokenizer, TokenCache(shards, mean, std, tokenizer.quantizer)
 
 
 class Oracle:

@@ -20,7 +20,13 @@ from vistok.workbench.run.allocator import keep_freed_memory
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.run.files import NoSpaceError
 from vistok.workbench.run.paths import RunPaths
-from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
+from vistok.workbench.run.processes import (
+    close_processes,
+    meet_processes,
+    process_count,
+    process_index,
+    speaks_first,
+)
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
@@ -72,12 +78,14 @@ class Command(Generic[_RunT]):
         help: The help text.
         work: Does it.
         training: Gives the optimisation of a stage that trains; such a stage divides its work among processes.
+        divides: Whether a stage that trains nothing does, too; all of them have met when it begins.
     """
 
     name: str
     help: str
     work: Callable[[_RunT], None]
     training: Callable[[_RunT], TrainConfig] | None = None
+    divides: bool = False
 
 
 def recipe_commands(
@@ -103,7 +111,8 @@ def recipe_commands(
             if command.name not in listed:
                 raise ConfigError(f"{command.name}: this configuration has no such stage, but {', '.join(listed)}")
             stage = listed[command.name]
-            with opened_stage(options, run.stages, stage, command.training and command.training(run)):
+            training = command.training and command.training(run)
+            with opened_stage(options, run.stages, stage, training, divides=command.divides):
                 command.work(run)
 
         return run_one
@@ -111,6 +120,8 @@ def recipe_commands(
     stages = {command.name: alone(command) for command in table}
 
     def run_all(options: _OptionsT) -> None:
+        if process_count() > 1:
+            raise ConfigError(f"demo runs in one process, got {process_count()}; start it without torchrun")
         run_stages(options, prepare(options).stages, stages)
 
     commands = {"demo": run_all, **stages}
@@ -121,17 +132,18 @@ def recipe_commands(
 
 @contextlib.contextmanager
 def opened_stage(
-    options: RunOptions, stages: Stages, stage: Stage, training: TrainConfig | None = None
+    options: RunOptions, stages: Stages, stage: Stage, training: TrainConfig | None = None, *, divides: bool = False
 ) -> Iterator[None]:
     """Open the run's folder for a stage, and keep what went wrong in it.
 
-    Of several processes the first one checks, writes and moves; the others only take part in a training.
+    Of several processes the first one checks, writes and moves; the others only take part in the work.
 
     Args:
         options: The command's options.
         stages: Of the run.
         stage: The one to run.
         training: Its optimisation, if it trains; such a stage divides its work among processes.
+        divides: Whether one that trains nothing does, too.
 
     Raises:
         ConfigError: As :meth:`vistok.workbench.run.stages.Stages.opened`; or there are several processes and nothing
@@ -143,7 +155,7 @@ def opened_stage(
         raise ConfigError("fresh: expected either --fresh or --resume, got both")
     if options.skip:
         raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
-    if training is None and count > 1:
+    if training is None and not divides and count > 1:
         raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
     if training is not None and training.batch_size % (count * training.accumulation):
         raise ConfigError(
@@ -153,6 +165,8 @@ def opened_stage(
     opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
     with opened:
         try:
+            if divides:
+                meet_processes()  # once the first has checked and set aside
             yield
         except (*USER_ERRORS, Interrupted):
             raise

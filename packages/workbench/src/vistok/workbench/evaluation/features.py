@@ -1,4 +1,4 @@
-"""What a network sees in many images, a batch at a time."""
+"""What a network sees in many images, a batch at a time; several processes divide the batches."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,14 @@ from tqdm import tqdm
 
 from vistok.metrics import FeatureNetwork, Features, to_uint8
 from vistok.workbench.data.image_set import Images
+from vistok.workbench.run.processes import divided, process_index
 
 
 @torch.no_grad()
 def network_features(network: FeatureNetwork, images: Tensor | Images, *, batch_size: int = 64) -> Features:
     """Pooled features of every image and, where the network gives them, class probabilities; computed in batches.
+
+    Every process gets those of all images.
 
     Args:
         network: Anything of :class:`vistok.metrics.FeatureNetwork`'s kind.
@@ -25,11 +28,16 @@ def network_features(network: FeatureNetwork, images: Tensor | Images, *, batch_
     """
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
-    seen = []
-    for start in tqdm(range(0, len(images), batch_size), desc="features", delay=1.0, leave=False):
+
+    def seen(start: int) -> Features:
         stop = min(start + batch_size, len(images))
         batch = images[start:stop] if isinstance(images, Tensor) else images.batch(range(start, stop))
-        seen.append(network(to_uint8(batch)))
-    probabilities = [part.probabilities for part in seen]
-    together = None if None in probabilities else torch.cat(probabilities).cpu()  # type: ignore[arg-type]
-    return Features(torch.cat([part.pooled for part in seen]).cpu(), None, together)
+        found = network(to_uint8(batch))
+        return Features(found.pooled.cpu(), None, None if found.probabilities is None else found.probabilities.cpu())
+
+    starts, first = range(0, len(images), batch_size), process_index() == 0
+    every = divided(starts, seen)
+    parts = list(tqdm(every, total=len(starts), desc="features", delay=1.0, leave=False, disable=not first))
+    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    together = torch.cat(probabilities) if probabilities else None
+    return Features(torch.cat([part.pooled for part in parts]), None, together)

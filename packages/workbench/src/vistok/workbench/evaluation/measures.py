@@ -40,6 +40,7 @@ from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import DEFAULT, RunPaths
+from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tracking import MetricsLog
 
 logger = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Evaluation:
     """The measures of one evaluation: reconstructions of the validation images, and samples beside real images.
 
     Images are read a batch at a time: memory does not grow with their number, but for the features of the reference.
+    Several processes divide the images that a network sees or a tokenizer reconstructs; each has all measures.
     What the data do not allow (too few images, say) is left out with its reason, in the section ``left out``.
 
     Args:
@@ -220,12 +222,8 @@ class Evaluation:
     def _deviation(self, features: Tensor) -> dict[str, float]:
         if not self.settings.resamples:
             return {}
-        interval = bootstrap_interval(
-            lambda some: frechet_distance(some, self._factor),
-            features,
-            generator=self._draws(),
-            resamples=self.settings.resamples,
-        )
+        options: dict[str, Any] = {"generator": self._draws(), "resamples": self.settings.resamples}
+        interval = bootstrap_interval(lambda some: frechet_distance(some, self._factor), features, **options)
         return {"frechet_distance_deviation": interval.deviation}
 
     def _judged(self) -> dict[str, float]:
@@ -277,7 +275,7 @@ def _neighbours(reference: RealNeighbourhoods, features: Tensor) -> dict[str, fl
 
 
 def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], sections: Iterable[str]) -> None:
-    """Write the measures of an evaluation; log the numbers of some sections and append them to the metrics.
+    """Write the measures of an evaluation, in the first process; log some sections and append them to the metrics.
 
     Args:
         paths: The run.
@@ -285,6 +283,8 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
         measures: All of it.
         sections: Names in ``measures`` whose values are numbers by name; those that are missing are left out.
     """
+    if process_index() > 0:
+        return
     flat = {f"{section}: {key}": value for section in sections for key, value in measures.get(section, {}).items()}
     for key, value in flat.items():
         logger.info("%s %.4g", key.replace("_", " "), value)

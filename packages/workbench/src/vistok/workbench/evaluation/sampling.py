@@ -11,6 +11,7 @@ from tqdm import tqdm
 from vistok.metrics import to_uint8
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import DEFAULT, RunPaths
+from vistok.workbench.run.processes import divided, process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 
@@ -58,7 +59,8 @@ def write_samples(
 ) -> None:
     """Write images and their labels, the classes in turn.
 
-    Each batch has draws of its own, so that the first ones stay the same when more images are asked for.
+    Each batch has draws of its own, so that the first ones stay the same when more images are asked for, and whichever
+    of several processes draws them: these divide the batches, and the first one writes.
 
     Args:
         path: The file, see :func:`load_samples`.
@@ -77,13 +79,18 @@ def write_samples(
         [0, 1, 2, 0, 1]
     """
     labels = torch.arange(settings.num_samples) % num_classes
-    images = []
-    for index, chunk in enumerate(
-        tqdm(labels.split(settings.batch_size), desc=f"sample {name}".rstrip(), unit="batch")
-    ):
+    batches, first = labels.split(settings.batch_size), process_index() == 0
+
+    def drawn(index: int) -> Tensor:
         draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
-        images.append(to_uint8(generate(chunk, draws)).cpu())
-    save_tensors(path, {"images": torch.cat(images), "labels": labels})
+        return to_uint8(generate(batches[index], draws)).cpu()
+
+    images = []
+    every = divided(range(len(batches)), drawn)
+    for batch in tqdm(every, total=len(batches), desc=f"sample {name}".rstrip(), unit="batch", disable=not first):
+        images += [batch] * first
+    if first:
+        save_tensors(path, {"images": torch.cat(images), "labels": labels})
 
 
 def load_samples(path: Path) -> dict[str, Tensor]:

@@ -93,10 +93,11 @@ def set_aside(folder: Path, paths: list[Path]) -> None:
 
     Args:
         folder: The run's.
-        paths: Files and folders in it; those that are not there are passed over. Empty: everything.
+        paths: Files and folders in it; those that are not there, or in another of the folders, are passed over. Empty:
+            everything.
     """
     if paths:
-        there = [path for path in paths if path.exists()]
+        there = [path for path in paths if path.exists() and not any(folder in paths for folder in path.parents)]
     else:
         there = [path for path in sorted(folder.iterdir()) if path.name not in (ASIDE, LOCK, MARK, STUDY)]
     if not there:

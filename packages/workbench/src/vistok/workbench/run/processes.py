@@ -1,4 +1,4 @@
-"""The processes of one command: how many there are, which of them speaks, how they meet and part.
+"""The processes of one command: how many there are, which of them speaks, how they meet, divide work and part.
 
 A launcher such as ``torchrun`` starts them and tells each its place in the environment. This is the only module of the
 workbench that touches ``torch.distributed``.
@@ -6,22 +6,67 @@ workbench that touches ``torch.distributed``.
 
 import gc
 import os
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _SPOKEN = "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
+_LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
 
 
 def process_index() -> int:
     """The place of this process among those of its launch; 0 if it was started alone."""
-    return int(os.environ.get("RANK", "0"))
+    return dist.get_rank() if _grouped() else int(os.environ.get("RANK", "0"))
 
 
 def process_count() -> int:
     """How many processes the launcher started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return dist.get_world_size() if _grouped() else int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def meet_processes() -> None:
+    """Wait until every process of the launch is here; the first time, they join a group of the CPU and take a GPU each.
+
+    A process alone goes on at once.
+    """
+    if process_count() == 1:
+        return
+    if not _grouped():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
+    dist.barrier()
+
+
+def divided(items: Sequence[_Item], work: Callable[[_Item], _Result]) -> Iterator[_Result]:
+    """What ``work`` gives of each item, in order and on every process, where each process does that of every n-th item.
+
+    Iterate to the end on all of them. At no time more than one result a process is on its way; they are pickled.
+
+    Args:
+        items: The same on every process.
+        work: Depends on the item alone, not on who does it.
+
+    Example:
+        >>> list(divided([1, 2, 3], lambda item: item * item))
+        [1, 4, 9]
+    """
+    rank, count = (process_index(), process_count()) if _grouped() else (0, 1)
+    for start in range(0, len(items), count):
+        together = items[start : start + count]
+        own = work(together[rank]) if rank < len(together) else None
+        results: list[Any] = [own]
+        if count > 1:
+            results = [None] * count
+            dist.all_gather_object(results, own)
+        yield from results[: len(together)]
 
 
 def speaks_first() -> bool:
@@ -48,6 +93,10 @@ def close_processes() -> None:
     A process that ends while the group's threads run is aborted now and then, after all its work is done. Models that
     were wrapped for several processes keep the group alive, and lie in cycles that only the collector frees.
     """
-    if dist.is_available() and dist.is_initialized():
+    if _grouped():
         gc.collect()
         dist.destroy_process_group()
+
+
+def _grouped() -> bool:
+    return dist.is_available() and dist.is_initialized()

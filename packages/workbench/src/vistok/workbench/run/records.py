@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.files import write_atomically
 
 RECORDS = "stages"
+_AT_A_TIME = 4  # files that are read for their checksums
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Record:
         name: The stage's.
         needs: Names of the stages that it read.
         settings: What it depended on, by dotted key.
-        outputs: SHA-256 of each file that it wrote, by its path in the folder; empty until it is finished.
+        outputs: SHA-256 of each file that it wrote, by its path in the run's folder; empty until it is finished.
         checkpoints: Where it keeps its training state, if it trains.
         cost: What it took, see :mod:`vistok.workbench.run.costs`; of an interrupted one, so far.
     """
@@ -62,7 +64,8 @@ class Records:
 
     def finish(self, record: Record, outputs: tuple[Path, ...]) -> None:
         """Keep a record with the checksums of what its stage wrote."""
-        record.outputs.update({self.relative(path): sha256(path) for path in outputs})
+        files = [file for path in outputs for file in _files(path)]
+        record.outputs.update(zip(map(self.relative, files), _checksums(files), strict=True))
         self.write(record)
 
     def file(self, name: str) -> Path:
@@ -75,11 +78,17 @@ class Records:
 
     def damaged(self, record: Record) -> str | None:
         """The first output that is gone or holds other bytes than the stage wrote."""
-        for path, digest in record.outputs.items():
-            file = self.folder / path
-            if not file.is_file() or sha256(file) != digest:
-                return path
-        return None
+        files = {path: self.folder / path for path in record.outputs}
+        gone = [path for path, file in files.items() if not file.is_file()]
+        if gone:
+            return gone[0]
+        found = zip(files, _checksums(list(files.values())), strict=True)
+        return next((path for path, digest in found if digest != record.outputs[path]), None)
+
+    def lacks(self, record: Record, outputs: tuple[Path, ...]) -> bool:
+        """Whether a finished stage has not written one of these outputs: what it writes was another file once."""
+        written = [self.folder / path for path in record.outputs]
+        return any(not any(file.is_relative_to(path) for file in written) for path in outputs)
 
     def has_checkpoints(self, record: Record) -> bool:
         """Whether there is a training state to continue from."""
@@ -115,6 +124,19 @@ def differences(
         elif was != now:
             found.append(f"{prefix}{key} was {was}, now {now}")
     return found
+
+
+def _files(path: Path) -> list[Path]:
+    """A file itself, or all in a folder but for those that are being written."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def _checksums(files: list[Path]) -> list[str]:
+    """The checksum of each file; several are read at a time."""
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(sha256, files))
 
 
 def sha256(path: Path) -> str:

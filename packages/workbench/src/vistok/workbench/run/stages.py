@@ -23,7 +23,7 @@ class Stage:
     Args:
         name: Unique in the run; what follows the first dot is the variant, such as the generator that is trained.
         settings: Dotted keys of the settings and sections that its result depends on, beyond those of its needs.
-        outputs: The files that it writes; it is done when all are there and whole.
+        outputs: The files and folders that it writes; it is done when all are there and whole.
         needs: Names of the stages whose outputs it reads.
         reads: Names of stages whose outputs it reads too if they are finished.
         checkpoints: Where it keeps its training state, if it trains.
@@ -70,6 +70,7 @@ class Stages:
             record is not None
             and bool(record.outputs)
             and record.needs == self._present(stage)
+            and not self._records.lacks(record, stage.outputs)
             and not self._differences(record, self._settings(stage))
             and self._records.damaged(record) is None
         )
@@ -138,7 +139,7 @@ class Stages:
         records = self._records.read()
         for name in self._all_needs(stage):
             need, record = self.by_name[name], records.get(name)
-            if record is None or not record.outputs:
+            if record is None or not record.outputs or self._records.lacks(record, need.outputs):
                 raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
             damaged = self._records.damaged(record)
             if damaged is not None:
@@ -167,6 +168,8 @@ class Stages:
                     )
             if damaged := self._records.damaged(records[name]):
                 raise ConfigError(f"{self.folder / damaged}: missing, or not as {name} wrote it; run that again")
+            if name in self.by_name and self._records.lacks(records[name], self.by_name[name].outputs):
+                raise ConfigError(f"{self.folder}: {name} wrote other files than it does now; run that again")
 
     def _stale(self, stage: Stage, *, resume: bool, fresh: bool) -> list[Record]:
         """The records of the stage and of what followed from it, if those must go before it runs."""

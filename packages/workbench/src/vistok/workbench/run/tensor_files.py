@@ -1,4 +1,4 @@
-"""Tensors in safetensors files that carry a checksum: damage is told, never loaded."""
+"""Tensors in safetensors files that carry a checksum: damage is told, never loaded; or mapped, for what is large."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -23,10 +24,12 @@ _DTYPES = {
     torch.int64: "I64",
     torch.int32: "I32",
     torch.int16: "I16",
+    torch.uint16: "U16",
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+_MAPPED = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "U16": "<u2", "I8": "<i1", "U8": "<u1"}
 # The digest covers the whole file with zeros in the digest's own place, which is always the same one.
 _KEY = "vistok-sha256"
 _BEFORE_DIGEST = f'{{"__metadata__":{{"{_KEY}":"'.encode()
@@ -81,6 +84,34 @@ def load_tensors(path: Path, *names: str) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in names or held}
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(f"{path}: damaged or no safetensors file ({_first_line(error)})") from error
+
+
+def map_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The integers of a file, read from the disk where they are touched; nothing else of it is.
+
+    The file must be as long as its header says. Its checksum is **not** looked at: that would read all of it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DamagedFileError: The file is cut off, no safetensors file, or holds something else than integers.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        data = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
+        entries = json.loads(data[8:begin].tobytes())
+        entries.pop("__metadata__", None)
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        if begin + max(ends) != len(data):
+            raise ValueError(f"expected {begin + max(ends)} bytes, got {len(data)}")
+        return {
+            name: data[begin + first : begin + end].view(_MAPPED[entry["dtype"]]).reshape(entry["shape"])
+            for name, entry in entries.items()
+            for first, end in [entry["data_offsets"]]
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedFileError(f"{path}: damaged or no safetensors file of integers ({_first_line(error)})") from error
 
 
 def tensor_metadata(path: Path) -> dict[str, str]:

@@ -1,0 +1,53 @@
+"""The commands that bring a run's cached tokens to Parquet and back."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vistok.workbench.command_line import Run, opened_stage
+from vistok.workbench.config import ConfigError
+from vistok.workbench.options import RunOptions
+from vistok.workbench.tokens.parquet import export_tokens, import_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetOptions(RunOptions):
+    """What these commands take."""
+
+    parquet: Path
+    """The folder of the Parquet files."""
+
+
+def token_commands(
+    prepare: Callable[[RunOptions], Run[Any, Any]], *, stage: str, made_by: Callable[[Run[Any, Any]], str]
+) -> dict[str, Callable[[ParquetOptions], None]]:
+    """The commands ``export-tokens`` and ``import-tokens`` of a recipe, by name.
+
+    Args:
+        prepare: As :func:`vistok.workbench.command_line.recipe_commands` takes it.
+        stage: The name of the stage that caches the tokens; its first output is their folder.
+        made_by: What makes the tokens of a run, as its cache says it.
+    """
+
+    def opened(options: ParquetOptions) -> tuple[RunOptions, Run[Any, Any], Path]:
+        plain = RunOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunOptions)})
+        run = prepare(plain)
+        return plain, run, run.stages.by_name[stage].outputs[0]
+
+    def export_all(options: ParquetOptions) -> None:
+        """Write the cached tokens as Parquet, with labels, for other trainers (needs encode)."""
+        _, run, folder = opened(options)
+        cached = run.stages.by_name[stage]
+        if not run.stages.is_done(cached):
+            raise ConfigError(f"{folder}: missing, or not as it was written; run {run.stages.command(cached)} first")
+        export_tokens(folder, options.parquet)
+
+    def import_all(options: ParquetOptions) -> None:
+        """Read what export-tokens wrote, in place of encoding the images (needs the tokenizer)."""
+        plain, run, folder = opened(options)
+        with opened_stage(plain, run.stages, run.stages.by_name[stage]):
+            import_tokens(options.parquet, folder, made_by=made_by(run))
+
+    return {"export-tokens": export_all, "import-tokens": import_all}

@@ -1,0 +1,108 @@
+"""A cache of tokens as Parquet, for other trainers, and back: the same files, byte for byte."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from vistok.workbench.run.files import written_aside
+from vistok.workbench.run.tensor_files import map_tensors
+from vistok.workbench.tokens.shards import (
+    INDEX,
+    LABELS,
+    read_index,
+    shard_files,
+    shard_metadata,
+    write_index,
+    write_shard,
+)
+
+_KEY = b"vistok"
+
+
+def export_tokens(folder: Path, target: Path) -> None:
+    """Write a cache as Parquet, a file a shard and a row for each variant of an image.
+
+    The columns: ``image`` (its place in the data set), ``variant``, ``label`` and, for each kind of token, a list of
+    the indices, row by row of the grid. What lies beside the shards (the codes that tokens stand for) is copied.
+
+    Args:
+        folder: The cache's.
+        target: A folder, made if missing.
+
+    Raises:
+        FileNotFoundError: There is no cache.
+        DamagedFileError: It is not as its index says.
+    """
+    index = read_index(folder, verify=True)
+    target.mkdir(parents=True, exist_ok=True)
+    files, first = shard_files(folder, index), 0
+    for file in files:
+        held = map_tensors(file)
+        images = np.arange(first, first + len(held[LABELS]))
+        variants = np.array(index["variants"])
+        columns: dict[str, Any] = {
+            "image": images.repeat(len(variants)),
+            "variant": np.tile(variants, len(images)),
+            "label": held[LABELS].repeat(len(variants)),
+        }
+        for name in index["sizes"]:
+            rows = held[name].reshape(len(images) * len(variants), -1)
+            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+        table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(index)})
+        with written_aside(target / f"{file.stem}.parquet") as out:
+            pq.write_table(table, out)
+        first += len(images)
+    for beside in folder.iterdir():
+        if beside not in files and beside.name != INDEX:
+            shutil.copyfile(beside, target / beside.name)
+
+
+def import_tokens(source: Path, folder: Path, *, made_by: str) -> None:
+    """Read what :func:`export_tokens` wrote into a cache.
+
+    Args:
+        source: The folder of Parquet files.
+        folder: The cache's; what is in it is replaced.
+        made_by: What must have made the tokens.
+
+    Raises:
+        ValueError: There is no such export or a part of it is missing, it is of something else, or its rows are in
+            another order.
+    """
+    files = sorted(source.glob("*.parquet"))
+    about = json.loads((pq.read_schema(files[0]).metadata or {}).get(_KEY, b"null")) if files else None
+    if about is None:
+        raise ValueError(f"{source}: expected Parquet files of an export of tokens, got {len(files)} without its mark")
+    kinds = about.pop("tokens")
+    del about["shards"]
+    wanted = shard_files(folder, about)
+    if [file.stem for file in files] != [file.stem for file in wanted]:
+        raise ValueError(f"{source}: expected {len(wanted)} files from 00000.parquet on, got {len(files)}")
+    if about["made_by"] != made_by:
+        raise ValueError(f"{source}: tokens of another tokenizer than this run's")
+    shutil.rmtree(folder, ignore_errors=True)
+    variants, first = about["variants"], 0
+    for number, (file, path) in enumerate(zip(files, wanted, strict=True)):
+        table = pq.read_table(file)
+        images = np.arange(first, min(first + about["shard_size"], about["images"]))
+        rows = table["image"].to_numpy(), table["variant"].to_pylist()
+        if not np.array_equal(rows[0], images.repeat(len(variants))) or rows[1] != variants * len(images):
+            raise ValueError(f"{file}: expected images {first} to {images[-1]} in order, each with all its variants")
+        tokens = {
+            name: table[name].combine_chunks().flatten().to_numpy().reshape(len(images), len(variants), *kind["shape"])
+            for name, kind in kinds.items()
+        }
+        labels = table["label"].to_numpy()[:: len(variants)]
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in tokens.items()}
+        write_shard(path, tensors, torch.from_numpy(labels.copy()), shard_metadata(about, number))
+        first += len(images)
+    for beside in source.iterdir():
+        if beside not in files:
+            shutil.copyfile(beside, folder / beside.name)
+    write_index(folder, about)
