@@ -166,6 +166,29 @@ def test_only_the_first_of_several_processes_writes(tmp_path, monkeypatch):
             pass
 
 
+@catches(SUBJECT, "if training is None and not divides and count > 1:", "if training is None and count > 1:")
+@catches(SUBJECT, "if divides:\n                meet_processes()", "if not divides:\n                meet_processes()")
+@catches(SUBJECT, "training, divides=command.divides", "training, divides=False")
+@catches(SUBJECT, "        if process_count() > 1:\n", "        if process_count() > 2:\n")
+def test_a_stage_that_divides_its_work_begins_once_all_have_met_and_the_demo_does_not(tmp_path, monkeypatch):
+    met, done = [], []
+    monkeypatch.setattr("vistok.workbench.command_line.meet_processes", lambda: met.append(len(done)))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    stages, _ = toy(tmp_path / "run", [])
+    run = Run(Settings(), stages.folder, Choice("a", "b", "c"), stages, False)
+    table = [
+        Command(name, name, lambda run: done.append(run), divides=name == "report") for name in ("train", "report")
+    ]
+    commands = recipe_commands(lambda options: run, table, demo="All of it.", options_type=Options)
+    commands["report"](Options())
+    assert (met, done) == ([0], [run])
+    with pytest.raises(ConfigError, match="train runs in one process, got 2"):
+        commands["train"](Options())
+    with pytest.raises(ConfigError, match="demo runs in one process, got 2; start it without torchrun"):
+        commands["demo"](Options())
+
+
 def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_path):
     """What a command works with is resolved anew for each, and a stage that trains may divide its work."""
     done = []

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from _support.strategies import uniform
 from vistok.metrics import BackboneFeatures, FeatureBackbone, Features
@@ -29,7 +30,7 @@ def test_features_of_a_data_set_and_of_its_pixels_agree_for_every_batch_size(net
         assert torch.allclose(whole.pooled, network_features(network, source, batch_size=size).pooled, atol=1e-4)
 
 
-@catches(SUBJECT, "None if None in probabilities else torch.cat(probabilities).cpu()", "None")
+@catches(SUBJECT, "torch.cat(probabilities) if probabilities else None", "None")
 def test_class_probabilities_are_those_of_every_image_where_there_are_any():
     def grey(images):
         level = images.float().mean((1, 2, 3))[:, None] / 255
@@ -38,6 +39,30 @@ def test_class_probabilities_are_those_of_every_image_where_there_are_any():
     pixels = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1) * 51
     found = network_features(grey, pixels, batch_size=2)
     torch.testing.assert_close(found.probabilities[:, 0], torch.linspace(0, 0.8, 5))
+
+
+class Levels:
+    """The grey level of each image, by a network that counts what it sees."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, images):
+        self.seen += len(images)
+        return Features(images.float().mean((1, 2, 3))[:, None])
+
+
+def seen_on_a_rank(rank):
+    network = Levels()
+    found = network_features(network, torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1), batch_size=3)
+    return found.pooled, network.seen
+
+
+@catches(SUBJECT, "every = divided(starts, seen)", "every = map(seen, starts)")
+def test_two_processes_see_a_part_each_and_have_the_features_of_all():
+    (first, here), (second, there) = run_on_two_ranks(seen_on_a_rank)
+    assert first.flatten().tolist() == second.flatten().tolist() == list(range(10))
+    assert (here, there) == (6, 4)
 
 
 def test_features_of_nothing_are_an_error(network):

@@ -80,6 +80,18 @@ def test_the_run_of_another_recipe_is_refused_and_a_damaged_mark_is_named(tmp_pa
         check_folder(tmp_path / "a", "toy")
 
 
+@catches(SUBJECT, "and not any(folder in paths for folder in path.parents)", "")
+def test_a_file_goes_with_the_folder_that_it_lies_in(tmp_path):
+    mark_run(tmp_path, "toy")
+    (tmp_path / "tokens").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "tokens" / name).write_text(name)
+    set_aside(tmp_path, [tmp_path / "tokens" / "a", tmp_path / "tokens"])
+    (old,) = (tmp_path / "aside").iterdir()
+    assert sorted(path.name for path in (old / "tokens").iterdir()) == ["a", "b"]
+    assert not (tmp_path / "tokens").exists()
+
+
 @catches(SUBJECT, "for kept in (CONFIG, METRICS):", "for kept in (METRICS,):")
 def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     mark_run(tmp_path, "toy")

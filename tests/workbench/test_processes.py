@@ -3,9 +3,17 @@
 import pytest
 from torch.distributed import TCPStore
 
+from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from _support.recipe_processes import launched
-from vistok.workbench.run.processes import close_processes, process_count, process_index, speaks_first
+from vistok.workbench.run.processes import (
+    close_processes,
+    divided,
+    meet_processes,
+    process_count,
+    process_index,
+    speaks_first,
+)
 
 SUBJECT = "vistok.workbench.run.processes"
 
@@ -125,3 +133,36 @@ def test_a_launcher_says_which_process_this_is_of_how_many(monkeypatch):
     for name, value in (("RANK", "5"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "8")):  # the second of the second machine
         monkeypatch.setenv(name, value)
     assert (process_index(), process_count()) == (5, 8)
+
+
+def square(item):
+    return item * item
+
+
+def divide_on_a_rank(rank, count):
+    """All results, and the items that this process worked on."""
+    meet_processes()
+    own = []
+
+    def work(item):
+        own.append(item)
+        return square(item)
+
+    return list(divided(range(10, 10 + count), work)), own, process_index(), process_count()
+
+
+@catches(SUBJECT, "work(together[rank])", "work(together[0])")
+@catches(SUBJECT, "yield from results[: len(together)]", "yield from results")
+@catches(SUBJECT, "dist.get_rank() if _grouped()", "0 if _grouped()")
+@catches(SUBJECT, "if rank < len(together) else None", "")
+def test_each_process_works_on_every_second_item_and_has_the_results_of_all_in_order():
+    for count in (0, 1, 4, 5):
+        first, second = run_on_two_ranks(divide_on_a_rank, count)
+        items = range(10, 10 + count)
+        assert first == ([square(item) for item in items], list(items[::2]), 0, 2)
+        assert second == ([square(item) for item in items], list(items[1::2]), 1, 2)
+
+
+def test_a_process_alone_does_everything_and_meets_nobody():
+    meet_processes()
+    assert list(divided("abc", str.upper)) == ["A", "B", "C"]

@@ -26,8 +26,8 @@ def test_a_record_comes_back_as_it_was_kept(tmp_path):
     assert records.file("train") == tmp_path / "stages" / "train.json"
 
 
-@catches(SUBJECT, "record.outputs.update({self.relative(path): sha256(path) for path in outputs})", "")
-@catches(SUBJECT, "if not file.is_file() or sha256(file) != digest:", "if not file.is_file():")
+@catches(SUBJECT, "record.outputs.update(zip(map(self.relative, files), _checksums(files), strict=True))", "")
+@catches(SUBJECT, "if digest != record.outputs[path]", "if not digest")
 def test_a_finished_stage_is_damaged_when_a_file_is_gone_or_holds_other_bytes(tmp_path):
     records, record = Records(tmp_path), Record("train", [], {})
     files = (tmp_path / "weights", tmp_path / "pictures" / "a.png")
@@ -116,3 +116,27 @@ def test_a_damaged_record_says_what_to_do(tmp_path):
         (tmp_path / "stages" / "train.json").write_text(text)
         with pytest.raises(ConfigError, match=r"train\.json: damaged \(.*\); remove it to run its stage again$"):
             Records(tmp_path).read()
+
+
+@catches(SUBJECT, "if not path.is_dir():", "if path.exists():")
+@catches(SUBJECT, 'and not file.name.startswith(".")', "")
+def test_of_a_folder_every_file_in_it_is_an_output_but_for_what_is_being_written(tmp_path):
+    records, record = Records(tmp_path), Record("encode", [], {})
+    for name in ("b", "a", "inner/c", ".d.partial"):
+        (tmp_path / "tokens" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tokens" / name).write_text(name)
+    records.finish(record, (tmp_path / "tokens",))
+    assert list(record.outputs) == ["tokens/a", "tokens/b", "tokens/inner/c"]
+    assert records.damaged(record) is None
+    (tmp_path / "tokens" / "inner" / "c").write_text("C")
+    assert records.damaged(record) == "tokens/inner/c"
+
+
+@catches(SUBJECT, "any(file.is_relative_to(path) for file in written)", "any(written)")
+@catches(SUBJECT, "return any(not any(", "return all(not any(")
+def test_an_output_is_lacking_that_the_stage_did_not_write_when_it_ran(tmp_path):
+    records = Records(tmp_path)
+    record = Record("encode", [], {}, {"tokens.safetensors": "0", "codes/a": "1"})
+    assert not records.lacks(record, (tmp_path / "tokens.safetensors", tmp_path / "codes"))
+    assert records.lacks(record, (tmp_path / "tokens",))
+    assert records.lacks(record, (tmp_path / "codes", tmp_path / "tokens"))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, spread, write_samples
@@ -49,6 +50,28 @@ def test_batches_and_seeds_draw_differently_and_a_seed_twice_the_same(tmp_path):
     assert torch.equal(first["images"], again["images"])
     assert not torch.equal(first["images"], other["images"])
     assert not torch.equal(first["images"][:4], first["images"][4:8])
+
+
+def sample_on_a_rank(rank, folder):
+    drawn = []
+
+    def noted(labels, draws):
+        drawn.append(len(labels))
+        return noise(labels, draws)
+
+    settings = SampleConfig(num_samples=10, batch_size=4)
+    write_samples(folder / f"{rank}", noted, settings, 3, seed=0)
+    return drawn
+
+
+@catches(SUBJECT, "seed * 1_000_003 + index", "seed * 1_000_003 + index + process_index()")
+@catches(SUBJECT, "if first:", "if True:")
+def test_two_processes_draw_the_samples_of_one_and_the_first_writes_them(tmp_path):
+    alone = samples(tmp_path / "alone")
+    assert run_on_two_ranks(sample_on_a_rank, tmp_path) == [[4, 2], [4]]
+    together = load_samples(tmp_path / "0")
+    assert all(torch.equal(alone[name], together[name]) for name in ("images", "labels"))
+    assert not (tmp_path / "1").exists()
 
 
 def test_images_that_are_channels_last_in_memory_are_kept(tmp_path):

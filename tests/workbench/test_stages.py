@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -269,3 +270,43 @@ def test_restarting_keeps_the_old_run_whole(finished):
     (aside,) = (finished / "aside").iterdir()
     kept = everything_in(aside)
     assert {path: content for path, content in before.items() if path.name not in ("vistok-run.json", ".lock")} == kept
+
+
+def with_a_folder(folder):
+    """A run whose samples are a folder now; they were a file once."""
+    before, stages = toy(folder), toy(folder)
+    one = stages.by_name["sample.net.one"]
+    stages.by_name[one.name] = replace(one, outputs=(folder / "drawn",))
+    stages.by_name["show"] = Stage("show", (), (folder / "shown",), needs=(one.name,))
+    return before, stages
+
+
+@catches(SUBJECT, "and not self._records.lacks(record, stage.outputs)", "")
+@catches(SUBJECT, "or not record.outputs or self._records.lacks(record, need.outputs):", "or not record.outputs:")
+@catches(SUBJECT, "self._records.lacks(records[name], self.by_name[name].outputs):", "False:")
+def test_a_stage_that_wrote_another_file_once_is_told_in_a_line_to_run_again(tmp_path):
+    before, now = with_a_folder(tmp_path / "mine")
+    for name in ("train", "sample.net.one"):
+        run(before, name)
+    assert before.is_done(before.by_name["sample.net.one"])
+    assert not now.is_done(now.by_name["sample.net.one"])
+    with pytest.raises(ConfigError, match="drawn is missing; run toy sample --name mine first"):
+        run(now, "show")
+    with pytest.raises(ConfigError, match=r"sample\.net\.one wrote other files than it does now; run that again"):
+        run(now, "measure")
+
+
+def test_a_folder_is_done_while_it_is_whole_and_is_set_aside_as_one(tmp_path):
+    _, stages = with_a_folder(tmp_path / "mine")
+    run(stages, "train")
+    drawn = tmp_path / "mine" / "drawn"
+    with stages.opened(stages.by_name["sample.net.one"], resume=False, fresh=False):
+        drawn.mkdir()
+        for name in ("a", "b"):
+            (drawn / name).write_text(name)
+    assert stages.is_done(stages.by_name["sample.net.one"])
+    run(stages, "show")
+    run(stages, "train", fresh=True)
+    assert not drawn.exists()
+    (aside,) = (tmp_path / "mine" / "aside").iterdir()
+    assert sorted(path.name for path in (aside / "drawn").iterdir()) == ["a", "b"]

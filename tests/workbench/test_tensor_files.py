@@ -3,17 +3,24 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from _support.mutants import catches
 from vistok.workbench.run.files import DamagedFileError, NoSpaceError
-from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors, tensor_metadata
+from vistok.workbench.run.tensor_files import (
+    is_whole,
+    load_tensors,
+    map_tensors,
+    save_tensors,
+    tensor_metadata,
+)
 
 SUBJECT = "vistok.workbench.run.tensor_files"
 
-REAL = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool"
+REAL = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool"
 DTYPES = [getattr(torch, name) for name in REAL.split(" ")]
 
 
@@ -133,3 +140,38 @@ def test_a_file_is_whole_if_its_kind_shows_no_damage_and_what_is_not_is_logged(t
     assert not is_whole(tensor_file)
     assert not is_whole(record)
     assert [message.split(": ")[0] for message in caplog.messages] == [str(tensor_file), str(record)]
+
+
+@catches(SUBJECT, '"U16": "<u2"', '"U16": "<i2"')
+@catches(SUBJECT, "begin = 8 + int.from_bytes(", "begin = int.from_bytes(")
+@pytest.mark.parametrize("theirs", [True, False])
+def test_mapped_integers_are_those_of_the_file_and_cannot_be_written_to(tmp_path, theirs):
+    path = tmp_path / "a.safetensors"
+    held = {
+        name: torch.tensor([[1, 2], [3, 4]]).to(getattr(torch, name)) for name in ("int64", "int32", "int16", "uint8")
+    }
+    held["uint16"] = torch.tensor([65535, 0, 40000]).to(torch.uint16)
+    save_file(held, path) if theirs else save_tensors(path, held, {"note": "x"})
+    mapped = map_tensors(path)
+    assert mapped.keys() == held.keys()
+    for name, array in mapped.items():
+        assert array.dtype == np.dtype(name)
+        np.testing.assert_array_equal(array, held[name].numpy())
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+@catches(SUBJECT, "if begin + max(ends) != len(data):", "if begin > len(data):")
+def test_what_cannot_be_mapped_is_told_by_its_name(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"a\.safetensors: no such file"):
+        map_tensors(path)
+    save_tensors(path, {"a": torch.arange(9)})
+    whole = path.read_bytes()
+    for content in (b"", b"{}", whole[:7], whole[:40], whole[:-1], whole + b"x", b"\xff" * 80):
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=r"a\.safetensors: damaged or no safetensors file of integers"):
+            map_tensors(path)
+    save_tensors(path, {"a": torch.rand(9)})
+    with pytest.raises(DamagedFileError, match="of integers"):
+        map_tensors(path)

@@ -1,0 +1,63 @@
+"""Cached tokens of a run are exported once they are whole, and an import is the stage that caches them, done."""
+
+import pytest
+
+from _support.mutants import catches
+from _support.toy_stages import Options, Settings
+from vistok.workbench.command_line import Run
+from vistok.workbench.config import ConfigError
+from vistok.workbench.recipe_config import Choice
+from vistok.workbench.run.stages import Stage, Stages
+from vistok.workbench.token_commands import ParquetOptions, token_commands
+
+SUBJECT = "vistok.workbench.token_commands"
+
+
+def recipe(tmp_path, monkeypatch):
+    """A run with its tokenizer, and the two commands of its recipe; what they do is noted."""
+    folder, calls = tmp_path / "mine", []
+    listed = [
+        Stage("train", ("steps",), (folder / "weights",)),
+        Stage("cache", (), (folder / "tokens",), needs=("train",)),
+    ]
+
+    def prepare(options):
+        stages = Stages("toy", options.hint(), folder, Settings(), listed)
+        return Run(Settings(), folder, Choice("a", "b", "c"), stages, options.resume)
+
+    def imported(source, target, *, made_by):
+        calls.append(("import", source, target, made_by))
+        target.mkdir(exist_ok=True)
+        (target / "index.json").write_text("{}")
+
+    stages = prepare(Options()).stages
+    with stages.opened(stages.by_name["train"], resume=False, fresh=False):
+        (folder / "weights").write_text("weights")
+    monkeypatch.setattr("vistok.workbench.token_commands.import_tokens", imported)
+    monkeypatch.setattr(
+        "vistok.workbench.token_commands.export_tokens", lambda source, target: calls.append(("export", source, target))
+    )
+    return token_commands(prepare, stage="cache", made_by=lambda run: "me"), stages, calls
+
+
+@catches(SUBJECT, "if not run.stages.is_done(cached):", "if run.stages.is_done(cached):")
+@catches(SUBJECT, "made_by=made_by(run)", 'made_by=""')
+def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_export(tmp_path, monkeypatch):
+    commands, stages, calls = recipe(tmp_path, monkeypatch)
+    options = ParquetOptions(parquet=tmp_path / "out", name="mine")
+    with pytest.raises(ConfigError, match="tokens: missing, or not as it was written; run toy cache --name mine first"):
+        commands["export-tokens"](options)
+    commands["import-tokens"](options)
+    assert stages.is_done(stages.by_name["cache"])
+    commands["export-tokens"](options)
+    folder = tmp_path / "mine" / "tokens"
+    assert calls == [("import", tmp_path / "out", folder, "me"), ("export", folder, tmp_path / "out")]
+
+
+@catches(SUBJECT, "with opened_stage(plain, run.stages, run.stages.by_name[stage]):", "if True:")
+def test_nothing_is_imported_into_a_run_without_its_tokenizer(tmp_path, monkeypatch):
+    commands, _, calls = recipe(tmp_path, monkeypatch)
+    (tmp_path / "mine" / "weights").unlink()
+    with pytest.raises(ConfigError, match="weights: missing"):
+        commands["import-tokens"](ParquetOptions(parquet=tmp_path / "out"))
+    assert calls == []
