@@ -22,6 +22,7 @@ from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 
 
@@ -75,7 +76,7 @@ def codebook_measures(
     measures: dict[str, dict[str, Any]] = {}
     for name, quantizer in (("semantic", tokenizer.quantizer.semantic), ("visual", tokenizer.quantizer.visual)):
         usage = CodebookUsage(quantizer.codebook_size)
-        usage(stored[name].long())
+        usage(own_share(stored[name]).long())  # it adds up over the processes
         report = usage.report()
         moments = cosine_moments(quantizer.codebook.detach())
         measures[name] = {

@@ -12,6 +12,7 @@ from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 from vqgan.config import VQGANConfig
 from vqgan.encode import load_tokens
@@ -53,7 +54,7 @@ def codebook_measures(tokenizer: VQGAN, streams: Tensor) -> dict[str, dict[str, 
     measures: dict[str, dict[str, Any]] = {}
     for number, (size, indices) in enumerate(zip(tokenizer.codebook_sizes, streams, strict=True)):
         usage = CodebookUsage(size)
-        usage(indices)
+        usage(own_share(indices))  # it adds up over the processes
         report = usage.report()
         measures[f"codebook {number}"] = {
             "size": size,

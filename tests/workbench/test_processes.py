@@ -1,6 +1,7 @@
 """Several processes under a launcher: they meet, one speaks, they part; a process alone needs none of it."""
 
 import pytest
+import torch
 from torch.distributed import TCPStore
 
 from _support.gloo import run_on_two_ranks
@@ -10,6 +11,7 @@ from vistok.workbench.run.processes import (
     close_processes,
     divided,
     meet_processes,
+    own_share,
     process_count,
     process_index,
     speaks_first,
@@ -161,6 +163,16 @@ def test_each_process_works_on_every_second_item_and_has_the_results_of_all_in_o
         items = range(10, 10 + count)
         assert first == ([square(item) for item in items], list(items[::2]), 0, 2)
         assert second == ([square(item) for item in items], list(items[1::2]), 1, 2)
+
+
+def share_on_a_rank(rank):
+    return own_share(torch.arange(5)).tolist()
+
+
+@catches(SUBJECT, "items[process_index() :: process_count()]", "items[process_index() :: 3]")
+def test_the_shares_of_all_processes_are_everything_once():
+    assert run_on_two_ranks(share_on_a_rank) == [[0, 2, 4], [1, 3]]
+    assert own_share(torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_process_alone_does_everything_and_meets_nobody():

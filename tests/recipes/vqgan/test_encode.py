@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from _support.few_images import few_images
 from _support.mutants import catches
 from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
@@ -68,7 +69,8 @@ def test_streams_are_stacked_in_order(name):
 
 @catches(SUBJECT, "quantizer.load_state_dict(", "dict(")
 @catches(SUBJECT, "FLIPS if config.data.horizontal_flip else UNFLIPPED", "UNFLIPPED")
-def test_the_file_gives_the_codes_of_the_trained_quantizer_without_the_tokenizer(tmp_path):
+def test_the_file_gives_the_codes_of_the_trained_quantizer_without_the_tokenizer(tmp_path, monkeypatch):
+    few_images(monkeypatch)
     config = tiny(with_quantizer("residual"), "data.horizontal_flip=true")
     torch.manual_seed(0)
     tokenizer, paths = VQGAN(config.tokenizer).eval(), RunPaths(tmp_path)

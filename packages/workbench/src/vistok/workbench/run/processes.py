@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -67,6 +68,11 @@ def divided(items: Sequence[_Item], work: Callable[[_Item], _Result]) -> Iterato
             results = [None] * count
             dist.all_gather_object(results, own)
         yield from results[: len(together)]
+
+
+def own_share(items: Tensor) -> Tensor:
+    """Every n-th of some items, for n processes of which each has all: for what adds up over a group by itself."""
+    return items[process_index() :: process_count()] if _grouped() else items
 
 
 def speaks_first() -> bool:
