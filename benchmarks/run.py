@@ -56,6 +56,7 @@ PARTS = (
     Part("quantizers", "quantizers.py", "--threads 1 --repeats 1"),
     Part("metrics", "metrics.py", "--counts 500"),
     Part("files", "files.py", "--gigabytes 0.25"),
+    Part("token_cache", "token_cache.py", "--images 100000"),
     Part("colour", "colour.py", needs="finished runs: python benchmarks/colour.py RUN ..."),
     Part(
         "semtok_alignment",

@@ -57,6 +57,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "config": {"strict_yaml"},
         "data": set(),
         "run": {"config", "strict_yaml"},
+        "tokens": {"data", "run"},
         "backbones": {"config", "run"},
         "recipe_config": {"config", "data", "run"},
         "training": {"config", "data", "run"},
@@ -64,6 +65,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reporting": {"evaluation", "run"},
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
+        "token_commands": {"command_line", "config", "options", "tokens"},
         "studies": {
             *(
                 "command_line",

@@ -135,10 +135,9 @@ def mistake(program: str, arguments: list[str]) -> str | None:
         return None
     if not arguments or arguments[0] not in cli.COMMANDS:
         return f"expected one of {', '.join(cli.COMMANDS)}"
+    taken = cli.COMMANDS[arguments[0]].__annotations__["options"]
     try:
-        options = tyro.cli(
-            cli.Options, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-        )
+        options = tyro.cli(taken, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff))
         name = options.config_or_default("digits")
         if name == AUTO and not Path(options.data).exists():
             name = "emoji64"  # in colour, too; what auto would make needs the images
