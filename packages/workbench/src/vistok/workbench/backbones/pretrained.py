@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pydantic
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from torch import nn
+from torch import Tensor, nn
 
 from vistok.workbench.backbones.weights import tensor_problem
 from vistok.workbench.run.files import DamagedFileError, read_json, write_atomically, written_aside
@@ -38,6 +38,7 @@ class Pretrained(PyTorchModelHubMixin):
         save_directory: str | Path,
         *,
         config: Any = None,
+        state_dict: Mapping[str, Tensor] | None = None,
         repo_id: str | None = None,
         push_to_hub: bool = False,
         model_card_kwargs: dict[str, Any] | None = None,
@@ -47,6 +48,7 @@ class Pretrained(PyTorchModelHubMixin):
         Args:
             save_directory: The folder.
             config: What ``config.json`` holds; by default the arguments that the network was made with.
+            state_dict: The weights, in place of the network's own, such as those gathered from processes that share it.
             repo_id: With ``push_to_hub``, where to; the folder's name by default.
             push_to_hub: Upload it too.
             model_card_kwargs: For the model card.
@@ -59,7 +61,8 @@ class Pretrained(PyTorchModelHubMixin):
         module: Any = self
         with written_aside(folder / CONFIG, size=len(text)) as file:  # it takes its place after the weights took theirs
             file.write(text.encode())
-            save_tensors(folder / WEIGHTS, module.state_dict(), {"format": "pt", "config": text})
+            weights = module.state_dict() if state_dict is None else state_dict
+            save_tensors(folder / WEIGHTS, weights, {"format": "pt", "config": text})
         if not (folder / "README.md").exists():
             write_atomically(folder / "README.md", str(self.generate_model_card(**(model_card_kwargs or {}))))
         if not push_to_hub:

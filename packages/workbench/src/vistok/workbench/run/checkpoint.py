@@ -1,14 +1,16 @@
 """Training checkpoints that a crash, a kill, a full disk or a damaged one cannot spoil a run with.
 
 They are what ``torch.save`` writes, followed by a checksum that it passes over: written aside, flushed, renamed, and
-checked when loaded.
+checked when loaded. Of a training whose weights are divided among processes, a checkpoint is a folder
+(:mod:`vistok.workbench.run.sharded_checkpoint`); the newest one counts, of whichever kind.
 """
 
 import hashlib
 import logging
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,14 +18,24 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.run.files import DamagedFileError, NoSpaceError, written_aside
+from vistok.workbench.run.nested_state import Place
+from vistok.workbench.run.processes import own_place
 
 logger = logging.getLogger(__name__)
 
 _MARK = b"\nvistok-sha256:"
 _SIGNED = "vistok-sha256"  # an entry of the state that says that there is a checksum
+_LONGEST_REASON = 240
 _TRAILER = len(_MARK) + 64  # the mark and the digest of all before it
 
-_NAME = re.compile(r"step-(\d{9})\.pt")
+_NAME = re.compile(r"step-(\d{9})(\.pt)?")
+
+Like = Callable[[Place, torch.Size], Tensor | None]
+"""The tensor that one of a state is divided like, by its place and size; none where it is whole."""
+
+
+def _whole(place: Place, size: torch.Size) -> None:
+    """No tensor is divided."""
 
 
 class CheckpointError(RuntimeError):
@@ -48,8 +60,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
     if keep < 2:
         raise ValueError(f"keep: expected at least 2, got {keep}")
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(".step-*.partial"):
-        stale.unlink(missing_ok=True)
+    _remove(folder.glob(".step-*.partial"))
     path = checkpoint_path(folder, step)
     try:
         with written_aside(path, size=_size(state)) as file:
@@ -63,14 +74,36 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
         raise CheckpointError(f"{error}; earlier checkpoints are intact") from error
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{path}: could not be written ({error}); earlier checkpoints are intact") from error
-    for old in list_checkpoints(folder)[:-keep]:
-        old.unlink(missing_ok=True)
+    _remove(list_checkpoints(folder)[:-keep])
     return path
 
 
+def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> None:
+    """As :func:`save_checkpoint` of a state that is divided among processes, as a folder; all of them call this.
+
+    Raises:
+        CheckpointError: It cannot be written; earlier checkpoints are untouched.
+    """
+    from vistok.workbench.run.sharded_checkpoint import write_sharded
+
+    path = folder / checkpoint_path(folder, step).stem
+    try:
+        write_sharded(path, state)
+    except Exception as error:  # what the processes met, of any kind, in one
+        reason = " ".join(str(error).split())[-_LONGEST_REASON:]
+        raise CheckpointError(f"{path}: could not be written ({reason}); earlier checkpoints are intact") from error
+    if own_place() == 0:
+        _remove(list_checkpoints(folder)[:-keep])
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a folder in the order of their steps."""
-    return sorted(path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name))
+    """The checkpoints of a folder, of both kinds, in the order of their steps."""
+    return sorted((path for path in folder.glob("step-*") if is_checkpoint(path)), key=step_of)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path is a checkpoint's by its name: a file, or a folder that several processes wrote."""
+    return _NAME.fullmatch(path.name) is not None and (path.suffix == ".pt") == path.is_file()
 
 
 def step_of(path: Path) -> int:
@@ -81,11 +114,15 @@ def step_of(path: Path) -> int:
     return int(match.group(1))
 
 
-def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
+def load_latest_checkpoint(folder: Path, like: Like = _whole) -> tuple[int, dict[str, Any]] | None:
     """The newest readable checkpoint by step, as ``(step, state)``; ``None`` if the folder holds none at all.
 
     A file that is cut off, or whose content does not match its checksum, is reported by name and the one before it is
     used. Files without a checksum load unchecked.
+
+    Args:
+        folder: Where the checkpoints are.
+        like: How tensors are to be divided among the processes, which then all call this; by default all are whole.
 
     Raises:
         CheckpointError: There are checkpoints, but none can be read.
@@ -93,7 +130,7 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     paths = list_checkpoints(folder)
     for path in reversed(paths):
         try:
-            return step_of(path), load_checkpoint(path)
+            return step_of(path), load_checkpoint(path, like)
         except CheckpointError as error:
             logger.warning("%s; trying the checkpoint before it", error)
     if paths:
@@ -101,17 +138,23 @@ def load_latest_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The state of one checkpoint, checked against its checksum.
+def load_checkpoint(path: Path, like: Like = _whole) -> dict[str, Any]:
+    """The state of one checkpoint, checked against its checksums; ``like`` as of :func:`load_latest_checkpoint`.
 
     Raises:
         CheckpointError: It is not there, cut off, or its content does not match its checksum.
     """
     try:
-        return _load(path)
+        return _load_sharded(path, like) if path.is_dir() else _load(path)
     except Exception as error:  # damaged bytes make the reader fail in ways that it does not enumerate
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} cannot be read ({reason})") from error
+
+
+def _load_sharded(path: Path, like: Like) -> dict[str, Any]:
+    from vistok.workbench.run.sharded_checkpoint import read_sharded  # half a second of every command, if at the top
+
+    return read_sharded(path, like)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -157,6 +200,14 @@ class _Digesting:
 
     def flush(self) -> None:
         self.file.flush()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _size(state: Any) -> int:

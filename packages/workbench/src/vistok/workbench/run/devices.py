@@ -9,6 +9,8 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from vistok.workbench.run.processes import without_accelerates_sharding
+
 logger = logging.getLogger(__name__)
 
 
@@ -54,7 +56,8 @@ def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
         parallel.forward_sync_buffers = False
     else:  # the name before torch 2.13
         parallel.broadcast_buffers = False
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    with without_accelerates_sharding():
+        accelerator = Accelerator(cpu=not torch.cuda.is_available())
     accelerator.ddp_handler = parallel  # as a constructor's argument it would have to be accelerate's own class
     accelerator.wait_for_everyone()  # one that ended at once would close the connection another is still opening
     if accelerator.is_main_process:

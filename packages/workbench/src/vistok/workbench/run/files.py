@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -57,6 +58,12 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     if missing:
         raise DamagedFileError(f"{path}: has no {', '.join(missing)}")
     return values
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

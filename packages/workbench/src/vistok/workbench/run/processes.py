@@ -1,9 +1,10 @@
 """The processes of one command: how many there are, which of them speaks, how they meet, divide work and part.
 
 A launcher such as ``torchrun`` starts them and tells each its place in the environment. This is the only module of the
-workbench that touches ``torch.distributed``.
+workbench that touches the process group of ``torch.distributed``.
 """
 
+import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,9 @@ _Result = TypeVar("_Result")
 _SPOKEN = "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
+_FSDP = "ACCELERATE_USE_FSDP"
+
+_ValueT = TypeVar("_ValueT")
 
 
 def process_index() -> int:
@@ -91,6 +95,46 @@ def speaks_first() -> bool:
         return bool(store.add(_SPOKEN, 1) == 1)
     except (KeyError, ValueError, RuntimeError):
         return True
+
+
+def launched_sharded() -> bool:
+    """Whether the launcher's configuration, such as one of ``accelerate config``, asks for sharded weights (FSDP2).
+
+    Raises:
+        ValueError: It asks for FSDP's first version, or for weights in the CPU's memory.
+    """
+    if os.environ.get(_FSDP, "false").lower() != "true":
+        return False
+    if (version := os.environ.get("FSDP_VERSION", "1")) != "2":
+        raise ValueError(f"accelerate's configuration: expected fsdp_version 2, got {version}")
+    if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
+        raise ValueError("accelerate's configuration: expected fsdp_offload_params false, got true")
+    return True
+
+
+@contextlib.contextmanager
+def without_accelerates_sharding() -> Iterator[None]:
+    """Within the block accelerate does not see that its configuration asks for FSDP: sharding is done here."""
+    asked = os.environ.pop(_FSDP, None)
+    try:
+        yield
+    finally:
+        if asked is not None:
+            os.environ[_FSDP] = asked
+
+
+def own_place() -> int:
+    """The place of this process in its group; 0 where there is no group."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def gathered(value: _ValueT) -> list[_ValueT]:
+    """What each process of the group says, in their order; all call this, and none goes on before the others."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    values = [value] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def close_processes() -> None:

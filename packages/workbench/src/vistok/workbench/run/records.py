@@ -1,6 +1,5 @@
 """The records of a run's stages: what each depended on, and the checksums of what it wrote."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from typing import Any
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import list_checkpoints
-from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.files import sha256, write_atomically
 
 RECORDS = "stages"
 _AT_A_TIME = 4  # files that are read for their checksums
@@ -137,9 +136,3 @@ def _checksums(files: list[Path]) -> list[str]:
     """The checksum of each file; several are read at a time."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         return list(pool.map(sha256, files))
-
-
-def sha256(path: Path) -> str:
-    """The checksum of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

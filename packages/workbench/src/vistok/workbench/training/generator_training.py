@@ -21,7 +21,9 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
 from vistok.workbench.training.seeds import seed_step
+from vistok.workbench.training.sharded_state import whole_state
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps
 from vistok.workbench.training.weight_average import weight_average
 
@@ -93,15 +95,16 @@ def train_generator(
     """
     accelerator = open_accelerator()
     bare = model.to(accelerator.device)
+    average, network = weight_average(bare, settings.ema_decay), _TrainingLoss(bare)
+    apply_switches(network, average, settings, accelerator)
     optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas, fused=True)
-    average = weight_average(bare, settings.ema_decay)
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.checkpoints(stage), accelerator.is_main_process
     losses = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=losses)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
-    learner = Learner.prepared(_TrainingLoss(bare), optimizer, accelerator, settings, losses)
+    learner = Learner.prepared(network, optimizer, accelerator, settings, losses)
 
     for step in training_steps(stage, settings, state, metrics, accelerator, start=start, seed=seed):
         set_learning_rate(optimizer, step.rate)
@@ -118,9 +121,11 @@ def train_generator(
             average.update_parameters(bare)
         step.log["loss"] = log[stage]
 
+    weights = whole_state(bare if average is None else average.module, keep=writes)
     if writes:
-        final: nn.Module = bare if average is None else average.module
-        _write_weights(final, paths.generator(stage), record)
+        full = {**record, "parameters": sum(p.numel() for p in bare.parameters())}
+        write_atomically(_record_file(paths.generator(stage)), json.dumps(full, indent=2) + "\n")
+        save_tensors(paths.generator(stage), weights)
     accelerator.wait_for_everyone()
 
 
@@ -146,12 +151,6 @@ class _TrainingLoss(nn.Module):
     def forward(self, inputs: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
         loss: Tensor = self.generator.loss(inputs, labels, generator=draws)
         return loss
-
-
-def _write_weights(model: nn.Module, path: Path, record: Mapping[str, Any]) -> None:
-    full = {**record, "parameters": sum(p.numel() for p in model.parameters())}
-    write_atomically(_record_file(path), json.dumps(full, indent=2) + "\n")
-    save_tensors(path, model.state_dict())
 
 
 def _record_file(weights: Path) -> Path:

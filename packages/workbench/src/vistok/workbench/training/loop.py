@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from accelerate import Accelerator
@@ -35,6 +35,10 @@ class TrainConfig(Config):
     clip_norm: float = Field(0.0, ge=0)  # of the gradients, a discriminator's too; 0: no clipping
     ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
     mixed_precision: MixedPrecision = "no"
+    sharding: Literal["none", "full"] = "none"  # of weights, gradients, moments and average among the processes (FSDP2)
+    compile: bool = False  # blocks of the networks, by torch.compile
+    checkpoint_activations: bool = False  # keep what goes into a block, and compute what is inside it once more
+    profile: int = Field(0, ge=0)  # so many steps are traced, after three
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
 

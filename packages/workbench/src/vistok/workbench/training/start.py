@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.checkpoint import list_checkpoints
+from vistok.workbench.run.checkpoint import is_checkpoint, list_checkpoints
+from vistok.workbench.training.sharded_state import load_whole
 from vistok.workbench.training.state import TrainState
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[s
     Raises:
         ConfigError: ``source`` is none of these, or of another architecture; the message lists what differs.
     """
-    if source.suffix == ".pt" or list_checkpoints(source):
+    if is_checkpoint(source) or source.suffix == ".pt" or list_checkpoints(source):
         state.start_from(source)
         return
     if not (source / "config.json").is_file():
@@ -37,5 +38,5 @@ def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[s
     if different:
         raise ConfigError(f"train.init_from: {source} has another architecture: {', '.join(different)}")
     for part in parts:
-        model.get_submodule(part).load_state_dict(saved.get_submodule(part).state_dict())
+        load_whole(model.get_submodule(part), saved.get_submodule(part).state_dict())
     logger.info("%s: weights from %s; all else begins anew", ", ".join(filter(None, parts)) or "the network", source)

@@ -9,8 +9,17 @@ import torch
 from accelerate import Accelerator
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.checkpoint import load_checkpoint, load_latest_checkpoint, save_checkpoint, step_of
+from vistok.workbench.run.checkpoint import (
+    is_checkpoint,
+    load_checkpoint,
+    load_latest_checkpoint,
+    save_checkpoint,
+    save_sharded_checkpoint,
+    step_of,
+)
 from vistok.workbench.training.finite import FiniteLosses
+from vistok.workbench.training.sharded_state import Patterns
+from vistok.workbench.training.sharding import is_sharded
 from vistok.workbench.training.signals import Interrupted, StopSignal
 
 logger = logging.getLogger(__name__)
@@ -31,8 +40,9 @@ class TrainState:
     Args:
         folder: Where the checkpoints go.
         objects: Models, optimizers, averages by name; unwrapped (not the DDP wrappers). Where there is none, ``None``.
+            Where weights are sharded among processes, so are the checkpoints; either kind is read by any training.
         every: Steps between checkpoints.
-        writes: Whether this process writes (the main one); all processes read.
+        writes: Whether this process writes (the main one); all processes read, and all write what is sharded.
         losses: What the training's steps tell their terms; nothing is saved of a step with one that is not finite.
     """
 
@@ -53,10 +63,11 @@ class TrainState:
 
     def resume(self) -> int:
         """Load the newest readable checkpoint and return its step; 0 if there is none."""
-        found = load_latest_checkpoint(self.folder)
+        patterns = Patterns(self.objects)
+        found = load_latest_checkpoint(self.folder, patterns.like)
         if found is None:
             return 0
-        step, state = found
+        step, state = found[0], patterns.divide(found[1])
         for name, item in self.objects.items():
             item.load_state_dict(state[name])
         logger.info("resumed %s from step %d", self.folder, step)
@@ -74,10 +85,14 @@ class TrainState:
             ConfigError: There is no checkpoint, or it is of another architecture.
             CheckpointError: None can be read.
         """
-        found = load_latest_checkpoint(source) if source.is_dir() else (step_of(source), load_checkpoint(source))
+        patterns = Patterns(self.objects)
+        if source.is_dir() and not is_checkpoint(source):
+            found = load_latest_checkpoint(source, patterns.like)
+        else:
+            found = step_of(source), load_checkpoint(source, patterns.like)
         if found is None:
             raise ConfigError(f"init_from: {source} holds no checkpoint")
-        step, state = found
+        step, state = found[0], patterns.divide(found[1])
         for name, item in self.objects.items():
             if name in state:
                 _load_state(item, state[name], f"init_from: {name} of {source}")
@@ -86,9 +101,11 @@ class TrainState:
         logger.info("start from step %d of %s; begins anew: %s; left out: %s", step, source, new, unused)
 
     def save(self, step: int) -> None:
-        """Write a checkpoint of ``step``."""
-        if self.writes:
-            save_checkpoint(self.folder, step, {name: item.state_dict() for name, item in self.objects.items()})
+        """Write a checkpoint of ``step``; all processes call this."""
+        sharded = any(map(is_sharded, self.objects.values()))
+        if sharded or self.writes:
+            save = save_sharded_checkpoint if sharded else save_checkpoint
+            save(self.folder, step, {name: item.state_dict() for name, item in self.objects.items()})
 
     def after_step(self, step: int, steps: int, stop: StopSignal, accelerator: Accelerator) -> None:
         """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`).

@@ -13,6 +13,7 @@ from vistok.workbench.config import Config
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.precision import mixed_precision
+from vistok.workbench.training.sharding import average_replicated, clip_gradients, is_sharded, step_by_kind
 
 _BatchT = TypeVar("_BatchT")
 
@@ -39,8 +40,9 @@ class Learner:
     def prepared(
         cls, model: Any, optimizer: Any, accelerator: Accelerator, settings: TrainConfig, losses: FiniteLosses
     ) -> Self:
-        """A network and its optimizer, prepared for the processes of a training."""
-        model, optimizer = accelerator.prepare(model, optimizer)
+        """A network and its optimizer, prepared for the processes of a training; a sharded network is already."""
+        if not is_sharded(model):
+            model, optimizer = accelerator.prepare(model, optimizer)
         return cls(model, optimizer, accelerator, settings, losses)
 
     def precision(self) -> contextlib.AbstractContextManager[None]:
@@ -83,7 +85,7 @@ def micro_steps(
     """Yield the micro-batches of one update; the body passes each forward and calls ``backward`` of its part.
 
     Gradients of before are forgotten first; after the last micro-batch they are clipped and the optimizer makes its
-    step. Processes exchange gradients on the last one only.
+    step. Processes exchange gradients on the last one only, but for those of sharded weights.
 
     Args:
         learner: What learns.
@@ -97,9 +99,12 @@ def micro_steps(
         last = index == len(batches) - 1
         with contextlib.nullcontext() if last else accelerator.no_sync(model):
             yield MicroStep(learner, step, index, len(batches), log), batch
-    if learner.settings.clip_norm:
-        accelerator.clip_grad_norm_(model.parameters(), learner.settings.clip_norm)
-    learner.optimizer.step()
+    sharded, clip_norm = is_sharded(model), learner.settings.clip_norm
+    if sharded:
+        average_replicated(model.parameters(), accelerator)
+    if clip_norm:
+        (clip_gradients if sharded else accelerator.clip_grad_norm_)(model.parameters(), clip_norm)
+    step_by_kind(learner.optimizer) if sharded else learner.optimizer.step()
 
 
 def weighted_sum(terms: Mapping[str, Tensor], weights: Config) -> Tensor:

@@ -1,0 +1,67 @@
+"""The state of networks that are sharded: gathered whole, or each process's part of it, wherever it was saved."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vistok.workbench.run.nested_state import Place, mapped
+from vistok.workbench.training.sharding import is_divided, whole
+
+
+def whole_state(network: nn.Module, *, keep: bool) -> dict[str, Tensor]:
+    """The state of a network with all weights whole, gathered tensor by tensor; all processes take part.
+
+    Args:
+        network: Sharded or not.
+        keep: Whether this process wants it; the others get an empty one.
+    """
+    state = {}
+    for name, tensor in network.state_dict().items():
+        full = whole(tensor)
+        if keep:
+            state[name] = full.cpu() if is_divided(tensor) else full
+    return state
+
+
+def load_whole(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Fill a network, sharded or not, with weights that each process has whole."""
+    network.load_state_dict(Patterns({"": network}).divide({"": state})[""])
+
+
+class Patterns:
+    """How the tensors in a state of objects are divided among the processes.
+
+    Args:
+        objects: Networks and optimizers by name, sharded or not; an optimizer's tensors are divided like its weights.
+    """
+
+    def __init__(self, objects: Mapping[str, Any]) -> None:
+        self._found: dict[Place, Any] = {}
+        for name, item in objects.items():
+            if isinstance(item, torch.optim.Optimizer):
+                weights = itertools.chain.from_iterable(group["params"] for group in item.param_groups)
+                held = {(name, "state", index): weight for index, weight in enumerate(weights)}
+            else:
+                held = {(name, key): tensor for key, tensor in item.state_dict().items()}
+            self._found |= {place: tensor for place, tensor in held.items() if is_divided(tensor)}
+
+    def like(self, place: Place, size: torch.Size) -> Any:
+        """The tensor that the one at a place is divided like; none: it is whole on each process."""
+        pattern = self._found.get(place, self._found.get(place[:3]))
+        return pattern if pattern is not None and pattern.shape == size else None
+
+    def divide(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state with each process's part of what is whole in it."""
+        divided: dict[str, Any] = mapped(state, self._divided) if self._found else state
+        return divided
+
+    def _divided(self, place: Place, tensor: Tensor) -> Tensor:
+        pattern = self.like(place, tensor.shape)
+        if pattern is None or is_divided(tensor):
+            return tensor
+        from torch.distributed.tensor import distribute_tensor
+
+        return distribute_tensor(tensor, pattern.device_mesh, pattern.placements, src_data_rank=None)

@@ -1,0 +1,37 @@
+"""What the switches of a training make of its networks, before their optimizers are built."""
+
+from accelerate import Accelerator
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from vistok.workbench.run.processes import launched_sharded
+from vistok.workbench.training.blocks import checkpoint_activations, compile_blocks
+from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.sharding import shard
+
+
+def apply_switches(
+    network: nn.Module,
+    average: AveragedModel | None,
+    settings: TrainConfig,
+    accelerator: Accelerator,
+    *,
+    replicated: type[nn.Module] | None = None,
+) -> None:
+    """Compile, recompute and shard, as the settings (or the launcher's FSDP2 configuration) say, in place.
+
+    Args:
+        network: All that one optimizer learns, as it is called in a step; already on its device.
+        average: Of its weights or of a part of them; sharded with it.
+        settings: ``compile``, ``checkpoint_activations`` and ``sharding``.
+        accelerator: Of the training.
+        replicated: The class of modules that stay whole, see :func:`shard`.
+    """
+    if settings.compile:
+        compile_blocks(network)
+    if settings.checkpoint_activations:
+        checkpoint_activations(network)
+    if settings.sharding == "full" or launched_sharded():
+        shard(network, accelerator, replicated=replicated)
+        if average is not None:
+            shard(average.module, accelerator, replicated=replicated)
