@@ -29,6 +29,7 @@ from vistok.losses import (
 )
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -37,8 +38,10 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
+from vistok.workbench.training.sharded_state import whole_state
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
@@ -58,20 +61,22 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     head = None if terms.representation is None else build_head(config, terms.representation.backbone.dim)
     learned = HeadedTokenizer(model, head).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
+    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
+    anew = not (resume and list_checkpoints(folder)) and not settings.init_from
+    if anew and settings.codebook_start == "k_means":
+        initialize_codebooks(model, train, config, accelerator)
+    average = weight_average(model, settings.ema_decay)
+    apply_switches(learned, average, settings, accelerator, replicated=type(model.quantizer))
     optimizer: Any = torch.optim.Adam(learned.parameters(), betas=settings.betas, fused=True)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
-    average = weight_average(model, settings.ema_decay)
 
     objects = {"model": model, "head": head, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
-    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
         start_from(Path(settings.init_from), model, state)
-    elif start == 0 and settings.codebook_start == "k_means":
-        initialize_codebooks(model, train, config, accelerator)
     metrics = MetricsLog(paths.metrics, enabled=writes)
     tokenizer = Learner.prepared(learned, optimizer, accelerator, settings, finite)
     judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
@@ -92,9 +97,10 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         if config.train.revives_after(step.index):
             step.log["revived"] = revive_codebooks(model, average, optimizer, features, config, step.index)
 
+    final: Any = model if average is None else average.module
+    weights = whole_state(final, keep=writes)
     if writes:
-        final: Any = model if average is None else average.module
-        final.save_pretrained(paths.tokenizer)
+        final.save_pretrained(paths.tokenizer, state_dict=weights)
     accelerator.wait_for_everyone()
 
 

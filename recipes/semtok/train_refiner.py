@@ -25,7 +25,9 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
+from vistok.workbench.training.sharded_state import whole_state
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
@@ -47,10 +49,11 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
+    average = weight_average(bare, settings.ema_decay)
+    apply_switches(bare, average, settings, accelerator)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
 
-    average = weight_average(bare, settings.ema_decay)
     objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
     folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
@@ -74,10 +77,11 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         if average is not None:
             average.update_parameters(bare)
 
+    if average is not None:
+        bare.load_state_dict(average.module.state_dict())
+    weights = whole_state(tokenizer, keep=writes)
     if writes:
-        if average is not None:
-            bare.load_state_dict(average.module.state_dict())
-        tokenizer.save_pretrained(paths.refined)
+        tokenizer.save_pretrained(paths.refined, state_dict=weights)
     accelerator.wait_for_everyone()
 
 

@@ -21,8 +21,10 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import training_batches
+from vistok.workbench.training.sharded_state import whole_state
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
+from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
@@ -41,8 +43,9 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=space)
     bare = StageOne(config, tokenizer, targets.dim if targets else None).to(accelerator.device)
     terms = LossTerms(losses, tokenizer).to(accelerator.device)
-    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
     average = weight_average(bare, settings.ema_decay)
+    apply_switches(bare, average, settings, accelerator)
+    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
 
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
@@ -71,9 +74,10 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         if average is not None:
             average.update_parameters(bare)
 
+    final: Any = bare if average is None else average.module
+    weights = whole_state(final.tokenizer, keep=writes)
     if writes:
-        final: Any = bare if average is None else average.module
-        final.tokenizer.save_pretrained(paths.tokenizer)
+        final.tokenizer.save_pretrained(paths.tokenizer, state_dict=weights)
     accelerator.wait_for_everyone()
 
 

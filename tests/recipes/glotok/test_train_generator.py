@@ -10,13 +10,19 @@ from _support.recipe_processes import assert_same_training, documented_line, run
 from glotok.cli import COMMANDS, Options
 
 
+OTHERS = [("far", "none"), ("masked", "none"), ("xar", "full"), ("far", "full"), ("masked", "full")]
+
+
 @pytest.mark.parametrize(
-    "generator", ["xar", *(pytest.param(name, marks=pytest.mark.slow) for name in ("far", "masked"))]
+    ("generator", "sharding"), [("xar", "none"), *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS)]
 )
-def test_two_processes_follow_one_that_accumulates_two_micro_batches(generator, encoded, tmp_path):
+def test_two_processes_follow_one_that_accumulates_two_micro_batches(generator, sharding, encoded, tmp_path):
     """Labels to drop, dropout, times, noise and masks are drawn for each micro-batch, whoever computes it."""
-    rates = (f"generators.{generator}.train.learning_rate=1e-4", f"generators.{generator}.train.ema_decay=0")
-    two = Options(config=TINY, generator=generator, runs=tmp_path / "two", set=rates)
+    section = f"generators.{generator}.train"
+    average = 0 if sharding == "none" else 0.5
+    rates = (f"{section}.learning_rate=1e-4", f"{section}.ema_decay={average}")
+    sharded = (*rates, f"{section}.sharding={sharding}")
+    two = Options(config=TINY, generator=generator, runs=tmp_path / "two", set=sharded)
     one = replace(two, runs=tmp_path / "one", set=(*rates, f"generators.{generator}.train.accumulation=2"))
     for options in (one, two):
         shutil.copytree(encoded, options.runs / "tiny")

@@ -28,6 +28,7 @@ from vistok.workbench.training.update import Learner
 from vistok.workbench.training.weight_average import weight_average
 
 SUBJECT = "glotok.train_tokenizer"
+DIVIDED = [(4, "none"), (2, "full")]
 
 
 @pytest.fixture
@@ -212,12 +213,14 @@ def test_a_run_can_start_from_saved_weights(tiny_run, tmp_path):
             torch.testing.assert_close(after[name], value, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whole(count, tiny_run, tmp_path):
+@pytest.mark.parametrize(
+    ("count", "sharding"), [(2, "none"), *(pytest.param(*each, marks=pytest.mark.slow) for each in DIVIDED)]
+)
+def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whole(count, sharding, tiny_run, tmp_path):
     """By the documented line, from a data-dependent start to the discriminator: the same terms and the same weights."""
     options, paths = tiny_run
     one = replace(options, set=("train.learning_rate=1e-4", "train.ema_decay=0.5"))
-    several = replace(one, runs=tmp_path / "several")
+    several = replace(one, runs=tmp_path / "several", set=(*one.set, f"train.sharding={sharding}"))
     shutil.copytree(paths.folder, several.runs / "tiny")
     COMMANDS["train-tokenizer"](one)
     line = documented_line("glotok", "train-tokenizer").replace("--nproc_per_node 2", f"--nproc_per_node {count}")

@@ -193,8 +193,9 @@ def test_starting_over_on_checkpoints_needs_resume(tiny_run):
         COMMANDS["train-tokenizer"](options)
 
 
+@pytest.mark.parametrize("sharding", ["none", pytest.param("full", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", ["train-tokenizer", "train-refiner"])
-def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, request, tmp_path):
+def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, sharding, request, tmp_path):
     """The same terms at every step, the same weights at the end, to float32 rounding; the discriminator included."""
     options, paths = request.getfixturevalue("tiny_run" if command == "train-tokenizer" else "trained_run")
     changes = {
@@ -202,7 +203,8 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, re
         "train-refiner": ("train_refiner.learning_rate=1e-4", "train_refiner.steps=3", "refiner.discriminator_start=1"),
     }[command]
     one = replace(options, set=changes)
-    two = replace(one, runs=tmp_path / "two")
+    section = command.removeprefix("train-").replace("refiner", "_refiner").replace("tokenizer", "")
+    two = replace(one, runs=tmp_path / "two", set=(*changes, f"train{section}.sharding={sharding}"))
     shutil.copytree(paths.folder, two.runs / "tiny")
     COMMANDS[command](one)
     line = documented_line("semtok", "train-tokenizer").replace("train-tokenizer", command)

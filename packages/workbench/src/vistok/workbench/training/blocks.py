@@ -24,7 +24,7 @@ def checkpoint_activations(network: nn.Module) -> None:
     """
     for block in blocks_of(network):
         inner: Any = block.forward
-        block.forward = partial(checkpoint, inner, use_reentrant=False)  # type: ignore[method-assign]
+        block.forward = partial(checkpoint, inner, use_reentrant=False)
 
 
 def compile_blocks(network: nn.Module) -> None:
@@ -34,4 +34,4 @@ def compile_blocks(network: nn.Module) -> None:
     """
     for block in blocks_of(network):
         inner: Any = block.forward
-        block.forward = torch.compile(inner)  # type: ignore[method-assign]
+        block.forward = torch.compile(inner)

@@ -41,6 +41,7 @@ class Patterns:
     def __init__(self, objects: Mapping[str, Any]) -> None:
         self._found: dict[Place, Any] = {}
         for name, item in objects.items():
+            held: dict[Place, Any]
             if isinstance(item, torch.optim.Optimizer):
                 weights = itertools.chain.from_iterable(group["params"] for group in item.param_groups)
                 held = {(name, "state", index): weight for index, weight in enumerate(weights)}
