@@ -9,7 +9,6 @@ from _support.glotok_runs import TINY
 from _support.recipe_processes import assert_same_training, documented_line, run_line
 from glotok.cli import COMMANDS, Options
 
-
 OTHERS = [("far", "none"), ("masked", "none"), ("xar", "full"), ("far", "full"), ("masked", "full")]
 
 

@@ -92,7 +92,7 @@ def read_sharded(folder: Path, like: Callable[[Place, torch.Size], Tensor | None
 
     def made(place: Place, tensor: Tensor) -> Tensor:
         pattern = like(place, tensor.shape)
-        empty = torch.empty(tensor.shape, dtype=tensor.dtype) if pattern is None else torch.empty_like(pattern)
+        empty = torch.empty(tensor.shape) if pattern is None else torch.empty_like(pattern)
         tensors[_key(place)] = empty.to(tensor.dtype)
         return tensors[_key(place)]
 
@@ -120,8 +120,8 @@ def _verify(folder: Path) -> None:
     try:
         sums = read_json(folder / CHECKSUMS, STRUCTURE)
         own = sorted(sums)[own_place() :: len(gathered(None))]
-        changed = [name for name in own if not (folder / name).is_file() or sha256(folder / name) != sums[name]]
-        problem = f"{changed[0]} is damaged or gone" if changed else None
+        changed = [name for name in own if sha256(folder / name) != sums[name]]
+        problem = f"{changed[0]} is damaged" if changed else None
     except (OSError, ValueError) as error:
         problem = str(error)
     for found in gathered(problem):
