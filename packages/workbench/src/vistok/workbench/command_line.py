@@ -31,6 +31,7 @@ from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.signals import Interrupted
+from vistok.workbench.training.switches import check_switches
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,11 @@ def recipe_commands(
     def run_all(options: _OptionsT) -> None:
         if process_count() > 1:
             raise ConfigError(f"demo runs in one process, got {process_count()}; start it without torchrun")
-        run_stages(options, prepare(options).stages, stages)
+        run = prepare(options)
+        for command in table:
+            if command.training is not None:
+                check_switches(command.training(run))
+        run_stages(options, run.stages, stages)
 
     commands = {"demo": run_all, **stages}
     for command, text in zip(commands.values(), (demo, *(command.help for command in table)), strict=True):
@@ -162,6 +167,8 @@ def opened_stage(
             f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
             f"got {training.batch_size}"
         )
+    if training is not None:
+        check_switches(training)
     opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
     with opened:
         try:

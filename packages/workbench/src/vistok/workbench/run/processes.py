@@ -18,6 +18,8 @@ from torch import Tensor
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
+from vistok.workbench.config import ConfigError
+
 _SPOKEN = "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
@@ -101,14 +103,14 @@ def launched_sharded() -> bool:
     """Whether the launcher's configuration, such as one of ``accelerate config``, asks for sharded weights (FSDP2).
 
     Raises:
-        ValueError: It asks for FSDP's first version, or for weights in the CPU's memory.
+        ConfigError: It asks for FSDP's first version, or for weights in the CPU's memory.
     """
     if os.environ.get(_FSDP, "false").lower() != "true":
         return False
     if (version := os.environ.get("FSDP_VERSION", "1")) != "2":
-        raise ValueError(f"accelerate's configuration: expected fsdp_version 2, got {version}")
+        raise ConfigError(f"accelerate's configuration: expected fsdp_version 2, got {version}")
     if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
-        raise ValueError("accelerate's configuration: expected fsdp_offload_params false, got true")
+        raise ConfigError("accelerate's configuration: expected fsdp_offload_params false, got true")
     return True
 
 

@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+_SHAPES = 64
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
@@ -32,6 +33,10 @@ def compile_blocks(network: nn.Module) -> None:
 
     ``torch.compile`` does it when a block first runs.
     """
+    import torch._dynamo.config  # not with every command
+
+    limit = torch._dynamo.config.recompile_limit  # of shapes of one class of blocks; beyond, it would not compile
+    torch._dynamo.config.recompile_limit = max(limit, _SHAPES)
     for block in blocks_of(network):
         inner: Any = block.forward
         block.forward = torch.compile(inner)

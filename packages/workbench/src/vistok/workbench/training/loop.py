@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from vistok.workbench.config import Config, MixedPrecision
 from vistok.workbench.run.devices import Arriving
+from vistok.workbench.run.trackers import tracked
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.learning_rate import scheduled_rate
+from vistok.workbench.training.profiling import profiled
 from vistok.workbench.training.seeds import seed_step
 from vistok.workbench.training.signals import StopSignal
 from vistok.workbench.training.state import TrainState
@@ -42,6 +44,7 @@ class TrainConfig(Config):
     compile: bool = False  # blocks of the networks, by torch.compile
     checkpoint_activations: bool = False  # keep what goes into a block, and compute what is inside it once more
     profile: int = Field(0, ge=0)  # so many steps are traced, after three
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()  # who follows the metrics, beside metrics.jsonl
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
 
@@ -106,8 +109,13 @@ def training_steps(
         unit="step",
         disable=not accelerator.is_main_process,
     )
-    any_process = _AnyProcess(accelerator)
-    with StopSignal() as stop:
+    any_process, folder = _AnyProcess(accelerator), metrics.path.parent
+    traced = settings.profile if accelerator.is_main_process else 0
+    with (
+        StopSignal() as stop,
+        profiled(folder / f"profile-{stage}.json", traced) as trace,
+        tracked(settings.track, stage, folder, accelerator) as track,
+    ):
         for index in bar:
             rate = scheduled_rate(
                 index,
@@ -119,11 +127,13 @@ def training_steps(
             )
             step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
             yield step
+            trace()
             done = index + 1
             if done % settings.log_every == 0 or done == settings.steps:
                 state.losses.settle()
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
                 metrics.write(stage, done, {**values, "learning_rate": rate})
+                track({**values, "learning_rate": rate}, done)
                 bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
             stop.requested = any_process.asked(stop.requested)
             state.after_step(done, settings.steps, stop, accelerator)

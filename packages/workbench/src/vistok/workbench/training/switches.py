@@ -1,13 +1,31 @@
 """What the switches of a training make of its networks, before their optimizers are built."""
 
+import os
+import shutil
+
 from accelerate import Accelerator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.processes import launched_sharded
+from vistok.workbench.run.trackers import check_trackers
 from vistok.workbench.training.blocks import checkpoint_activations, compile_blocks
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.sharding import shard
+
+
+def check_switches(settings: TrainConfig) -> None:
+    """Check what the switches of a training need, before anything runs.
+
+    Raises:
+        ConfigError: A tracker is not installed, there is no compiler, or the launcher's configuration is not FSDP2's.
+    """
+    check_trackers(settings.track)
+    launched_sharded()
+    named = os.environ.get("CXX")
+    if settings.compile and not any(map(shutil.which, [named] if named else ["g++", "clang++"])):
+        raise ConfigError(f"compile: expected a C++ compiler, found no {named or 'g++ or clang++'}; set it to false")
 
 
 def apply_switches(
