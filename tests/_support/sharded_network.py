@@ -18,7 +18,7 @@ class Block(nn.Module):
         self.conv = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
 
     def forward(self, x):
-        return x + torch.tanh(self.linear(x)) * self.conv.weight.mean()
+        return x + torch.tanh(self.linear(x)) * (1 + self.conv.weight.square().mean())
 
 
 class Book(nn.Module):

@@ -209,10 +209,19 @@ def touches_distributed(source: Source) -> bool:
     )
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, *RECIPES])
+@pytest.mark.parametrize("package", [*COMPONENTS, *RECIPES])
 def test_at_most_one_module_touches_torch_distributed(package):
     touching = [str(source) for source in sources(package) if touches_distributed(source)]
     assert len(touching) <= 1, touching
+
+
+def test_in_the_workbench_one_module_touches_the_processes_and_three_divide_tensors_among_them():
+    imported = {source.name: {name for name, _ in imports(source)} for source in sources("workbench")}
+    touching = {source.name for source in sources("workbench") if touches_distributed(source)}
+    kinds = {"run.processes", "run.sharded_checkpoint", "training.sharding", "training.sharded_state"}
+    assert touching == {f"vistok.workbench.{name}" for name in kinds}
+    for name in touching - {"vistok.workbench.run.processes"}:
+        assert "torch.distributed" not in imported[name]  # but what is below it
 
 
 @pytest.mark.parametrize("package", COMPONENTS)

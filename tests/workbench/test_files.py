@@ -1,6 +1,7 @@
 """Whole files or none, a full disk and damage told in one line."""
 
 import errno
+import hashlib
 import os
 import resource
 import subprocess
@@ -9,7 +10,14 @@ import sys
 import pytest
 
 from _support.mutants import catches
-from vistok.workbench.run.files import DamagedFileError, NoSpaceError, read_json, write_atomically, written_aside
+from vistok.workbench.run.files import (
+    DamagedFileError,
+    NoSpaceError,
+    read_json,
+    sha256,
+    write_atomically,
+    written_aside,
+)
 
 SUBJECT = "vistok.workbench.run.files"
 
@@ -114,3 +122,8 @@ def test_the_message_of_damage_is_one_short_printable_line():
     assert message.startswith("a\\nb\\x00x")
     assert len(message) == 480
     assert message.endswith(" ...")
+
+
+def test_the_checksum_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 5000)
+    assert sha256(tmp_path / "a") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()

@@ -7,14 +7,19 @@ from torch.distributed import TCPStore
 from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from _support.recipe_processes import launched
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.processes import (
     close_processes,
     divided,
+    gathered,
+    launched_sharded,
     meet_processes,
+    own_place,
     own_share,
     process_count,
     process_index,
     speaks_first,
+    without_accelerates_sharding,
 )
 
 SUBJECT = "vistok.workbench.run.processes"
@@ -178,3 +183,30 @@ def test_the_shares_of_all_processes_are_everything_once():
 def test_a_process_alone_does_everything_and_meets_nobody():
     meet_processes()
     assert list(divided("abc", str.upper)) == ["A", "B", "C"]
+
+
+def say(rank):
+    return own_place(), gathered({"rank": rank})
+
+
+@catches(SUBJECT, "    dist.all_gather_object(values, value)\n", "")
+def test_processes_hear_each_other_in_their_order():
+    said = [{"rank": 0}, {"rank": 1}]
+    assert run_on_two_ranks(say) == [(0, said), (1, said)]
+    assert (own_place(), gathered("alone")) == (0, ["alone"])
+
+
+@catches(SUBJECT, "            os.environ[_FSDP] = asked\n", "            pass\n")
+@catches(SUBJECT, '"FSDP_VERSION", "1"', '"FSDP_VERSION", "2"')
+def test_a_launcher_asks_for_the_second_version_of_fsdp_and_accelerate_does_not_see_it(monkeypatch):
+    assert not launched_sharded()
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="expected fsdp_version 2, got 1"):
+        launched_sharded()
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    with without_accelerates_sharding():
+        assert not launched_sharded()
+    assert launched_sharded()
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(ConfigError, match="expected fsdp_offload_params false"):
+        launched_sharded()

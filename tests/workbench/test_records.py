@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.records import Record, Records, all_needs, differences, sha256
+from vistok.workbench.run.records import Record, Records, all_needs, differences
 
 SUBJECT = "vistok.workbench.run.records"
 
@@ -103,11 +103,6 @@ VALUES = st.recursive(st.integers(0, 2), lambda inner: st.dictionaries(st.sample
 def test_equal_settings_and_no_others_have_no_differences(saved, asked):
     assert differences(saved, saved) == []
     assert bool(differences(saved, asked)) == bool(differences(asked, saved)) == (saved != asked)
-
-
-def test_the_checksum_is_that_of_the_bytes(tmp_path):
-    (tmp_path / "a").write_bytes(bytes(range(256)) * 5000)
-    assert sha256(tmp_path / "a") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
 
 
 def test_a_damaged_record_says_what_to_do(tmp_path):

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 
 import vqgan.train_tokenizer as stage
 from _support.mutants import catches
+from _support.recipe_processes import assert_same_training, launched
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
 from vistok.losses import PatchGANDiscriminator, chroma_loss
 from vistok.workbench.config import ConfigError
@@ -200,3 +201,17 @@ def test_a_short_training_lowers_the_error_with_every_quantizer(name, tiny_run):
     )
     errors = [line["reconstruction"] for line in read_metrics(paths.metrics)]
     assert errors[-1] < 0.8 * errors[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gradient", "ema", "projected", "ibq", "residual", "fsq", "lfq", "bsq"])
+def test_two_processes_that_share_all_weights_follow_one(name, tiny_run, tmp_path):
+    """Every quantizer stays whole on both, and learns as it does on one."""
+    options, paths = tiny_run
+    one = replace(options, set=("train.learning_rate=1e-4", "train.ema_decay=0.5", with_quantizer(name)))
+    settings = [word for value in (*one.set, "train.sharding=full") for word in ("--set", value)]
+    COMMANDS["train-tokenizer"](one)
+    arguments = ("--config", one.config, "--runs", tmp_path / "two", *settings)
+    done = launched(2, "-m", "vqgan", "train-tokenizer", *arguments, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_training(paths.folder, tmp_path / "two" / "tiny", "tokenizer", "tokenizer/model.safetensors", steps=6)

@@ -7,7 +7,8 @@ import pytest
 
 from _support.mutants import catches
 from _support.toy_studies import STUDY
-from vistok.workbench.run.records import Record, Records, sha256
+from vistok.workbench.run.files import sha256
+from vistok.workbench.run.records import Record, Records
 from vistok.workbench.studies.cells import Cell, Run, cells_of
 from vistok.workbench.studies.outcomes import (
     FAILED,

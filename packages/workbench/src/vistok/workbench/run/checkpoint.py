@@ -31,7 +31,7 @@ _TRAILER = len(_MARK) + 64  # the mark and the digest of all before it
 _NAME = re.compile(r"step-(\d{9})(\.pt)?")
 
 Like = Callable[[Place, torch.Size], Tensor | None]
-"""The tensor that one of a state is divided like, by its place and size; none where it is whole."""
+"""The tensor that one of a state is like, divided and in memory, by its place and size; none where it is whole."""
 
 
 def _whole(place: Place, size: torch.Size) -> None:
@@ -122,7 +122,8 @@ def load_latest_checkpoint(folder: Path, like: Like = _whole) -> tuple[int, dict
 
     Args:
         folder: Where the checkpoints are.
-        like: How tensors are to be divided among the processes, which then all call this; by default all are whole.
+        like: How tensors are divided among the processes, which then all call this, and lie in memory, where several
+            processes wrote them; by default all are whole.
 
     Raises:
         CheckpointError: There are checkpoints, but none can be read.

@@ -81,7 +81,8 @@ def read_sharded(folder: Path, like: Callable[[Place, torch.Size], Tensor | None
 
     Args:
         folder: The checkpoint.
-        like: The tensor that one is to be divided like, by its place in the state and its size; none: it is whole.
+        like: The tensor that one is to be like, divided and in memory, by its place in the state and its size; none:
+            it is whole, and contiguous.
 
     Raises:
         DamagedFileError: A file is not what was written; all processes find the same.

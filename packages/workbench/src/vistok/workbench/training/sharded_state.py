@@ -32,10 +32,12 @@ def load_whole(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 class Patterns:
-    """How the tensors in a state of objects are divided among the processes.
+    """How the tensors in a state of objects are divided among the processes, and how they lie in memory.
+
+    An optimizer's are those of its weights: its kernels go through both side by side, whatever their strides say.
 
     Args:
-        objects: Networks and optimizers by name, sharded or not; an optimizer's tensors are divided like its weights.
+        objects: Networks and optimizers by name, sharded or not.
     """
 
     def __init__(self, objects: Mapping[str, Any]) -> None:
@@ -47,22 +49,23 @@ class Patterns:
                 held = {(name, "state", index): weight for index, weight in enumerate(weights)}
             else:
                 held = {(name, key): tensor for key, tensor in item.state_dict().items()}
-            self._found |= {place: tensor for place, tensor in held.items() if is_divided(tensor)}
+            self._found |= held
 
     def like(self, place: Place, size: torch.Size) -> Any:
-        """The tensor that the one at a place is divided like; none: it is whole on each process."""
+        """The tensor that the one at a place is like; none where nothing says so."""
         pattern = self._found.get(place, self._found.get(place[:3]))
         return pattern if pattern is not None and pattern.shape == size else None
 
     def divide(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state with each process's part of what is whole in it."""
-        divided: dict[str, Any] = mapped(state, self._divided) if self._found else state
+        """A state with each process's part of what is whole in it; the same one where nothing is divided."""
+        divided: dict[str, Any] = mapped(state, self._divided) if any(map(is_divided, self._found.values())) else state
         return divided
 
     def _divided(self, place: Place, tensor: Tensor) -> Tensor:
         pattern = self.like(place, tensor.shape)
-        if pattern is None or is_divided(tensor):
+        if not is_divided(pattern) or is_divided(tensor):
             return tensor
         from torch.distributed.tensor import distribute_tensor
 
-        return distribute_tensor(tensor, pattern.device_mesh, pattern.placements, src_data_rank=None)
+        whole = tensor.contiguous()  # as what is divided lies
+        return distribute_tensor(whole, pattern.device_mesh, pattern.placements, src_data_rank=None)
