@@ -38,7 +38,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
-from vistok.workbench.training.sharded_state import whole_state
+from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
@@ -97,10 +97,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         if config.train.revives_after(step.index):
             step.log["revived"] = revive_codebooks(model, average, optimizer, features, config, step.index)
 
-    final: Any = model if average is None else average.module
-    weights = whole_state(final, keep=writes)
-    if writes:
-        final.save_pretrained(paths.tokenizer, state_dict=weights)
+    save_whole(model if average is None else average.module, paths.tokenizer, writes=writes)
     accelerator.wait_for_everyone()
 
 

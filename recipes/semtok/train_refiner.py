@@ -25,7 +25,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
-from vistok.workbench.training.sharded_state import whole_state
+from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -79,9 +79,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
     if average is not None:
         bare.load_state_dict(average.module.state_dict())
-    weights = whole_state(tokenizer, keep=writes)
-    if writes:
-        tokenizer.save_pretrained(paths.refined, state_dict=weights)
+    save_whole(tokenizer, paths.refined, writes=writes)
     accelerator.wait_for_everyone()
 
 

@@ -21,7 +21,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import training_batches
-from vistok.workbench.training.sharded_state import whole_state
+from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
@@ -75,9 +75,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
             average.update_parameters(bare)
 
     final: Any = bare if average is None else average.module
-    weights = whole_state(final.tokenizer, keep=writes)
-    if writes:
-        final.tokenizer.save_pretrained(paths.tokenizer, state_dict=weights)
+    save_whole(final.tokenizer, paths.tokenizer, writes=writes)
     accelerator.wait_for_everyone()
 
 

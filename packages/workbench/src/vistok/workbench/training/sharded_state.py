@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,13 @@ def whole_state(network: nn.Module, *, keep: bool) -> dict[str, Tensor]:
         if keep:
             state[name] = full.cpu() if is_divided(tensor) else full
     return state
+
+
+def save_whole(network: Any, folder: Path, *, writes: bool) -> None:
+    """``save_pretrained`` of a network with all weights whole; all processes take part, and one writes."""
+    weights = whole_state(network, keep=writes)
+    if writes:
+        network.save_pretrained(folder, state_dict=weights)
 
 
 def load_whole(network: nn.Module, state: Mapping[str, Tensor]) -> None:
