@@ -9,7 +9,7 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.records import sha256
+from vistok.workbench.run.files import sha256
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index

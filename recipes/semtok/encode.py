@@ -4,7 +4,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.records import sha256
+from vistok.workbench.run.files import sha256
 from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 

@@ -1,7 +1,7 @@
 """Configuration errors are one line with the key and the nearest valid name."""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from pydantic import Field
@@ -45,6 +45,21 @@ def test_defaults_have_the_shape_of_the_values_and_required_settings_have_none()
     one = Inner(steps=3)
     defaults = {"learning_rate": 1e-3, "steps": 10, "betas": [0.9, 0.95]}
     assert default_values(Named(size=1, parts={"a": one}, train=one)) == {"parts": {"a": defaults}, "train": defaults}
+
+
+@catches(SUBJECT, "recorded and key in self.switches", "key in self.switches")
+@catches(SUBJECT, "        if name in config.switches:\n            continue\n", "")
+def test_records_leave_switches_out_and_files_keep_them():
+    class Fast(Config):
+        switches: ClassVar[tuple[str, ...]] = ("workers",)
+        workers: int = 2
+        size: int = 1
+
+    class Whole(Config):
+        fast: Fast = Fast()
+
+    assert Whole().recorded() == {"fast": {"size": 1}} == default_values(Whole())
+    assert Whole().model_dump() == {"fast": {"workers": 2, "size": 1}}
 
 
 def test_numbers_that_yaml_reads_as_strings_are_numbers(tmp_path):

@@ -5,7 +5,7 @@ import stat
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
 import pydantic_core
@@ -40,6 +40,18 @@ class Config(pydantic.BaseModel):
     """Base of every configuration section: frozen, closed to unknown keys, with finite numbers only."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    #: Settings that no result depends on, but for rounding: a run's records leave them out, and it goes on with others.
+    switches: ClassVar[tuple[str, ...]] = ()
+
+    @pydantic.model_serializer(mode="wrap")
+    def _dumped(self, dump: pydantic.SerializerFunctionWrapHandler, info: pydantic.SerializationInfo) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        recorded = info.context is not None and info.context.get("recorded")
+        return {key: value for key, value in values.items() if not (recorded and key in self.switches)}
+
+    def recorded(self) -> dict[str, Any]:
+        """What a run's records hold of these settings, as JSON has it: all but the switches."""
+        return self.model_dump(mode="json", context={"recorded": True})
 
 
 def default_values(config: Config) -> dict[str, Any]:
@@ -55,6 +67,8 @@ def default_values(config: Config) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, info in type(config).model_fields.items():
         value = getattr(config, name)
+        if name in config.switches:
+            continue
         if isinstance(value, Config):
             found[name] = default_values(value)
         elif isinstance(value, Mapping):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -41,6 +41,8 @@ EntryName = Annotated[str, AfterValidator(_entry_name)]
 
 class DataConfig(Config):
     """Which images."""
+
+    switches: ClassVar[tuple[str, ...]] = ("workers",)
 
     source: str = "digits"  # or "openmoji", an image folder, Parquet or tar files, a hub data set (org/name)
     image_size: int = Field(32, ge=8)

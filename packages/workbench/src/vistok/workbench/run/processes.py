@@ -15,9 +15,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
 from vistok.workbench.config import ConfigError
 
 _SPOKEN = "vistok/spoken"
@@ -26,6 +23,8 @@ _LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher e
 _FSDP = "ACCELERATE_USE_FSDP"
 
 _ValueT = TypeVar("_ValueT")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def process_index() -> int:

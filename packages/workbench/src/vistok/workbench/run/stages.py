@@ -60,7 +60,7 @@ class Stages:
     def __init__(self, program: str, hint: str, folder: Path, config: Config, stages: list[Stage]) -> None:
         self.program, self.hint, self.folder, self.config = program, hint, folder, config
         self.by_name = {stage.name: stage for stage in stages}
-        self._values = config.model_dump(mode="json", context={"recorded": True})
+        self._values = config.recorded()
         self._default_values = default_values(config)
         self._records = Records(folder)
 

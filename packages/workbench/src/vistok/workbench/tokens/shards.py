@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vistok.workbench.run.files import DamagedFileError, read_json, write_atomically
-from vistok.workbench.run.records import sha256
+from vistok.workbench.run.files import DamagedFileError, read_json, sha256, write_atomically
 from vistok.workbench.run.tensor_files import map_tensors, save_tensors
 
 INDEX = "index.json"

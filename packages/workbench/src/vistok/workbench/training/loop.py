@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from accelerate import Accelerator
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,14 +20,13 @@ from vistok.workbench.training.seeds import seed_step
 from vistok.workbench.training.signals import StopSignal
 from vistok.workbench.training.state import TrainState
 
-SWITCHES = ("sharding", "compile", "checkpoint_activations", "profile", "track")
-"""The settings of a training that its result does not depend on, but for rounding."""
-
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainConfig(Config):
     """One optimisation."""
+
+    switches: ClassVar[tuple[str, ...]] = ("sharding", "compile", "checkpoint_activations", "profile", "track")
 
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
@@ -47,13 +46,6 @@ class TrainConfig(Config):
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()  # who follows the metrics, beside metrics.jsonl
     checkpoint_every: int = Field(1000, ge=1)
     log_every: int = Field(50, ge=1)
-
-    @model_serializer(mode="wrap")
-    def _what_decides_the_result(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        """A run's records leave out how a training is computed: it goes on with other switches."""
-        values: dict[str, Any] = dump(self)
-        recorded = info.context is not None and info.context.get("recorded")
-        return {key: value for key, value in values.items() if not (recorded and key in SWITCHES)}
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
