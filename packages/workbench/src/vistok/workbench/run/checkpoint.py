@@ -74,7 +74,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
         raise CheckpointError(f"{error}; earlier checkpoints are intact") from error
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{path}: could not be written ({error}); earlier checkpoints are intact") from error
-    _remove(list_checkpoints(folder)[:-keep])
+    _keep_newest(folder, keep)
     return path
 
 
@@ -93,7 +93,7 @@ def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, k
         reason = " ".join(str(error).split())[-_LONGEST_REASON:]
         raise CheckpointError(f"{path}: could not be written ({reason}); earlier checkpoints are intact") from error
     if own_place() == 0:
-        _remove(list_checkpoints(folder)[:-keep])
+        _keep_newest(folder, keep)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -201,6 +201,10 @@ class _Digesting:
 
     def flush(self) -> None:
         self.file.flush()
+
+
+def _keep_newest(folder: Path, keep: int) -> None:
+    _remove(list_checkpoints(folder)[:-keep])
 
 
 def _remove(paths: Iterable[Path]) -> None:
