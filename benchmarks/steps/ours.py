@@ -172,7 +172,7 @@ def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) 
     """The step of a generator of GloTok's demo, on random tokens."""
     from glotok.config import load
     from glotok.generator import build_generator
-    from vistok.workbench.training.generator_training import _TrainingLoss, parameter_groups
+    from vistok.workbench.training.generator_training import TrainingLoss, parameter_groups
     from vistok.workbench.training.seeds import seed_step
     from vistok.workbench.training.update import micro_steps
 
@@ -186,7 +186,7 @@ def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) 
         inputs = torch.randint(sizes_of.semantic_codebook_size, (batch, grid * grid, 2))
     groups = parameter_groups(model, settings.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=sizes.RATE, betas=settings.betas, fused=True)
-    learns = learner(_TrainingLoss(model), settings, optimizer, wrap)
+    learns = learner(TrainingLoss(model), settings, optimizer, wrap)
 
     def step(index: int) -> None:
         for micro, given in micro_steps(learns, index, [inputs], {}):

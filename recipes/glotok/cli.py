@@ -1,7 +1,11 @@
 """The command ``glotok``: each stage of a run, and the demo that runs them all."""
 
+from collections.abc import Callable
+from typing import Any
+
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
+from glotok.cost import token_streams, trainings
 from glotok.encode import encode_data_set, made_by
 from glotok.evaluate import evaluate_run
 from glotok.networks import check_networks
@@ -14,6 +18,7 @@ from glotok.teacher import make_teacher
 from glotok.train_generator import train_generator
 from glotok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.cost.command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
@@ -102,12 +107,16 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS = recipe_commands(
-    prepare,
-    STAGES,
-    demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
-    options_type=Options,
-) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
+COMMANDS: dict[str, Callable[[Any], None]] = {
+    **recipe_commands(
+        prepare,
+        STAGES,
+        demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
+        options_type=Options,
+    ),
+    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    "cost": cost_command(load, trainings, token_streams),
+}
 
 
 def main() -> None:

@@ -1,7 +1,11 @@
 """The command ``semtok``: each stage of a run, and the demo that runs them all."""
 
+from collections.abc import Callable
+from typing import Any
+
 from semtok.auto import BASE, auto_values
 from semtok.config import SemTokConfig, load
+from semtok.cost import token_streams, trainings
 from semtok.encode import encode_data_set, made_by
 from semtok.evaluate import evaluate_run
 from semtok.networks import check_networks
@@ -14,6 +18,7 @@ from semtok.train_generator import train_generator
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.cost.command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.run.stages import Stages
@@ -103,12 +108,16 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS = recipe_commands(
-    prepare,
-    STAGES,
-    demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
-    options_type=Options,
-) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
+COMMANDS: dict[str, Callable[[Any], None]] = {
+    **recipe_commands(
+        prepare,
+        STAGES,
+        demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
+        options_type=Options,
+    ),
+    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    "cost": cost_command(load, trainings, token_streams),
+}
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Stage I: encoder, quantizer and diffusion decoder together, with semantic alignment. Read it top to bottom."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
-from vistok.workbench.training.micro_batches import training_batches
+from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
@@ -60,23 +61,41 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        batches = next(loaded)
-        places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, accelerator)
-        for micro, batch in micro_steps(learner, step.index, batches, step.log):
-            draws = draw(places[micro.index], step.index, config.seed, config.tokenizer, losses).to(accelerator.device)
-            wanted = targets(batch) if targets else None
-            with learner.precision():
-                out, predicted = learner.model(batch.images, draws, wanted)
-            values = terms(batch.images, draws, out)
-            if wanted is not None:
-                values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
-            micro.backward(values, terms.total(values), {"images": batch.images})
+        step.log = tokenizer_step(learner, targets, terms, next(loaded), config, step.index)
         if average is not None:
             average.update_parameters(bare)
 
     final: Any = bare if average is None else average.module
     save_whole(final.tokenizer, paths.tokenizer, writes=writes)
     accelerator.wait_for_everyone()
+
+
+def tokenizer_step(
+    learner: Learner,
+    targets: Callable[[MicroBatch], Targets] | None,
+    terms: "LossTerms",
+    batches: list[MicroBatch],
+    config: SemTokConfig,
+    step: int,
+) -> dict[str, Tensor]:
+    """One update of the tokenizer over all micro-batches.
+
+    Returns:
+        The terms, means over the micro-batches.
+    """
+    settings = config.train
+    places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, learner.accelerator)
+    log: dict[str, Tensor] = {}
+    for micro, batch in micro_steps(learner, step, batches, log):
+        draws = draw(places[micro.index], step, config.seed, config.tokenizer, config.losses)
+        draws, wanted = draws.to(learner.accelerator.device), targets(batch) if targets else None
+        with learner.precision():
+            out, predicted = learner.model(batch.images, draws, wanted)
+        values = terms(batch.images, draws, out)
+        if wanted is not None:
+            values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
+        micro.backward(values, terms.total(values), {"images": batch.images})
+    return log
 
 
 class StageOne(nn.Module):

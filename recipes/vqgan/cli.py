@@ -1,6 +1,10 @@
 """The command ``vqgan``: each stage of a run, and the demo that runs them all."""
 
+from collections.abc import Callable
+from typing import Any
+
 from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.cost.command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
@@ -8,6 +12,7 @@ from vistok.workbench.run.stages import Stages
 from vistok.workbench.token_commands import token_commands
 from vqgan.auto import BASE, auto_values
 from vqgan.config import VQGANConfig, load
+from vqgan.cost import token_streams, trainings
 from vqgan.encode import encode_data_set, made_by
 from vqgan.evaluate import evaluate_run
 from vqgan.networks import check_networks
@@ -95,12 +100,16 @@ STAGES: list[Command[Run[VQGANConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS = recipe_commands(
-    prepare,
-    STAGES,
-    demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
-    options_type=Options,
-) | token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths))
+COMMANDS: dict[str, Callable[[Any], None]] = {
+    **recipe_commands(
+        prepare,
+        STAGES,
+        demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
+        options_type=Options,
+    ),
+    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    "cost": cost_command(load, trainings, token_streams),
+}
 
 
 def main() -> None:

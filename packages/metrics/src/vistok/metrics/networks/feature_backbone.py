@@ -27,7 +27,7 @@ class FeatureBackbone(nn.Module):
 
     with the channel means and deviations the network was trained with. The default network is small enough to run at
     every training step on a CPU: its batch norms are folded into the convolutions before them (the same function in
-    exact arithmetic) and it runs with channels last.
+    exact arithmetic) and it runs with channels last. Made on the meta device it has shapes, and no weights are read.
 
     Source:
         Tan and Le 2019, arXiv:1905.11946, in the "Lite" variant without squeeze-and-excitation and with ReLU6.
@@ -198,12 +198,13 @@ def _packaged_lite0() -> Any:
     """EfficientNet-Lite0 with the packaged weights: the same tensors in the same order under other names."""
     timm, model_file = _extra()
     network: Any = timm.create_model(_LITE0_ARCHITECTURE, pretrained=False)
-    path = model_file.get_model_file_path()
-    packaged: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    own = network.state_dict()
-    if [value.shape for value in own.values()] != [value.shape for value in packaged.values()]:
-        raise ValueError(f"the packaged weights {Path(path).name} do not fit this timm's {_LITE0_ARCHITECTURE}")
-    network.load_state_dict(dict(zip(own, packaged.values(), strict=True)))
+    if not _on_meta():
+        path = model_file.get_model_file_path()
+        packaged: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        own = network.state_dict()
+        if [value.shape for value in own.values()] != [value.shape for value in packaged.values()]:
+            raise ValueError(f"the packaged weights {Path(path).name} do not fit this timm's {_LITE0_ARCHITECTURE}")
+        network.load_state_dict(dict(zip(own, packaged.values(), strict=True)))
     network.eval()
     network.reset_classifier(0)
     fold_batch_norms(network)
@@ -222,7 +223,7 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
         options["pretrained_cfg_overlay"] = {"file": str(weights)}
     try:
         # With its classifier, so that timm loads strictly: without, it would pass over weights of another network.
-        network: Any = timm.create_model(name, pretrained=True, **options)
+        network: Any = timm.create_model(name, pretrained=not _on_meta(), **options)
     except Exception as error:  # timm lets whatever its download client or the file reader raised pass
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise ValueError(
@@ -231,6 +232,11 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
         ) from error
     network.reset_classifier(0)
     return network
+
+
+def _on_meta() -> bool:
+    """Whether what is made here and now has a shape only."""
+    return torch.empty(0).is_meta
 
 
 def fold_batch_norms(network: nn.Module) -> None:

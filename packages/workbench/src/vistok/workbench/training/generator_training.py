@@ -1,7 +1,7 @@
 """Train a generator on cached tokens: everything but which generator, and what a batch of it is."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -95,7 +95,7 @@ def train_generator(
     """
     accelerator = open_accelerator()
     bare = model.to(accelerator.device)
-    average, network = weight_average(bare, settings.ema_decay), _TrainingLoss(bare)
+    average, network = weight_average(bare, settings.ema_decay), TrainingLoss(bare)
     apply_switches(network, average, settings, accelerator)
     optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas, fused=True)
     objects = {"model": bare, "optimizer": optimizer, "average": average}
@@ -110,16 +110,9 @@ def train_generator(
         set_learning_rate(optimizer, step.rate)
         drawn = batch_indices(examples.count, settings.batch_size, step.index, seed)
         own = own_micro_batches(drawn, settings.accumulation, accelerator)
-        log: dict[str, Tensor] = {}
-        for micro, indices in micro_steps(learner, step.index, own, log):
-            draws = seed_step(seed, step.index, accelerator.process_index * len(own) + micro.index)
-            inputs, labels = (to_device(side, accelerator.device) for side in examples.batch(indices, draws))
-            with learner.precision():
-                term = learner.model(inputs, labels, draws)
-            micro.backward({stage: term}, term, {"indices": indices})
+        step.log["loss"] = generator_step(learner, examples, own, stage=stage, step=step.index, seed=seed)
         if average is not None:
             average.update_parameters(bare)
-        step.log["loss"] = log[stage]
 
     weights = whole_state(bare if average is None else average.module, keep=writes)
     if writes:
@@ -127,6 +120,33 @@ def train_generator(
         write_atomically(_record_file(paths.generator(stage)), json.dumps(full, indent=2) + "\n")
         save_tensors(paths.generator(stage), weights)
     accelerator.wait_for_everyone()
+
+
+def generator_step(
+    learner: Learner, examples: Examples, micro_batches: Sequence[Tensor], *, stage: str, step: int, seed: int
+) -> Tensor:
+    """One update of a generator over all micro-batches, each the indices of its images.
+
+    Args:
+        learner: Of a :class:`TrainingLoss`.
+        examples: What it learns from.
+        micro_batches: This process's.
+        stage: The generator's name, for errors.
+        step: The step's number.
+        seed: That of the training.
+
+    Returns:
+        The loss, the mean over the micro-batches, detached.
+    """
+    accelerator = learner.accelerator
+    log: dict[str, Tensor] = {}
+    for micro, indices in micro_steps(learner, step, micro_batches, log):
+        draws = seed_step(seed, step, accelerator.process_index * len(micro_batches) + micro.index)
+        inputs, labels = (to_device(side, accelerator.device) for side in examples.batch(indices, draws))
+        with learner.precision():
+            term = learner.model(inputs, labels, draws)
+        micro.backward({stage: term}, term, {"indices": indices})
+    return log[stage]
 
 
 def generator_record(paths: RunPaths, name: str) -> dict[str, Any]:
@@ -141,7 +161,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-class _TrainingLoss(nn.Module):
+class TrainingLoss(nn.Module):
     """The generator's loss as a forward pass, so that a data-parallel wrapper sees it."""
 
     def __init__(self, generator: nn.Module) -> None:
@@ -149,6 +169,7 @@ class _TrainingLoss(nn.Module):
         self.generator: Any = generator
 
     def forward(self, inputs: Tensor, labels: Tensor, draws: torch.Generator) -> Tensor:
+        """The loss."""
         loss: Tensor = self.generator.loss(inputs, labels, generator=draws)
         return loss
 

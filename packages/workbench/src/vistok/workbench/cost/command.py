@@ -1,0 +1,78 @@
+"""The command ``cost`` of a recipe: what its trainings would take on cards that need not be here."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from vistok.workbench.config import ConfigError
+from vistok.workbench.cost.cards import find_card
+from vistok.workbench.cost.estimate import Plan, estimate, token_bytes
+from vistok.workbench.cost.tables import disk_line, tables
+from vistok.workbench.cost.trainings import Paper, Training
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """What the command takes; the strings are the help texts."""
+
+    config: str = "digits"
+    """A shipped configuration by its name, or the path of a YAML file."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Change one value of the configuration, as in --set train.batch_size=512; may be given several times."""
+    gpus: int = 8
+    """How many cards take part."""
+    gpu: str = "h100"
+    """Which card: a100-40, a100, h100, h200, l40s or rtx4090."""
+    utilisation: float = 0.4
+    """The part of the card's peak rate that a step reaches on the whole; an assumption, not a measurement."""
+    decode_ms: float = 13.5
+    """Milliseconds of one core to decode and crop an image; 13.5 is a JPEG of 500x375 pixels."""
+    images: int = 1_281_167
+    """Images of the data set, for the disk that their tokens take; by default ImageNet's."""
+
+    def plan(self) -> Plan:
+        """What they ask for.
+
+        Raises:
+            ConfigError: A value is out of range, or there is no such card.
+        """
+        for name in ("gpus", "images"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if not 0 < self.utilisation <= 1:
+            raise ConfigError(f"utilisation: expected a part of 1, got {self.utilisation}")
+        if self.decode_ms < 0:
+            raise ConfigError(f"decode_ms: expected at least 0, got {self.decode_ms}")
+        return Plan(find_card(self.gpu), self.gpus, self.utilisation, self.decode_ms / 1e3)
+
+
+def cost_command(
+    load: Callable[[str, Sequence[str]], Any],
+    trainings: Callable[[Any, Paper], Sequence[Training]],
+    token_streams: Callable[[Any], tuple[int, Sequence[int]]],
+) -> Callable[[CostOptions], None]:
+    """The command of a recipe.
+
+    Args:
+        load: Reads a configuration by its name, with changes.
+        trainings: Of a configuration.
+        token_streams: Tokens an image has in each stream, and the codes of each.
+    """
+
+    def cost(options: CostOptions) -> None:
+        """Print what the trainings take: parameters, memory, the largest micro-batch, FLOPs, time, cores, disk.
+
+        Counted on a device without memory; no card, no images and no weights are needed.
+        """
+        plan = options.plan()
+        config = load(options.config, options.set)
+        estimates = [estimate(training, plan) for training in trainings(config, Paper())]
+        positions, sizes = token_streams(config)
+        flips = 2 if config.data.horizontal_flip else 1
+        disk = disk_line(token_bytes(positions, sizes, variants=flips), options.images)
+        sys.stdout.write(f"{tables(estimates, plan)}\n\n{disk}\n")
+
+    return cost

@@ -1,0 +1,107 @@
+"""What the trainings of a configuration take, counted: the very steps they make, on networks without memory."""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from semtok.alignment import Targets, backbone_features
+from semtok.config import SemTokConfig
+from semtok.generator import build_generator
+from semtok.model import SemTok
+from semtok.networks import build_discriminator
+from semtok.train_refiner import LossTerms as RefinerTerms
+from semtok.train_refiner import refiner_step
+from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
+from vistok.losses import discriminator_loss
+from vistok.metrics import FeatureBackbone
+from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.training.adversarial_training import discriminator_step
+from vistok.workbench.training.micro_batches import MicroBatch
+
+_CLASSES = 1000  # ImageNet's; the label table is all that depends on it
+
+
+def trainings(config: SemTokConfig, paper: Paper) -> list[Training]:
+    """Stage I, the refiner, and each generator."""
+    generators = (generator_training(config, paper, name) for name in config.generators)
+    return [tokenizer_training(config, paper), refiner_training(config, paper), *generators]
+
+
+def token_streams(config: SemTokConfig) -> tuple[int, list[int]]:
+    """How many tokens an image has, and how many codes there are."""
+    return config.tokenizer.num_tokens, [2**config.tokenizer.bits]
+
+
+def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
+    """Stage I; with a cache of the alignment's features the backbone is held and does not run."""
+    losses, alignment = config.losses, config.alignment
+    with paper.building():
+        tokenizer = SemTok(config.tokenizer, sampler=config.sampler)
+        backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if losses.alignment_weight else None
+        bare = StageOne(config, tokenizer, backbone.dim if backbone else None)
+        terms = LossTerms(losses, tokenizer)
+    frozen: dict[str, nn.Module] = {} if terms.perceptual is None else {"perceptual network": terms.perceptual}
+    if backbone is not None:
+        frozen["alignment backbone"] = backbone
+    learner = paper.learner(bare, config.train)
+
+    def targets(batch: MicroBatch) -> Targets:
+        if backbone is None or not alignment.cache:
+            return backbone_features(backbone, batch.images, alignment.image_size)  # type: ignore[arg-type]
+        one = backbone_features(backbone, batch.images[:1], alignment.image_size)
+        return Targets(*(part.repeat(len(batch.images), *[1] * (part.ndim - 1)) for part in one))
+
+    def step(size: int, index: int) -> None:
+        sized = _of_one_micro_batch(config, "train", size)
+        tokenizer_step(
+            learner, None if backbone is None else targets, terms, [_batch(config, paper, size)], sized, index
+        )
+
+    return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, paper)
+
+
+def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
+    """Stage II: the frozen tokenizer encodes, the refiner and the discriminator learn."""
+    losses, settings = config.refiner, config.train_refiner
+    with paper.building():
+        tokenizer = SemTok(config.tokenizer, losses.input, config.sampler)
+        discriminator, terms = build_discriminator(config), RefinerTerms(losses)
+    tokenizer.requires_grad_(False)
+    bare: nn.Module = tokenizer.refiner  # type: ignore[assignment]
+    bare.requires_grad_(True)
+    frozen: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
+    if terms.perceptual is not None:
+        frozen["perceptual network"] = terms.perceptual
+    refiner, judge = paper.learner(bare, settings), paper.learner(discriminator, settings)
+    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
+
+    def step(size: int, index: int) -> None:
+        sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)
+        adversary = discriminator if index >= losses.discriminator_start else None
+        _, fakes = refiner_step(refiner, tokenizer, terms, adversary, [batch], sized, index)
+        if adversary is not None:
+            discriminator_step(judge, [batch.images], fakes, d_loss, index)
+
+    learners = {"refiner": refiner, "discriminator": judge}
+    return Training("refiner", settings, learners, frozen, step, (0, losses.discriminator_start), True, paper)
+
+
+def generator_training(config: SemTokConfig, paper: Paper, name: str) -> Training:
+    """A generator's, on random tokens."""
+    settings, sizes = config.generators[name], config.tokenizer
+
+    def inputs(count: int) -> Tensor:
+        return torch.zeros(count, sizes.num_tokens, settings.num_groups, dtype=torch.int64, device=paper.device)
+
+    return paper.generator(name, partial(build_generator, config, name, _CLASSES), settings.train, inputs)
+
+
+def _batch(config: SemTokConfig, paper: Paper, size: int) -> MicroBatch:
+    images = paper.images(size, config.tokenizer.image_channels, config.tokenizer.image_size)
+    return MicroBatch(images, torch.arange(size), torch.zeros(size, dtype=torch.bool))
+
+
+def _of_one_micro_batch(config: SemTokConfig, section: str, size: int) -> SemTokConfig:
+    settings = getattr(config, section).model_copy(update={"batch_size": size, "accumulation": 1})
+    return config.model_copy(update={section: settings})
