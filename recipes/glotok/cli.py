@@ -18,7 +18,7 @@ from glotok.teacher import make_teacher
 from glotok.train_generator import train_generator
 from glotok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
-from vistok.workbench.cost.command import cost_command
+from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries

@@ -18,7 +18,7 @@ from semtok.train_generator import train_generator
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
-from vistok.workbench.cost.command import cost_command
+from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.run.stages import Stages

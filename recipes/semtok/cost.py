@@ -53,10 +53,8 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
         return Targets(*(part.repeat(len(batch.images), *[1] * (part.ndim - 1)) for part in one))
 
     def step(size: int, index: int) -> None:
-        sized = _of_one_micro_batch(config, "train", size)
-        tokenizer_step(
-            learner, None if backbone is None else targets, terms, [_batch(config, paper, size)], sized, index
-        )
+        sized, batch = _of_one_micro_batch(config, "train", size), _batch(config, paper, size)
+        tokenizer_step(learner, targets if losses.alignment_weight else None, terms, [batch], sized, index)
 
     return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, paper)
 

@@ -191,7 +191,7 @@ def _largest(
     for _ in range(_TRIES):
         (low, below), (high, above) = sorted(counted.items())[-2:]
         slope = (above - below) / (high - low)
-        size = math.floor(high + (room - above) / slope)
+        size = math.floor(high + (room - above) / slope) if slope > 0 else 2 * high
         if size in counted or size < 1:
             break
         fitted[size] = training.count(size, training.starts[-1])

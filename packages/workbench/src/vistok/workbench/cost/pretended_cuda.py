@@ -34,7 +34,7 @@ class PretendedCuda(TorchFunctionMode):
     """Within the block tensors of a device say that they are on CUDA, and what is made on CUDA is made there.
 
     Only torch itself is told the truth. So a network takes the paths that it takes on a card: no check that would wait
-    for a value, no kernels made for the CPU. Attention on the meta device keeps what the fused kernels keep.
+    for a value, no kernels made for the CPU. Attention and dropout keep what the fused kernels keep.
 
     Args:
         real: Where the tensors are: the meta device, to count, or the CPU, to measure the same step with values.
@@ -58,7 +58,9 @@ class PretendedCuda(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if torch.is_autocast_enabled("cuda"):
             args, kwargs = self._cast(name, args, kwargs)
-        if function is F.scaled_dot_product_attention and self.real == META:
+        if function is F.dropout:
+            return _dropout(*args, **kwargs)
+        if function is F.scaled_dot_product_attention:
             return _fused_attention(*args, **kwargs)
         return function(*args, **kwargs)
 
@@ -119,6 +121,11 @@ class PretendedCuda(TorchFunctionMode):
         return self._casts[id(tensor)][1]
 
 
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout by the kernel that keeps a mask of bytes; F.dropout's arguments by their names."""
+    return torch.native_dropout(input, p, training)[0] if training and p else input
+
+
 def _fused_attention(
     query: Tensor,
     key: Tensor,
@@ -132,7 +139,13 @@ def _fused_attention(
     bias = None
     if attn_mask is not None:
         bias = attn_mask.to(query.dtype).expand(*query.shape[:-1], key.shape[-2])
-    attend = torch.ops.aten._scaled_dot_product_efficient_attention
-    gradient = torch.is_grad_enabled()
-    out: Tensor = attend(query, key, value, bias, gradient, dropout_p, is_causal, scale=options.get("scale"))[0]
+    attend, scale = torch.ops.aten, options.get("scale")
+    out: Tensor
+    if _DEVICE(query) == META:
+        kept = torch.is_grad_enabled()
+        efficient = attend._scaled_dot_product_efficient_attention
+        out = efficient(query, key, value, bias, kept, dropout_p, is_causal, scale=scale)[0]
+    else:  # whose fused kernel drops nothing
+        fused = attend._scaled_dot_product_flash_attention_for_cpu
+        out = fused(query, key, value, 0.0, is_causal, attn_mask=bias, scale=scale)[0]
     return out

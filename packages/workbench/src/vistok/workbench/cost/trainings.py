@@ -140,7 +140,8 @@ class Paper:
             def batch(indices: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
                 return inputs(size), torch.zeros(size, dtype=torch.int64, device=self.device)
 
-            generator_step(learner, Examples(size, batch), [torch.arange(size)], stage=name, step=index, seed=0)
+            indices = torch.empty(size, dtype=torch.int64, device=self.device)
+            generator_step(learner, Examples(size, batch), [indices], stage=name, step=index, seed=0)
 
         return Training(f"generator {name}", settings, {"generator": learner}, {}, step, (0,), False, self)
 

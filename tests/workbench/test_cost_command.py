@@ -1,0 +1,39 @@
+"""The options of the cost command, and what it asks of a recipe."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from _support.counted_trainings import blocks
+from _support.mutants import catches
+from vistok.workbench.config import ConfigError
+from vistok.workbench.cost.cost_command import CostOptions, cost_command
+
+SUBJECT = "vistok.workbench.cost.cost_command"
+
+
+@catches(SUBJECT, "flips = 2 if config.data.horizontal_flip else 1", "flips = 1")
+@catches(SUBJECT, "load(options.config, options.set)", "load(options.config, ())")
+def test_it_prints_the_tables_and_the_disk_with_flips(capsys):
+    asked = []
+
+    def load(name, overrides):
+        asked.append((name, overrides))
+        return SimpleNamespace(data=SimpleNamespace(horizontal_flip=True))
+
+    command = cost_command(load, lambda config, paper: [blocks()], lambda config: (10, [256]))
+    command(CostOptions("some", ("a=1",), images=1000, gpus=1))
+    assert asked == [("some", ("a=1",))]
+    assert "| generator toy |" in (out := capsys.readouterr().out)
+    assert out.endswith("Token cache of 1,000 images: 0.0 GB (40 bytes an image).\n")
+
+
+@catches(SUBJECT, "self.decode_ms / 1e3", "self.decode_ms")
+@catches(SUBJECT, "if not 0 < self.utilisation <= 1:", "if False:")
+@catches(SUBJECT, "if getattr(self, name) < 1:", "if getattr(self, name) < 0:")
+def test_the_plan_is_what_the_options_say_and_nonsense_is_told():
+    plan = CostOptions(gpus=32, gpu="h200", utilisation=0.5, decode_ms=10).plan()
+    assert (plan.gpus, plan.card.gigabytes, plan.utilisation, plan.decode_seconds) == (32, 141, 0.5, 0.01)
+    for wrong in ({"gpus": 0}, {"images": 0}, {"utilisation": 40.0}, {"utilisation": 0.0}, {"decode_ms": -1.0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            CostOptions(**wrong).plan()
