@@ -21,5 +21,5 @@ def test_rates_are_those_of_dense_products_and_float32_has_half():
 @catches(SUBJECT, "return CARDS[name.lower()]", "return CARDS[name]")
 def test_a_name_may_be_in_capitals_and_an_unknown_one_is_told():
     assert find_card("H200").gigabytes == 141
-    with pytest.raises(ConfigError, match="gpu: expected one of a100-40, a100, h100, .*got 'h900'"):
+    with pytest.raises(ConfigError, match=r"gpu: expected one of a100-40, a100, h100, .*got 'h900'"):
         find_card("h900")
