@@ -8,42 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _support.every_quantizer import CHANNELS, NAMES, build
 from _support.strategies import normal, seeds, spatial_shapes
-from vistok.quantizers import (
-    BinarySphericalQuantizer,
-    FiniteScalarQuantizer,
-    IndexBackpropagationQuantizer,
-    LookupFreeQuantizer,
-    ProjectedVectorQuantizer,
-    Quantized,
-    ResidualVectorQuantizer,
-    VectorQuantizer,
-)
+from vistok.quantizers import Quantized
 
-CHANNELS = 6
-
-
-def build(name, channel_dim=1, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    kwargs = {"channel_dim": channel_dim}
-    learned = {**kwargs, "generator": g}
-    makers = {
-        "cosine": lambda: VectorQuantizer(20, CHANNELS, **learned),
-        "euclidean": lambda: VectorQuantizer(20, CHANNELS, metric="euclidean", **learned),
-        "ema": lambda: VectorQuantizer(20, CHANNELS, learning="ema", **learned),
-        "binary spherical": lambda: BinarySphericalQuantizer(CHANNELS, **kwargs),
-        "binary spherical groups": lambda: BinarySphericalQuantizer(CHANNELS, num_groups=3, **kwargs),
-        "index backpropagation": lambda: IndexBackpropagationQuantizer(20, CHANNELS, **learned),
-        "projected": lambda: ProjectedVectorQuantizer(20, CHANNELS, **learned),
-        "finite scalar": lambda: FiniteScalarQuantizer([3, 4, 5, 6, 7, 8], **kwargs),
-        "lookup free": lambda: LookupFreeQuantizer(CHANNELS, **kwargs),
-        "lookup free groups": lambda: LookupFreeQuantizer(CHANNELS, num_groups=2, **kwargs),
-        "residual": lambda: ResidualVectorQuantizer(20, CHANNELS, num_stages=3, **learned),
-    }
-    return makers[name]() if name else list(makers)
-
-
-NAMES = build(None)
 GROUPS = {"binary spherical groups": (3,), "lookup free groups": (2,), "residual": (3,)}
 SIZES = {
     "binary spherical": 64,
