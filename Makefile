@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest bench clean
+.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest bench gpu clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
@@ -16,6 +16,7 @@ help:
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
 	@echo "make bench        run all benchmarks (under 20 minutes on 2 cores; page in benchmarks/results)"
+	@echo "make gpu          what needs one CUDA device: its tests, and a table of what held (10 minutes; nothing without one)"
 	@echo "make install      make .venv with everything in it"
 	@echo "PYTHON=python3.13 behind any of them uses that Python, in .venv-python3.13; 3.11 or newer"
 
@@ -58,5 +59,8 @@ oldest: $(VENV)/installed
 # With checkouts of other projects, rows beside theirs: make bench LLAMAGEN=PATH FLOWMO=PATH
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(if $(LLAMAGEN),--llamagen $(LLAMAGEN)) $(if $(FLOWMO),--flowmo $(FLOWMO))
+# Without a CUDA device it says so in a line. VISTOK_GPU_TESTS=cpu make gpu runs the same code on the CPU, to try the code.
+gpu: $(VENV)/installed
+	$(BIN)/python benchmarks/gpu.py
 clean:
 	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

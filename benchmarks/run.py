@@ -56,7 +56,11 @@ PARTS = (
     Part("quantizers", "quantizers.py", "--threads 1 --repeats 1"),
     Part("metrics", "metrics.py", "--counts 500"),
     Part("files", "files.py", "--gigabytes 0.25"),
+    Part("data", "data.py", "--images 192 --rounds 2 --steps 6"),
+    Part("simulated_epoch", "simulated_epoch.py", "--records 25600"),
     Part("token_cache", "token_cache.py", "--images 100000"),
+    Part("cost_model", "cost_model.py", "--cells 1 3 5 7"),
+    Part("gpu", "gpu.py"),
     Part("colour", "colour.py", needs="finished runs: python benchmarks/colour.py RUN ..."),
     Part(
         "semtok_alignment",

@@ -16,7 +16,12 @@ SELDOM = ("log_every=100", "checkpoint_every=100", "steps=100", "ema_decay=0.5")
 
 
 def waits_for_nothing(paths, monkeypatch, kind):
-    changes = ("train.codebook_start=random", "losses.discriminator_start=1", with_quantizer(kind))
+    changes = (
+        "train.codebook_start=random",
+        "train.revive_every=50",
+        "losses.discriminator_start=1",
+        with_quantizer(kind),
+    )
     config = tiny(*(f"train.{change}" for change in SELDOM), *changes)
     on_pretended_cuda(monkeypatch, vqgan.train_tokenizer, steps=3)
     with pytest.raises(Passed):

@@ -96,6 +96,8 @@ class Paper:
         self.device, self._cuda = device, PretendedCuda(device) if pretend else None
         self._accelerator = _AnyDevice(cpu=True)
         self._accelerator.device = device
+        # The fused kernels of the trainings do not know the meta device; these take as little beside them.
+        self._kernels: dict[str, bool] = {"foreach": False} if device == META else {"fused": True}
 
     def building(self) -> contextlib.AbstractContextManager[object]:
         """Within the block, networks are made on the device."""
@@ -107,7 +109,7 @@ class Paper:
 
     def learner(self, network: nn.Module, settings: TrainConfig, optimizer: Any = None) -> Learner:
         """A network that learns, by Adam unless an optimizer is given."""
-        given = optimizer or torch.optim.Adam(network.parameters(), betas=settings.betas, foreach=False)
+        given = optimizer or torch.optim.Adam(network.parameters(), betas=settings.betas, **self._kernels)
         losses = _Unread(Path(tempfile.gettempdir()))
         if self._cuda is None:
             return Learner.prepared(network, given, self._accelerator, settings, losses)
@@ -133,7 +135,7 @@ class Paper:
         with self.building():
             model = build()
         groups = parameter_groups(model, settings.weight_decay)
-        optimizer = torch.optim.AdamW(groups, betas=settings.betas, foreach=False)
+        optimizer = torch.optim.AdamW(groups, betas=settings.betas, **self._kernels)
         learner = self.learner(TrainingLoss(model), settings, optimizer)
 
         def step(size: int, index: int) -> None:
