@@ -34,6 +34,7 @@ class Outcomes:
         self.found: dict[str, collections.Counter[str]] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
+        """Take note; what was skipped or failed before it ran counts, too."""
         if report.when == "call" or report.outcome != "passed":
             name = report.nodeid.rpartition("::")[2].partition("[")[0].removeprefix("test_").replace("_", " ")
             self.found.setdefault(name, collections.Counter())[report.outcome] += 1
