@@ -138,6 +138,10 @@ def mistake(program: str, arguments: list[str]) -> str | None:
     taken = cli.COMMANDS[arguments[0]].__annotations__["options"]
     try:
         options = tyro.cli(taken, args=arguments[1:], config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff))
+        if arguments[0] == "cost":
+            cli.load(options.config, options.set)
+            options.plan()
+            return None
         name = options.config_or_default("digits")
         if name == AUTO and not Path(options.data).exists():
             name = "emoji64"  # in colour, too; what auto would make needs the images
@@ -175,6 +179,7 @@ def test_a_wrong_command_of_a_recipe_would_be_found(recipe):
         ("train.stpes", "demo", "--set", "train.stpes=2"),
         ("generator 'fra'", "sample", "--generator", "fra"),
         ("evaluation 'two'", "report", "--data", "nowhere", "--evaluation", "two"),
+        ("gpu: expected one of", "cost", "--gpu", "h900"),
         ("generators.masked.widt", "demo", "--set", "generators.masked.widt=8"),
     ):
         assert said in str(mistake(recipe, arguments))

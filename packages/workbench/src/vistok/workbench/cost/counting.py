@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 _aten = torch.ops.aten
 
@@ -66,21 +66,26 @@ def count(step: Callable[[], object], held: Iterable[Tensor], learning: Iterable
 @contextlib.contextmanager
 def counted_flops() -> Iterator[dict[torch.dtype, int]]:
     """FLOPs by the precision of what is multiplied, as torch's counter has them, with the fused attention of CPUs."""
-    found: dict[torch.dtype, int] = {}
+    with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+        with _ByPrecision(counter) as split:
+            yield split.found
 
-    def by_precision(formula: Callable[..., Any]) -> Callable[..., int]:
-        def counted(*args: Any, **kwargs: Any) -> int:
-            flops = int(formula(*args, **kwargs))
+
+class _ByPrecision(TorchDispatchMode):
+    """Tells the FLOPs of a counter that is outside of it apart by the first tensor of each operation."""
+
+    def __init__(self, counter: FlopCounterMode) -> None:
+        super().__init__()
+        self.counter, self.found = counter, dict[torch.dtype, int]()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do what is asked and see what the counter made of it."""
+        before = self.counter.get_total_flops()
+        out = function(*args, **(kwargs or {}))
+        if flops := self.counter.get_total_flops() - before:
             dtype = next(leaf.dtype for leaf in tree_leaves(args) if isinstance(leaf, Tensor))
-            found[dtype] = found.get(dtype, 0) + flops
-            return flops
-
-        counted._get_raw = True  # type: ignore[attr-defined]  # the counter then gives tensors, not their shapes
-        return counted
-
-    own = {operation: by_precision(formula) for operation, formula in (flop_registry | _CPU_ATTENTION).items()}
-    with FlopCounterMode(display=False, custom_mapping=own):
-        yield found
+            self.found[dtype] = self.found.get(dtype, 0) + flops
+        return out
 
 
 class LiveBytes(TorchDispatchMode):
@@ -142,15 +147,37 @@ def _place(tensor: Tensor) -> int:
     return place
 
 
-def _forward_flops(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> int:
-    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+# Of the fused attention of CPUs; the arguments are the operation's, shapes in the place of tensors.
+def _forward_flops(
+    query: Any,
+    key: Any,
+    value: Any,
+    dropout_p: Any = 0.0,
+    is_causal: Any = False,
+    attn_mask: Any = None,
+    scale: Any = None,
+    out_shape: Any = None,
+) -> int:
+    return int(sdpa_flop_count(query, key, value))
 
 
-def _backward_flops(gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> int:
-    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
+def _backward_flops(
+    gradient: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    out: Any,
+    logsumexp: Any,
+    dropout_p: Any,
+    is_causal: Any,
+    attn_mask: Any = None,
+    scale: Any = None,
+    out_shape: Any = None,
+) -> int:
+    return int(sdpa_backward_flop_count(gradient, query, key, value))
 
 
-_CPU_ATTENTION: dict[Any, Callable[..., Any]] = {
+_CPU_ATTENTION: dict[Any, Callable[..., int]] = {
     _aten._scaled_dot_product_flash_attention_for_cpu: _forward_flops,
     _aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward_flops,
 }

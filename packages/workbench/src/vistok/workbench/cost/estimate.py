@@ -121,7 +121,8 @@ def estimate(training: Training, plan: Plan) -> Estimate:
     fixed, room = fixed_bytes(training), int(USABLE * plan.card.gigabytes * 1e9)
     largest = [_largest(training, fitted, room, which, plan.gpus) for which in (fixed.ddp, fixed.fsdp)]
     micro, accumulation = _divided(settings.batch_size // plan.gpus, settings.accumulation, max(largest))
-    phases = [training.count(micro, start) for start in training.starts]
+    phases = [training.count(micro, start) for start in training.starts[:-1]]
+    phases.append(fitted[micro] if micro in fitted else training.count(micro, last))
     seconds = [accumulation * _seconds(counts, settings.mixed_precision, plan) for counts in phases]
     ends = (*(min(start, settings.steps) for start in training.starts[1:]), settings.steps)
     total = sum((end - start) * each for start, end, each in zip(training.starts, ends, seconds, strict=True))

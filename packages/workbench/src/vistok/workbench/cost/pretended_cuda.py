@@ -133,13 +133,13 @@ def _fused_attention(
     attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    **options: Any,
+    scale: float | None = None,
 ) -> Tensor:
     """Attention by the kernel that keeps no matrix of weights: of any precision, with a mask or without."""
     bias = None
     if attn_mask is not None:
         bias = attn_mask.to(query.dtype).expand(*query.shape[:-1], key.shape[-2])
-    attend, scale = torch.ops.aten, options.get("scale")
+    attend = torch.ops.aten
     out: Tensor
     if _DEVICE(query) == META:
         kept = torch.is_grad_enabled()
