@@ -22,6 +22,7 @@ from vistok.workbench.run.checkpoint import (
 )
 
 SUBJECT = "vistok.workbench.run.sharded_checkpoint"
+CHECKPOINT = "vistok.workbench.run.checkpoint"
 ROWS = torch.arange(15.0).reshape(5, 3)
 
 
@@ -128,9 +129,22 @@ def test_what_a_kill_left_behind_and_a_damaged_one_are_replaced(written, tmp_pat
     shutil.copytree(written, tmp_path / "copy")
     (tmp_path / "copy" / "step-000000030" / "structure.pt").unlink()
     (tmp_path / "copy" / ".step-000000030.partial").mkdir()
+    (tmp_path / "copy" / ".step-000000029.partial").mkdir()
     (tmp_path / "copy" / ".step-000000030.partial" / "__7_0.distcp").write_bytes(b"half")
     save_sharded_checkpoint(tmp_path / "copy", 30, {"rows": ROWS})  # one process alone
     assert torch.equal(load_checkpoint(tmp_path / "copy" / "step-000000030")["rows"], ROWS)
+    assert sorted(os.listdir(tmp_path / "copy")) == ["step-000000002", "step-000000030"]
+
+
+@catches(CHECKPOINT, 'partial"))\n    if first:', 'missing"))\n    if first:')
+def test_a_full_disk_is_told_and_leaves_nothing_aside(written, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    shutil.copytree(written, tmp_path / "copy")
+    monkeypatch.setattr("vistok.workbench.run.sharded_checkpoint.FileSystemWriter.write_data", full)
+    with pytest.raises(CheckpointError, match=r"could not be written .*No space left on device.*are intact"):
+        save_sharded_checkpoint(tmp_path / "copy", 31, {"rows": ROWS})
     assert sorted(os.listdir(tmp_path / "copy")) == ["step-000000002", "step-000000030"]
 
 
@@ -144,8 +158,8 @@ def test_both_kinds_count_by_their_steps(written, tmp_path):
 
 
 def test_what_cannot_be_written_is_told_and_earlier_ones_stay(written, tmp_path):
-    (tmp_path / ".step-000000005.partial").write_bytes(b"a file where the folder goes")
+    (tmp_path / "file").write_bytes(b"where the folder goes")
     with pytest.raises(CheckpointError, match=r"step-000000005: could not be written .*earlier checkpoints are intact"):
-        save_sharded_checkpoint(tmp_path, 5, {"rows": ROWS})
+        save_sharded_checkpoint(tmp_path / "file", 5, {"rows": ROWS})
     with pytest.raises(CheckpointError, match="step-000000009 cannot be read"):
         load_checkpoint(checkpoint_path(written, 9).with_suffix(""))

@@ -86,13 +86,16 @@ def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, k
     """
     from vistok.workbench.run.sharded_checkpoint import write_sharded
 
-    path = folder / checkpoint_path(folder, step).stem
+    path, first = folder / checkpoint_path(folder, step).stem, own_place() == 0
     try:
         write_sharded(path, state)
     except Exception as error:  # what the processes met, of any kind, in one
         reason = " ".join(str(error).split())[-_LONGEST_REASON:]
         raise CheckpointError(f"{path}: could not be written ({reason}); earlier checkpoints are intact") from error
-    if own_place() == 0:
+    finally:
+        if first:
+            _remove(folder.glob(".step-*.partial"))
+    if first:
         _keep_newest(folder, keep)
 
 

@@ -117,10 +117,10 @@ def _plain_errors() -> Iterator[None]:
 
 def _verify(folder: Path) -> None:
     """Check the files' checksums, each process some of them."""
-    problem = None
+    count, problem = len(gathered(None)), None
     try:
         sums = read_json(folder / CHECKSUMS, STRUCTURE)
-        own = sorted(sums)[own_place() :: len(gathered(None))]
+        own = sorted(sums)[own_place() :: count]
         changed = [name for name in own if sha256(folder / name) != sums[name]]
         problem = f"{changed[0]} is damaged" if changed else None
     except (OSError, ValueError) as error:

@@ -23,7 +23,7 @@ def shard(network: nn.Module, accelerator: Accelerator, *, replicated: type[nn.M
         network: With equal weights on all processes.
         accelerator: Says how many processes there are, and on which kind of device.
         replicated: Modules of this class stay whole on each process, such as a quantizer, whose rows are set from
-            outside; :meth:`vistok.workbench.training.update.Learner.step` averages their gradients.
+            outside; :func:`vistok.workbench.training.update.micro_steps` averages their gradients.
     """
     if accelerator.num_processes == 1:
         return
