@@ -9,7 +9,12 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.run.folder import mark_run
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
-COMMANDS = [(recipe, command) for recipe in CONFIGS for command in importlib.import_module(f"{recipe}.cli").COMMANDS]
+COMMANDS = [
+    (recipe, command)
+    for recipe in CONFIGS
+    for command in importlib.import_module(f"{recipe}.cli").COMMANDS
+    if command != "cost"  # which has no run
+]
 
 
 def everything_in(folder):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
-import pydantic_core
 
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
@@ -54,6 +53,9 @@ class Config(pydantic.BaseModel):
         return self.model_dump(mode="json", context={"recorded": True})
 
 
+_ANYTHING: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
+
+
 def default_values(config: Config) -> dict[str, Any]:
     """The defaults of a configuration's settings, in the shape of its JSON; settings without one are not there.
 
@@ -74,7 +76,7 @@ def default_values(config: Config) -> dict[str, Any]:
         elif isinstance(value, Mapping):
             found[name] = {key: default_values(entry) for key, entry in value.items() if isinstance(entry, Config)}
         elif not info.is_required():
-            found[name] = pydantic_core.to_jsonable_python(info.get_default(call_default_factory=True))
+            found[name] = _ANYTHING.dump_python(info.get_default(call_default_factory=True), mode="json")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from vistok.workbench.command_line import Run, opened_stage
 from vistok.workbench.config import ConfigError
 from vistok.workbench.options import RunOptions
+from vistok.workbench.run.folder import check_folder
 from vistok.workbench.tokens.parquet import export_tokens, import_tokens
 
 
@@ -39,6 +40,7 @@ def token_commands(
     def export_all(options: ParquetOptions) -> None:
         """Write the cached tokens as Parquet, with labels, for other trainers (needs encode)."""
         _, run, folder = opened(options)
+        check_folder(run.stages.folder, run.stages.program)
         cached = run.stages.by_name[stage]
         if not run.stages.is_done(cached):
             raise ConfigError(f"{folder}: missing, or not as it was written; run {run.stages.command(cached)} first")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -233,9 +233,10 @@ def _decode(
     table: Table | OpenMoji,
     rows: list[int],
     image_size: int,
-    **options: Any,
+    max_pixels: int,
+    fast: bool,
 ) -> Tensor:
-    return decode(table.source(rows[index]), image_size, **options)
+    return decode(table.source(rows[index]), image_size, max_pixels=max_pixels, fast=fast)
 
 
 def _item_name(table: Table | OpenMoji, rows: list[int], index: int) -> str:
