@@ -55,6 +55,7 @@ def test_vqgan_is_counted_as_it_runs_with_values():
     is_the_step_with_values("vqgan")
 
 
+@pytest.mark.slow
 def test_alignment_with_a_backbone_counts_the_backbone_and_without_a_cache_runs_it():
     sizes = [
         importlib.import_module("semtok.cost").tokenizer_training(tiny("semtok", f"alignment.cache={cache}"), Paper())

@@ -18,8 +18,13 @@ def run(*command: str, **environment: str) -> str:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_device_the_benchmark_says_so_in_a_line_and_the_tests_why_they_are_left_out():
+def test_without_a_device_the_benchmark_says_so_in_a_line():
     assert run("benchmarks/gpu.py") == "no CUDA device here: nothing was run\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_device_the_tests_say_why_they_are_left_out():
     assert "needs a CUDA device; `make gpu` runs it" in run("-m", "pytest", "-rs", "tests/gpu/test_steps.py")
 
 

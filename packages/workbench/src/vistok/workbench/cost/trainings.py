@@ -96,8 +96,6 @@ class Paper:
         self.device, self._cuda = device, PretendedCuda(device) if pretend else None
         self._accelerator = _AnyDevice(cpu=True)
         self._accelerator.device = device
-        # The fused kernels of the trainings do not know the meta device; these take as little beside them.
-        self._kernels: dict[str, bool] = {"foreach": False} if device == META else {"fused": True}
 
     def building(self) -> contextlib.AbstractContextManager[object]:
         """Within the block, networks are made on the device."""
@@ -109,13 +107,19 @@ class Paper:
 
     def learner(self, network: nn.Module, settings: TrainConfig, optimizer: Any = None) -> Learner:
         """A network that learns, by Adam unless an optimizer is given."""
-        given = optimizer or torch.optim.Adam(network.parameters(), betas=settings.betas, **self._kernels)
+        given = optimizer or self._adam(torch.optim.Adam, network.parameters(), settings)
         losses = _Unread(Path(tempfile.gettempdir()))
         if self._cuda is None:
             return Learner.prepared(network, given, self._accelerator, settings, losses)
         learner = _PretendedLearner.prepared(network, given, self._accelerator, settings, losses)
         object.__setattr__(learner, "cuda", self._cuda)
         return learner
+
+    def _adam(self, kind: Any, parameters: Any, settings: TrainConfig) -> Any:
+        """With the trainings' fused kernels, which hold nothing for themselves and do not know the meta device."""
+        if self.device == META:
+            return _OnlyStates(parameters, betas=settings.betas)
+        return kind(parameters, betas=settings.betas, fused=True)
 
     def images(self, size: int, channels: int, side: int) -> Tensor:
         """A micro-batch of images."""
@@ -135,7 +139,7 @@ class Paper:
         with self.building():
             model = build()
         groups = parameter_groups(model, settings.weight_decay)
-        optimizer = torch.optim.AdamW(groups, betas=settings.betas, **self._kernels)
+        optimizer = self._adam(torch.optim.AdamW, groups, settings)
         learner = self.learner(TrainingLoss(model), settings, optimizer)
 
         def step(size: int, index: int) -> None:
@@ -163,6 +167,16 @@ class _PretendedLearner(Learner):
         if self.settings.mixed_precision == "bf16":
             return self.cuda.bfloat16()
         return contextlib.nullcontext()
+
+
+class _OnlyStates(torch.optim.Adam):
+    """Adam that keeps its moments and computes nothing."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for parameter in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
+            if not self.state[parameter]:
+                self.state[parameter] |= {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
 
 
 class _Unread(FiniteLosses):
