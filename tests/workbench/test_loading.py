@@ -98,7 +98,7 @@ def test_without_random_crop_nothing_changes_and_validation_is_never_cropped(tmp
 
 
 @catches(SUBJECT, 'request.fast_decoding and side == "train"', "request.fast_decoding")
-@catches(SUBJECT, ", fast=fast)", ")")
+@catches(SUBJECT, "max_pixels=request.max_pixels, fast=fast)", "max_pixels=request.max_pixels, fast=False)")
 def test_fast_decoding_is_for_training_images_alone(tmp_path):
     for number in range(6):
         folder = tmp_path / "data" / ("train" if number % 2 else "val") / "all"

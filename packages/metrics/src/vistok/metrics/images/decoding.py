@@ -42,7 +42,8 @@ def open_image(
             if least_side is not None:
                 opened.draft("RGB", (least_side, least_side))
             opened.load()
-            return _to_rgb(ImageOps.exif_transpose(opened))
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _to_rgb(opened)
     except Exception as error:  # decoders raise what they like: RuntimeError, struct.error, MemoryError
         raise _unreadable(error) from error
 
@@ -96,4 +97,4 @@ def _to_rgb(image: "Image.Image") -> "Image.Image":
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -100,9 +100,11 @@ class LazyImageSet:
         """As :meth:`Images.pixels`."""
         wanted = torch.as_tensor(indices, dtype=torch.int64).tolist()
         uncropped = self._decode_uncropped if crops is not None else None
-        threads = 1 if get_worker_info() else _DECODING_THREADS  # workers are as many as there are cores
-        with ThreadPoolExecutor(threads) as pool:
-            pixels = list(pool.map(lambda index: self._next_readable(index, uncropped or self._decode), wanted))
+        if get_worker_info():  # workers are as many as there are cores
+            pixels = [self._next_readable(index, uncropped or self._decode) for index in wanted]
+        else:
+            with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+                pixels = list(pool.map(lambda index: self._next_readable(index, uncropped or self._decode), wanted))
         if uncropped is not None and crops is not None:
             pixels = [
                 random_crop(image, self.image_size, draw) for image, draw in zip(pixels, crops.tolist(), strict=True)

@@ -25,7 +25,8 @@ def decode_image(
         source: The content of an image file, its path, or an RGB image.
         image_size: Pixels a side.
         max_pixels: Images of more pixels are refused before they are decoded.
-        fast: Decode a JPEG at a half, a quarter or an eighth of its sides where that is enough.
+        fast: Decode a JPEG at a half, a quarter or an eighth of its sides where that is enough, and resize the centre
+            alone: a pixel differs by 1 of 255 here and there, where nothing was halved.
 
     Shape:
         - pixels: ``(3, image_size, image_size)``, uint8.
@@ -33,7 +34,8 @@ def decode_image(
     Raises:
         ValueError: The image cannot be read; the message starts with the reason.
     """
-    return image_to_tensor(adm_crop(_opened(source, max_pixels, image_size if fast else None), image_size))
+    image = _opened(source, max_pixels, image_size if fast else None)
+    return image_to_tensor((_centre_alone if fast else adm_crop)(image, image_size))
 
 
 def decode_for_crops(
@@ -54,6 +56,18 @@ def decode_for_crops(
     image = resize_as_adm(image, side)
     longest = _LONGEST_KEPT_SIDE * side
     return image_to_tensor(cut_centre(image, min(image.width, longest), min(image.height, longest)))
+
+
+def _centre_alone(image: Image.Image, image_size: int) -> Image.Image:
+    """:func:`vistok.metrics.adm_crop` without the margins that it resizes and cuts off; where it halves, it itself."""
+    shorter = min(image.size)
+    if shorter >= 2 * image_size or max(image.size) > 2 * shorter or shorter == image_size:
+        return adm_crop(image, image_size)
+    whole = [max(image_size, round(length * image_size / shorter)) for length in image.size]
+    scales = [length / resized for length, resized in zip(image.size, whole, strict=True)]
+    left, top = ((resized - image_size) // 2 for resized in whole)
+    box = (left * scales[0], top * scales[1], (left + image_size) * scales[0], (top + image_size) * scales[1])
+    return image.resize((image_size, image_size), Image.Resampling.BICUBIC, box=box)
 
 
 def _opened(source: bytes | str | Path | Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:

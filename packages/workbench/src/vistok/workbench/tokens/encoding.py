@@ -1,6 +1,6 @@
 """Make the tokens of images, each decoded once for all its variants, and cache them: processes share the shards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vistok.metrics import from_uint8
+from vistok.workbench.data.batches import Draw, load_batches
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.run.files import DamagedFileError
 from vistok.workbench.run.processes import divided, meet_processes, process_count, process_index
@@ -107,18 +109,27 @@ class ShardWriter:
         except (FileNotFoundError, DamagedFileError):
             return False
 
-    def write(self, number: int) -> None:
-        """Encode the images of a shard and write it."""
-        first = number * self.about["shard_size"]
-        indices = torch.arange(first, min(first + self.about["shard_size"], len(self.images)))
+    def batches(self, numbers: Sequence[int]) -> Iterator[Tensor]:
+        """The images of shards, in order, a batch at a time; what memory cannot hold is decoded ahead."""
+        chunks = (chunk for number in numbers for chunk in self._indices(number).split(self.batch_size))
+        plan = (Draw(chunk, torch.zeros(len(chunk), dtype=torch.bool)) for chunk in chunks)
+        return (from_uint8(pixels) for _, pixels in load_batches(self.images, plan))
+
+    def write(self, number: int, batches: Iterator[Tensor]) -> None:
+        """Encode the images of a shard, which come next from ``batches``, and write it."""
+        indices = self._indices(number)
         shard: dict[str, Tensor] = {}
-        for chunk in indices.split(self.batch_size):
-            for name, tokens in self.coder.tokens(self.images.batch(chunk), self.variants).items():
+        for places in torch.arange(len(indices)).split(self.batch_size):
+            for name, tokens in self.coder.tokens(next(batches), self.variants).items():
                 if name not in shard:
                     dtype = token_dtype(self.coder.sizes[name])
                     shard[name] = torch.empty((len(indices), *tokens.shape[1:]), dtype=dtype)
-                shard[name][chunk[0] - first : chunk[-1] + 1 - first] = tokens.to(shard[name].dtype)
+                shard[name][places[0] : places[-1] + 1] = tokens.to(shard[name].dtype)
         write_shard(self.files[number], shard, self.images.labels[indices], shard_metadata(self.about, number))
+
+    def _indices(self, number: int) -> Tensor:
+        first = number * self.about["shard_size"]
+        return torch.arange(first, min(first + self.about["shard_size"], len(self.images)))
 
 
 def write_shards(writer: ShardWriter, *, resume: bool) -> TokenShards | None:
@@ -136,8 +147,11 @@ def write_shards(writer: ShardWriter, *, resume: bool) -> TokenShards | None:
             file.unlink()  # the index among them
     meet_processes()
     own = range(len(writer.files))[process_index() :: process_count()]
-    for number in tqdm(own, desc="encode", unit="shard", disable=process_index() > 0):
-        if not (resume and writer.is_written(number)):
-            writer.write(number)
+    missing = [number for number in own if not (resume and writer.is_written(number))]
+    batches = writer.batches(missing)
+    done = len(own) - len(missing)
+    bar = tqdm(missing, initial=done, total=len(own), desc="encode", unit="shard", disable=process_index() > 0)
+    for number in bar:
+        writer.write(number, batches)
     meet_processes()
     return map_shards(writer.folder, writer.about) if process_index() == 0 else None
