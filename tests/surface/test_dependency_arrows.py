@@ -66,7 +66,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reporting": {"evaluation", "run"},
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
-        "token_commands": {"command_line", "config", "options", "tokens"},
+        "token_commands": {"command_line", "config", "options", "run", "tokens"},
         "studies": {
             *(
                 "command_line",
