@@ -28,7 +28,7 @@ def test_the_double_stream_has_its_published_size():
     assert abs(sum(p.numel() for p in block.parameters()) / (36 * 128**2) - 1) < 0.02
 
 
-@catches(SUBJECT, "[self.query_norm.weight, self.key_norm.weight]", "[self.key_norm.weight, self.query_norm.weight]")
+@catches(SUBJECT, "self.query_norm(qkv[0])", "qkv[0]")
 @catches(SUBJECT, "shifts[5] * out", "shifts[2] * out")
 def test_the_double_stream_is_one_attention_over_both():
     """The conditioned block written out in float64 from its weights."""
@@ -56,15 +56,3 @@ def test_the_double_stream_is_one_attention_over_both():
         expected.append(x + m[5] * s.down(F.gelu(s.up(h))))
     for got, want in zip(block(*streams, condition), expected, strict=True):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
-
-
-@catches(SUBJECT, "if update_second else second", "")
-@catches(SUBJECT, "if update_second else second", "if not update_second else second")
-def test_a_second_stream_that_nothing_reads_is_attended_to_and_left_as_it_was():
-    torch.manual_seed(4)
-    block = DoubleStreamBlock(8, 2, conditioned=False)
-    image, codes = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
-    first, second = block(image, codes, update_second=False)
-    assert torch.equal(first, block(image, codes)[0])
-    assert torch.equal(second, codes)
-    assert not torch.allclose(first, block(image, codes.flip(0), update_second=False)[0])

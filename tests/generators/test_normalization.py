@@ -37,7 +37,7 @@ def case(shape, dtype, affine, seed=1):
 @catches(SUBJECT, "outer = outer * weight.float()", "pass")
 @catches(SUBJECT, "value=-1", "value=-2")
 @catches(SUBJECT, ".mul_(inverse)", "")
-@catches(SUBJECT, " and not torch.compiler.is_compiling():", ":")
+@catches(SUBJECT, 'if x.device.type == "cpu" and not torch.compiler.is_compiling():', "if True:")
 def test_it_follows_its_equation_and_so_do_its_gradients_by_hand_and_compiled(monkeypatch):
     for affine in (True, False):
         norm, x, outer = case((3, 2, 6), torch.float32, affine)
@@ -51,12 +51,6 @@ def test_it_follows_its_equation_and_so_do_its_gradients_by_hand_and_compiled(mo
                 torch.testing.assert_close(value.double(), right, atol=1e-5, rtol=1e-5)
             assert ("_OnCPU" in type(found[0].grad_fn).__name__) != compiling
     assert list(RMSNorm(6, affine=False).parameters()) == []
-
-
-def test_without_a_gradient_it_is_pytorchs_norm():
-    norm, x, _ = case((3, 6), torch.float32, True)
-    with torch.no_grad():
-        assert torch.equal(norm(x), torch.nn.functional.rms_norm(x, (6,), norm.weight, 1e-3))
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.booleans(), st.integers(0, 99))

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.generators.layers._query_key import normalise_and_rotate
 from vistok.generators.layers.attention import AttentionBackend, attention, check_attention_backend
 from vistok.generators.layers.modulation import Modulation, modulate
 from vistok.generators.layers.normalization import RMSNorm
+from vistok.generators.layers.rotary import rotate
 
 
 class DoubleStreamBlock(nn.Module):
@@ -32,8 +32,7 @@ class DoubleStreamBlock(nn.Module):
     Shape:
         - first: ``(B, N, width)``; second: ``(B, M, width)``; condition: ``(B, width)``.
         - first_rotary, second_rotary: rotary tables of ``N`` and ``M`` rows, or ``None`` for no rotation.
-        - output: the two streams. With ``update_second=False`` the second is what came in: a last block need not
-          compute what nothing reads.
+        - output: the two streams.
 
     Range:
         The identity at the start when conditioned.
@@ -79,7 +78,6 @@ class DoubleStreamBlock(nn.Module):
         *,
         first_rotary: Tensor | None = None,
         second_rotary: Tensor | None = None,
-        update_second: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         if (condition is not None) != self.conditioned:
@@ -88,12 +86,10 @@ class DoubleStreamBlock(nn.Module):
         shifts_a, shifts_b = self.first.modulations(condition), self.second.modulations(condition)
         part_a = self.first.project(first, shifts_a, first_rotary)
         part_b = self.second.project(second, shifts_b, second_rotary)
-        joined = (torch.cat(pair, dim=1) for pair in zip(part_a, part_b, strict=True))
-        query, key, value = (part.transpose(1, 2) for heads in joined for part in heads.unbind(2))
+        query, key, value = (torch.cat(pair, dim=2) for pair in zip(part_a, part_b, strict=True))
         out = attention(query, key, value, backend=self.backend).transpose(1, 2).flatten(2)
         out_a, out_b = out.split([first.shape[1], second.shape[1]], dim=1)
-        first = self.first.finish(first, out_a, shifts_a)
-        return first, self.second.finish(second, out_b, shifts_b) if update_second else second
+        return self.first.finish(first, out_a, shifts_a), self.second.finish(second, out_b, shifts_b)
 
 
 class _Stream(nn.Module):
@@ -118,14 +114,17 @@ class _Stream(nn.Module):
             return None
         return tuple(part[:, None] for part in self.modulation(condition))
 
-    def project(self, x: Tensor, shifts: tuple[Tensor, ...] | None, rotary: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Queries and keys ``(B, T, 2, heads, head_dim)``, and values ``(B, T, 1, heads, head_dim)``."""
+    def project(
+        self, x: Tensor, shifts: tuple[Tensor, ...] | None, rotary: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         x = self.attention_norm(x)
         if shifts is not None:
             x = modulate(x, shifts[0], shifts[1])
-        pair, value = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).split((2, 1), dim=2)
-        gains = torch.stack([self.query_norm.weight, self.key_norm.weight])  # type: ignore[list-item]
-        return normalise_and_rotate(pair, gains, rotary, eps=self.query_norm.eps), value
+        qkv = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query, key = self.query_norm(qkv[0]), self.key_norm(qkv[1])
+        if rotary is not None:
+            query, key = rotate(query, rotary), rotate(key, rotary)
+        return query, key, qkv[2]
 
     def finish(self, x: Tensor, attended: Tensor, shifts: tuple[Tensor, ...] | None) -> Tensor:
         out = self.proj(attended)

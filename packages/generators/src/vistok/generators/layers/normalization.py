@@ -48,7 +48,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
             y: Tensor = _OnCPU.apply(x, self.weight, self.eps)
             return y
         return _in_float32(x, self.weight, self.eps)
