@@ -6,7 +6,7 @@ from typing import Any
 from glotok.auto import BASE, auto_values
 from glotok.config import GloTokConfig, load
 from glotok.cost import token_streams, trainings
-from glotok.encode import encode_data_set, made_by
+from glotok.encode import encode_data_set
 from glotok.evaluate import evaluate_run
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
@@ -24,6 +24,7 @@ from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.token_commands import token_commands
+from vistok.workbench.tokens.encoding import tokenizer_checksum
 
 #: The keys of the configuration that each option sets.
 OPTION_KEYS = {
@@ -114,7 +115,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
         options_type=Options,
     ),
-    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     "cost": cost_command(load, trainings, token_streams),
 }
 

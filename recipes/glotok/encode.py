@@ -9,9 +9,8 @@ from glotok.config import GloTokConfig
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import sha256
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
+from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
 CODES = "codes.safetensors"  # beside the shards
@@ -63,17 +62,12 @@ def token_coder(tokenizer: GloTok, made_by: str = "") -> Coder:
     return Coder(lambda images: tokenizer.encode(images)._asdict(), sizes, made_by)
 
 
-def made_by(paths: RunPaths) -> str:
-    """What tells the tokens of a run's tokenizer from those of another."""
-    return sha256(paths.tokenizer / "model.safetensors")
-
-
 def encode_data_set(config: GloTokConfig, paths: RunPaths, *, resume: bool = False) -> None:
     """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     train, _ = config.data.load()
     variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
-    writer = ShardWriter(paths.tokens, token_coder(tokenizer, made_by(paths)), train, variants)
+    writer = ShardWriter(paths.tokens, token_coder(tokenizer, tokenizer_checksum(paths.tokenizer)), train, variants)
     shards = write_shards(writer, resume=resume)
     if shards is None:
         return

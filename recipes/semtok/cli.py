@@ -6,7 +6,7 @@ from typing import Any
 from semtok.auto import BASE, auto_values
 from semtok.config import SemTokConfig, load
 from semtok.cost import token_streams, trainings
-from semtok.encode import encode_data_set, made_by
+from semtok.encode import encode_data_set
 from semtok.evaluate import evaluate_run
 from semtok.networks import check_networks
 from semtok.paths import RunPaths
@@ -23,6 +23,7 @@ from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.token_commands import token_commands
+from vistok.workbench.tokens.encoding import tokenizer_checksum
 
 #: The keys of the configuration that each option sets.
 OPTION_KEYS = {
@@ -115,7 +116,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
         options_type=Options,
     ),
-    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     "cost": cost_command(load, trainings, token_streams),
 }
 

@@ -4,8 +4,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import sha256
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
+from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
 TOKENS = "tokens"  # the kind of tokens that there are, (M, V, N); bit k of one counts 2 ** k
@@ -16,11 +15,6 @@ def token_coder(tokenizer: SemTok, made_by: str = "") -> Coder:
     return Coder(lambda images: {TOKENS: tokenizer.encode(images)}, {TOKENS: 2**tokenizer.settings.bits}, made_by)
 
 
-def made_by(paths: RunPaths) -> str:
-    """What tells the tokens of a run's tokenizer from those of another."""
-    return sha256(paths.tokenizer / "model.safetensors")
-
-
 def encode_data_set(
     config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None, *, resume: bool = False
 ) -> None:
@@ -28,7 +22,7 @@ def encode_data_set(
     tokenizer = SemTok.from_pretrained(paths.tokenizer, space=space).eval().to(best_device())
     train, _ = config.data.load()
     variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
-    writer = ShardWriter(paths.tokens, token_coder(tokenizer, made_by(paths)), train, variants)
+    writer = ShardWriter(paths.tokens, token_coder(tokenizer, tokenizer_checksum(paths.tokenizer)), train, variants)
     if write_shards(writer, resume=resume) is not None:
         write_index(paths.tokens, writer.about)
 

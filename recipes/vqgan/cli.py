@@ -10,10 +10,11 @@ from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.token_commands import token_commands
+from vistok.workbench.tokens.encoding import tokenizer_checksum
 from vqgan.auto import BASE, auto_values
 from vqgan.config import VQGANConfig, load
 from vqgan.cost import token_streams, trainings
-from vqgan.encode import encode_data_set, made_by
+from vqgan.encode import encode_data_set
 from vqgan.evaluate import evaluate_run
 from vqgan.networks import check_networks
 from vqgan.paths import RunPaths
@@ -107,7 +108,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
         options_type=Options,
     ),
-    **token_commands(prepare, stage="encode", made_by=lambda run: made_by(run.paths)),
+    **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     "cost": cost_command(load, trainings, token_streams),
 }
 

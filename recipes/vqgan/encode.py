@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import sha256
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, write_shards
+from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 from vqgan.config import VQGANConfig
 from vqgan.model import VQGAN
@@ -72,17 +71,12 @@ def token_coder(tokenizer: VQGAN, made_by: str = "") -> Coder:
     return Coder(lambda images: {STREAMS: torch.stack(tokenizer.encode(images), dim=1)}, sizes, made_by)
 
 
-def made_by(paths: RunPaths) -> str:
-    """What tells the tokens of a run's tokenizer from those of another."""
-    return sha256(paths.tokenizer / "model.safetensors")
-
-
 def encode_data_set(config: VQGANConfig, paths: RunPaths, *, resume: bool = False) -> None:
     """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = VQGAN.from_pretrained(paths.tokenizer).eval().to(best_device())
     train, _ = config.data.load()
     variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
-    writer = ShardWriter(paths.tokens, token_coder(tokenizer, made_by(paths)), train, variants)
+    writer = ShardWriter(paths.tokens, token_coder(tokenizer, tokenizer_checksum(paths.tokenizer)), train, variants)
     shards = write_shards(writer, resume=resume)
     if shards is None:
         return

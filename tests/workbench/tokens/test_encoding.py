@@ -9,7 +9,15 @@ from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from vistok.metrics import from_uint8
 from vistok.workbench.data import ImageSet
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, encode_images, write_shards
+from vistok.workbench.tokens.encoding import (
+    FLIPS,
+    UNFLIPPED,
+    Coder,
+    ShardWriter,
+    encode_images,
+    tokenizer_checksum,
+    write_shards,
+)
 from vistok.workbench.tokens.shards import open_tokens, write_index
 
 SUBJECT = "vistok.workbench.tokens.encoding"
@@ -182,3 +190,13 @@ def test_a_token_beyond_the_codes_is_told_and_not_cut_off(tmp_path):
     with pytest.raises(ValueError, match="ids: expected tokens"):
         coder.tokens(torch.full((1, 1), -1), UNFLIPPED)
     assert coder.tokens(torch.full((1, 1), 2**16 - 1), UNFLIPPED)["ids"].item() == 65535
+
+
+@catches(SUBJECT, 'folder / "model.safetensors"', "Path(__file__)")
+def test_tokenizers_are_told_apart_by_their_weights_wherever_they_lie(tmp_path):
+    sums = []
+    for name, weights in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        sums.append(tokenizer_checksum(tmp_path / name))
+    assert sums[0] == sums[2] != sums[1]

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from vistok.metrics import from_uint8
 from vistok.workbench.data.batches import Draw, load_batches
 from vistok.workbench.data.image_set import Images
-from vistok.workbench.run.files import DamagedFileError
+from vistok.workbench.run.files import DamagedFileError, sha256
 from vistok.workbench.run.processes import divided, meet_processes, process_count, process_index
 from vistok.workbench.run.tensor_files import tensor_metadata
 from vistok.workbench.tokens.shards import (
@@ -64,6 +64,11 @@ class Coder:
                 raise ValueError(f"{name}: expected tokens of 0 to {size - 1}, got up to {int(tokens[name].max())}")
         small = {name: torch.int32 if size <= 2**31 else torch.int64 for name, size in self.sizes.items()}
         return {name: each.to(small[name]) for name, each in tokens.items()}
+
+
+def tokenizer_checksum(folder: Path) -> str:
+    """What tells the tokens of a tokenizer from those of another: the checksum of the weights that a folder holds."""
+    return sha256(folder / "model.safetensors")
 
 
 def encode_images(coder: Coder, images: Images, *, batch_size: int = BATCH_SIZE) -> dict[str, Tensor]:
