@@ -57,7 +57,14 @@ class Decoder(nn.Module):
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
         tokens = tokens + self.code_positions
         condition = self.time(t)
-        for block in self.blocks:
-            patches, tokens = block(patches, tokens, condition, first_rotary=table, second_rotary=self.table)
+        for index, block in enumerate(self.blocks, start=1):
+            patches, tokens = block(
+                patches,
+                tokens,
+                condition,
+                first_rotary=table,
+                second_rotary=self.table,
+                update_second=index < len(self.blocks),  # nothing reads the last one's tokens
+            )
         shift, scale = (part[:, None] for part in self.modulation(condition))
         return unpatchify(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from _support.mutants import catches
-from vistok.generators import DoubleStreamBlock, rotary_table_1d, rotary_table_2d
+from vistok.generators import DoubleStreamBlock, rotary_table_1d, rotary_table_2d, rotate
 
 SUBJECT = "vistok.generators.layers.double_stream"
 
@@ -56,3 +56,37 @@ def test_the_double_stream_is_one_attention_over_both():
         expected.append(x + m[5] * s.down(F.gelu(s.up(h))))
     for got, want in zip(block(*streams, condition), expected, strict=True):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
+
+
+@catches(SUBJECT, "if update_second else second", "")
+@catches(SUBJECT, "if update_second else second", "if not update_second else second")
+def test_a_second_stream_that_nothing_reads_is_attended_to_and_left_as_it_was():
+    torch.manual_seed(4)
+    block = DoubleStreamBlock(8, 2, conditioned=False)
+    image, codes = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
+    first, second = block(image, codes, update_second=False)
+    assert torch.equal(first, block(image, codes)[0])
+    assert torch.equal(second, codes)
+    assert not torch.allclose(first, block(image, codes.flip(0), update_second=False)[0])
+
+
+@catches(SUBJECT, "[1.0, 0.0]", "[0.0, 1.0]")
+@catches(SUBJECT, "_turns(first_rotary, first, query)", "_turns(second_rotary, second, query)")
+@catches(SUBJECT, "rotate(key, table)", "key")
+def test_each_stream_turns_by_its_own_table_and_without_one_not_at_all():
+    torch.manual_seed(5)
+    block = DoubleStreamBlock(8, 2, conditioned=False)
+    streams, parts = (torch.randn(2, 3, 8), torch.randn(2, 3, 8)), (block.first, block.second)
+    one, other = rotary_table_1d(3, 4), rotary_table_1d(6, 4)[3:]
+    for tables in ((one, None), (None, other), (one, other)):
+        got = block(*streams, first_rotary=tables[0], second_rotary=tables[1])
+        heads = []
+        for x, part, table in zip(streams, parts, tables, strict=True):
+            q, k, v = part.qkv(part.attention_norm(x)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+            q, k = (F.rms_norm(each, (4,), eps=1e-6) for each in (q, k))
+            heads.append((q, k, v) if table is None else (rotate(q, table), rotate(k, table), v))
+        q, k, v = (torch.cat(pair, dim=2) for pair in zip(*heads, strict=True))
+        joint = ((q @ k.mT / 2).softmax(-1) @ v).transpose(1, 2).flatten(2)
+        for out, x, part, mixed in zip(got, streams, parts, joint.split(3, dim=1), strict=True):
+            y = x + part.proj(mixed)
+            torch.testing.assert_close(out, y + part.down(F.gelu(part.up(part.mlp_norm(y)))))

@@ -32,7 +32,8 @@ class DoubleStreamBlock(nn.Module):
     Shape:
         - first: ``(B, N, width)``; second: ``(B, M, width)``; condition: ``(B, width)``.
         - first_rotary, second_rotary: rotary tables of ``N`` and ``M`` rows, or ``None`` for no rotation.
-        - output: the two streams.
+        - output: the two streams. With ``update_second=False`` the second is what came in: a last block need not
+          compute what nothing reads.
 
     Range:
         The identity at the start when conditioned.
@@ -78,18 +79,29 @@ class DoubleStreamBlock(nn.Module):
         *,
         first_rotary: Tensor | None = None,
         second_rotary: Tensor | None = None,
+        update_second: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         if (condition is not None) != self.conditioned:
             given = "no condition" if condition is None else "a condition"
             raise ValueError(f"the block was built with conditioned={self.conditioned}, got {given}")
         shifts_a, shifts_b = self.first.modulations(condition), self.second.modulations(condition)
-        part_a = self.first.project(first, shifts_a, first_rotary)
-        part_b = self.second.project(second, shifts_b, second_rotary)
+        part_a, part_b = self.first.project(first, shifts_a), self.second.project(second, shifts_b)
         query, key, value = (torch.cat(pair, dim=2) for pair in zip(part_a, part_b, strict=True))
+        if first_rotary is not None or second_rotary is not None:
+            table = torch.cat([_turns(first_rotary, first, query), _turns(second_rotary, second, query)])
+            query, key = rotate(query, table), rotate(key, table)
         out = attention(query, key, value, backend=self.backend).transpose(1, 2).flatten(2)
         out_a, out_b = out.split([first.shape[1], second.shape[1]], dim=1)
-        return self.first.finish(first, out_a, shifts_a), self.second.finish(second, out_b, shifts_b)
+        first = self.first.finish(first, out_a, shifts_a)
+        return first, self.second.finish(second, out_b, shifts_b) if update_second else second
+
+
+def _turns(table: Tensor | None, stream: Tensor, query: Tensor) -> Tensor:
+    """A stream's rotary table; without one, of no turn."""
+    if table is not None:
+        return table
+    return query.new_tensor([1.0, 0.0], dtype=torch.float32).expand(stream.shape[1], query.shape[-1] // 2, 2)
 
 
 class _Stream(nn.Module):
@@ -114,17 +126,12 @@ class _Stream(nn.Module):
             return None
         return tuple(part[:, None] for part in self.modulation(condition))
 
-    def project(
-        self, x: Tensor, shifts: tuple[Tensor, ...] | None, rotary: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, shifts: tuple[Tensor, ...] | None) -> tuple[Tensor, Tensor, Tensor]:
         x = self.attention_norm(x)
         if shifts is not None:
             x = modulate(x, shifts[0], shifts[1])
         qkv = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = self.query_norm(qkv[0]), self.key_norm(qkv[1])
-        if rotary is not None:
-            query, key = rotate(query, rotary), rotate(key, rotary)
-        return query, key, qkv[2]
+        return self.query_norm(qkv[0]), self.key_norm(qkv[1]), qkv[2]
 
     def finish(self, x: Tensor, attended: Tensor, shifts: tuple[Tensor, ...] | None) -> Tensor:
         out = self.proj(attended)
