@@ -10,6 +10,7 @@ from glotok.encode import encode_data_set
 from glotok.evaluate import evaluate_run
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
+from glotok.pipeline import PAPER, open_pipeline, pipeline_files
 from glotok.reconstruct import reconstruct_validation
 from glotok.report import write_report
 from glotok.sample import sample_images
@@ -21,6 +22,7 @@ from vistok.workbench.command_line import Command, Run, recipe_commands, run_com
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.pipeline_command import pipeline_command
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.token_commands import token_commands
@@ -116,6 +118,12 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         options_type=Options,
     ),
     **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
+    **pipeline_command(
+        prepare,
+        lambda run: open_pipeline(run.config, run.paths, run.choice.generator, run.choice.samples),
+        lambda run: pipeline_files(run.paths, run.choice.generator),
+        PAPER,
+    ),
     "cost": cost_command(load, trainings, token_streams),
 }
 

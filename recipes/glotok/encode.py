@@ -11,6 +11,7 @@ from glotok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
 CODES = "codes.safetensors"  # beside the shards
@@ -25,14 +26,13 @@ class TokenCache:
     Attributes:
         shards: The tokens ``(N, V, h, w)`` of the kinds ``semantic`` and ``visual``; V is 1, or 2 with flipped images.
         semantic_codes, visual_codes: ``(K, d)``, as the decoder and the generator see them.
-        mean, std: ``(2 d, 1, 1)`` of the latents' channels [visual, semantic].
+        scale: Of the latents' channels [visual, semantic].
     """
 
     shards: TokenShards
     semantic_codes: Tensor
     visual_codes: Tensor
-    mean: Tensor
-    std: Tensor
+    scale: LatentScale
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -47,13 +47,9 @@ class TokenCache:
         return Tokens(*(self.shards.pick(kind, indices, variants) for kind in Tokens._fields))
 
     def latents(self, tokens: Tokens) -> Tensor:
-        """Latents ``(B, 2 d, h, w)`` of zero mean and unit deviation a channel: flow matching assumes that scale."""
+        """Latents ``(B, 2 d, h, w)`` of tokens, at the scale that generators see."""
         pair = torch.cat([self.visual_codes[tokens.visual], self.semantic_codes[tokens.semantic]], dim=-1)
-        return (pair.permute(0, 3, 1, 2) - self.mean) / self.std
-
-    def unscale(self, latents: Tensor) -> Tensor:
-        """Undo the scaling of :meth:`latents`."""
-        return latents * self.std + self.mean
+        return self.scale.scale(pair.permute(0, 3, 1, 2))
 
 
 def token_coder(tokenizer: GloTok, made_by: str = "") -> Coder:
@@ -92,8 +88,8 @@ def encode_data_set(config: GloTokConfig, paths: RunPaths, *, resume: bool = Fal
 
 def load_tokens(paths: RunPaths) -> TokenCache:
     """Open the cache."""
-    stored = load_tensors(paths.tokens / CODES, "semantic_codes", "visual_codes", "mean", "std")
-    return TokenCache(open_tokens(paths.tokens), **stored)
+    codes = load_tensors(paths.tokens / CODES, "semantic_codes", "visual_codes")
+    return TokenCache(open_tokens(paths.tokens), **codes, scale=LatentScale.load(paths.tokens / CODES))
 
 
 def code_moments(codes: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from vistok.generators import (
     XAROptions,
 )
 from vistok.workbench.backbones.pretrained import load_module
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
 
@@ -78,7 +79,7 @@ def generator_inputs(settings: AnyGeneratorConfig, cache: TokenCache, tokens: To
 def generate(
     model: Any,
     tokenizer: GloTok,
-    cache: TokenCache,
+    scale: LatentScale,
     labels: Tensor,
     settings: AnySampleConfig,
     draws: torch.Generator,
@@ -88,7 +89,7 @@ def generate(
         drawn = _draw(model, labels, settings, draws)
     if not isinstance(settings, XARSampleConfig):
         return tokenizer.decode(from_streams(drawn, tokenizer.settings.grid_size))
-    latents = cache.unscale(drawn.cpu())
+    latents = scale.unscale(drawn.cpu())
     return tokenizer.decode(tokenizer.snap(latents)) if settings.snap else tokenizer.decode_latents(latents)
 
 

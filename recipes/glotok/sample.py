@@ -1,27 +1,19 @@
 """Generate images of every class."""
 
-import torch
-from torch import Tensor
-
 from glotok.config import GloTokConfig
-from glotok.encode import load_tokens
-from glotok.generator import generate, load_generator
-from glotok.model import GloTok
 from glotok.paths import RunPaths
+from glotok.pipeline import open_pipeline
 from vistok.workbench.evaluation.sampling import write_samples
-from vistok.workbench.run.devices import best_device
-from vistok.workbench.training.generator_training import generator_record
 
 
 def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: str) -> None:
     """Write the sample set ``name`` of a generator: images, the classes in turn, with their labels."""
-    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
-    cache = load_tokens(paths)
-    model = load_generator(config, paths, generator).to(best_device())
-    settings = config.generators[generator].samples[name]
-
-    def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
-        return generate(model, tokenizer, cache, labels.to(tokenizer.device), settings, draws)
-
-    num_classes = generator_record(paths, generator)["num_classes"]
-    write_samples(paths.samples(generator, name), draw, settings, num_classes, seed=config.seed, name=generator)
+    pipeline = open_pipeline(config, paths, generator, name)
+    write_samples(
+        paths.samples(generator, name),
+        pipeline.draw,
+        pipeline.settings,
+        len(pipeline.class_names),
+        seed=config.seed,
+        name=generator,
+    )

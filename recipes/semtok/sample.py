@@ -7,16 +7,15 @@ import torch
 from torch import Tensor
 
 from semtok.config import MaskedSampleConfig, SemTokConfig
-from semtok.generator import Generator, TokenGroups, generate, load_generator, token_groups
+from semtok.generator import Generator, TokenGroups, generate, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
+from semtok.pipeline import open_pipeline
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import write_samples
-from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.paths import DEFAULT
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.training.generator_training import generator_record
 
 PROGRESS = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens that are known
 PROGRESS_CLASSES = 4
@@ -30,18 +29,14 @@ def sample_images(
 
     For masked AR, the study of its steps goes beside them.
     """
-    num_classes = generator_record(paths, generator)["num_classes"]
-    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
-    model = load_generator(config, paths, generator).to(best_device())
-    settings, groups = config.generators[generator].samples[name], token_groups(config, generator)
-
-    def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
-        tokens = generate(model, labels.to(tokenizer.device), groups, settings, draws)
-        return tokenizer.refine(tokens, generator=draws)
-
-    write_samples(paths.samples(generator, name), draw, settings, num_classes, seed=config.seed, name=generator)
+    pipeline = open_pipeline(config, paths, generator, name, space)
+    settings, num_classes = pipeline.settings, len(pipeline.class_names)
+    write_samples(
+        paths.samples(generator, name), pipeline.draw, settings, num_classes, seed=config.seed, name=generator
+    )
     if isinstance(settings, MaskedSampleConfig) and process_index() == 0:
-        study = Study(model, tokenizer, groups, settings, num_classes, config.seed)
+        groups = token_groups(config, generator)
+        study = Study(pipeline.generator, pipeline.tokenizer, groups, settings, num_classes, config.seed)
         tensors = samples_by_steps(study)
         for order in ORDERS:
             tensors[order] = progress(study, order)

@@ -31,5 +31,5 @@ def train_generator(config: SemTokConfig, paths: RunPaths, name: str, *, resume:
         stage=name,
         seed=config.seed,
         resume=resume,
-        record={"num_classes": num_classes},
+        record={"num_classes": num_classes, "class_names": config.data.load().train.class_names[:num_classes]},
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 from vqgan.config import VQGANConfig
 from vqgan.model import VQGAN
@@ -29,13 +30,12 @@ class TokenCache:
 
     Attributes:
         shards: The tokens ``(N, V, S, h, w)`` of all streams; V is 1, or 2 with horizontally flipped images.
-        mean, std: ``(d, 1, 1)`` of the latents' channels.
+        scale: Of the latents' channels.
         quantizer: On the CPU, in evaluation.
     """
 
     shards: TokenShards
-    mean: Tensor
-    std: Tensor
+    scale: LatentScale
     quantizer: Any
 
     def __len__(self) -> int:
@@ -57,12 +57,8 @@ class TokenCache:
         return codes
 
     def latents(self, tokens: Tokens) -> Tensor:
-        """Codes of zero mean and unit deviation a channel: flow matching assumes that scale."""
-        return (self.codes(tokens) - self.mean) / self.std
-
-    def unscale(self, latents: Tensor) -> Tensor:
-        """Undo the scaling of :meth:`latents`."""
-        return latents * self.std + self.mean
+        """The codes of tokens, at the scale that generators see."""
+        return self.scale.scale(self.codes(tokens))
 
 
 def token_coder(tokenizer: VQGAN, made_by: str = "") -> Coder:
@@ -90,9 +86,9 @@ def load_tokens(config: VQGANConfig, paths: RunPaths) -> TokenCache:
     """Open the cache."""
     quantizer = config.tokenizer.quantizer.build().eval()
     state = {name: _QUANTIZER + name for name in quantizer.state_dict()}
-    stored = load_tensors(paths.tokens / CODES, "mean", "std", *state.values())
-    quantizer.load_state_dict({name: stored.pop(kept) for name, kept in state.items()})
-    return TokenCache(open_tokens(paths.tokens), **stored, quantizer=quantizer)
+    stored = load_tensors(paths.tokens / CODES, *state.values())
+    quantizer.load_state_dict({name: stored[kept] for name, kept in state.items()})
+    return TokenCache(open_tokens(paths.tokens), LatentScale.load(paths.tokens / CODES), quantizer)
 
 
 def all_tokens(shards: TokenShards) -> Iterator[Tokens]:

@@ -18,6 +18,7 @@ from vistok.generators import (
     XAROptions,
 )
 from vistok.workbench.backbones.pretrained import load_module
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
 from vqgan.config import (
@@ -91,7 +92,7 @@ def generator_inputs(config: VQGANConfig, settings: AnyGeneratorConfig, cache: T
 def generate(
     model: Any,
     tokenizer: VQGAN,
-    cache: TokenCache,
+    scale: LatentScale,
     labels: Tensor,
     settings: AnySampleConfig,
     draws: torch.Generator,
@@ -100,7 +101,7 @@ def generate(
     with mixed_precision(labels.device, settings.mixed_precision):
         drawn = _draw(model, labels, settings, draws)
     if isinstance(settings, XARSampleConfig):
-        latents = cache.unscale(drawn.cpu())
+        latents = scale.unscale(drawn.cpu())
         return tokenizer.decode(tokenizer.snap(latents)) if settings.snap else tokenizer.decode_latents(latents)
     square = (tokenizer.settings.grid_size,) * 2
     if isinstance(settings, MaskedSampleConfig) and isinstance(model.tokens, BitTokens):

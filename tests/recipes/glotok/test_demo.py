@@ -5,10 +5,12 @@ from functools import partial
 
 import pytest
 
+from _support.exported import check_pipeline
 from _support.glotok_runs import TINY
 from _support.recipe_processes import run_command
-from glotok.cli import Options, prepare
+from glotok.cli import COMMANDS, Options, prepare
 from glotok.paths import RunPaths
+from glotok.pipeline import load_pipeline
 
 glotok = partial(run_command, "glotok", timeout=240)
 
@@ -44,6 +46,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     resumed = glotok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
     assert "[7/8] evaluate: done earlier" in resumed.stderr
     assert paths.report().read_text() == page
+    check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="xar", seed=run.config.seed)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from _support.tokens_in_memory import in_memory
 from glotok.encode import TokenCache, code_moments, encode_data_set, load_tokens
 from glotok.model import GloTok
 from glotok.paths import RunPaths
+from vistok.workbench.tokens.latent_scale import LatentScale
 
 SUBJECT = "glotok.encode"
 
@@ -24,7 +25,7 @@ def cache(seed, count=5, grid=3, sizes=(7, 11)):
     counts = shards.counts("visual", sizes[1]), shards.counts("semantic", sizes[0])
     moments = [code_moments(codes, each) for codes, each in zip((visual_codes, semantic_codes), counts, strict=True)]
     mean, std = (torch.cat([pair[i] for pair in moments])[:, None, None] for i in (0, 1))
-    return TokenCache(shards, semantic_codes, visual_codes, mean, std)
+    return TokenCache(shards, semantic_codes, visual_codes, LatentScale(mean, std))
 
 
 @catches(SUBJECT, "variance = (weights * (codes.double() - mean).square()).sum(0)", "variance = codes.double().var(0)")
@@ -50,7 +51,7 @@ def test_unscaling_gives_the_codes_back_visual_first(seed):
     codes = torch.cat([tokens.visual_codes[picked.visual], tokens.semantic_codes[picked.semantic]], -1).permute(
         0, 3, 1, 2
     )
-    torch.testing.assert_close(tokens.unscale(tokens.latents(picked)), codes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(tokens.scale.unscale(tokens.latents(picked)), codes, atol=1e-5, rtol=1e-4)
 
 
 @catches(SUBJECT, "for kind in Tokens._fields))", "for kind in Tokens._fields[::-1]))")
@@ -74,7 +75,7 @@ def test_the_cache_gives_tokens_and_scaled_latents_of_the_trained_tokenizer_with
     for variant, view in enumerate([images, images.flip(-1)][: 1 + flips]):
         found, wanted = stored.tokens(picked, torch.full((3,), variant)), tokenizer.encode(view)
         assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-        torch.testing.assert_close(stored.unscale(stored.latents(found)), tokenizer.latents(wanted))
+        torch.testing.assert_close(stored.scale.unscale(stored.latents(found)), tokenizer.latents(wanted))
     everything = torch.arange(len(stored))
     parts = [stored.latents(stored.tokens(everything, torch.full_like(everything, v))) for v in range(1 + flips)]
     assert torch.cat(parts).double().mean((0, 2, 3)).abs().max() < 1e-4

@@ -13,6 +13,7 @@ from glotok.evaluate import add_probes, codebook_measures
 from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
 from vistok.workbench.data import ImageSet
+from vistok.workbench.tokens.latent_scale import LatentScale
 
 SUBJECT = "glotok.evaluate"
 
@@ -38,8 +39,7 @@ def test_a_codebook_that_knows_the_class_is_told_from_one_that_does_not():
     books = {
         "semantic_codes": numbers,
         "visual_codes": numbers,
-        "mean": torch.zeros(6, 1, 1),
-        "std": torch.ones(6, 1, 1),
+        "scale": LatentScale(torch.zeros(6, 1, 1), torch.ones(6, 1, 1)),
     }
     cache = TokenCache(in_memory(labels, **{name: part[:, None] for name, part in train.items()}), **books)
     names = ("a", "b", "c", "d")

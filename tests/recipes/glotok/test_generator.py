@@ -10,6 +10,7 @@ from glotok.encode import TokenCache
 from glotok.generator import build_generator, from_streams, generate, generator_inputs, to_streams
 from glotok.model import GloTok, Tokens
 from vistok.generators import MaskedSampling
+from vistok.workbench.tokens.latent_scale import LatentScale
 
 SUBJECT = "glotok.generator"
 
@@ -28,7 +29,7 @@ def cache_of(config, tokenizer, scale):
     codes = [book.indices_to_codes(torch.arange(book.codebook_size)[None])[0].T.detach() for book in books]
     mean, std = torch.full((channels, 1, 1), 3.0), torch.full((channels, 1, 1), scale)
     shards = in_memory(torch.arange(3), semantic=tokens.semantic[:, None].int(), visual=tokens.visual[:, None].int())
-    return TokenCache(shards, *codes, mean, std)
+    return TokenCache(shards, *codes, LatentScale(mean, std))
 
 
 @catches(SUBJECT, "[tokens.visual.flatten(1), tokens.semantic.flatten(1)]", "[tokens.semantic.flatten(1)] * 2")
@@ -45,7 +46,7 @@ def test_streams_are_visual_then_semantic_in_row_major_order_and_turn_back():
     assert torch.equal(back.visual, tokens.visual)
 
 
-@catches(SUBJECT, "latents = cache.unscale(drawn.cpu())", "latents = drawn.cpu()")
+@catches(SUBJECT, "latents = scale.unscale(drawn.cpu())", "latents = drawn.cpu()")
 @catches(
     SUBJECT, "tokenizer.decode(tokenizer.snap(latents)) if settings.snap", "tokenizer.decode(latents) if settings.snap"
 )
@@ -64,7 +65,7 @@ def test_what_xar_draws_is_unscaled_and_snapped_before_it_is_decoded():
 
     tokenizer.decode = lambda tokens: tokens
     settings = config.generators["xar"].samples["default"].model_copy(update={"snap": True})
-    tokens = generate(Oracle(), tokenizer, cache, torch.arange(3), settings, torch.Generator())
+    tokens = generate(Oracle(), tokenizer, cache.scale, torch.arange(3), settings, torch.Generator())
     assert torch.equal(tokens.semantic, wanted.semantic)
     assert torch.equal(tokens.visual, wanted.visual)
 
@@ -80,7 +81,7 @@ def test_each_kind_can_take_what_it_is_given_and_gives_images(name):
     loss = model.loss(given, cache.labels, generator=torch.Generator().manual_seed(0))
     assert loss.isfinite()
     settings = config.generators[name].samples["default"]
-    images = generate(model.eval(), tokenizer, cache, torch.arange(3), settings, torch.Generator().manual_seed(0))
+    images = generate(model.eval(), tokenizer, cache.scale, torch.arange(3), settings, torch.Generator().manual_seed(0))
     assert images.shape == (3, 1, 16, 16)
     assert images.abs().max() <= 1
 

@@ -9,10 +9,12 @@ from functools import partial
 
 import pytest
 
+from _support.exported import check_pipeline
 from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
 from semtok.cli import COMMANDS, Options, main, prepare
 from semtok.paths import RunPaths
+from semtok.pipeline import load_pipeline
 from vistok.workbench.config import ConfigError
 
 semtok = partial(run_command, "semtok", timeout=280)
@@ -63,6 +65,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         COMMANDS["demo"](replace(options, resume=True))
     assert "[7/8] evaluate: done earlier" in caplog.text
     assert paths.report().read_text() == page
+    check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="masked", seed=run.config.seed)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ from functools import partial
 
 import pytest
 
+from _support.exported import check_pipeline
 from _support.recipe_processes import run_command
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
 from vqgan.cli import COMMANDS, Options, prepare
 from vqgan.paths import RunPaths
+from vqgan.pipeline import load_pipeline
 
 vqgan = partial(run_command, "vqgan", timeout=240)
 
@@ -34,6 +36,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     assert figures["codes"]["bits_per_image"] == pytest.approx(64 * 4.585, rel=1e-3)
     assert figures["codebooks"]["codebook 0"]["usage"] == figures["codes"]["codebook_0_usage"]
     assert {"density_cv", "normalized_entropy", "gini", "wang_isola"} <= set(figures["uniformity"])
+    check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="xar", seed=run.config.seed)
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)

@@ -7,6 +7,7 @@ from _support.mutants import catches
 from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
 from vistok.generators import BitTokens, IdTokens
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vqgan.encode import TokenCache
 from vqgan.generator import build_generator, generate, generator_inputs, token_units
 from vqgan.model import VQGAN
@@ -23,7 +24,7 @@ def parts(*changes, count=3):
     streams = torch.stack([torch.randint(size, (1, count, grid, grid)) for size in tokenizer.codebook_sizes], dim=2)
     shards = in_memory(torch.arange(count), streams=streams[0].unsqueeze(1).int())
     mean, std = (torch.full((config.tokenizer.quantizer.code_dim, 1, 1), value) for value in (3.0, 0.2))
-    return config, tokenizer, TokenCache(shards, mean, std, tokenizer.quantizer)
+    return config, tokenizer, TokenCache(shards, LatentScale(mean, std), tokenizer.quantizer)
 
 
 class Oracle:
@@ -42,7 +43,7 @@ def back(config, tokenizer, cache, name, model):
     """The tokens that the samples of a generator are decoded from."""
     tokenizer.decode = lambda tokens: tokens
     settings = config.generators[name].samples["default"]
-    return generate(model, tokenizer, cache, cache.labels, settings, torch.Generator())
+    return generate(model, tokenizer, cache.scale, cache.labels, settings, torch.Generator())
 
 
 def assert_same(found, wanted):
@@ -62,7 +63,7 @@ def test_streams_are_in_row_major_order_stage_by_stage_and_turn_back():
     assert_same(back(config, tokenizer, cache, "far", Oracle(streams)), tokens)
 
 
-@catches(SUBJECT, "latents = cache.unscale(drawn.cpu())", "latents = drawn.cpu()")
+@catches(SUBJECT, "latents = scale.unscale(drawn.cpu())", "latents = drawn.cpu()")
 def test_what_xar_draws_is_unscaled_and_snapped_before_it_is_decoded():
     config, tokenizer, cache = parts(with_quantizer("fsq"))
     tokens = cache.tokens(torch.arange(3))
@@ -105,7 +106,7 @@ def test_each_kind_can_take_what_it_is_given_and_gives_images(name, quantizer):
     given = generator_inputs(config, config.generators[name], cache, cache.tokens(torch.arange(3)))
     assert model.loss(given, cache.labels, generator=torch.Generator().manual_seed(0)).isfinite()
     settings = config.generators[name].samples["default"]
-    images = generate(model.eval(), tokenizer, cache, torch.arange(3), settings, torch.Generator().manual_seed(0))
+    images = generate(model.eval(), tokenizer, cache.scale, torch.arange(3), settings, torch.Generator().manual_seed(0))
     assert images.shape == (3, 1, 16, 16)
     assert images.abs().max() <= 1
 
@@ -123,6 +124,6 @@ def test_the_generator_alone_draws_in_the_precision_of_the_sample_set():
 
     for precision, expected in (("bf16", True), ("no", False)):
         settings = config.generators["masked"].samples["default"].model_copy(update={"mixed_precision": precision})
-        generate(Watched(None), tokenizer, cache, torch.arange(3), settings, torch.Generator())
+        generate(Watched(None), tokenizer, cache.scale, torch.arange(3), settings, torch.Generator())
         assert seen == [expected, False]
         seen.clear()

@@ -84,6 +84,12 @@ class Table:
         table = f"<table{kind}>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="wide">{table}</div>'
 
+    def markdown(self) -> str:
+        """The table as Markdown, its caption under it."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        shown = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines]
+        return "\n".join(shown) + (f"\n\n{self.caption}" if self.caption else "")
+
     def _head(self, name: str) -> str:
         text = html.escape(name)
         if not self.sortable:
@@ -162,6 +168,12 @@ def _cell(value: str | float | int | None, sortable: bool) -> str:
         return f"<td>{html.escape(value)}</td>"
     exact = f' data-value="{value!r}"' if sortable else ""
     return f'<td class="number"{exact}>{html.escape(format_number(value))}</td>'
+
+
+def _plain(cell: str | float | int | None) -> str:
+    """A cell of a table in Markdown."""
+    text = "" if cell is None else cell if isinstance(cell, str) else format_number(cell)
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def format_number(value: float) -> str:

@@ -22,8 +22,26 @@ _SHOWN = 8
 
 _ModelT = TypeVar("_ModelT", bound="Pretrained")
 
+_CARD = """---
+{{ card_data }}
+---
 
-class Pretrained(PyTorchModelHubMixin):
+# {{ network }}
+
+An image tokenizer of vistok, `{{ module }}.{{ network }}`, of {{ parameters }} parameters. `config.json` holds the
+arguments that it is made with, `model.safetensors` the weights, a checksum and a copy of the arguments.
+
+```python
+from {{ module }} import {{ network }}
+
+tokenizer = {{ network }}.from_pretrained("this folder, or its name on the hub")
+```
+
+How it was trained and how good it is: in the run that it comes from, and on the card that `export-pipeline` writes.
+"""
+
+
+class Pretrained(PyTorchModelHubMixin, model_card_template=_CARD):
     """``save_pretrained`` and ``from_pretrained`` of a network, in the files of huggingface_hub's mixin.
 
     The weights' file carries a checksum and a copy of the configuration, so that damage, or a configuration that was
@@ -64,7 +82,12 @@ class Pretrained(PyTorchModelHubMixin):
             weights = module.state_dict() if state_dict is None else state_dict
             save_tensors(folder / WEIGHTS, weights, {"format": "pt", "config": text})
         if not (folder / "README.md").exists():
-            write_atomically(folder / "README.md", str(self.generate_model_card(**(model_card_kwargs or {}))))
+            facts = {
+                "network": type(self).__name__,
+                "module": type(self).__module__,
+                "parameters": f"{sum(p.numel() for p in module.parameters()):,}",
+            }
+            write_atomically(folder / "README.md", str(self.generate_model_card(**facts | (model_card_kwargs or {}))))
         if not push_to_hub:
             return None
         return self.push_to_hub(repo_id or folder.name, model_card_kwargs=model_card_kwargs)

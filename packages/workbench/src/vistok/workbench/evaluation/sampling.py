@@ -48,6 +48,20 @@ def spread(count: int, wanted: int) -> Tensor:
     return torch.linspace(0, count - 1, min(wanted, count)).long()
 
 
+@torch.no_grad()
+def draw_batch(generate: Callable[[Tensor, torch.Generator], Tensor], labels: Tensor, seed: int, index: int) -> Tensor:
+    """The images of one batch, ``(b, C, H, W)`` uint8 on the CPU, from draws that only the seed and its number decide.
+
+    Args:
+        generate: As :func:`write_samples` takes it.
+        labels: ``(b,)``.
+        seed: Of all batches.
+        index: The batch's number.
+    """
+    draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
+    return to_uint8(generate(labels, draws)).cpu()
+
+
 def write_samples(
     path: Path,
     generate: Callable[[Tensor, torch.Generator], Tensor],
@@ -82,8 +96,7 @@ def write_samples(
     batches, first = labels.split(settings.batch_size), process_index() == 0
 
     def drawn(index: int) -> Tensor:
-        draws = torch.Generator().manual_seed(seed * 1_000_003 + index)
-        return to_uint8(generate(batches[index], draws)).cpu()
+        return draw_batch(generate, batches[index], seed, index)
 
     images = []
     every = divided(range(len(batches)), drawn)

@@ -95,15 +95,19 @@ def sample_section(
         class_names: Of the data; those of the first ten that have samples are shown.
         label: The set, as measures name it.
     """
+    return Section(f"Samples: {label}", [sample_picture(samples, class_names), sample_table(measures, label)])
+
+
+def sample_picture(samples: Mapping[str, Tensor], class_names: Sequence[str]) -> Picture:
+    """The first samples of each class, a column a class; the arguments as for :func:`sample_section`."""
     classes = [c for c in range(min(len(class_names), _LARGEST_CLASSES)) if bool((samples["labels"] == c).any())]
     rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
     chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in classes], dim=1).flatten()
-    picture = Picture(
+    return Picture(
         image_grid(samples["images"][chosen], columns=len(classes), column_labels=[class_names[c] for c in classes]),
         "Generated images, unselected: the first of each class, a column a class.",
         pixelated=True,
     )
-    return Section(f"Samples: {label}", [picture, sample_table(measures, label)])
 
 
 def sample_table(measures: Mapping[str, Any], label: str) -> Table:

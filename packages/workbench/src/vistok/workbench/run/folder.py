@@ -56,14 +56,19 @@ def is_run(folder: Path) -> bool:
     return (folder / MARK).is_file()
 
 
+def run_maker(folder: Path) -> str:
+    """The recipe that made a run."""
+    try:
+        maker: str = json.loads((folder / MARK).read_text(encoding="utf-8"))[_MAKER]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{folder / MARK}: damaged; expected the name of the recipe that made the run") from None
+    return maker
+
+
 def check_folder(folder: Path, program: str) -> None:
     """Raise :class:`ConfigError` if the folder exists and is something else than a run of this recipe."""
     if is_run(folder):
-        try:
-            maker = json.loads((folder / MARK).read_text(encoding="utf-8"))[_MAKER]
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{folder / MARK}: damaged; expected the name of the recipe that made the run") from None
-        if maker != program:
+        if (maker := run_maker(folder)) != program:
             raise ConfigError(f"{folder}: a run of {maker}, expected one of {program}; use another --name")
     elif folder.exists() and (not folder.is_dir() or any(path.name != STUDY for path in folder.iterdir())):
         raise ConfigError(f"{folder}: is not a run (no {MARK} in it) and is left alone; use another --name")

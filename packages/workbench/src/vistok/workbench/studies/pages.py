@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
+from vistok.metrics.report.page import Picture, Section, Table, Text, render_report
 from vistok.workbench.reporting.plots import plot_rows
 from vistok.workbench.run.costs import CPU, MEMORY, WALL
 from vistok.workbench.run.files import write_atomically
@@ -42,7 +42,7 @@ def write_page(folder: Path, name: str, title: str, sections: Sequence[Section],
                 write_atomically(file, block.png)
                 parts.append(f"![{block.description or block.caption}](pictures/{file.name})\n\n{block.caption}")
             else:
-                parts.append(block.text if isinstance(block, Text) else _markdown_table(block))
+                parts.append(block.text if isinstance(block, Text) else block.markdown())
     write_atomically(folder / f"{name}.md", "\n\n".join(part for part in parts if part) + "\n")
     return page
 
@@ -217,14 +217,3 @@ def verdict(difference: Summary, measure: Measure) -> str:
 def _subtitle(results: Results) -> str:
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(cell.run.seed for cell in results.cells))
     return f"Study {results.name} on {results.data.name if results.data else 'its own data'}, seeds {seeds}"
-
-
-def _markdown_table(table: Table) -> str:
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
-    shown = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines]
-    return "\n".join(shown) + (f"\n\n{table.caption}" if table.caption else "")
-
-
-def _plain(cell: str | float | int | None) -> str:
-    text = "" if cell is None else cell if isinstance(cell, str) else format_number(cell)
-    return text.replace("|", "\\|").replace("\n", " ")

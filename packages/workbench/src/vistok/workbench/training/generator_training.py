@@ -154,6 +154,12 @@ def generator_record(paths: RunPaths, name: str) -> dict[str, Any]:
     return read_json(_record_file(paths.generator(name)), "num_classes", "parameters")
 
 
+def generator_classes(paths: RunPaths, name: str) -> tuple[str, ...]:
+    """The names of the classes that a trained generator draws; their numbers where its record has no names."""
+    record = generator_record(paths, name)
+    return tuple(record.get("class_names") or map(str, range(record["num_classes"])))
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices only: not for biases, norms and other vectors."""
     matrices = [p for p in model.parameters() if p.ndim > 1]

@@ -1,0 +1,107 @@
+"""A trained tokenizer and generator as one call: classes in, images out."""
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from vistok.workbench.config import ConfigError
+from vistok.workbench.evaluation.sampling import draw_batch
+from vistok.workbench.recipe_config import SampleConfig
+from vistok.workbench.run.folder import MARK, is_run, run_maker
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Draws images of classes by name or number.
+
+    A recipe's ``load_pipeline`` makes one of a run's folder, or of what ``export-pipeline`` wrote, here or on the hub.
+
+    Attributes:
+        tokenizer, generator: The networks, in evaluation mode.
+        settings: How the generator draws: its sample set in the configuration.
+        class_names: One a class.
+        draw: From labels ``(b,)`` (on the CPU) and draws to images ``(b, C, H, W)`` in ``[-1, 1]``.
+
+    Example:
+        >>> grey = lambda labels, draws: (labels / 9 * 2 - 1)[:, None, None, None].expand(-1, 1, 4, 4)
+        >>> pipeline = Pipeline(None, None, SampleConfig(), tuple("0123456789"), grey)
+        >>> [image.getpixel((0, 0)) for image in pipeline(["0", 9], seed=0)]
+        [0, 255]
+    """
+
+    tokenizer: Any
+    generator: Any
+    settings: SampleConfig
+    class_names: tuple[str, ...]
+    draw: Callable[[Tensor, torch.Generator], Tensor]
+
+    def __call__(self, classes: str | int | Sequence[str | int], *, seed: int = 0) -> list[Image.Image]:
+        """An image of each class that is named, in their order.
+
+        Args:
+            classes: Names, or numbers from 0; one or several, any of them repeated.
+            seed: Decides the images, with the place of each in the list and the size of a batch.
+
+        Raises:
+            ValueError: There is no such class; the message lists those that there are.
+        """
+        images = self.tensors(classes, seed=seed).permute(0, 2, 3, 1).numpy()
+        return [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images]
+
+    def tensors(self, classes: str | int | Sequence[str | int], *, seed: int = 0) -> Tensor:
+        """The same images as ``(N, C, H, W)``, uint8."""
+        listed = [classes] if isinstance(classes, str | int) else list(classes)
+        batches = torch.tensor([self.label(each) for each in listed], dtype=torch.long).split(self.settings.batch_size)
+        with tqdm(batches, desc="images", unit="batch", disable=len(batches) < 2) as bar:
+            return torch.cat([draw_batch(self.draw, labels, seed, index) for index, labels in enumerate(bar)])
+
+    def label(self, name: str | int) -> int:
+        """The number of a class."""
+        if name in self.class_names:
+            return self.class_names.index(str(name))
+        if isinstance(name, int) and 0 <= name < len(self.class_names):
+            return name
+        near = difflib.get_close_matches(str(name), self.class_names, n=1)
+        more = f" and {len(self.class_names) - _SHOWN} more" if len(self.class_names) > _SHOWN else ""
+        expected = f"{', '.join(self.class_names[:_SHOWN])}{more}, or a number below {len(self.class_names)}"
+        raise ValueError(f"class {name!r}: expected {expected}{f'; did you mean {near[0]!r}?' if near else ''}")
+
+
+def pipeline_folder(source: str | Path, program: str, *, revision: str | None = None) -> Path:
+    """The folder of a run, or of an exported pipeline, that ``source`` stands for; downloaded where it is on the hub.
+
+    Args:
+        source: A folder, or ``organisation/name``. A ``Path``, and what begins with a folder that exists, is a path.
+        program: The recipe that must have made it.
+        revision: Of the hub.
+
+    Raises:
+        FileNotFoundError: There is neither such a folder nor such a model.
+        ConfigError: It is something else, or of another recipe.
+    """
+    text, folder = str(source), Path(source)
+    if not folder.exists():
+        if isinstance(source, Path) or not _REPOSITORY.fullmatch(text) or Path(text.split("/")[0]).is_dir():
+            raise FileNotFoundError(f"{text}: no such folder")
+        try:
+            folder = Path(snapshot_download(text, revision=revision))
+        except Exception as error:  # the client's own errors, and those of whatever it downloads with
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise FileNotFoundError(f"{text}: no folder here, and the hub gave none ({reason})") from error
+    if not is_run(folder):
+        raise ConfigError(f"{source}: expected a run of {program} or an exported pipeline, found no {MARK} in it")
+    if (maker := run_maker(folder)) != program:
+        raise ConfigError(f"{source}: made by {maker}, expected {program}; load it with {maker}.pipeline.load_pipeline")
+    return folder

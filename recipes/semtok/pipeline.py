@@ -1,0 +1,72 @@
+"""A run's tokenizer and one of its generators as one call: ``load_pipeline("runs/demo")(["7"])``."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from semtok.config import SemTokConfig, load
+from semtok.generator import generate, load_generator, token_groups
+from semtok.model import LatentSpace, SemTok
+from semtok.paths import RunPaths
+from semtok.stages import choose_entries
+from vistok.workbench.pipelines.card import Paper
+from vistok.workbench.pipelines.pipeline import Pipeline, pipeline_folder
+from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.folder import CONFIG
+from vistok.workbench.training.generator_training import generator_classes
+
+PAPER = Paper(
+    "semtok2026",
+    "Semantic One-Dimensional Tokenizer for Image Reconstruction and Generation",
+    "Qu, Yunpeng and Zhang, Kaidong and Ding, Yukang and Chen, Ying and Wang, Jian",
+    "2603.16373",
+)
+
+
+def load_pipeline(
+    source: str | Path,
+    *,
+    generator: str | None = None,
+    samples: str | None = None,
+    revision: str | None = None,
+    space: LatentSpace | None = None,
+) -> Pipeline:
+    """Open a run or an exported pipeline, from a folder or from the hub, on the best device.
+
+    Args:
+        source: The folder, or ``organisation/name``.
+        generator: Which generator of the configuration; the first by default.
+        samples: Which of its sample sets says how it draws; the first by default.
+        revision: Of the hub.
+        space: The latent space of a run that works in one.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or the run has no trained generator of that name.
+        ConfigError: The folder is of something else, or names something that its configuration has not.
+    """
+    paths = RunPaths(pipeline_folder(source, "semtok", revision=revision))
+    config = load(str(paths.folder / CONFIG))
+    chosen = choose_entries(config, generator, samples, None)
+    return open_pipeline(config, paths, chosen.generator, chosen.samples, space)
+
+
+def open_pipeline(
+    config: SemTokConfig, paths: RunPaths, generator: str, samples: str, space: LatentSpace | None = None
+) -> Pipeline:
+    """The same of a run that is known: its sample set says how the generator draws."""
+    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
+    model = load_generator(config, paths, generator).to(best_device())
+    settings, groups = config.generators[generator].samples[samples], token_groups(config, generator)
+
+    def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
+        tokens = generate(model, labels.to(tokenizer.device), groups, settings, draws)
+        return tokenizer.refine(tokens, generator=draws)
+
+    return Pipeline(tokenizer, model, settings, generator_classes(paths, generator), draw)
+
+
+def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
+    """What :func:`open_pipeline` reads of a run."""
+    weights = paths.generator(generator)
+    return [paths.refined, weights, weights.with_suffix(".json")]
