@@ -90,6 +90,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         adversary = discriminator if step.index >= config.losses.discriminator_start else None
 
         step.log, fakes, features = generator_step(tokenizer, terms, adversary, reals, step.index)
+        step.pictures = reals[-1], fakes[-1]
         if adversary is not None:
             step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)
         if average is not None:

@@ -71,6 +71,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
         adversary = discriminator if step.index >= losses.discriminator_start else None
         batches = next(loaded)
         step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
+        step.pictures = batches[-1].images, fakes[-1]
         if adversary is not None:
             reals = [batch.images for batch in batches]
             step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)

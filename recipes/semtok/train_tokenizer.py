@@ -61,7 +61,8 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        step.log = tokenizer_step(learner, targets, terms, next(loaded), config, step.index)
+        batches, shown = next(loaded), step.shown
+        step.log, step.pictures = tokenizer_step(learner, targets, terms, batches, config, step.index, shown=shown)
         if average is not None:
             average.update_parameters(bare)
 
@@ -77,15 +78,18 @@ def tokenizer_step(
     batches: list[MicroBatch],
     config: SemTokConfig,
     step: int,
-) -> dict[str, Tensor]:
+    *,
+    shown: bool = False,
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor] | None]:
     """One update of the tokenizer over all micro-batches.
 
     Returns:
-        The terms, means over the micro-batches.
+        The terms, means over the micro-batches; images and what one step makes of them, if they are to be shown.
     """
     settings = config.train
     places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, learner.accelerator)
     log: dict[str, Tensor] = {}
+    pictures = None
     for micro, batch in micro_steps(learner, step, batches, log):
         draws = draw(places[micro.index], step, config.seed, config.tokenizer, config.losses)
         draws, wanted = draws.to(learner.accelerator.device), targets(batch) if targets else None
@@ -95,7 +99,10 @@ def tokenizer_step(
         if wanted is not None:
             values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
         micro.backward(values, terms.total(values), {"images": batch.images})
-    return log
+        if shown:
+            with torch.no_grad():
+                pictures = batch.images, terms.one_step(draws, out)
+    return log, pictures
 
 
 class StageOne(nn.Module):
@@ -132,12 +139,16 @@ class LossTerms(nn.Module):
 
     def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
         """Each term as a scalar."""
-        predicted = out.predicted.float()
-        terms = {"flow": F.mse_loss(predicted, out.velocity), "entropy": self._entropy(out.features)}
+        out = out._replace(predicted=out.predicted.float())
+        terms = {"flow": F.mse_loss(out.predicted, out.velocity), "entropy": self._entropy(out.features)}
         if self.perceptual is not None:
-            estimate = velocity_to_data(predicted, out.x_t, draws.t[:, None, None, None])
-            terms["perceptual"] = self.perceptual(self._tokenizer[0].from_space(estimate), images)
+            terms["perceptual"] = self.perceptual(self.one_step(draws, out), images)
         return terms
+
+    def one_step(self, draws: Draws, out: TrainingOutput) -> Tensor:
+        """The images where a single step from the noisy ones ends."""
+        estimate = velocity_to_data(out.predicted.float(), out.x_t, draws.t[:, None, None, None])
+        return self._tokenizer[0].from_space(estimate)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""

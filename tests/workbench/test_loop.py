@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from _support.mutants import catches
+from _support.seeing_tracker import pictures_shown
 from vistok.workbench.config import load_config
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
@@ -21,7 +22,7 @@ SUBJECT = "vistok.workbench.training.loop"
 SETTINGS = TrainConfig(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, checkpoint_every=4, log_every=3)
 
 
-def train(folder, *, resume=False, body=lambda step: None, tell=lambda losses, step: None):
+def train(folder, *, resume=False, body=lambda step: None, tell=lambda losses, step: None, settings=SETTINGS):
     torch.manual_seed(0)
     weight = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(weight.parameters())
@@ -31,7 +32,7 @@ def train(folder, *, resume=False, body=lambda step: None, tell=lambda losses, s
     )
     start = state.resume() if resume else 0
     log = MetricsLog(folder / "metrics.jsonl")
-    for step in training_steps("toy", SETTINGS, state, log, Accelerator(cpu=True), start=start, seed=7):
+    for step in training_steps("toy", settings, state, log, Accelerator(cpu=True), start=start, seed=7):
         optimizer.param_groups[0]["lr"] = step.rate
         loss = (weight(torch.randn(4, 2, generator=step.draws)) - torch.randn(4, 1)).square().mean()
         optimizer.zero_grad()
@@ -96,6 +97,7 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_next_
         is_main_process=False,
         device=torch.device("cpu"),
         reduce=reduce,
+        log=lambda values, step: None,
         wait_for_everyone=lambda: None,
     )
     state = TrainState(tmp_path, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True, losses=FiniteLosses(tmp_path))
@@ -147,3 +149,22 @@ def test_no_mixed_precision_may_be_written_as_it_reads(tmp_path, text):
     (tmp_path / "c.yaml").write_text("steps: 1\nbatch_size: 1\n")
     config = load_config(TrainConfig, tmp_path / "c.yaml", (f"mixed_precision={text}",))
     assert config.mixed_precision == ("bf16" if text == "bf16" else "no")
+
+
+@catches(SUBJECT, "(done % settings.checkpoint_every == 0", "(done % settings.log_every == 0")
+@catches(SUBJECT, "% settings.checkpoint_every == 0 or done == settings.steps)", "% settings.checkpoint_every == 0)")
+@catches(SUBJECT, "*step.pictures, done)", "*step.pictures, index)")
+def test_trackers_see_pictures_at_checkpoints_and_at_the_end(tmp_path, monkeypatch):
+    shown = pictures_shown(monkeypatch)
+
+    def leave(step):
+        assert step.shown == (step.index + 1 in (4, 8, 10))
+        step.pictures = torch.full((1, 1, 1, 1), -1.0), torch.ones(1, 1, 1, 1)
+
+    train(tmp_path, body=leave, settings=SETTINGS.model_copy(update={"track": ("tensorboard",)}))
+    assert [(step, pairs.tolist()) for step, pairs in shown] == [(step, [[[[0], [255]]]]) for step in (4, 8, 10)]
+
+
+@catches(SUBJECT, "bool(settings.track) and (", "(")
+def test_without_trackers_no_pictures_are_asked_for(tmp_path):
+    train(tmp_path, body=lambda step: pytest.fail("asked for") if step.shown else None)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import glotok.train_tokenizer as stage
 from _support.mutants import catches
 from _support.recipe_processes import assert_same_training, documented_line, run_line
+from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from glotok import perceptual
 from glotok.cli import COMMANDS, resolve
 from glotok.model import GloTok
@@ -135,6 +136,17 @@ def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
     assert [("discriminator" in line, "adversarial" in line) for line in lines] == [(False, False)] * 3 + [
         (True, True)
     ] * 3
+
+
+@catches(SUBJECT, "= reals[-1], fakes[-1]", "= fakes[-1], reals[-1]")
+def test_trackers_see_training_images_beside_their_reconstructions(tiny_run, monkeypatch):
+    options, paths = tiny_run
+    shown = pictures_shown(monkeypatch)
+    config = resolve(replace(options, set=("train.steps=2", "train.track=[tensorboard]", "losses.perceptual_weight=0")))
+    stage.train_tokenizer(config, paths, resume=False)
+    ((step, pairs),) = shown
+    assert (step, pairs.shape) == (2, (8, 16, 32, 1))
+    assert_training_images_beside_others(pairs, config)
 
 
 def test_no_teacher_network_exists_in_training(tiny_run, monkeypatch):

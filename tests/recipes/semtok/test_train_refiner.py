@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 import semtok.train_refiner as stage
+from _support.mutants import catches
+from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.semtok_runs import assert_gradients_agree, generator, gradients_of_every_step, pictures, tiny
 from semtok.model import SemTok
 from vistok.workbench.run.tracking import read_metrics
@@ -65,6 +67,17 @@ def test_the_adversary_joins_at_its_step_and_not_before(stage_two):
         (True, True)
     ] * 3
     assert all({"reconstruction", "perceptual"} <= set(line) for line in lines)
+
+
+@catches("semtok.train_refiner", "= batches[-1].images, fakes[-1]", "= fakes[-1], batches[-1].images")
+def test_trackers_see_training_images_beside_their_reconstructions(trained_run, monkeypatch):
+    _, paths = trained_run
+    shown = pictures_shown(monkeypatch)
+    config = tiny("train_refiner.steps=2", "train_refiner.track=[tensorboard]", "refiner.perceptual_weight=0")
+    stage.train_refiner(config, paths, resume=False)
+    ((step, pairs),) = shown
+    assert (step, pairs.shape) == (2, (8, 16, 32, 1))
+    assert_training_images_beside_others(pairs, config)
 
 
 def test_the_refiner_trains_on_the_tokens_that_every_other_stage_sees(trained_run, monkeypatch):

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import semtok.train_tokenizer as stage
 from _support.mutants import catches
 from _support.recipe_processes import assert_same_training, documented_line, run_line
+from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.semtok_runs import (
     assert_gradients_agree,
     generator,
@@ -111,6 +112,19 @@ def test_it_logs_every_term_and_leaves_a_tokenizer(tiny_run):
     # The decoder starts at zero, so the first flow term is the mean square of noise minus image.
     assert 1.2 < lines[0]["flow"] < 2.5
     assert not any(name.startswith("refiner") for name in weights(paths.tokenizer))
+
+
+@catches(SUBJECT, "= batch.images, terms.one_step(draws, out)", "= terms.one_step(draws, out), batch.images")
+def test_trackers_see_training_images_beside_their_reconstructions(tiny_run, monkeypatch):
+    _, paths = tiny_run
+    shown = pictures_shown(monkeypatch)
+    config = tiny(
+        "train.steps=2", "train.track=[tensorboard]", "losses.perceptual_weight=0", "losses.alignment_weight=0"
+    )
+    stage.train_tokenizer(config, paths, resume=False)
+    ((step, pairs),) = shown
+    assert (step, pairs.shape) == (2, (8, 16, 32, 1))
+    assert_training_images_beside_others(pairs, config)
 
 
 def test_micro_batches_add_up_to_the_whole_batch(tiny_run, monkeypatch):

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 import vqgan.train_tokenizer as stage
 from _support.mutants import catches
 from _support.recipe_processes import assert_same_training, launched
+from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
 from vistok.losses import PatchGANDiscriminator, chroma_loss
 from vistok.workbench.config import ConfigError
@@ -144,6 +145,17 @@ def test_the_discriminator_learns_only_from_its_start_step(tiny_run):
         (True, True)
     ] * 3
     assert [("revived" in line) for line in lines] == [False, True, False, True, False, False]
+
+
+@catches(SUBJECT, "= reals[-1], fakes[-1]", "= fakes[-1], reals[-1]")
+def test_trackers_see_training_images_beside_their_reconstructions(tiny_run, monkeypatch):
+    _, paths = tiny_run
+    shown = pictures_shown(monkeypatch)
+    config = tiny("train.steps=2", "train.track=[tensorboard]", "losses.perceptual_weight=0")
+    stage.train_tokenizer(config, paths, resume=False)
+    ((step, pairs),) = shown
+    assert (step, pairs.shape) == (2, (8, 16, 32, 1))
+    assert_training_images_beside_others(pairs, config)
 
 
 @catches(SUBJECT, "model.quantizer.initialize(torch.cat(features)", "model.quantizer.initialize(features[0]")

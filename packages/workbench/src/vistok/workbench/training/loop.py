@@ -64,13 +64,18 @@ class Step:
         index: Its number, from 0.
         rate: Its learning rate.
         draws: A generator of this step's and process's own.
+        shown: Whether trackers want pictures of it: a checkpoint is due, or it is the last one.
         log: What the loop's body measured, scalars by name; means over the processes are written when due.
+        pictures: Images of this process, ``(N, C, H, W)`` in ``[-1, 1]``, and what the body made of them; the first
+            process's are shown.
     """
 
     index: int
     rate: float
     draws: torch.Generator
+    shown: bool = False
     log: dict[str, Tensor] = field(default_factory=dict)
+    pictures: tuple[Tensor, Tensor] | None = None
 
 
 def training_steps(
@@ -117,18 +122,21 @@ def training_steps(
                 warmup_steps=settings.warmup_steps,
                 decay_start=settings.decay_start,
             )
-            step = Step(index, rate, seed_step(seed, index, accelerator.process_index))
+            done = index + 1
+            shown = bool(settings.track) and (done % settings.checkpoint_every == 0 or done == settings.steps)
+            step = Step(index, rate, seed_step(seed, index, accelerator.process_index), shown)
             yield step
             trace()
-            done = index + 1
             if done % settings.log_every == 0 or done == settings.steps:
                 state.losses.settle()
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
                 metrics.write(stage, done, {**values, "learning_rate": rate})
-                track({**values, "learning_rate": rate}, done)
+                track.values({**values, "learning_rate": rate}, done)
                 bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
             stop.requested = any_process.asked(stop.requested)
             state.after_step(done, settings.steps, stop, accelerator)
+            if shown and step.pictures is not None:
+                track.pictures(*step.pictures, done)
 
 
 def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator) -> tuple[Tensor, ...]:
