@@ -37,6 +37,25 @@ COMMANDS["train-tokenizer"](Options(config=sys.argv[1], runs=Path(sys.argv[2]), 
                                     set=("train.ema_decay=0.5", "train.sharding=full")))
 """
 
+# The fourth step's checkpoint is half written, and no more comes, when the processes are killed after the fifth.
+SLOW = """
+import os, runpy, signal, sys, time
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from vistok.workbench.training.state import TrainState
+write, after_step = FileSystemWriter.write_data, TrainState.after_step
+def slow(self, *arguments):
+    written = write(self, *arguments)
+    time.sleep(600 if "step-000000004" in str(self.path) else 0)
+    return written
+def until_the_fifth(self, step, *arguments, **options):
+    after_step(self, step, *arguments, **options)
+    if step == 5:
+        time.sleep(2)
+        os.kill(os.getpid(), signal.SIGKILL)
+FileSystemWriter.write_data, TrainState.after_step = slow, until_the_fifth
+runpy.run_module("vqgan", run_name="__main__")
+"""
+
 
 def leaves(state):
     found = {}
@@ -71,3 +90,28 @@ def test_one_and_four_processes_resume_what_two_saved_to_the_last_bit_and_go_on(
         assert [line["step"] for line in ours] == [1, 2, 3, 4, 5, 6]
         for line, expected in zip(ours, theirs, strict=True):  # the batches are the same, whoever shares them
             assert line["reconstruction"] == pytest.approx(expected["reconstruction"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_written_beside_the_training_they_hold_the_same_and_a_kill_in_the_middle_leaves_the_one_before(tmp_path):
+    options = ("--set", "train.checkpoint_every=2", "--set", "train.sharding=full")
+    beside = (*options, "--set", "train.async_checkpoints=true")
+    for name, settings in (("at once", options), ("beside", beside)):
+        done = launched(2, *LINE, *settings, "--runs", tmp_path / name, timeout=280)
+        assert done.returncode == 0, done.stderr[-3000:]
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW)
+    done = launched(2, script, *LINE[2:], *beside, "--runs", tmp_path / "killed", timeout=280)
+    assert done.returncode != 0
+    checkpoints = {name: tmp_path / name / "tiny/checkpoints/tokenizer" for name in ("at once", "beside", "killed")}
+    assert [path.name for path in list_checkpoints(checkpoints["killed"])] == ["step-000000002"]
+    assert (checkpoints["killed"] / ".step-000000004.partial" / "__0_0.distcp").stat().st_size > 0
+    done = launched(2, *LINE, *beside, "--runs", tmp_path / "killed", "--resume", timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "from step 2" in done.stdout + done.stderr
+    for step in (4, 6):
+        expected, *others = (leaves(load_checkpoint(each / f"step-00000000{step}")) for each in checkpoints.values())
+        for found in others:
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[place], tensor) for place, tensor in expected.items())
+    assert not list(checkpoints["killed"].glob(".*"))

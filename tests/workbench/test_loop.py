@@ -151,6 +151,15 @@ def test_no_mixed_precision_may_be_written_as_it_reads(tmp_path, text):
     assert config.mixed_precision == ("bf16" if text == "bf16" else "no")
 
 
+@catches(SUBJECT, "beside=settings.async_checkpoints)", "beside=False)")
+def test_checkpoints_are_written_beside_where_the_settings_say_so(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TrainState, "save", lambda self, step, *, beside: asked.append((step, beside)))
+    for beside in (False, True):
+        train(tmp_path, settings=SETTINGS.model_copy(update={"async_checkpoints": beside}))
+    assert asked == [(step, beside) for beside in (False, True) for step in (4, 8, 10)]
+
+
 @catches(SUBJECT, "(done % settings.checkpoint_every == 0", "(done % settings.log_every == 0")
 @catches(SUBJECT, "% settings.checkpoint_every == 0 or done == settings.steps)", "% settings.checkpoint_every == 0)")
 @catches(SUBJECT, "*step.pictures, done)", "*step.pictures, index)")

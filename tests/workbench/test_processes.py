@@ -1,5 +1,7 @@
 """Several processes under a launcher: they meet, one speaks, they part; a process alone needs none of it."""
 
+import time
+
 import pytest
 import torch
 from torch.distributed import TCPStore
@@ -9,9 +11,11 @@ from _support.mutants import catches
 from _support.recipe_processes import launched
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.processes import (
+    beside,
     close_processes,
     divided,
     gathered,
+    group_beside,
     launched_sharded,
     meet_processes,
     own_place,
@@ -189,7 +193,7 @@ def say(rank):
     return own_place(), gathered({"rank": rank})
 
 
-@catches(SUBJECT, "    dist.all_gather_object(values, value)\n", "")
+@catches(SUBJECT, "    dist.all_gather_object(values, value, group=group)\n", "")
 def test_processes_hear_each_other_in_their_order():
     said = [{"rank": 0}, {"rank": 1}]
     assert run_on_two_ranks(say) == [(0, said), (1, said)]
@@ -210,3 +214,28 @@ def test_a_launcher_asks_for_the_second_version_of_fsdp_and_accelerate_does_not_
     monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
     with pytest.raises(ConfigError, match="expected fsdp_offload_params false"):
         launched_sharded()
+
+
+@catches(SUBJECT, "            thread.join()\n", "            pass\n")
+def test_processes_part_once_nothing_runs_beside():
+    done = []
+    future = beside(lambda: (time.sleep(0.1), done.append(1))[1])
+    assert done == []
+    close_processes()
+    assert done == [1]
+    assert future.done()
+
+
+def meet_beside(rank):
+    """Each says something in the second group while the other rank's word in the first one is not there yet."""
+    group = group_beside()
+    told = beside(lambda: gathered(10 + rank, group))
+    if rank == 0:
+        told.result(timeout=30)
+    first = gathered(rank)
+    return told.result(timeout=30), first
+
+
+@catches(SUBJECT, "    dist.all_gather_object(values, value, group=group)\n", "")
+def test_a_second_group_does_not_wait_for_the_first():
+    assert run_on_two_ranks(meet_beside) == [([10, 11], [0, 1])] * 2

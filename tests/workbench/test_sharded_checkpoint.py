@@ -3,9 +3,12 @@
 import logging
 import os
 import shutil
+import time
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
@@ -13,6 +16,7 @@ from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from vistok.workbench.run.checkpoint import (
     CheckpointError,
+    begin_sharded_checkpoint,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
@@ -20,6 +24,7 @@ from vistok.workbench.run.checkpoint import (
     save_checkpoint,
     save_sharded_checkpoint,
 )
+from vistok.workbench.run.processes import group_beside
 
 SUBJECT = "vistok.workbench.run.sharded_checkpoint"
 CHECKPOINT = "vistok.workbench.run.checkpoint"
@@ -136,7 +141,7 @@ def test_what_a_kill_left_behind_and_a_damaged_one_are_replaced(written, tmp_pat
     assert sorted(os.listdir(tmp_path / "copy")) == ["step-000000002", "step-000000030"]
 
 
-@catches(CHECKPOINT, 'partial"))\n    if first:', 'missing"))\n    if first:')
+@catches(CHECKPOINT, '_remove(path.parent.glob(".step-*.partial"))', "pass")
 def test_a_full_disk_is_told_and_leaves_nothing_aside(written, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -163,3 +168,58 @@ def test_what_cannot_be_written_is_told_and_earlier_ones_stay(written, tmp_path)
         save_sharded_checkpoint(tmp_path / "file", 5, {"rows": ROWS})
     with pytest.raises(CheckpointError, match="step-000000009 cannot be read"):
         load_checkpoint(checkpoint_path(written, 9).with_suffix(""))
+
+
+def write_beside(rank, folder):
+    """Begin a checkpoint whose files take their time, and train meanwhile."""
+    write(rank, folder, [1])
+    write_data = FileSystemWriter.write_data
+
+    def slow(self, *arguments):
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+        return write_data(self, *arguments)
+
+    state = {"model": {"rows": divided(ROWS.clone()), "own": ROWS.clone()}, "optimizer": [{"lr": 0.1}]}
+    FileSystemWriter.write_data = slow
+    try:
+        writing = begin_sharded_checkpoint(folder, 2, state, group_beside())
+        state["model"]["rows"].to_local().zero_()
+        state["model"]["own"].zero_()
+        state["optimizer"][0]["lr"] = 0.2
+        dist.all_reduce(torch.ones(3))
+        before = writing.done(), [path.name for path in list_checkpoints(folder)], load_latest_checkpoint(folder)[0]
+        dist.barrier()
+        (folder / "go").touch()
+        writing.result(timeout=30)
+    finally:
+        FileSystemWriter.write_data = write_data
+    return before, [path.name for path in list_checkpoints(folder)], sorted(os.listdir(folder))
+
+
+def test_one_that_is_written_beside_the_training_holds_what_was_there_when_it_began(tmp_path):
+    """Until all is written the one before it counts."""
+    names = ["step-000000001", "step-000000002"]
+    for before, after, found in run_on_two_ranks(write_beside, tmp_path):
+        assert before == (False, names[:1], 1)
+        assert after == names
+        assert found == ["go", *names]
+    step, state = load_latest_checkpoint(tmp_path)
+    assert (step, state["optimizer"]) == (2, [{"lr": 0.1}])
+    assert torch.equal(state["model"]["rows"], ROWS)
+    assert torch.equal(state["model"]["own"], ROWS)
+
+
+@catches(CHECKPOINT, "        with _failure_told(path):\n            finish()", "        finish()")
+@catches(SUBJECT, "            written.result()\n", "            pass\n")
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_what_fails_beside_the_training_is_told_and_leaves_nothing_aside(written, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    shutil.copytree(written, tmp_path / "copy")
+    monkeypatch.setattr(FileSystemWriter, "write_data", full)
+    writing = begin_sharded_checkpoint(tmp_path / "copy", 31, {"rows": ROWS}, None)
+    with pytest.raises(CheckpointError, match=r"step-000000031: could not .*No space left on device.*are intact$"):
+        writing.result(timeout=30)
+    assert sorted(os.listdir(tmp_path / "copy")) == ["step-000000002", "step-000000030"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from accelerate import Accelerator
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import CheckpointError
+from vistok.workbench.training import state as module
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.signals import Interrupted, StopSignal
 from vistok.workbench.training.state import TrainState
@@ -47,7 +49,7 @@ def test_an_interrupt_saves_the_finished_step_and_says_how_to_go_on(tmp_path):
     assert state.resume() == 3
 
 
-@catches(SUBJECT, " or step == steps:", ":")
+@catches(SUBJECT, "self.every == 0 or step == steps:", "self.every == 0:")
 def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
     _, state = make(tmp_path, 0)
     with StopSignal() as stop:
@@ -123,7 +125,7 @@ def test_a_start_that_does_not_fit_is_told_in_one_line(tmp_path):
         wider.start_from(tmp_path / "weights.pt")
 
 
-@catches(SUBJECT, "if sharded or self.writes:", "if True:")
+@catches(SUBJECT, "if not sharded and not self.writes:", "if False:")
 def test_of_several_processes_the_others_read_only(tmp_path):
     model, state = make(tmp_path, 0)
     other = TrainState(
@@ -139,3 +141,69 @@ def test_of_several_processes_the_others_read_only(tmp_path):
     assert other.resume() == 5
     assert torch.equal(other.objects["model"].weight, model.weight)
     assert list(other.objects) == ["model"]
+
+
+class Beside:
+    """In the place of checkpoints beside the training: which began, and what is waited for."""
+
+    def __init__(self, monkeypatch):
+        self.begun, self.futures = [], []
+        monkeypatch.setattr(module, "is_sharded", lambda item: True)
+        monkeypatch.setattr(module, "begin_sharded_checkpoint", self.begin)
+
+    def begin(self, folder, step, state, group):
+        assert all(future.done() for future in self.futures)
+        self.begun.append(step)
+        self.futures.append(Awaited())
+        return self.futures[-1]
+
+
+class Awaited(Future):
+    """Ends when it is waited for."""
+
+    def result(self, timeout=None):
+        if not self.done():
+            self.set_result(None)
+        return super().result(timeout)
+
+
+@catches(SUBJECT, "        if sharded and beside:\n            self.wait()\n", "        if sharded and beside:\n")
+@catches(
+    SUBJECT,
+    "if stop.requested or step == steps:\n            self.wait()",
+    "if stop.requested:\n            self.wait()",
+)
+def test_a_checkpoint_beside_is_waited_for_before_the_next_and_at_the_end(tmp_path, monkeypatch):
+    beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
+    with StopSignal() as stop:
+        for step in range(1, 13):
+            state.after_step(step, 12, stop, ALONE, beside=True)
+            assert step == 12 or not any(future.done() for future in beside.futures[-1:])
+    assert beside.begun == [5, 10, 12]
+    assert all(future.done() for future in beside.futures)
+
+
+@catches(
+    SUBJECT,
+    "if stop.requested or step == steps:\n            self.wait()",
+    "if step == steps:\n            self.wait()",
+)
+def test_a_checkpoint_beside_is_waited_for_before_a_stop(tmp_path, monkeypatch):
+    beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved"):
+            state.after_step(3, 10, stop, ALONE, beside=True)
+    assert [future.done() for future in beside.futures] == [True]
+
+
+@catches(SUBJECT, "self._being_written.done():", "step == steps:")
+def test_one_that_failed_beside_is_told_at_the_next_step_and_once(tmp_path, monkeypatch):
+    beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
+    with StopSignal() as stop:
+        state.after_step(5, 12, stop, ALONE, beside=True)
+        state.after_step(6, 12, stop, ALONE, beside=True)
+        beside.futures[0].set_exception(CheckpointError("step-5: could not be written"))
+        with pytest.raises(CheckpointError, match="step-5: could not be written"):
+            state.after_step(7, 12, stop, ALONE, beside=True)
+        state.after_step(8, 12, stop, ALONE, beside=True)

@@ -43,17 +43,21 @@ def test_each_switch_is_applied_to_what_it_is_for(monkeypatch):
 
 @catches(SUBJECT, "    check_trackers(settings.track)\n", "")
 @catches(SUBJECT, "    if settings.compile and not", "    if not")
+@catches(SUBJECT, 'settings.async_checkpoints and settings.sharding == "none"', "settings.async_checkpoints")
 def test_what_a_switch_needs_is_told_before_anything_runs(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     check_switches(settings())
     with pytest.raises(ConfigError, match="compile: expected a C\\+\\+ compiler, found no no-such-compiler"):
         check_switches(settings(compile=True))
+    check_switches(settings(async_checkpoints=True, sharding="full"))
+    with pytest.raises(ConfigError, match="async_checkpoints: expected sharding=full, whose checkpoints they are"):
+        check_switches(settings(async_checkpoints=True))
     monkeypatch.setattr("vistok.workbench.run.trackers.get_available_trackers", list)
     with pytest.raises(ConfigError, match="track: trackio is not installed"):
         check_switches(settings(track=("trackio",)))
 
 
-@catches("vistok.workbench.training.loop", '"profile", "track")', '"profile")')
+@catches("vistok.workbench.training.loop", '        "track",\n', "")
 def test_records_leave_out_how_a_training_is_computed_and_files_do_not():
-    switches = {"sharding", "compile", "checkpoint_activations", "profile", "track"}
+    switches = {"sharding", "async_checkpoints", "compile", "checkpoint_activations", "profile", "track"}
     assert set(settings().model_dump()) - set(settings(track=("wandb",)).recorded()) == switches

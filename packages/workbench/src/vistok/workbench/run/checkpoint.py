@@ -5,12 +5,14 @@ checked when loaded. Of a training whose weights are divided among processes, a 
 (:mod:`vistok.workbench.run.sharded_checkpoint`); the newest one counts, of whichever kind.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from vistok.workbench.run.files import DamagedFileError, NoSpaceError, written_aside
 from vistok.workbench.run.nested_state import Place
-from vistok.workbench.run.processes import own_place
+from vistok.workbench.run.processes import beside, own_place
 
 logger = logging.getLogger(__name__)
 
@@ -86,16 +88,63 @@ def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, k
     """
     from vistok.workbench.run.sharded_checkpoint import write_sharded
 
-    path, first = folder / checkpoint_path(folder, step).stem, own_place() == 0
-    try:
+    path = _sharded_path(folder, step)
+    with _failure_told(path):
         write_sharded(path, state)
-    except Exception as error:  # what the processes met, of any kind, in one
+    _settle(folder, keep)
+
+
+def begin_sharded_checkpoint(
+    folder: Path, step: int, state: dict[str, Any], group: Any, *, keep: int = 2
+) -> Future[None]:
+    """As :func:`save_sharded_checkpoint` of a copy of the state, which is written while the training goes on.
+
+    At most one of them at a time. Until all is written and flushed, the folder holds the earlier checkpoints alone.
+
+    Args:
+        folder: Where the checkpoints are.
+        step: That of the state.
+        state: May change as soon as this has returned.
+        group: Of :func:`vistok.workbench.run.processes.group_beside`.
+        keep: How many are kept.
+
+    Returns:
+        What is done once it is a checkpoint; its ``result()`` raises :class:`CheckpointError` where that cannot be.
+    """
+    from vistok.workbench.run.sharded_checkpoint import begin_sharded
+
+    path = _sharded_path(folder, step)
+    with _failure_told(path):
+        finish = begin_sharded(path, state, group)
+
+    def written() -> None:
+        with _failure_told(path):
+            finish()
+        _settle(folder, keep)
+
+    return beside(written)
+
+
+def _sharded_path(folder: Path, step: int) -> Path:
+    return folder / checkpoint_path(folder, step).stem
+
+
+@contextlib.contextmanager
+def _failure_told(path: Path) -> Iterator[None]:
+    """What the processes met, of any kind, in one; nothing is left aside."""
+    try:
+        yield
+    except Exception as error:
+        if own_place() == 0:
+            _remove(path.parent.glob(".step-*.partial"))
         reason = " ".join(str(error).split())[-_LONGEST_REASON:]
         raise CheckpointError(f"{path}: could not be written ({reason}); earlier checkpoints are intact") from error
-    finally:
-        if first:
-            _remove(folder.glob(".step-*.partial"))
-    if first:
+
+
+def _settle(folder: Path, keep: int) -> None:
+    """Once a checkpoint is in its place: nothing lies aside, and what is older goes."""
+    if own_place() == 0:
+        _remove(folder.glob(".step-*.partial"))
         _keep_newest(folder, keep)
 
 

@@ -7,7 +7,9 @@ workbench that touches the process group of ``torch.distributed``.
 import contextlib
 import gc
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ _SPOKEN = "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
 _FSDP = "ACCELERATE_USE_FSDP"
+_BESIDE = "vistok-beside"
 
 _ValueT = TypeVar("_ValueT")
 _Item = TypeVar("_Item")
@@ -129,21 +132,42 @@ def own_place() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
-def gathered(value: _ValueT) -> list[_ValueT]:
-    """What each process of the group says, in their order; all call this, and none goes on before the others."""
+def gathered(value: _ValueT, group: Any = None) -> list[_ValueT]:
+    """What each process says, in their order; all call this, and none goes on before the others.
+
+    Args:
+        value: This one's.
+        group: Where they meet; by default in their first group, elsewhere what :func:`group_beside` gave.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return [value]
     values = [value] * dist.get_world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=group)
     return values
 
 
+def group_beside() -> Any:
+    """Another group of all processes, on the CPU, for what they do together beside a training; all call this."""
+    return dist.new_group(backend="gloo", timeout=_LONGEST_WAIT) if _grouped() else None
+
+
+def beside(work: Callable[[], _Result]) -> Future[_Result]:
+    """Do some work on a thread of its own; :func:`close_processes` waits for it."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix=_BESIDE)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future
+
+
 def close_processes() -> None:
-    """Leave the process group, if there is one.
+    """Leave the process group, if there is one, once nothing runs beside.
 
     A process that ends while the group's threads run is aborted now and then, after all its work is done. Models that
     were wrapped for several processes keep the group alive, and lie in cycles that only the collector frees.
     """
+    for thread in threading.enumerate():
+        if thread.name.startswith(_BESIDE):
+            thread.join()
     if _grouped():
         gc.collect()
         dist.destroy_process_group()

@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
 from vistok.workbench.run.files import (
     DamagedFileError,
@@ -46,34 +46,76 @@ def write_sharded(folder: Path, state: dict[str, Any]) -> None:
         folder: The checkpoint; there is nothing at its place, or something that is replaced.
         state: Nested dictionaries and lists.
     """
-    first = own_place() == 0
+    partial, (structure, tensors) = _folder_aside(folder), _divided(state)
+    with _plain_errors():
+        save(tensors, storage_writer=FileSystemWriter(partial), planner=_planner())
+    _finish(folder, partial, structure, None)
+
+
+def begin_sharded(folder: Path, state: dict[str, Any], group: Any) -> Callable[[], None]:
+    """Take a copy of a state in the CPU's memory and begin to write it; then the state may change.
+
+    Args:
+        folder: As of :func:`write_sharded`.
+        state: As of :func:`write_sharded`.
+        group: Another group of all processes than that of their training, which meet there meanwhile.
+
+    Returns:
+        What waits until all is written and then makes it the checkpoint; all call it, each on another thread.
+    """
+    partial, (structure, tensors) = _folder_aside(folder), _divided(state)
+    writer = FileSystemWriter(partial)
+    with _plain_errors():
+        written: Any = async_save(tensors, storage_writer=writer, planner=_planner(), process_group=group)
+
+    def finish() -> None:
+        with _plain_errors():
+            written.result()
+        _finish(folder, partial, structure, group)
+
+    return finish
+
+
+def _folder_aside(folder: Path) -> Path:
+    """Where the processes write; it is there and empty."""
     partial = folder.with_name(f".{folder.name}.partial")
-    if first:
+    if own_place() == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     gathered(None)  # nobody writes before the folder is there
+    return partial
+
+
+def _divided(state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A state without its tensors' values, and the tensors by their places."""
     tensors: dict[str, Any] = {}
 
     def kept(place: Place, tensor: Tensor) -> Tensor:
         tensors[_key(place)] = tensor.detach()
         return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
-    structure = mapped(state, kept)
-    with _plain_errors():
-        planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)
-        save(tensors, storage_writer=FileSystemWriter(partial), planner=planner)
+    return mapped(state, kept), tensors
+
+
+def _planner() -> DefaultSavePlanner:
+    return DefaultSavePlanner(dedup_save_to_lowest_rank=True)
+
+
+def _finish(folder: Path, partial: Path, structure: Any, group: Any) -> None:
+    """Put the structure and the checksums beside the tensors, and all of it in its place."""
+    first = own_place() == 0
     if first:
         with written_aside(partial / STRUCTURE) as file:
             torch.save(structure, file)
     own = [path for path in sorted(partial.iterdir()) if _writer(path) == own_place()]
-    sums = gathered({path.name: sha256(path) for path in own})
+    sums = gathered({path.name: sha256(path) for path in own}, group)
     if first:
         every = {name: digest for part in sums for name, digest in part.items()}
         write_atomically(partial / CHECKSUMS, json.dumps(every))
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one, which this run has passed over
         os.replace(partial, folder)
         flush_folder(folder.parent)
-    gathered(None)
+    gathered(None, group)
 
 
 def read_sharded(folder: Path, like: Callable[[Place, torch.Size], Tensor | None]) -> dict[str, Any]:

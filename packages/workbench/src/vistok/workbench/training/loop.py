@@ -26,7 +26,14 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 class TrainConfig(Config):
     """One optimisation."""
 
-    switches: ClassVar[tuple[str, ...]] = ("sharding", "compile", "checkpoint_activations", "profile", "track")
+    switches: ClassVar[tuple[str, ...]] = (
+        "sharding",
+        "async_checkpoints",
+        "compile",
+        "checkpoint_activations",
+        "profile",
+        "track",
+    )
 
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
@@ -40,6 +47,7 @@ class TrainConfig(Config):
     ema_decay: float = Field(0.0, ge=0, lt=1)  # of the average of the weights that is kept; 0: the last weights are
     mixed_precision: MixedPrecision = "no"
     sharding: Literal["none", "full"] = "none"  # of weights, gradients, moments and average among the processes (FSDP2)
+    async_checkpoints: bool = False  # of what is sharded: written while the training goes on, from a copy in memory
     compile: bool = False  # blocks of the networks, by torch.compile
     checkpoint_activations: bool = False  # keep what goes into a block, and compute what is inside it once more
     profile: int = Field(0, ge=0)  # so many steps are traced, after three
@@ -134,7 +142,7 @@ def training_steps(
                 track.values({**values, "learning_rate": rate}, done)
                 bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
             stop.requested = any_process.asked(stop.requested)
-            state.after_step(done, settings.steps, stop, accelerator)
+            state.after_step(done, settings.steps, stop, accelerator, beside=settings.async_checkpoints)
             if shown and step.pictures is not None:
                 track.pictures(*step.pictures, done)
 

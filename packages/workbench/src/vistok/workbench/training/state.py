@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from accelerate import Accelerator
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import (
+    begin_sharded_checkpoint,
     is_checkpoint,
     load_checkpoint,
     load_latest_checkpoint,
@@ -17,6 +19,7 @@ from vistok.workbench.run.checkpoint import (
     save_sharded_checkpoint,
     step_of,
 )
+from vistok.workbench.run.processes import group_beside
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.sharded_state import Patterns
 from vistok.workbench.training.sharding import is_sharded
@@ -60,6 +63,8 @@ class TrainState:
         self.every = every
         self.writes = writes
         self.losses = losses
+        self._group: Any = None
+        self._being_written: Future[None] | None = None
 
     def resume(self) -> int:
         """Load the newest readable checkpoint and return its step; 0 if there is none."""
@@ -100,23 +105,51 @@ class TrainState:
         unused = ", ".join(name for name in state if name not in self.objects) or "nothing"
         logger.info("start from step %d of %s; begins anew: %s; left out: %s", step, source, new, unused)
 
-    def save(self, step: int) -> None:
-        """Write a checkpoint of ``step``; all processes call this."""
-        sharded = any(map(is_sharded, self.objects.values()))
-        if sharded or self.writes:
-            save = save_sharded_checkpoint if sharded else save_checkpoint
-            save(self.folder, step, {name: item.state_dict() for name, item in self.objects.items()})
+    def save(self, step: int, *, beside: bool = False) -> None:
+        """Write a checkpoint of ``step``; all processes call this.
 
-    def after_step(self, step: int, steps: int, stop: StopSignal, accelerator: Accelerator) -> None:
+        Args:
+            step: The number of steps done.
+            beside: Of what is sharded, only begin to, once the checkpoint before it is written.
+
+        Raises:
+            CheckpointError: It cannot be written, or the one before it could not.
+        """
+        sharded = any(map(is_sharded, self.objects.values()))
+        if not sharded and not self.writes:
+            return
+        state = {name: item.state_dict() for name, item in self.objects.items()}
+        if sharded and beside:
+            self.wait()
+            self._group = self._group or group_beside()
+            self._being_written = begin_sharded_checkpoint(self.folder, step, state, self._group)
+        else:
+            save = save_sharded_checkpoint if sharded else save_checkpoint
+            save(self.folder, step, state)
+
+    def wait(self) -> None:
+        """Go on once no checkpoint is being written; raises as :meth:`save` does."""
+        writing, self._being_written = self._being_written, None
+        if writing is not None:
+            writing.result()
+
+    def after_step(
+        self, step: int, steps: int, stop: StopSignal, accelerator: Accelerator, *, beside: bool = False
+    ) -> None:
         """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`).
 
         Raises:
             NonFiniteLossError: A loss was not finite, of this process; then no process saves.
+            CheckpointError: As :meth:`save`; of one that was begun, at the first step after its failure.
         """
+        if self._being_written is not None and self._being_written.done():
+            self.wait()
         if stop.requested or step % self.every == 0 or step == steps:
             self.losses.settle()
             accelerator.wait_for_everyone()  # one whose loss is not finite does not come
-            self.save(step)
+            self.save(step, beside=beside)
+        if stop.requested or step == steps:
+            self.wait()
         if stop.requested and step < steps:
             raise Interrupted(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")
 

@@ -19,10 +19,12 @@ def check_switches(settings: TrainConfig) -> None:
     """Check what the switches of a training need, before anything runs.
 
     Raises:
-        ConfigError: A tracker is not installed, there is no compiler, or the launcher's configuration is not FSDP2's.
+        ConfigError: A tracker is not installed, there is no compiler, the launcher's configuration is not FSDP2's, or
+            nothing that is sharded is to be written beside the training.
     """
     check_trackers(settings.track)
-    launched_sharded()
+    if not launched_sharded() and settings.async_checkpoints and settings.sharding == "none":
+        raise ConfigError("async_checkpoints: expected sharding=full, whose checkpoints they are, got none")
     named = os.environ.get("CXX")
     if settings.compile and not any(map(shutil.which, [named] if named else ["g++", "clang++"])):
         raise ConfigError(f"compile: expected a C++ compiler, found no {named or 'g++ or clang++'}; set it to false")
