@@ -59,11 +59,17 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
 
 def add_probes(evaluation: Evaluation, cache: TokenCache, stored: dict[str, Tensor]) -> None:
     """Linear probes of both codes of every position, and of each codebook's alone."""
-    train = cache.latents(cache.tokens(torch.arange(len(cache))))
-    validation = cache.latents(Tokens(stored["semantic"].long(), stored["visual"].long()))
-    visual, semantic = (slice(None, train.shape[1] // 2), slice(train.shape[1] // 2, None))
-    for name, part in (("accuracy", slice(None)), ("semantic", semantic), ("visual", visual)):
-        add_probe(evaluation, name, train[:, part], validation[:, part])
+    dim = cache.semantic_codes.shape[1]
+    for name, part in (("accuracy", slice(None)), ("semantic", slice(dim, None)), ("visual", slice(None, dim))):
+
+        def train(some: Tensor, part: slice = part) -> Tensor:
+            return cache.latents(cache.tokens(some))[:, part]
+
+        def validation(some: Tensor, part: slice = part) -> Tensor:
+            tokens = Tokens(stored["semantic"][some].long(), stored["visual"][some].long())
+            return cache.latents(tokens)[:, part]
+
+        add_probe(evaluation, name, train, validation)
 
 
 def codebook_measures(

@@ -44,9 +44,13 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     )
     evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
     if is_cached(paths.tokens):
-        cache = load_tokens(paths)
-        both = (cache.pick(TOKENS, torch.arange(len(cache))), stored["tokens"])
-        add_probe(evaluation, "accuracy", *(to_signs(tokens, config.tokenizer.bits) for tokens in both))
+        cache, bits = load_tokens(paths), config.tokenizer.bits
+        add_probe(
+            evaluation,
+            "accuracy",
+            lambda some: to_signs(cache.pick(TOKENS, some), bits),
+            lambda some: to_signs(stored["tokens"][some], bits),
+        )
     evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):

@@ -41,8 +41,7 @@ def evaluate_run(config: VQGANConfig, paths: RunPaths, name: str) -> None:
     add_uniformity(evaluation, codes, num_points=settings.uniformity_points, repeats=repeats, seed=config.seed)
     if is_cached(paths.tokens):
         cache = load_tokens(config, paths)
-        train_codes = cache.codes(cache.tokens(torch.arange(len(cache))))
-        add_probe(evaluation, "accuracy", train_codes, codes.cpu())
+        add_probe(evaluation, "accuracy", lambda some: cache.codes(cache.tokens(some)), lambda some: codes[some])
     evaluation.add_generation(samples)
     generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
     sections = ("mean image", "reconstruction", "codes", "uniformity", "probe", *generation)

@@ -1,5 +1,7 @@
 """The linear probe."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,28 @@ def test_bad_input_is_named():
         linear_probe_accuracy(x / 0, y, x, y)
     with pytest.raises(TypeError, match=r"measured labels must be integers, got torch\.float32"):
         linear_probe_accuracy(x, y, x, y.float())
+
+
+@catches(SUBJECT, "partial_fit(_rows(rows))", "fit(_rows(rows))")
+@catches(SUBJECT, "for rows in features.split(_AT_A_TIME)]", "for rows in features[:_AT_A_TIME].split(_AT_A_TIME)]")
+def test_many_samples_are_standardised_a_part_at_a_time_with_the_same_result(monkeypatch):
+    (x, y), (z, w) = blobs(300, 4, 12, 1.5), blobs(500, 4, 12, 1.5, seed=1)
+    x[200:] += 5  # parts that differ
+    whole = linear_probe_accuracy(x, y, z, w)
+    monkeypatch.setattr(linear_probe, "_AT_A_TIME", 64)
+    assert abs(linear_probe_accuracy(x, y, z, w) - whole) <= 1 / 500
+
+
+@catches(SUBJECT, "for rows in train_features.split(_AT_A_TIME)])", "for rows in [train_features]])")
+def test_no_second_copy_of_the_features_is_held_in_double_precision(monkeypatch):
+    """What is held beside the features: all of them once in float32, four fifths of those once more, and parts."""
+    x, y = blobs(4000, 2, 500, 3.0)
+    linear_probe_accuracy(x[:100], y[:100], x[:100], y[:100])  # libraries
+    monkeypatch.setattr(linear_probe, "_AT_A_TIME", 256)
+    tracemalloc.start()
+    try:
+        linear_probe_accuracy(x, y, x, y)
+        held = tracemalloc.get_traced_memory()[1] / (4 * x.numel())
+    finally:
+        tracemalloc.stop()
+    assert held < 2.5

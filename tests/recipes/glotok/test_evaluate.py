@@ -14,6 +14,7 @@ from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
 from vistok.workbench.data import ImageSet
 from vistok.workbench.tokens.latent_scale import LatentScale
+from vistok.workbench.recipe_config import EvaluateConfig
 
 SUBJECT = "glotok.evaluate"
 
@@ -25,7 +26,7 @@ class Kept(SimpleNamespace):
         self.sections.setdefault(section, {}).update(measure())
 
 
-@catches(SUBJECT, '("semantic", semantic), ("visual", visual)', '("semantic", visual), ("visual", semantic)')
+@catches(SUBJECT, 'slice(dim, None)), ("visual", slice(None, dim))', 'slice(None, dim)), ("visual", slice(dim, None))')
 def test_a_codebook_that_knows_the_class_is_told_from_one_that_does_not():
     """The semantic token is the class, the visual one a draw."""
     draws, numbers = torch.Generator().manual_seed(0), torch.arange(4.0)[:, None].expand(4, 3).contiguous()
@@ -46,7 +47,7 @@ def test_a_codebook_that_knows_the_class_is_told_from_one_that_does_not():
     train_set, validation = (
         ImageSet(torch.zeros(count, 1, 8, 8, dtype=torch.uint8), labels[:count], names, "four") for count in (120, 40)
     )
-    evaluation = Kept(sections={}, train=train_set, validation=validation, seed=0)
+    evaluation = Kept(sections={}, train=train_set, validation=validation, seed=0, settings=EvaluateConfig())
     add_probes(evaluation, cache, stored)
     found = evaluation.sections["probe"]
     assert found["semantic"] == found["accuracy"] == 1

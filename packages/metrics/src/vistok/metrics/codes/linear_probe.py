@@ -10,6 +10,7 @@ from vistok.metrics.not_measurable import NotMeasurableError
 STRENGTHS = (1e-2, 1e-3, 1e-4, 1e-5)
 _HELD_OUT = 5  # one sample in this many of a class chooses the strength
 _MAX_ITERATIONS = 1000
+_AT_A_TIME = 8192  # samples that are held in float64
 
 
 def linear_probe_accuracy(
@@ -60,10 +61,9 @@ def linear_probe_accuracy(
 
     _check("train", train_features, train_labels)
     _check("measured", features, labels)
-    x, y = _rows(train_features), train_labels.cpu().numpy()
-    measured = _rows(features)
-    if x.shape[1] != measured.shape[1]:
-        raise ValueError(f"both parts must have one width, got {x.shape[1]} and {measured.shape[1]}")
+    y, widths = train_labels.cpu().numpy(), [part[0].numel() for part in (train_features, features)]
+    if widths[0] != widths[1]:
+        raise ValueError(f"both parts must have one width, got {widths[0]} and {widths[1]}")
     counts = np.unique(y, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
         raise NotMeasurableError(
@@ -72,11 +72,14 @@ def linear_probe_accuracy(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    scaler = StandardScaler().fit(x)
-    x, measured = (_standardised(scaler, part) for part in (x, measured))
+    scaler = StandardScaler()
+    for rows in train_features.split(_AT_A_TIME):
+        scaler.partial_fit(_rows(rows))
+    x = np.concatenate([_standardised(scaler, _rows(rows)) for rows in train_features.split(_AT_A_TIME)])
     with threadpool_limits(1):  # sums in a fixed order: the same numbers every time
         model = _fit(x, y, _chosen_strength(x, y, seed))
-        return float(np.mean(model.predict(measured) == labels.cpu().numpy()))
+        named = [model.predict(_standardised(scaler, _rows(rows))) for rows in features.split(_AT_A_TIME)]
+        return float(np.mean(np.concatenate(named) == labels.cpu().numpy()))
 
 
 def _chosen_strength(x: Any, y: Any, seed: int) -> float:

@@ -66,6 +66,12 @@ def image_counts(train: Images, validation: Images) -> dict[str, Any]:
     return counts | ({"attribution": train.attribution} if train.attribution else {})
 
 
+def some_images(images: Images, count: int, seed: int) -> Tensor:
+    """At most so many of a set's indices, drawn without repetition and in order."""
+    drawn: Tensor = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count].sort().values
+    return drawn
+
+
 def measure_names(settings: EvaluateConfig) -> dict[str, str]:
     """What reports call the two distances of a feature network: by the network, since their numbers are only its own.
 
@@ -228,7 +234,7 @@ class Evaluation:
 
     def _judged(self) -> dict[str, float]:
         """Fit the judge of the samples, and what it makes of held-out images."""
-        fitted, held_out = (self._some(images, _JUDGED_BY) for images in (self.train, self.validation))
+        fitted, held_out = (some_images(images, _JUDGED_BY, self.seed) for images in (self.train, self.validation))
         self.judge = fit_recognizer(self.train.batch(fitted), self.train.labels[fitted])
         images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(_BATCH)]))
         accuracy = self.judge.accuracy(images, self.validation.labels[held_out])
@@ -236,7 +242,7 @@ class Evaluation:
 
     def _side(self, images: Images, count: int) -> Side:
         """Features of at most so many images of a set."""
-        chosen = self._some(images, count)
+        chosen = some_images(images, count, self.seed)
         parts = [self._seen(images.batch(part), images.labels[part]) for part in chosen.split(1000)]
         probabilities = [part.probabilities for part in parts if part.probabilities is not None]
         features, labels = (torch.cat([part[field] for part in parts]) for field in (0, 1))  # type: ignore[misc]
@@ -245,11 +251,6 @@ class Evaluation:
     def _seen(self, images: Tensor, labels: Tensor) -> Side:
         found = network_features(self.network, images)
         return Side(found.pooled, labels, found.probabilities)
-
-    def _some(self, images: Images, count: int) -> Tensor:
-        """At most so many of a set's indices, drawn without repetition and in order."""
-        drawn: Tensor = torch.randperm(len(images), generator=self._draws())[:count].sort().values
-        return drawn
 
     def _draws(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
