@@ -12,6 +12,9 @@ from surface.repository import RECIPES, ROOT
 from vistok.workbench.cost.trainings import Paper
 
 CPU = torch.device("cpu")
+CONFIGURATIONS = [
+    (recipe, file.stem) for recipe in RECIPES for file in sorted((ROOT / "recipes" / recipe / "configs").glob("*.yaml"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +83,9 @@ def test_memory_is_within_a_tenth_of_what_a_process_takes_and_flops_within_a_hun
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_command_counts_every_shipped_configuration(recipe, capsys):
+@pytest.mark.timeout(900)  # minutes of one core for the largest
+@pytest.mark.parametrize(("recipe", "name"), CONFIGURATIONS)
+def test_the_command_counts_every_shipped_configuration(recipe, name, capsys):
     command = importlib.import_module(f"{recipe}.cli").COMMANDS["cost"]
-    options = command.__annotations__["options"]
-    for file in sorted((ROOT / "recipes" / recipe / "configs").glob("*.yaml")):
-        command(options(config=file.stem, gpus=4))
-        assert "| tokenizer | tokenizer |" in capsys.readouterr().out
+    command(command.__annotations__["options"](config=name, gpus=4))
+    assert "| tokenizer | tokenizer |" in capsys.readouterr().out
