@@ -6,7 +6,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from _support.mutants import catches
-from _support.pretended_cuda import META, Event, PretendedCuda
+from _support.pretended_cuda import Event
+from vistok.workbench.cost.pretended_cuda import META, PretendedCuda
 from vistok.workbench.run.devices import Arriving, best_device, open_accelerator, to_device
 
 SUBJECT = "vistok.workbench.run.devices"

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from _support.mutants import catches
-from _support.pretended_cuda import META, Event, PretendedCuda
+from _support.pretended_cuda import Event
+from vistok.workbench.cost.pretended_cuda import META, PretendedCuda
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 
 SUBJECT = "vistok.workbench.training.finite"

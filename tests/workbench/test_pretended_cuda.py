@@ -29,6 +29,23 @@ def test_tensors_say_that_they_are_on_cuda_and_what_is_made_there_is_made_on_the
     assert [tensor.device for tensor in (x, *made)] == [META] * 5
 
 
+@catches(SUBJECT, ' and kwargs.get("non_blocking")', "")
+def test_a_copy_that_nobody_waits_for_arrives_and_whatever_waits_for_a_value_fails():
+    x = torch.empty(2, 3, device="meta")
+    with PretendedCuda():
+        copied = x.to("cpu", non_blocking=True)
+        assert (copied.device, copied.shape) == (CPU, (2, 3))
+        for asks in (
+            lambda: x.to("cpu"),
+            lambda: x[0, 0].item(),
+            lambda: bool(x[0, 0] > 0),
+            lambda: x[x > 0],
+            x.tolist,
+        ):
+            with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+                asks()
+
+
 def network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4), nn.ReLU(), nn.Linear(4, 4))

@@ -35,6 +35,7 @@ class PretendedCuda(TorchFunctionMode):
 
     Only torch itself is told the truth. So a network takes the paths that it takes on a card: no check that would wait
     for a value, no kernels made for the CPU. Attention and dropout keep what the fused kernels keep.
+    A copy from the meta device to the CPU that nobody waits for arrives, as ones; what asks for a value fails.
 
     Args:
         real: Where the tensors are: the meta device, to count, or the CPU, to measure the same step with values.
@@ -52,6 +53,8 @@ class PretendedCuda(TorchFunctionMode):
             return self._answer(function, args[0])
         if function is Tensor.pin_memory:
             return args[0]
+        if function is Tensor.to and args[1:] == ("cpu",) and kwargs.get("non_blocking") and _DEVICE(args[0]) == META:
+            return torch.ones(args[0].shape, dtype=args[0].dtype)
         args = tuple(self._placed(arg) for arg in args)
         if "device" in kwargs:
             kwargs["device"] = self._placed(kwargs["device"])
