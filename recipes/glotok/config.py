@@ -8,15 +8,21 @@ from pydantic import Field, model_validator
 
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
+from vistok.workbench.generator_settings import (
+    FARConfig,
+    FARSampleConfig,
+    MaskedConfig,
+    MaskedSampleConfig,
+    XARConfig,
+    XARSampleConfig,
+)
 from vistok.workbench.recipe_config import (
     DataConfig,
     EntryName,
     PerceptualConfig,
     RunName,
-    SampleConfig,
     other_than,
 )
-from vistok.workbench.training.generator_training import GeneratorConfig
 from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -151,58 +157,7 @@ class TokenizerTrainConfig(TrainConfig):
         return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
 
 
-class XARSampleConfig(SampleConfig):
-    """How xAR draws images."""
-
-    num_steps: int = Field(40, ge=1)  # of the solver, a cell
-    guidance: float = Field(2.7, ge=1)
-    guidance_schedule: Literal["linear", "constant"] = "linear"  # over the cells: from 1 up, or the same for all
-    snap: bool = True  # replace each sampled half by its nearest code before the residual modules and the decoder
-
-
-class FARSampleConfig(SampleConfig):
-    """How FAR draws images."""
-
-    guidance: float = Field(2.0, ge=1)
-
-
-class MaskedSampleConfig(SampleConfig):
-    """How masked AR draws images."""
-
-    num_steps: int = Field(16, ge=1)
-    guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
-    refresh_every: int = Field(1, ge=1)  # steps from one full pass to the next; above 1 faster and not exact
-
-
 AnySampleConfig = XARSampleConfig | FARSampleConfig | MaskedSampleConfig
-
-
-class XARConfig(GeneratorConfig):
-    """xAR on latents."""
-
-    kind: Literal["xar"]
-    cell_size: int = Field(8, ge=1)  # tokens along each side of a cell
-    gate: Literal["gelu", "silu"] = "gelu"  # of the feed-forward blocks; the published networks have gelu
-    integer_time: bool = True  # truncate 1000 t before embedding it, as the published networks do
-    samples: dict[EntryName, XARSampleConfig] = Field({"default": XARSampleConfig()}, min_length=1)
-
-
-class FARConfig(GeneratorConfig):
-    """FAR on both streams of tokens."""
-
-    kind: Literal["far"]
-    head_depth: int = Field(3, ge=1)  # blocks of the factorised head
-    prefix_rotation: Literal["identity", "zero"] = "zero"  # of the class token; zero in the published networks
-    samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
-
-
-class MaskedConfig(GeneratorConfig):
-    """Masked AR on both streams of tokens."""
-
-    kind: Literal["masked"]
-    samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
-
-
 AnyGeneratorConfig = Annotated[XARConfig | FARConfig | MaskedConfig, Field(discriminator="kind")]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from glotok.config import GloTokConfig, XARConfig
+from glotok.config import GloTokConfig
 from glotok.generator import build_generator
 from glotok.model import GloTok
 from glotok.networks import build_discriminator, build_head
@@ -13,6 +13,7 @@ from glotok.representation import HeadedTokenizer, RepresentationTerm
 from glotok.train_tokenizer import LossTerms, generator_step
 from vistok.losses import discriminator_loss
 from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.generator_settings import XARConfig
 from vistok.workbench.training.adversarial_training import discriminator_step
 
 _CLASSES = 1000  # ImageNet's; the label table is all that depends on it

@@ -5,15 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glotok.config import (
-    AnyGeneratorConfig,
-    AnySampleConfig,
-    FARConfig,
-    GloTokConfig,
-    MaskedSampleConfig,
-    XARConfig,
-    XARSampleConfig,
-)
+from glotok.config import AnyGeneratorConfig, AnySampleConfig, GloTokConfig
 from glotok.encode import TokenCache
 from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
@@ -30,6 +22,7 @@ from vistok.generators import (
 )
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.tokens.latent_scale import LatentScale
+from vistok.workbench.generator_settings import FARConfig, MaskedSampleConfig, XARConfig, XARSampleConfig
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from glotok.config import GloTokConfig, XARConfig
+from glotok.config import GloTokConfig
 from glotok.generator import build_generator
 from glotok.model import GloTok
 from glotok.representation import RepresentationHead
@@ -11,6 +11,7 @@ from vistok.losses import PatchGANDiscriminator
 from vistok.metrics import count_stages
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.config import ConfigError
+from vistok.workbench.generator_settings import XARConfig
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from vistok.losses import discriminator_loss
 from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.generator_settings import XARConfig
 from vistok.workbench.training.adversarial_training import discriminator_step
-from vqgan.config import VQGANConfig, XARConfig
+from vqgan.config import VQGANConfig
 from vqgan.generator import build_generator, token_units
 from vqgan.model import VQGAN
 from vqgan.networks import build_discriminator

@@ -5,8 +5,9 @@ import torch
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones.meta_build import building, check_network, check_perceptual, remembered
+from vistok.workbench.generator_settings import XARConfig
 from vistok.workbench.run.devices import best_device
-from vqgan.config import VQGANConfig, XARConfig
+from vqgan.config import VQGANConfig
 from vqgan.generator import build_generator, token_units
 from vqgan.model import VQGAN
 

@@ -61,6 +61,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "backbones": {"config", "run"},
         "recipe_config": {"config", "data", "run"},
         "training": {"config", "data", "run"},
+        "generator_settings": {"recipe_config", "training"},
         "cost": {"config", "training"},
         "evaluation": {"data", "recipe_config", "run"},
         "reporting": {"evaluation", "run"},
