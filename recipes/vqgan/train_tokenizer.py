@@ -21,7 +21,6 @@ from vistok.losses import (
 from vistok.quantizers import VectorQuantizer
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -31,7 +30,7 @@ from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.sharded_state import save_whole
-from vistok.workbench.training.start import start_from
+from vistok.workbench.training.start import begins_anew, start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -60,7 +59,7 @@ def train_tokenizer(config: VQGANConfig, paths: RunPaths, *, resume: bool) -> No
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
     model.to(accelerator.device)
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
-    anew = not (resume and list_checkpoints(folder)) and not settings.init_from
+    anew = begins_anew(folder, resume=resume, init_from=settings.init_from)
     if anew and settings.codebook_start == "k_means" and hasattr(model.quantizer, "initialize"):
         initialize_codebook(model, train, config, accelerator)
     average = weight_average(model, settings.ema_decay)

@@ -7,8 +7,9 @@ from torch import nn
 from _support.mutants import catches
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run.checkpoint import save_checkpoint
 from vistok.workbench.training.finite import FiniteLosses
-from vistok.workbench.training.start import start_from
+from vistok.workbench.training.start import begins_anew, start_from
 from vistok.workbench.training.state import TrainState
 
 SUBJECT = "vistok.workbench.training.start"
@@ -78,3 +79,14 @@ def test_what_is_neither_is_refused_in_one_line(tmp_path):
     expected = "^train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got .*nowhere$"
     with pytest.raises(ConfigError, match=expected):
         start_from(tmp_path / "nowhere", network(1), None)
+
+
+@catches(SUBJECT, "not (resume and list_checkpoints(checkpoints))", "not resume")
+@catches(SUBJECT, "not (resume and list_checkpoints(checkpoints))", "not list_checkpoints(checkpoints)")
+@catches(SUBJECT, " and not init_from", "")
+def test_a_training_begins_anew_without_a_checkpoint_to_resume_and_without_other_weights(tmp_path):
+    assert begins_anew(tmp_path / "none", resume=True, init_from=None)
+    assert not begins_anew(tmp_path / "none", resume=True, init_from="other")
+    save_checkpoint(tmp_path, 3, {})
+    assert begins_anew(tmp_path, resume=False, init_from=None)
+    assert not begins_anew(tmp_path, resume=True, init_from=None)

@@ -13,6 +13,11 @@ from vistok.workbench.training.state import TrainState
 logger = logging.getLogger(__name__)
 
 
+def begins_anew(checkpoints: Path, *, resume: bool, init_from: str | None) -> bool:
+    """Whether a training begins with nothing: neither with a checkpoint of its own, resumed, nor with other weights."""
+    return not (resume and list_checkpoints(checkpoints)) and not init_from
+
+
 def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[str] = ("",)) -> None:
     """Begin with a training's checkpoint and all that it holds, or with the weights of a saved network alone.
 
