@@ -61,8 +61,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
     learned = HeadedTokenizer(model, head).to(accelerator.device)
     d_loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
-    anew = begins_anew(folder, resume=resume, init_from=settings.init_from)
-    if anew and settings.codebook_start == "k_means":
+    if settings.codebook_start == "k_means" and begins_anew(folder, resume=resume, init_from=settings.init_from):
         initialize_codebooks(model, train, config, accelerator)
     average = weight_average(model, settings.ema_decay)
     apply_switches(learned, average, settings, accelerator, replicated=type(model.quantizer))

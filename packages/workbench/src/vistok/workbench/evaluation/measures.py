@@ -68,8 +68,7 @@ def image_counts(train: Images, validation: Images) -> dict[str, Any]:
 
 def some_images(images: Images, count: int, seed: int) -> Tensor:
     """At most so many of a set's indices, drawn without repetition and in order."""
-    drawn: Tensor = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count].sort().values
-    return drawn
+    return torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count].msort()
 
 
 def measure_names(settings: EvaluateConfig) -> dict[str, str]:
