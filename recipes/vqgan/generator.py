@@ -18,8 +18,8 @@ from vistok.generators import (
     XAROptions,
 )
 from vistok.workbench.backbones.pretrained import load_module
-from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.generator_settings import FARConfig, MaskedSampleConfig, XARConfig, XARSampleConfig
+from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
 from vqgan.config import AnyGeneratorConfig, AnySampleConfig, MaskedConfig, VQGANConfig

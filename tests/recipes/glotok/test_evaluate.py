@@ -13,8 +13,8 @@ from glotok.evaluate import add_probes, codebook_measures
 from glotok.model import GloTok
 from glotok.teacher import teacher_histogram
 from vistok.workbench.data import ImageSet
-from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.recipe_config import EvaluateConfig
+from vistok.workbench.tokens.latent_scale import LatentScale
 
 SUBJECT = "glotok.evaluate"
 
