@@ -10,7 +10,7 @@ from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
+from vistok.workbench.tokens.encoding import Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
@@ -24,7 +24,8 @@ class TokenCache:
     The latents are kept as indices and the two matrices of codes, which is exact and a small part of their size.
 
     Attributes:
-        shards: The tokens ``(N, V, h, w)`` of the kinds ``semantic`` and ``visual``; V is 1, or 2 with flipped images.
+        shards: The tokens ``(N, V, h, w)`` of the kinds ``semantic`` and ``visual``; V is 1, 2 with flips,
+            10 of ten-crop.
         semantic_codes, visual_codes: ``(K, d)``, as the decoder and the generator see them.
         scale: Of the latents' channels [visual, semantic].
     """
@@ -61,9 +62,8 @@ def token_coder(tokenizer: GloTok, made_by: str = "") -> Coder:
 def encode_data_set(config: GloTokConfig, paths: RunPaths, *, resume: bool = False) -> None:
     """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
-    train, _ = config.data.load()
-    variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
-    writer = ShardWriter(paths.tokens, token_coder(tokenizer, tokenizer_checksum(paths.tokenizer)), train, variants)
+    coder = token_coder(tokenizer, tokenizer_checksum(paths.tokenizer))
+    writer = ShardWriter(paths.tokens, coder, config.data.load_to_encode(), config.data.token_variants)
     shards = write_shards(writer, resume=resume)
     if shards is None:
         return

@@ -4,7 +4,7 @@ from semtok.config import SemTokConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.tokens.encoding import FLIPS, UNFLIPPED, Coder, ShardWriter, tokenizer_checksum, write_shards
+from vistok.workbench.tokens.encoding import Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
 TOKENS = "tokens"  # the kind of tokens that there are, (M, V, N); bit k of one counts 2 ** k
@@ -20,9 +20,8 @@ def encode_data_set(
 ) -> None:
     """Write the cache of the training images; ``resume`` keeps the shards that are there."""
     tokenizer = SemTok.from_pretrained(paths.tokenizer, space=space).eval().to(best_device())
-    train, _ = config.data.load()
-    variants = FLIPS if config.data.horizontal_flip else UNFLIPPED
-    writer = ShardWriter(paths.tokens, token_coder(tokenizer, tokenizer_checksum(paths.tokenizer)), train, variants)
+    coder = token_coder(tokenizer, tokenizer_checksum(paths.tokenizer))
+    writer = ShardWriter(paths.tokens, coder, config.data.load_to_encode(), config.data.token_variants)
     if write_shards(writer, resume=resume) is not None:
         write_index(paths.tokens, writer.about)
 

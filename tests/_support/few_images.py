@@ -7,9 +7,14 @@ from vistok.workbench.recipe_config import DataConfig
 
 def few_images(monkeypatch, train=150, validation=30):
     """Let every configuration load so many images of the digits."""
-    splits = load_images("digits", image_size=16)
-    few = [
-        ImageSet(images.images[:count], images.labels[:count], images.class_names, images.name)
-        for images, count in zip(splits, (train, validation), strict=True)
-    ]
-    monkeypatch.setattr(DataConfig, "load", lambda self: ImageSplits(*few))
+
+    def load(config):
+        splits = load_images("digits", image_size=config.image_size)
+        return ImageSplits(
+            *(
+                ImageSet(images.images[:count], images.labels[:count], images.class_names, images.name)
+                for images, count in zip(splits, (train, validation), strict=True)
+            )
+        )
+
+    monkeypatch.setattr(DataConfig, "load", load)

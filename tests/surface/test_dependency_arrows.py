@@ -59,7 +59,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "run": {"config", "strict_yaml"},
         "tokens": {"data", "run"},
         "backbones": {"config", "run"},
-        "recipe_config": {"config", "data", "run"},
+        "recipe_config": {"config", "data", "run", "tokens"},
         "training": {"config", "data", "run"},
         "generator_settings": {"recipe_config", "training"},
         "cost": {"config", "training"},

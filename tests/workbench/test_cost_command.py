@@ -8,18 +8,19 @@ from _support.counted_trainings import blocks
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
 from vistok.workbench.cost.cost_command import CostOptions, cost_command
+from vistok.workbench.recipe_config import DataConfig
 
 SUBJECT = "vistok.workbench.cost.cost_command"
 
 
-@catches(SUBJECT, "flips = 2 if config.data.horizontal_flip else 1", "flips = 1")
+@catches(SUBJECT, "variants=variants", "variants=1")
 @catches(SUBJECT, "load(options.config, options.set)", "load(options.config, ())")
 def test_it_prints_the_tables_and_the_disk_with_flips(capsys):
     asked = []
 
     def load(name, overrides):
         asked.append((name, overrides))
-        return SimpleNamespace(data=SimpleNamespace(horizontal_flip=True))
+        return SimpleNamespace(data=DataConfig(horizontal_flip=True))
 
     command = cost_command(load, lambda config, paper: [blocks()], lambda config: (10, [256]))
     command(CostOptions("some", ("a=1",), images=1000, gpus=1))

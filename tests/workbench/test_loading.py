@@ -11,6 +11,8 @@ from _support.image_files import noise, numbers, photographs, png, write_folder,
 from _support.mutants import catches
 from vistok.metrics import to_uint8
 from vistok.workbench.data import ImageSet, LazyImageSet, batch_indices, load_images
+from vistok.workbench.data.resize import decode_whole
+from vistok.workbench.data.resized_crop import resized_crop
 from vistok.workbench.evaluation.measures import image_counts
 
 SUBJECT = "vistok.workbench.data.loading"
@@ -84,7 +86,7 @@ def test_lazy_and_loaded_sets_give_equal_batches(tmp_path):
     assert (lazy.train.channels, lazy.train.image_size, len(lazy.train)) == (3, 8, len(loaded.train))
 
 
-@catches(SUBJECT, 'request.random_crop and side == "train"', "request.random_crop")
+@catches(SUBJECT, 'side == "train" and request.random_crop', "request.random_crop")
 def test_without_random_crop_nothing_changes_and_validation_is_never_cropped(tmp_path):
     folder = photographs(tmp_path / "data")
     options = {"image_size": 16, "cache_dir": tmp_path / "cache"}
@@ -95,6 +97,27 @@ def test_without_random_crop_nothing_changes_and_validation_is_never_cropped(tmp
     indices = list(range(len(plain.train)))
     draws = torch.rand(len(indices), 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(plain.train.batch(indices, draws), plain.train.batch(indices))
+
+
+@catches(SUBJECT, "scale=request.crop_scale", "scale=SCALE")
+@catches(SUBJECT, 'decode_whole if cropped == "resized" else decode_for_crops', "decode_for_crops")
+def test_resized_crops_are_cut_from_whole_images_that_are_never_held_in_memory(tmp_path):
+    options = {"image_size": 16, "cache_dir": tmp_path / "cache", "random_crop": "resized", "workers": 0}
+    folder = photographs(tmp_path / "data")
+    splits = load_images(folder, crop_scale=(0.3, 0.5), **options)
+    assert isinstance(splits.train, LazyImageSet)
+    assert isinstance(splits.validation, ImageSet)
+    draws = torch.rand(4, 22, generator=torch.Generator().manual_seed(0))
+    for index, (pixels, draw) in enumerate(zip(splits.train.pixels(range(4), draws), draws.tolist(), strict=True)):
+        file = next(folder.rglob(splits.train._item_name(index)))
+        assert torch.equal(pixels, resized_crop(decode_whole(file, 16), 16, draw, scale=(0.3, 0.5)))
+
+
+def test_resized_crops_of_digits_are_of_whole_ones():
+    train = load_images(image_size=16, random_crop="resized", crop_scale=(1.0, 1.0)).train
+    assert train.uncropped[0].shape == (1, 32, 32)
+    expected = resized_crop(train.uncropped[5], 16, [0.5] * 22, scale=(1.0, 1.0))
+    assert torch.equal(train.pixels([5], torch.full((1, 22), 0.5))[0], expected)
 
 
 @catches(SUBJECT, 'request.fast_decoding and side == "train"', "request.fast_decoding")

@@ -68,7 +68,11 @@ def test_a_batch_that_does_not_divide_is_refused():
         load(accumulation=5)
 
 
-@catches(SUBJECT, "crops = torch.rand(len(drawn), 3, generator=draws)", "crops = torch.rand(len(drawn), 3)")
+@catches(
+    SUBJECT,
+    "crops = torch.rand(len(drawn), augmentation.crop_numbers, generator=draws)",
+    "crops = torch.rand(len(drawn), augmentation.crop_numbers)",
+)
 def test_random_crops_follow_from_seed_and_step_alone_in_memory_and_decoded_on_demand(tmp_path):
     folder = photographs(tmp_path / "data")
     options = {"image_size": 16, "cache_dir": tmp_path / "cache", "random_crop": True}
@@ -97,6 +101,21 @@ def test_random_crops_follow_from_seed_and_step_alone_in_memory_and_decoded_on_d
         same = torch.equal(first[index], second[index])
         assert same == (index in small)
         assert torch.equal(first[index], plain[index]) == (index in small)
+
+
+def test_resized_crops_follow_from_seed_and_step_alone(tmp_path):
+    options = {"image_size": 16, "cache_dir": tmp_path / "cache", "random_crop": "resized"}
+    train = load_images(photographs(tmp_path / "data"), workers=0, **options).train
+    data = DataConfig(random_crop="resized", horizontal_flip=True)
+
+    def batch(step, seed=0, ranks=1):
+        settings = TrainConfig(steps=9, batch_size=8)
+        own = (training_batches(train, settings, data, process(r, ranks), start=step, seed=seed) for r in range(ranks))
+        return torch.cat([part.images for batches in own for part in next(batches)])
+
+    assert torch.equal(batch(3), batch(3))
+    assert torch.equal(batch(3), batch(3, ranks=2))
+    assert not torch.equal(batch(3), batch(3, seed=1))
 
 
 def test_without_random_crops_a_set_that_was_loaded_for_them_gives_the_same_images(tmp_path):

@@ -1,6 +1,7 @@
 """Sections that recipes share, and how a shipped configuration is found."""
 
 import pytest
+import torch
 
 from _support.image_files import png, write_table
 from _support.mutants import catches
@@ -76,6 +77,29 @@ def test_the_data_section_decides_columns_split_and_limits(tmp_path, monkeypatch
     assert config.describe().num_classes == 2
     with pytest.raises(ValueError, match="validation_fraction"):
         DataConfig(validation_fraction=0.0)
+
+
+@catches(SUBJECT, "return int(self.image_size", "return round(self.image_size")
+def test_ten_crop_encodes_parts_of_centre_crops_that_are_so_much_larger():
+    config = DataConfig(image_size=16, horizontal_flip=True, ten_crop=1.1, random_crop=True)
+    images = config.load_to_encode()
+    assert (images.image_size, images.uncropped) == (17, None)
+    assert torch.equal(images.images, DataConfig(image_size=17).load().train.images)
+    views = [view(images.batch([0])) for view in config.token_variants.values()]
+    assert [tuple(view.shape) for view in views] == [(1, 1, 16, 16)] * 10
+    assert DataConfig(image_size=256, horizontal_flip=True, ten_crop=1.1).larger == 281  # as in LlamaGen's caches
+    plain = DataConfig(image_size=16)
+    assert plain.load_to_encode().image_size == 16
+    assert [len(c.token_variants) for c in (plain, DataConfig(horizontal_flip=True))] == [1, 2]
+
+
+@catches(SUBJECT, "if self.ten_crop and not self.horizontal_flip:", "if self.ten_crop and self.horizontal_flip:")
+@catches(SUBJECT, "if not 0 < least <= largest <= 1", "if not 0 < largest <= 1")
+def test_crops_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="ten_crop: expected horizontal_flip=true"):
+        DataConfig(ten_crop=1.1)
+    with pytest.raises(ValueError, match=r"crop_scale: expected 0 < least <= largest <= 1, got 0\.5 and 0\.4"):
+        DataConfig(horizontal_flip=True, ten_crop=1.1, crop_scale=(0.5, 0.4))
 
 
 def test_lpips_needs_the_weights_of_its_network():

@@ -10,8 +10,6 @@ from _support.mutants import catches
 from vistok.metrics import from_uint8
 from vistok.workbench.data import ImageSet
 from vistok.workbench.tokens.encoding import (
-    FLIPS,
-    UNFLIPPED,
     Coder,
     ShardWriter,
     encode_images,
@@ -19,6 +17,7 @@ from vistok.workbench.tokens.encoding import (
     write_shards,
 )
 from vistok.workbench.tokens.shards import open_tokens, write_index
+from vistok.workbench.tokens.variants import FLIPS, UNFLIPPED
 
 SUBJECT = "vistok.workbench.tokens.encoding"
 

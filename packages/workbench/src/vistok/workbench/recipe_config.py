@@ -10,7 +10,12 @@ from pydantic import AfterValidator, Field, model_validator
 from vistok.metrics.images.decoding import LARGEST_MAX_PIXELS, MAX_PIXELS
 from vistok.workbench.config import Config, ConfigError, ConfigT, MixedPrecision, load_config
 from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
+from vistok.workbench.data.image_set import Images
+from vistok.workbench.data.resize import NUMBERS
+from vistok.workbench.data.resized_crop import NUMBERS as NUMBERS_OF_RESIZED
+from vistok.workbench.data.resized_crop import SCALE
 from vistok.workbench.run.folder import plain_name
+from vistok.workbench.tokens.variants import FLIPS, UNFLIPPED, Variants, ten_crop
 
 RunName = Annotated[str, AfterValidator(plain_name)]
 """The name of a run: that of its folder."""
@@ -50,13 +55,49 @@ class DataConfig(Config):
     label_column: str | None = None  # which one holds the labels, "none" for no labels; by default it is found
     validation_fraction: float = Field(0.1, gt=0, lt=1)  # held out where the source has no split of its own
     horizontal_flip: bool = False
-    random_crop: bool = False  # train on random parts of images that are larger than image_size, not on their centre
+    # Train on random parts of images that are larger than image_size, not on their centre; resized: on parts of any
+    # size and shape, of all images.
+    random_crop: bool | Literal["resized"] = False
+    crop_scale: tuple[float, float] = SCALE  # of a resized crop: the least and the largest share of the image's area
+    ten_crop: float | None = Field(None, gt=1)  # encode four corners and the centre of images so much larger, and flips
     fast_decoding: bool = False  # JPEGs to train on at the nearest half, quarter or eighth that is large enough
     max_unreadable: int = Field(10, ge=0)
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
     workers: int | None = Field(
         None, ge=0, exclude=True
     )  # that decode what memory cannot hold; no result depends on it
+
+    @model_validator(mode="after")
+    def _crops_are_possible(self) -> Self:
+        least, largest = self.crop_scale
+        if not 0 < least <= largest <= 1:
+            raise ValueError(f"crop_scale: expected 0 < least <= largest <= 1, got {least} and {largest}")
+        if self.ten_crop and not self.horizontal_flip:
+            raise ValueError("ten_crop: expected horizontal_flip=true, as half of the ten crops are flipped")
+        return self
+
+    @property
+    def crop_numbers(self) -> int:
+        """How many random numbers a crop follows from; 0 without."""
+        return {False: 0, True: NUMBERS, "resized": NUMBERS_OF_RESIZED}[self.random_crop]
+
+    @property
+    def token_variants(self) -> Variants:
+        """What is encoded of each image that :meth:`load_to_encode` gives."""
+        if self.ten_crop:
+            return ten_crop(self.image_size)
+        return FLIPS if self.horizontal_flip else UNFLIPPED
+
+    @property
+    def larger(self) -> int:
+        """Pixels a side of the images that ten-crop cuts from."""
+        return int(self.image_size * (self.ten_crop or 1.0))
+
+    def load_to_encode(self) -> Images:
+        """The training images; for ten-crop, so much larger."""
+        if self.ten_crop is None:
+            return self.load().train
+        return self.model_copy(update={"image_size": self.larger, "random_crop": False}).load().train
 
     def load(self) -> ImageSplits:
         """The training and the validation images."""
@@ -67,6 +108,7 @@ class DataConfig(Config):
             label_column=self.label_column,
             validation_fraction=self.validation_fraction,
             random_crop=self.random_crop,
+            crop_scale=self.crop_scale,
             fast_decoding=self.fast_decoding,
             max_unreadable=self.max_unreadable,
             max_pixels=self.max_pixels,

@@ -78,9 +78,14 @@ def resize_as_adm(image: "Image.Image", side: int) -> "Image.Image":
     image = _without_far_ends(image)
     while min(image.size) >= 2 * side:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    scale = side / min(image.size)
-    size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
+    size = adm_size(image.size, side)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def adm_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height of an image whose shorter side was brought to ``side``."""
+    scale = side / min(size)
+    return max(side, round(size[0] * scale)), max(side, round(size[1] * scale))
 
 
 def cut_centre(image: "Image.Image", width: int, height: int) -> "Image.Image":

@@ -71,8 +71,8 @@ def cost_command(
         config = load(options.config, options.set)
         estimates = [estimate(training, plan) for training in trainings(config, Paper())]
         positions, sizes = token_streams(config)
-        flips = 2 if config.data.horizontal_flip else 1
-        disk = disk_line(token_bytes(positions, sizes, variants=flips), options.images)
+        variants = len(config.data.token_variants)
+        disk = disk_line(token_bytes(positions, sizes, variants=variants), options.images)
         sys.stdout.write(f"{tables(estimates, plan)}\n\n{disk}\n")
 
     return cost

@@ -30,7 +30,7 @@ class Draw(NamedTuple):
     Attributes:
         indices: ``(b,)`` int64, their places in the data set.
         flips: ``(b,)`` bool, which are flipped from left to right.
-        crops: ``(b, 3)`` in ``[0, 1)``, which part of each is shown, as in :meth:`Images.pixels`; ``None``: the centre.
+        crops: ``(b, k)`` in ``[0, 1)``, which part of each is shown, as in :meth:`Images.pixels`; ``None``: the centre.
     """
 
     indices: Tensor

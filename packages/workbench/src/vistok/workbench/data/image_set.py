@@ -1,6 +1,6 @@
 """What a data set of equally sized images is, and one that is held in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,8 +47,9 @@ class Images(Protocol):
     def pixels(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
         """Images ``(B, C, H, W)`` of these indices, uint8.
 
-        ``crops (B, 3)`` in ``[0, 1)`` cut a part of each image in place of its centre, as
-        :func:`vistok.workbench.data.resize.random_crop` says, where the set was loaded for it.
+        ``crops (B, k)`` in ``[0, 1)`` cut a part of each image in place of its centre, where the set was loaded for
+        it: :func:`vistok.workbench.data.resize.random_crop` with 3 numbers an image, or
+        :func:`vistok.workbench.data.resized_crop.resized_crop` with its 22.
         """
 
     def batch(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
@@ -67,6 +68,7 @@ class ImageSet:
         skipped: Names of the images that could not be read and are not in ``images``.
         uncropped: More of each image, ``(C, H', W')`` uint8, for random crops; ``None`` where there is no more.
         attribution: As in :class:`Images`.
+        crop: Cuts the part of ``uncropped`` that is shown.
 
     Shape:
         - ``pixels(indices)``: ``(B, C, H, W)``, uint8; ``batch(indices)``: the same, float32.
@@ -91,6 +93,7 @@ class ImageSet:
     skipped: tuple[str, ...] = ()
     uncropped: tuple[Tensor, ...] | None = None
     attribution: str = ""
+    crop: Callable[[Tensor, int, Sequence[float]], Tensor] = random_crop
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -120,7 +123,7 @@ class ImageSet:
         if crops is None or self.uncropped is None:
             return self.images[wanted]
         pairs = zip(wanted.tolist(), crops.tolist(), strict=True)
-        return torch.stack([random_crop(self.uncropped[i], self.image_size, draw) for i, draw in pairs])
+        return torch.stack([self.crop(self.uncropped[i], self.image_size, draw) for i, draw in pairs])
 
     def batch(self, indices: Tensor | Sequence[int], crops: Tensor | None = None) -> Tensor:
         """As :meth:`Images.batch`."""

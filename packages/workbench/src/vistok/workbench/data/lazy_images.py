@@ -63,6 +63,8 @@ class LazyImageSet:
     channels = 3
     #: As in :class:`Images`; set it where the images have one.
     attribution = ""
+    #: Cuts the part of an uncropped image that is shown; set another where wanted.
+    crop: Callable[[Tensor, int, Sequence[float]], Tensor] = staticmethod(random_crop)
     #: Processes that decode for a training (:func:`load_batches`); 0: threads of its own. Set it where wanted.
     workers = 0
 
@@ -107,7 +109,7 @@ class LazyImageSet:
                 pixels = list(pool.map(lambda index: self._next_readable(index, uncropped or self._decode), wanted))
         if uncropped is not None and crops is not None:
             pixels = [
-                random_crop(image, self.image_size, draw) for image, draw in zip(pixels, crops.tolist(), strict=True)
+                self.crop(image, self.image_size, draw) for image, draw in zip(pixels, crops.tolist(), strict=True)
             ]
         return torch.stack(pixels)
 
@@ -156,6 +158,7 @@ class LazyImageSet:
             self.skipped,
             None if uncropped is None else tuple(uncropped[index] for index in readable),
             self.attribution,
+            self.crop,
         )
 
     def _all_pixels(self, decode: Callable[[int], Tensor]) -> Iterator[tuple[int, Tensor]]:

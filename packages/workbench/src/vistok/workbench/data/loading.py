@@ -3,11 +3,11 @@
 import functools
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -20,7 +20,8 @@ from vistok.workbench.data.digits import load_digits
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.lazy_images import LazyImageSet
 from vistok.workbench.data.openmoji import OpenMoji, drawn_size
-from vistok.workbench.data.resize import decode_for_crops, decode_image, room_for_crops
+from vistok.workbench.data.resize import decode_for_crops, decode_image, decode_whole, random_crop, room_for_crops
+from vistok.workbench.data.resized_crop import SCALE, resized_crop
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class _Request:
     max_pixels: int
     image_column: str | None
     label_column: str | None
-    random_crop: bool
+    random_crop: bool | Literal["resized"]
+    crop_scale: tuple[float, float]
     fast_decoding: bool
     memory_limit: int
     workers: int | None
@@ -66,7 +68,8 @@ def load_images(
     max_pixels: int = MAX_PIXELS,
     image_column: str | None = None,
     label_column: str | None = None,
-    random_crop: bool = False,
+    random_crop: bool | Literal["resized"] = False,
+    crop_scale: tuple[float, float] = SCALE,
     fast_decoding: bool = False,
     memory_limit: int = 2 << 30,
     workers: int | None = None,
@@ -94,9 +97,11 @@ def load_images(
         label_column: Which one holds the labels, ``"none"`` for no labels; ``None`` to find it (the log says what was
             taken): the one with a usual name, a single one of classes, or a single one of whole numbers.
         random_crop: Keep what :meth:`Images.batch` needs for random crops of training images that are larger than
-            ``image_size``.
+            ``image_size``, or with ``"resized"`` for random-resized crops of all of them.
+        crop_scale: Least and largest share of an image's area that a random-resized crop shows.
         fast_decoding: Decode JPEGs of training images at a half, a quarter or an eighth of their sides where that is
-            still enough: the decoder averages in place of the box filter. Others are decoded in full.
+            still enough: the decoder averages in place of the box filter. Others are decoded in full, and so are
+            images for random-resized crops.
         memory_limit: Bytes of pixels up to which a split is held in memory; beyond, it is decoded on demand.
         workers: Processes that then decode for a training; by default one a core, at most 8.
         cache_dir: Where the data-set library keeps its tables; ``None`` for its own default.
@@ -125,6 +130,7 @@ def load_images(
         image_column,
         label_column,
         random_crop,
+        crop_scale,
         fast_decoding,
         memory_limit,
         workers,
@@ -166,10 +172,10 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
 
 def _load_digits(request: _Request) -> ImageSplits:
     train, validation = load_digits(image_size=request.image_size, split_seed=request.split_seed)
-    more = min(room_for_crops(request.image_size), 32)
-    if request.random_crop and more > request.image_size:
+    more = 32 if request.random_crop == "resized" else min(room_for_crops(request.image_size), 32)
+    if request.random_crop == "resized" or (request.random_crop and more > request.image_size):
         larger = load_digits(image_size=more, split_seed=request.split_seed).train
-        train = replace(train, uncropped=tuple(larger.images))
+        train = replace(train, uncropped=tuple(larger.images), crop=_crop(request))
     return ImageSplits(train, validation)
 
 
@@ -200,7 +206,7 @@ def _image_set(
     request: _Request, table: Table | OpenMoji, rows: list[int], labels: Tensor, class_names: tuple[str, ...], side: str
 ) -> Images:
     size = request.image_size
-    random_crop = request.random_crop and side == "train"
+    cropped = side == "train" and request.random_crop
     fast = request.fast_decoding and side == "train"
     decoding = partial(_decode, table=table, rows=rows, image_size=size, max_pixels=request.max_pixels, fast=fast)
     images = LazyImageSet(
@@ -211,11 +217,16 @@ def _image_set(
         name=f"{Path(request.source).name} {side}",
         image_size=size,
         max_unreadable=request.max_unreadable,
-        decode_uncropped=partial(decoding, decode_for_crops) if random_crop else None,
+        decode_uncropped=partial(decoding, decode_whole if cropped == "resized" else decode_for_crops)
+        if cropped
+        else None,
     )
     images.attribution = table.attribution
+    images.crop = _crop(request)
     images.workers = usual_workers() if request.workers is None else request.workers
-    kept = size**2 + 2 * room_for_crops(size) ** 2 if random_crop else size**2
+    kept = size**2 + 2 * room_for_crops(size) ** 2 if cropped else size**2
+    if cropped == "resized":  # whole images, of any size
+        return images
     if 3 * kept * len(rows) > request.memory_limit:
         return images
     loaded = images.in_memory()
@@ -224,6 +235,10 @@ def _image_set(
             "data set %s: no image is larger than %d pixels, so random crops show all of it", loaded.name, size
         )
     return loaded
+
+
+def _crop(request: _Request) -> Callable[[Tensor, int, Sequence[float]], Tensor]:
+    return partial(resized_crop, scale=request.crop_scale) if request.random_crop == "resized" else random_crop
 
 
 def _decode(

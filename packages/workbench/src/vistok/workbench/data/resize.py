@@ -7,11 +7,13 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from vistok.metrics.images.crops import adm_crop, cut_centre, resize_as_adm
+from vistok.metrics.images.crops import adm_crop, adm_size, cut_centre, resize_as_adm
 from vistok.metrics.images.decoding import MAX_PIXELS, image_to_tensor, open_image, tensor_to_image
 
 # A random crop sees at least this share of the image's shorter side.
 _LEAST_CROP = 0.8
+#: How many numbers say which part a random crop shows.
+NUMBERS = 3
 # What is kept for random crops is at most this many times as long as its shorter side.
 _LONGEST_KEPT_SIDE = 2
 
@@ -63,11 +65,25 @@ def _centre_alone(image: Image.Image, image_size: int) -> Image.Image:
     shorter = min(image.size)
     if shorter >= 2 * image_size or max(image.size) > 2 * shorter or shorter == image_size:
         return adm_crop(image, image_size)
-    whole = [max(image_size, round(length * image_size / shorter)) for length in image.size]
+    whole = adm_size(image.size, image_size)
     scales = [length / resized for length, resized in zip(image.size, whole, strict=True)]
     left, top = ((resized - image_size) // 2 for resized in whole)
     box = (left * scales[0], top * scales[1], (left + image_size) * scales[0], (top + image_size) * scales[1])
     return image.resize((image_size, image_size), Image.Resampling.BICUBIC, box=box)
+
+
+def decode_whole(
+    source: bytes | str | Path | Image.Image, image_size: int, *, max_pixels: int = MAX_PIXELS, fast: bool = False
+) -> Tensor:
+    """All of one image, in its own size: what :func:`resized_crop` cuts from, whatever the size asked for.
+
+    Shape:
+        - pixels: ``(3, H, W)``, uint8.
+
+    Raises:
+        ValueError: As :func:`decode_image`.
+    """
+    return image_to_tensor(_opened(source, max_pixels, None))
 
 
 def _opened(source: bytes | str | Path | Image.Image, max_pixels: int, least_side: int | None) -> Image.Image:

@@ -25,12 +25,7 @@ from vistok.workbench.tokens.shards import (
     token_dtype,
     write_shard,
 )
-
-Variants = Mapping[str, Callable[[Tensor], Tensor]]
-"""What is encoded of each image: views ``(B, C, H, W)`` of a batch, by name."""
-
-UNFLIPPED: Variants = {"unflipped": lambda images: images}
-FLIPS: Variants = {**UNFLIPPED, "flipped": lambda images: images.flip(-1)}
+from vistok.workbench.tokens.variants import UNFLIPPED, Variants
 
 BATCH_SIZE = 100
 SHARD_SIZE = 2000  # a multiple of the batch size: batches do not depend on it

@@ -24,8 +24,8 @@ class Augmentation(Protocol):
         """Whether about half of the images are flipped."""
 
     @property
-    def random_crop(self) -> bool:
-        """Whether a random part of each image is shown, where the set was loaded for it."""
+    def crop_numbers(self) -> int:
+        """How many random numbers say which part of an image is shown, where the set was loaded for it; 0: none."""
 
 
 class MicroBatch(NamedTuple):
@@ -84,7 +84,7 @@ def _plan(
         draws = torch.Generator().manual_seed(seed * 7_919 + step)
         flips = torch.rand(len(drawn), generator=draws) < 0.5
         flips &= augmentation.horizontal_flip
-        crops = torch.rand(len(drawn), 3, generator=draws)
+        crops = torch.rand(len(drawn), augmentation.crop_numbers, generator=draws)
         own = (own_micro_batches(values, settings.accumulation, accelerator) for values in (drawn, flips, crops))
         for chunk, flip, crop in zip(*own, strict=True):
-            yield Draw(chunk, flip, crop if augmentation.random_crop else None)
+            yield Draw(chunk, flip, crop if augmentation.crop_numbers else None)
