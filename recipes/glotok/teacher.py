@@ -19,6 +19,7 @@ from vistok.metrics import FeatureBackbone, cosine_moments, welch_bound
 from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
@@ -101,7 +102,7 @@ def pooled_features(train: Images, config: TeacherConfig, seed: int) -> Tensor:
     cannot follow.
     """
     backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[: config.num_images]
+    order = drawn_images(train, config.num_images, seed)
     vectors = []
     for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
         with torch.inference_mode():

@@ -29,6 +29,7 @@ from vistok.losses import (
 )
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -206,7 +207,7 @@ def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, acc
     count = min(len(train), max(accelerator.num_processes, 16 * largest // positions))
     if count < accelerator.num_processes:
         raise ConfigError(f"data: expected at least {accelerator.num_processes} images, one a process, got {count}")
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[:count]
+    order = drawn_images(train, count, config.seed)
     own = order.tensor_split(accelerator.num_processes)[accelerator.process_index]
     pairs = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
     for quantizer, features in zip(

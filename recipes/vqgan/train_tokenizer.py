@@ -21,6 +21,7 @@ from vistok.losses import (
 from vistok.quantizers import VectorQuantizer
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -183,7 +184,7 @@ def initialize_codebook(model: VQGAN, train: Images, config: VQGANConfig, accele
             f"train.codebook_start: k_means of {size:,} codes needs as many features, and {count:,} images have "
             f"{count * positions:,}; set it to random, or take fewer codes"
         )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(config.seed))[:count]
+    order = drawn_images(train, count, config.seed)
     own = order.tensor_split(accelerator.num_processes)[accelerator.process_index]
     features = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
     model.quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))

@@ -156,7 +156,7 @@ def test_held_out_images_are_the_reference_where_the_settings_say_so(digits):
     assert first != other
 
 
-@catches(SUBJECT, "manual_seed(seed))[:count]", "manual_seed(seed))")
+@catches(SUBJECT, "drawn_images(images, count, seed)", "drawn_images(images, len(images), seed)")
 def test_the_reference_has_no_more_images_than_asked_for(digits):
     _, validation = digits
     samples = {"xar": {"images": validation.images, "labels": validation.labels}}

@@ -175,3 +175,15 @@ def test_the_signature_of_a_source_changes_with_the_time_the_size_and_the_number
     (tmp_path / "d.png").write_bytes(b"")
     seen.append(signature(str(tmp_path)))
     assert len(set(seen)) == 4
+
+
+@catches(SUBJECT, "return _state_of(matching_files(source))", "return (0, 0, 0)")
+def test_the_signature_of_a_pattern_is_that_of_the_archives_that_it_names(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.tar").write_bytes(b"12")
+    for pattern in (f"{tmp_path}/*.tar", f"{tmp_path}/{{0..1}}.tar"):
+        seen = [signature(pattern), signature(pattern)]
+        (tmp_path / "1.tar").write_bytes((tmp_path / "1.tar").read_bytes() + b"3")
+        assert seen[0] == seen[1] != signature(pattern)
+    assert signature(f"{tmp_path}/{{1..9}}.tar")[0] == 2
+    assert signature("https://example.org/{0..1}.tar") == (0, 0, 0)

@@ -2,38 +2,18 @@
 
 import functools
 import http.server
-import io
 import json
-import tarfile
 import threading
 
 import pytest
 
 from _support.image_files import numbers, png
 from _support.mutants import catches
+from _support.tar_files import records, write_archive
 from vistok.workbench.data import _tar_archives, load_images
 from vistok.workbench.data._tar_archives import Member, is_pattern, matching_archives
 
 SUBJECT = "vistok.workbench.data._tar_archives"
-
-
-def write_archive(path, members):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as archive:
-        for name, content in members:
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return path
-
-
-def records(first, last):
-    """Images of their number with the class of its rest by 3."""
-    return [
-        member
-        for number in range(first, last)
-        for member in ((f"{number:03}.png", png((number, 0, 0))), (f"{number:03}.cls", str(number % 3).encode()))
-    ]
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ EntryName = Annotated[str, AfterValidator(_entry_name)]
 class DataConfig(Config):
     """Which images."""
 
-    switches: ClassVar[tuple[str, ...]] = ("workers",)
+    switches: ClassVar[tuple[str, ...]] = ("workers", "streaming_gb")
 
     source: str = "digits"  # or "openmoji", an image folder, Parquet or tar files, a hub data set (org/name)
     image_size: int = Field(32, ge=8)
@@ -63,6 +63,8 @@ class DataConfig(Config):
     fast_decoding: bool = False  # JPEGs to train on at the nearest half, quarter or eighth that is large enough
     max_unreadable: int = Field(10, ge=0)
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
+    streaming: bool = False  # fetch Parquet or tar files when a batch needs them, from a hub id, addresses or a folder
+    streaming_gb: float = Field(64.0, gt=0, exclude=True)  # of this machine's disk that they may take
     workers: int | None = Field(
         None, ge=0, exclude=True
     )  # that decode what memory cannot hold; no result depends on it
@@ -75,6 +77,11 @@ class DataConfig(Config):
         if self.ten_crop and not self.horizontal_flip:
             raise ValueError("ten_crop: expected horizontal_flip=true, as half of the ten crops are flipped")
         return self
+
+    @property
+    def streaming_limit(self) -> int | None:
+        """Bytes that the shards of a stream may take; ``None`` without."""
+        return int(self.streaming_gb * 1e9) if self.streaming else None
 
     @property
     def crop_numbers(self) -> int:
@@ -112,12 +119,18 @@ class DataConfig(Config):
             fast_decoding=self.fast_decoding,
             max_unreadable=self.max_unreadable,
             max_pixels=self.max_pixels,
+            streaming_limit=self.streaming_limit,
             workers=self.workers,
         )
 
     def describe(self) -> SourceDescription:
         """What the source holds, without decoding its images."""
-        return describe_source(self.source, image_column=self.image_column, label_column=self.label_column)
+        return describe_source(
+            self.source,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            streaming_limit=self.streaming_limit,
+        )
 
 
 class PerceptualConfig(Config):

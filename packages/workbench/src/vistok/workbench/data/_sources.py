@@ -5,21 +5,48 @@ import difflib
 import functools
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import Image
 
+from vistok.workbench.data._streams import Shards, open_shards, shard_addresses
 from vistok.workbench.data._table import VALIDATION_NAMES, Table, make_tables
-from vistok.workbench.data._tar_archives import is_pattern, matching_archives, open_archives
+from vistok.workbench.data._tar_archives import is_pattern, matching_archives, matching_files, open_archives
+
+FileT = TypeVar("FileT", str, Path)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE_SUFFIXES = (".parquet", ".tar", ".gz", ".tgz", ".zip", ".csv", ".json", ".jsonl", ".jpg", ".jpeg", ".png")
 _EXPECTED = "expected 'digits', 'openmoji', a folder of images, Parquet or tar files, such a file, or a hub id org/name"
 
 
+class Place(NamedTuple):
+    """Where a source is: a pattern of archives, a folder or file here, or else on the hub."""
+
+    is_pattern: bool
+    path: Path | None
+
+
+def locate(source: str, *, streaming: bool = False) -> Place:
+    """Where a source is; anything with an address or a ``*`` is a pattern where it is streamed.
+
+    Raises:
+        ValueError: It is neither a pattern nor a path nor has the form of a hub id.
+    """
+    if is_pattern(source) or (streaming and ("://" in source or "*" in source or "{" in source)):
+        return Place(True, None)
+    return Place(False, local_path(source))
+
+
 def open_tables(
-    source: str, *, image_column: str | None = None, label_column: str | None = None, cache_dir: str | None = None
+    source: str,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    cache_dir: str | None = None,
+    streaming_limit: int | None = None,
 ) -> tuple[Table, Table | None]:
     """Training and validation tables; the second is ``None`` where the source has no such split.
 
@@ -28,32 +55,35 @@ def open_tables(
         image_column: Which column holds the images; ``None`` to find it.
         label_column: Which column holds the labels, ``"none"`` for no labels; ``None`` to find it.
         cache_dir: Where the data-set library keeps its tables.
+        streaming_limit: Bytes that shards may take on this machine, where they are fetched as they are needed.
 
     Raises:
         ValueError: In one line, when the source is neither here nor to be had from the hub, or a column is missing.
     """
     import datasets
 
-    path = None if is_pattern(source) else local_path(source)
-    archives: dict[str, list[Path]] = {}
+    place = locate(source, streaming=streaming_limit is not None)
+    shards: dict[str, Shards] = {}
+    in_archives = True
     try:
-        if is_pattern(source):
-            archives = _by_split(matching_archives(source, cache_dir))
-        elif path is not None:
-            archives = _archives(path)
-        if archives:
+        if streaming_limit is not None:
+            files = _shards_by_split(datasets, source, place)
+            opened = {split: open_shards(datasets, each, cache_dir, streaming_limit) for split, each in files.items()}
+            splits: Any = {split: rows for split, (rows, _) in opened.items()}
+            shards = {split: held for split, (_, held) in opened.items()}
+        elif archives := _archives(source, place, cache_dir):
             splits = {split: open_archives(datasets, files, cache_dir) for split, files in archives.items()}
-        elif path is None:
-            splits = _open_hub(datasets, source, cache_dir)
         else:
-            splits = _open_files(datasets, path, cache_dir)
+            in_archives = False
+            path = place.path
+            splits = _open_files(datasets, path, cache_dir) if path else _open_hub(datasets, source, cache_dir)
     except Exception as error:  # the library lets errors of every client and file format through
-        from_hub = path is None and not is_pattern(source)
+        from_hub = place == Place(False, None)
         kind = "is no file or folder here and could not be had from the hub" if from_hub else "could not be read"
         raise ValueError(f"data {source!r:.200} {kind}: {_reason(error)}") from error
-    root = path if path is not None and path.is_dir() else None
+    root = place.path if place.path is not None and place.path.is_dir() else None
     try:
-        return make_tables(splits, root, image_column, label_column, in_archives=bool(archives))
+        return make_tables(splits, root, image_column, label_column, in_archives=in_archives, shards=shards)
     except Exception as error:  # a column that cannot be images, values that a damaged file makes unreadable
         raise ValueError(f"data {source!r:.200}: {_reason(error)}") from error
 
@@ -64,11 +94,18 @@ def open_tables_as_of(
     image_column: str | None,
     label_column: str | None,
     cache_dir: str | None,
+    streaming_limit: int | None,
     folder: Path,
     state: tuple[int, int, int],
 ) -> tuple[Table, Table | None]:
     """:func:`open_tables`, once; ``folder`` and ``state`` tell calls apart between which the source changed."""
-    return open_tables(source, image_column=image_column, label_column=label_column, cache_dir=cache_dir)
+    return open_tables(
+        source,
+        image_column=image_column,
+        label_column=label_column,
+        cache_dir=cache_dir,
+        streaming_limit=streaming_limit,
+    )
 
 
 def local_path(source: str) -> Path | None:
@@ -92,18 +129,43 @@ def local_path(source: str) -> Path | None:
     raise ValueError(f"data {source!r:.200} is no file or folder here{hint}; {_EXPECTED}")
 
 
-def signature(source: str) -> tuple[int, int, int]:
+def signature(source: str, *, streaming: bool = False) -> tuple[int, int, int]:
     """Number, bytes and newest time of the files of a source here: what changes when somebody changes it."""
-    path = None if is_pattern(source) else local_path(source)
-    if path is None:
+    place = locate(source, streaming=streaming)
+    if place.is_pattern:
+        return _state_of(matching_files(source))
+    if place.path is None:
         return (0, 0, 0)
-    count, size, newest = 1, path.stat().st_size, path.stat().st_mtime_ns
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(OSError):  # a link to nowhere, a file that is gone by now
-                state = os.stat(os.path.join(folder, name))
-                count, size, newest = count + 1, size + state.st_size, max(newest, state.st_mtime_ns)
+    below = (os.path.join(folder, name) for folder, _, names in os.walk(place.path) for name in names)
+    return _state_of([place.path, *below])
+
+
+def _state_of(paths: Iterable[str | Path]) -> tuple[int, int, int]:
+    count, size, newest = 0, 0, 0
+    for path in paths:
+        with contextlib.suppress(OSError):  # a link to nowhere, a file that is gone by now
+            state = os.stat(path)
+            count, size, newest = count + 1, size + state.st_size, max(newest, state.st_mtime_ns)
     return count, size, newest
+
+
+def _shards_by_split(datasets: Any, source: str, place: Place) -> dict[str, list[str]]:
+    if place == Place(False, None):
+        _check_hub(source)
+        files = datasets.load_dataset_builder(source).config.data_files or {}
+        found = {str(split): [str(file) for file in each] for split, each in files.items()}
+    else:
+        found = _by_split(shard_addresses(source, place.path), place.path)
+    if not found:
+        raise ValueError("a stream needs Parquet or .tar files, found none")
+    return found
+
+
+def _check_hub(source: str) -> None:
+    """Ask the hub once whether a data set is there: the library would try again and again."""
+    import huggingface_hub
+
+    huggingface_hub.HfApi().dataset_info(source, timeout=20)
 
 
 def _open_hub(datasets: Any, source: str, cache_dir: str | None) -> Any:
@@ -115,7 +177,7 @@ def _open_hub(datasets: Any, source: str, cache_dir: str | None) -> Any:
         Path(huggingface_hub.constants.HF_HUB_CACHE) / f"datasets--{source.replace('/', '--')}",
     ]
     if not any(folder.exists() for folder in kept):
-        huggingface_hub.HfApi().dataset_info(source, timeout=20)
+        _check_hub(source)
     return datasets.load_dataset(source, cache_dir=cache_dir)
 
 
@@ -134,18 +196,22 @@ def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> Any:
         raise ValueError("the folder holds neither images nor .parquet nor .tar files") from None
 
 
-def _archives(path: Path) -> dict[str, list[Path]]:
-    """The tar archives of a folder that has no Parquet files, by split, or one alone."""
+def _archives(source: str, place: Place, cache_dir: str | None) -> dict[str, list[Path]]:
+    """The tar archives of a pattern, of a folder that has no Parquet files, or one alone, by split."""
+    path = place.path
+    if path is None:
+        return _by_split(matching_archives(source, cache_dir), None) if place.is_pattern else {}
     if path.is_file():
         return {"train": [path]} if path.suffix == ".tar" else {}
     return {} if next(path.rglob("*.parquet"), None) else _by_split(sorted(path.rglob("*.tar")), path)
 
 
-def _by_split(files: list[Path], folder: Path | None = None) -> dict[str, list[Path]]:
+def _by_split(files: Sequence[FileT], folder: Path | None) -> dict[str, list[FileT]]:
     """Files by the split that a part of their path below the folder, or their name, begins with."""
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[FileT]] = {}
     for file in files:
-        parts = (file.name,) if folder is None or folder == file else file.relative_to(folder).parts
+        path = Path(file)
+        parts = (path.name,) if folder is None or folder == path else path.relative_to(folder).parts
         names = ("train", *VALIDATION_NAMES)
         split = next((name for name in names if any(part.startswith(name) for part in parts)), "train")
         splits.setdefault(split, []).append(file)

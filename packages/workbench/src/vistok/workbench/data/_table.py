@@ -2,10 +2,12 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vistok.workbench.data._columns import find_image_column, find_label_column
+from vistok.workbench.data._streams import Shards
 from vistok.workbench.data._tar_archives import Member
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ class Table(NamedTuple):
     root: Path | None
     #: Whether paths say where in a tar archive an image lies.
     in_archives: bool = False
+    #: What its images are fetched from, if it is a stream.
+    shards: Shards | None = None
     attribution: str = ""
 
     def source(self, index: int) -> bytes | str:
@@ -34,7 +38,8 @@ class Table(NamedTuple):
         if entry["bytes"] is None and entry["path"] is None:
             raise ValueError("unreadable image: the table holds none")
         if self.in_archives:
-            return Member.of(entry["path"]).read()
+            member = Member.of(entry["path"])
+            return member.read() if self.shards is None else self.shards.store.read(member)
         source: bytes | str = entry["bytes"] if entry["bytes"] is not None else entry["path"]
         return source
 
@@ -70,7 +75,13 @@ class Table(NamedTuple):
 
 
 def make_tables(
-    splits: Any, root: Path | None, image_column: str | None, label_column: str | None, *, in_archives: bool = False
+    splits: Any,
+    root: Path | None,
+    image_column: str | None,
+    label_column: str | None,
+    *,
+    in_archives: bool = False,
+    shards: Mapping[str, Shards],
 ) -> tuple[Table, Table | None]:
     """The training table and, where the splits have one whose images have labels too, the validation table.
 
@@ -79,7 +90,8 @@ def make_tables(
         root: The folder that names of images begin at.
         image_column: Which column holds the images; ``None`` to find it.
         label_column: Which one holds the labels, ``"none"`` for no labels; ``None`` to find it.
-        in_archives: Whether the images are members of tar archives.
+        in_archives: Whether the images are members of tar archives, or of shards of a stream.
+        shards: Those of a stream, by the name of the split.
 
     Raises:
         ValueError: There is no such column.
@@ -90,7 +102,9 @@ def make_tables(
         classes = rows.features.get(label)
         declared = tuple(classes.names) if isinstance(classes, datasets.ClassLabel) else None
         rows = rows.cast_column(image, datasets.Image(decode=False))
-        return Table(rows, image, label if classes is not None else None, declared, split, root, in_archives)
+        return Table(
+            rows, image, label if classes is not None else None, declared, split, root, in_archives, shards.get(split)
+        )
 
     train_name = "train" if "train" in splits else next(iter(splits))
     rows = splits[train_name]

@@ -46,9 +46,9 @@ class Member(NamedTuple):
         offset, size = place.split("+")
         return cls(archive, name, int(offset), int(size))
 
-    def read(self) -> bytes:
-        """The file's content."""
-        with open(self.archive, "rb") as file:
+    def read(self, archive: Path | None = None) -> bytes:
+        """The file's content, from another copy of the archive if one is named."""
+        with open(archive or self.archive, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
 
@@ -66,17 +66,22 @@ def matching_archives(pattern: str, cache_dir: str | None) -> list[Path]:
     Raises:
         FileNotFoundError: An archive that is counted is not here, or none matches.
     """
-    names = _counted(pattern)
+    names = counted(pattern)
     if _ADDRESS.match(pattern):
         return _downloaded(names, cache_dir)
-    found = [Path(name) for each in names for name in (sorted(glob.glob(each)) if "*" in each else [each])]
+    found = matching_files(pattern)
     missing = [str(path) for path in found if not path.exists()]
     if missing or not found:
         raise FileNotFoundError(f"there is no archive {missing[0] if missing else pattern}")
     return [path.resolve() for path in found]
 
 
-def _counted(pattern: str) -> list[str]:
+def matching_files(pattern: str) -> list[Path]:
+    """The files here that a pattern stands for, those that it counts whether they are there or not."""
+    return [Path(name) for each in counted(pattern) for name in (sorted(glob.glob(each)) if "*" in each else [each])]
+
+
+def counted(pattern: str) -> list[str]:
     """All that a pattern with ``{000..146}`` in it stands for."""
     found = _COUNTED.search(pattern)
     if found is None:
@@ -84,7 +89,7 @@ def _counted(pattern: str) -> list[str]:
     first, last = found.groups()
     numbers = range(int(first), int(last) + 1)
     head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [name for number in numbers for name in _counted(f"{head}{number:0{len(first)}}{tail}")]
+    return [name for number in numbers for name in counted(f"{head}{number:0{len(first)}}{tail}")]
 
 
 def _downloaded(addresses: list[str], cache_dir: str | None) -> list[Path]:
@@ -115,7 +120,6 @@ def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None
     Raises:
         OSError, tarfile.TarError, ValueError: An archive cannot be read, or holds no images.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "tar_indices"
@@ -126,11 +130,17 @@ def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None
     with ProcessPoolExecutor(os.cpu_count()) if len(missing) > _FEW else contextlib.nullcontext() as pool, progress:
         for _ in (map if pool is None else pool.map)(_write_index, *zip(*missing, strict=True)) if missing else ():
             progress.update()
-    tables = [pq.read_table(index, memory_map=True) for index in indices]
+    return joined(datasets, [pq.read_table(index, memory_map=True) for index in indices])
+
+
+def joined(datasets: Any, tables: Sequence[Any]) -> Any:
+    """The rows of several indices as one data set; images are not decoded."""
+    import pyarrow as pa
+
     table = pa.concat_tables([each for each in tables if each.num_rows] or tables[:1], promote_options="permissive")
     rows = datasets.Dataset(table)
-    for name in table.column_names:
-        if _is_image(name):
+    for name, feature in rows.features.items():
+        if _is_image(name) or isinstance(feature, datasets.Image):
             rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 
@@ -142,11 +152,21 @@ def _index_key(archive: Path) -> str:
 
 def _write_index(archive: Path, index: Path) -> None:
     """Go through an archive once and keep what is where."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with archive.open("rb") as file:
+        table = tar_index(file, str(archive))
+    partial = index.with_suffix(f".{os.getpid()}")
+    pq.write_table(table, partial)
+    os.replace(partial, index)
+
+
+def tar_index(content: Any, archive: str) -> Any:
+    """The records of an archive as a table, from its opened file: texts and numbers, and where each image lies."""
+    import pyarrow as pa
+
     records: dict[str, dict[str, Any]] = {}
-    with tarfile.open(archive, "r:") as file:
+    with tarfile.open(fileobj=content, mode="r:") as file:
         for member in file:
             folder, _, base = member.name.rpartition("/")
             stem, _, ending = base.partition(".")
@@ -154,18 +174,16 @@ def _write_index(archive: Path, index: Path) -> None:
                 continue
             record = records.setdefault(f"{folder}/{stem}" if folder else stem, {})
             if _is_image(ending):
-                record[ending.lower()] = str(Member(str(archive), member.name, member.offset_data, member.size))
+                record[ending.lower()] = str(Member(archive, member.name, member.offset_data, member.size))
             elif ending in ("cls", "txt", "json"):
-                content = file.extractfile(member)
-                record.update(_entries(ending, b"" if content is None else content.read(), f"{archive}/{member.name}"))
+                text = file.extractfile(member)
+                record.update(_entries(ending, b"" if text is None else text.read(), f"{archive}/{member.name}"))
     columns = {name: None for record in records.values() for name in record}
     table = {name: [record.get(name) for record in records.values()] for name in columns}
     for name in ("cls", "txt"):
         if name in table and all(value is None or value.lstrip("-").isdigit() for value in table[name]):
             table[name] = [None if value is None else int(value) for value in table[name]]
-    partial = index.with_suffix(f".{os.getpid()}")
-    pq.write_table(pa.table(table), partial)
-    os.replace(partial, index)
+    return pa.table(table)
 
 
 def _entries(ending: str, content: bytes, name: str) -> dict[str, Any]:

@@ -53,8 +53,11 @@ def batch_indices(num_items: int, batch_size: int, step: int, seed: int) -> Tens
     return torch.cat(pieces)
 
 
-@functools.lru_cache(maxsize=4)
-def _epoch_permutation(num_items: int, seed: int, epoch: int) -> Tensor:
-    digest = hashlib.sha256(f"{seed}:{epoch}".encode()).digest()
+def permutation(count: int, *key: int) -> Tensor:
+    """A permutation ``(count,)``, int64, drawn from the numbers of a key alone."""
+    digest = hashlib.sha256(":".join(map(str, key)).encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    return torch.randperm(num_items, generator=generator)
+    return torch.randperm(count, generator=generator)
+
+
+_epoch_permutation = functools.lru_cache(maxsize=4)(permutation)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vistok.workbench.data.drawing import shards_of
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.lazy_images import LazyImageSet
 
@@ -53,7 +54,7 @@ def load_batches(images: Images, plan: Iterable[Draw], *, pin_memory: bool = Fal
         - pixels: ``(b, C, H, W)``, uint8.
 
     Raises:
-        ValueError: As :meth:`Images.pixels`.
+        ValueError: As :meth:`Images.pixels`, or a shard of a stream cannot be had.
 
     Example:
         >>> from vistok.workbench.data import load_images
@@ -63,7 +64,7 @@ def load_batches(images: Images, plan: Iterable[Draw], *, pin_memory: bool = Fal
         ([3, 5], torch.Size([2, 1, 32, 32]), torch.uint8)
     """
     asked: deque[Draw] = deque()
-    draws = iter(plan)
+    draws = _fetched_ahead(images, plan)
     first = list(itertools.islice(draws, 1))
     lazy = images if isinstance(images, LazyImageSet) else None
     workers = _workers_that_fit(lazy, len(first[0].indices)) if lazy is not None and first else 0
@@ -93,6 +94,27 @@ def load_batches(images: Images, plan: Iterable[Draw], *, pin_memory: bool = Fal
         yield asked.popleft(), pixels
 
 
+def _fetched_ahead(images: Images, plan: Iterable[Draw]) -> Iterator[Draw]:
+    """The plan; of a stream, read ahead by half a shard, so that what it needs next is fetched meanwhile."""
+    shards = shards_of(images)
+    if shards is None:
+        yield from plan
+        return
+    fetcher, waiting = shards.fetcher(), deque[Draw]()
+    try:
+        for draw in plan:
+            needed = shards.holding(draw.indices)
+            for address in needed:
+                fetcher.want(address)
+            waiting.append(draw)
+            half = len(images) // len(shards.sizes) // 2
+            if len(waiting) * len(draw.indices) > half * len(needed):
+                yield waiting.popleft()
+        yield from waiting
+    finally:
+        fetcher.close()
+
+
 def usual_workers() -> int:
     """Processes that decode for one training process: this machine's cores divided among them, at most 8."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -110,7 +132,10 @@ class _Decoded(Dataset[Any]):
         pixels, reason = None, None
         try:
             pixels = self.images.pixels(torch.from_numpy(indices), None if crops is None else torch.from_numpy(crops))
-        except ValueError as error:  # as text: a worker's exception would come with its traceback as the message
+        except (
+            ValueError,
+            OSError,
+        ) as error:  # as text: a worker's exception would come with its traceback as the message
             reason = str(error)
         if pixels is not None and flips.any():
             pixels = torch.where(torch.from_numpy(flips)[:, None, None, None], pixels.flip(-1), pixels)

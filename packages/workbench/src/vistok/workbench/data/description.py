@@ -35,6 +35,7 @@ def describe_source(
     image_column: str | None = None,
     label_column: str | None = None,
     cache_dir: str | Path | None = None,
+    streaming_limit: int | None = None,
 ) -> SourceDescription:
     """What a source holds, from its tables and the headers of some of its images.
 
@@ -43,6 +44,7 @@ def describe_source(
         image_column: Which column of a table holds the images.
         label_column: Which one holds the labels.
         cache_dir: Where the data-set library keeps its tables.
+        streaming_limit: As there; then the headers are of its first images.
 
     Raises:
         ValueError: In one line, as :func:`load_images`, or none of the images looked at can be read.
@@ -59,10 +61,12 @@ def describe_source(
         num_images = len(drawings) - int(drawings.held_out(seed=0, fraction=0.1).sum())
         return SourceDescription(3, num_images, len(drawings.class_names), USUAL_SIZE)
     name, cache = str(source), None if cache_dir is None else str(cache_dir)
-    train, *others = open_tables_as_of(name, image_column, label_column, cache, Path.cwd(), signature(name))
+    state = signature(name, streaming=streaming_limit is not None)
+    train, *others = open_tables_as_of(name, image_column, label_column, cache, streaming_limit, Path.cwd(), state)
     labels = Labels(train, *(table for table in others if table is not None))
     sides = []
-    for row in range(0, len(train.rows), max(1, len(train.rows) // _NUM_SIZES_READ)):
+    between = 1 if train.shards is not None else max(1, len(train.rows) // _NUM_SIZES_READ)
+    for row in range(0, len(train.rows), between)[: _NUM_SIZES_READ if between == 1 else None]:
         try:
             sides.append(min(image_shape(train.source(row))))
         except ValueError:

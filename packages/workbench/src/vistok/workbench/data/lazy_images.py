@@ -10,6 +10,7 @@ from torch.utils.data import get_worker_info
 from tqdm import tqdm
 
 from vistok.metrics import from_uint8
+from vistok.workbench.data._streams import Shards
 from vistok.workbench.data.image_set import ImageSet
 from vistok.workbench.data.resize import random_crop
 
@@ -67,6 +68,8 @@ class LazyImageSet:
     crop: Callable[[Tensor, int, Sequence[float]], Tensor] = staticmethod(random_crop)
     #: Processes that decode for a training (:func:`load_batches`); 0: threads of its own. Set it where wanted.
     workers = 0
+    #: The shards that hold them, one after another, where they are fetched as they are needed. Set it where they are.
+    shards: Shards | None = None
 
     def __init__(
         self,

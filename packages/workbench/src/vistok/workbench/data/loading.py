@@ -54,6 +54,7 @@ class _Request:
     crop_scale: tuple[float, float]
     fast_decoding: bool
     memory_limit: int
+    streaming_limit: int | None
     workers: int | None
     cache_dir: str | None
 
@@ -72,6 +73,7 @@ def load_images(
     crop_scale: tuple[float, float] = SCALE,
     fast_decoding: bool = False,
     memory_limit: int = 2 << 30,
+    streaming_limit: int | None = None,
     workers: int | None = None,
     cache_dir: str | Path | None = None,
 ) -> ImageSplits:
@@ -103,6 +105,9 @@ def load_images(
             still enough: the decoder averages in place of the box filter. Others are decoded in full, and so are
             images for random-resized crops.
         memory_limit: Bytes of pixels up to which a split is held in memory; beyond, it is decoded on demand.
+        streaming_limit: ``None``, or the bytes of this machine's disk that shards (Parquet or tar files) may take which
+            are fetched when a batch needs them: for data larger than the disk, from anywhere that ``fsspec`` opens.
+            Training images then come in the order of :func:`vistok.workbench.data.shard_order.shard_batch_indices`.
         workers: Processes that then decode for a training; by default one a core, at most 8.
         cache_dir: Where the data-set library keeps its tables; ``None`` for its own default.
 
@@ -133,10 +138,16 @@ def load_images(
         crop_scale,
         fast_decoding,
         memory_limit,
+        streaming_limit,
         workers,
         None if cache_dir is None else str(cache_dir),
     )
-    return _load(request, Path.cwd(), None if name in (DIGITS, OPENMOJI) else signature(name))
+    streaming = streaming_limit is not None
+    if name in (DIGITS, OPENMOJI):
+        if streaming:
+            raise ValueError(f"data {name!r}: expected Parquet or tar files for streaming")
+        return _load(request, Path.cwd(), None)
+    return _load(request, Path.cwd(), signature(name, streaming=streaming))
 
 
 @functools.lru_cache(maxsize=1)
@@ -145,7 +156,13 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
     if state is None:
         return _load_digits(request) if request.source == DIGITS else _load_drawings(request)
     train, validation = open_tables_as_of(
-        request.source, request.image_column, request.label_column, request.cache_dir, folder, state
+        request.source,
+        request.image_column,
+        request.label_column,
+        request.cache_dir,
+        request.streaming_limit,
+        folder,
+        state,
     )
     train_rows = list(range(len(train.rows)))
     if validation is None:
@@ -225,7 +242,9 @@ def _image_set(
     images.crop = _crop(request)
     images.workers = usual_workers() if request.workers is None else request.workers
     kept = size**2 + 2 * room_for_crops(size) ** 2 if cropped else size**2
-    if cropped == "resized":  # whole images, of any size
+    if isinstance(table, Table) and table.shards is not None:
+        images.shards = table.shards.of(rows)
+    if cropped == "resized" or (images.shards is not None and side == "train"):  # of any size, or any number
         return images
     if 3 * kept * len(rows) > request.memory_limit:
         return images

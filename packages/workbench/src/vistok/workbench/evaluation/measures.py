@@ -34,6 +34,7 @@ from vistok.metrics import (
     to_uint8,
 )
 from vistok.metrics.networks.by_name import INCEPTION
+from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.recipe_config import EvaluateConfig
@@ -68,7 +69,7 @@ def image_counts(train: Images, validation: Images) -> dict[str, Any]:
 
 def some_images(images: Images, count: int, seed: int) -> Tensor:
     """At most so many of a set's indices, drawn without repetition and in order."""
-    return torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count].msort()
+    return drawn_images(images, count, seed).msort()
 
 
 def measure_names(settings: EvaluateConfig) -> dict[str, str]:
@@ -153,7 +154,7 @@ class Evaluation:
 
     def add_mean_image(self) -> None:
         """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
-        order = torch.randperm(len(self.train), generator=self._draws())[:_MEAN_OF]
+        order = drawn_images(self.train, _MEAN_OF, self.seed)
         total = torch.stack([self.train.batch(part).double().sum(dim=0) for part in order.split(500)]).sum(dim=0)
         mean = (total / len(order)).float()
 

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vistok.metrics import from_uint8
-from vistok.workbench.data.batch_order import batch_indices
 from vistok.workbench.data.batches import Draw, load_batches
+from vistok.workbench.data.drawing import step_indices
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.run.devices import to_device
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches
@@ -67,7 +67,7 @@ def training_batches(
         ValueError: The batch does not divide evenly, or images cannot be read.
     """
     device = accelerator.device
-    plan = _plan(len(images), settings, augmentation, accelerator, start, seed)
+    plan = _plan(images, settings, augmentation, accelerator, start, seed)
     loaded = load_batches(images, plan, pin_memory=device.type == "cuda")
     for _ in range(start, settings.steps):
         yield [
@@ -77,10 +77,10 @@ def training_batches(
 
 
 def _plan(
-    count: int, settings: TrainConfig, augmentation: Augmentation, accelerator: Accelerator, start: int, seed: int
+    images: Images, settings: TrainConfig, augmentation: Augmentation, accelerator: Accelerator, start: int, seed: int
 ) -> Iterator[Draw]:
     for step in range(start, settings.steps):
-        drawn = batch_indices(count, settings.batch_size, step, seed)
+        drawn = step_indices(images, settings.batch_size, step, seed)
         draws = torch.Generator().manual_seed(seed * 7_919 + step)
         flips = torch.rand(len(drawn), generator=draws) < 0.5
         flips &= augmentation.horizontal_flip

@@ -1,0 +1,68 @@
+"""Parquet files as shards of a stream: an index says which row holds an image; images stay in their files."""
+
+from pathlib import Path
+from typing import Any
+
+from vistok.workbench.data._tar_archives import Member
+
+
+def parquet_index(file: Any, address: str) -> Any:
+    """All columns of a Parquet file as a table, with the place of each image instead of its content."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(file)
+    schema = parquet.schema_arrow
+    features = datasets.Features.from_arrow_schema(schema)
+    images = _image_columns(schema)
+    # Lists and other structures are no labels.
+    others = [field.name for field in schema if not pa.types.is_nested(field.type) and field.name not in images]
+    count = parquet.metadata.num_rows
+    columns = dict(zip(others, parquet.read(columns=others).columns, strict=True)) if others else {}
+    for name in images:
+        places = pa.array([str(Member(address, f"{row}/{name}", row, 0)) for row in range(count)], pa.string())
+        columns[name] = pa.StructArray.from_arrays([pa.nulls(count, pa.binary()), places], names=["bytes", "path"])
+    kept = datasets.Features({name: datasets.Image() if name in images else features[name] for name in columns})
+    return pa.table(columns).replace_schema_metadata(kept.arrow_schema.metadata)
+
+
+def write_cells(path: Path) -> None:
+    """Turn a Parquet file into one that gives any image alone: Arrow's format, a row a batch, in its place."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(path)
+    columns = _image_columns(parquet.schema_arrow)
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+    cells = path.with_name(f"{path.name}.cells.part")
+    with pa.OSFile(str(cells), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for group in range(parquet.num_row_groups):
+            writer.write_table(parquet.read_row_group(group, columns=columns), max_chunksize=1)
+    cells.replace(path)
+
+
+def read_cell(path: Path, member: Member) -> bytes:
+    """The content of an image in a file of :func:`write_cells`.
+
+    Raises:
+        ValueError: The table holds none.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file:
+        cell = pa.ipc.open_file(file).get_batch(member.offset).column(member.name.partition("/")[2])[0].as_py()
+    content = cell["bytes"] if isinstance(cell, dict) else cell
+    if content is None:
+        raise ValueError("unreadable image: the table holds none")
+    return bytes(content)
+
+
+def _image_columns(schema: Any) -> list[str]:
+    import pyarrow as pa
+
+    def holds_files(kind: Any) -> bool:
+        struct = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+        return bool(struct or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+    return [field.name for field in schema if holds_files(field.type)]
