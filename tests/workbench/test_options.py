@@ -9,7 +9,7 @@ import tyro
 
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError, load_config
-from vistok.workbench.data import SourceDescription
+from vistok.workbench.data import STREAMING_LIMIT, SourceDescription
 from vistok.workbench.options import RunOptions
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.run.folder import mark_run, save_config
@@ -124,14 +124,27 @@ def test_a_configuration_for_images_needs_images():
 )
 def test_the_size_is_a_power_of_two_that_images_have_and_a_device_can_train(monkeypatch, side, asked, cuda, size):
     found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=side)
-    monkeypatch.setattr("vistok.workbench.options.describe_source", {"photos": found}.get)
+    monkeypatch.setattr("vistok.workbench.options.describe_source", lambda source, streaming_limit: found)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     assert RunOptions(data="photos", image_size=asked).describe_images() == (found, size)
+
+
+@catches(SUBJECT, "STREAMING_LIMIT if streaming else None", "None")
+def test_a_stream_is_described_as_one(monkeypatch):
+    asked = []
+    found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=32)
+    monkeypatch.setattr(
+        "vistok.workbench.options.describe_source",
+        lambda source, streaming_limit: asked.append(streaming_limit) or found,
+    )
+    for changes in ((), ("train.steps=1", "data.streaming=true")):
+        RunOptions(data="org/name", set=changes).describe_images()
+    assert asked == [None, STREAMING_LIMIT]
 
 
 @catches(SUBJECT, "2 ** (images.image_size.bit_length() - 1)", "2 ** images.image_size.bit_length()")
 def test_images_are_never_enlarged_to_the_size_that_is_chosen(monkeypatch):
     for side in range(8, 33):
         found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=side)
-        monkeypatch.setattr("vistok.workbench.options.describe_source", {"photos": found}.get)
+        monkeypatch.setattr("vistok.workbench.options.describe_source", lambda *_, found=found, **__: found)
         assert RunOptions(data="photos").describe_images()[1] <= side

@@ -118,6 +118,10 @@ def test_what_is_wanted_is_fetched_in_the_background_and_what_is_not_there_harms
     fetcher = Fetcher(store)
     for shard in ("file:///no/where.tar", *shards, shards[0]):
         fetcher.want(shard)
+    for _ in range(1000):
+        if len(kept(store)) == 4:
+            break
+        time.sleep(0.01)
     fetcher.close()
     for thread in fetcher.threads:
         thread.join(10)

@@ -12,7 +12,7 @@ import torch
 import tyro
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.data import DIGITS, SourceDescription, describe_source
+from vistok.workbench.data import DIGITS, STREAMING_LIMIT, SourceDescription, describe_source
 from vistok.workbench.run.folder import CONFIG, is_run
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ class RunOptions:
         """
         if self.data is None:
             raise ConfigError(f"config {AUTO}: expected --data, whose images the configuration is made for")
-        images = describe_source(self.data)
+        streaming = any(change.replace(" ", "").lower() == "data.streaming=true" for change in self.set)
+        images = describe_source(self.data, streaming_limit=STREAMING_LIMIT if streaming else None)
         affordable = 256 if torch.cuda.is_available() else 32
         size = self.image_size or max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
         logger.info(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vistok.metrics.images.decoding import LARGEST_MAX_PIXELS, MAX_PIXELS
 from vistok.workbench.config import Config, ConfigError, ConfigT, MixedPrecision, load_config
-from vistok.workbench.data import ImageSplits, SourceDescription, describe_source, load_images
+from vistok.workbench.data import STREAMING_LIMIT, ImageSplits, SourceDescription, describe_source, load_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.resize import NUMBERS
 from vistok.workbench.data.resized_crop import NUMBERS as NUMBERS_OF_RESIZED
@@ -64,7 +64,7 @@ class DataConfig(Config):
     max_unreadable: int = Field(10, ge=0)
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=LARGEST_MAX_PIXELS)  # larger images count as unreadable
     streaming: bool = False  # fetch Parquet or tar files when a batch needs them, from a hub id, addresses or a folder
-    streaming_gb: float = Field(64.0, gt=0, exclude=True)  # of this machine's disk that they may take
+    streaming_gb: float = Field(STREAMING_LIMIT / 1e9, gt=0, exclude=True)  # of this machine's disk that they may take
     workers: int | None = Field(
         None, ge=0, exclude=True
     )  # that decode what memory cannot hold; no result depends on it

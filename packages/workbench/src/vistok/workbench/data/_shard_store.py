@@ -108,6 +108,7 @@ class Fetcher:
         self._store = store
         self._wanted: SimpleQueue[str] = SimpleQueue()
         self._under_way: set[str] = set()
+        self._closed = False
         # Daemons: a training that ends does not wait for them.
         self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_FETCHED_AT_ONCE)]
         for thread in self.threads:
@@ -120,7 +121,7 @@ class Fetcher:
             self._wanted.put(address)
 
     def _work(self) -> None:
-        while address := self._wanted.get():
+        while (address := self._wanted.get()) and not self._closed:
             try:
                 os.utime(self._store.fetch(address))
             except OSError:
@@ -129,6 +130,7 @@ class Fetcher:
                 self._under_way.discard(address)
 
     def close(self) -> None:
-        """End after what is wanted by now."""
+        """Begin nothing more."""
+        self._closed = True
         for _ in self.threads:
             self._wanted.put("")

@@ -64,13 +64,13 @@ def load_batches(images: Images, plan: Iterable[Draw], *, pin_memory: bool = Fal
         ([3, 5], torch.Size([2, 1, 32, 32]), torch.uint8)
     """
     asked: deque[Draw] = deque()
-    draws = _fetched_ahead(images, plan)
-    first = list(itertools.islice(draws, 1))
+    planned = iter(plan)
+    first = list(itertools.islice(planned, 1))
     lazy = images if isinstance(images, LazyImageSet) else None
     workers = _workers_that_fit(lazy, len(first[0].indices)) if lazy is not None and first else 0
 
     def noted() -> Iterator[Any]:
-        for draw in itertools.chain(first, draws):
+        for draw in _fetched_ahead(images, itertools.chain(first, planned)):  # begun after workers are
             asked.append(draw)
             # A tensor would go to a worker through a file of shared memory of its own.
             yield tuple(part if part is None else part.numpy() for part in draw)

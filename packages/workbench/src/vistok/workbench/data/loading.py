@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 DIGITS = "digits"
 #: Drawings from a package that the extra of this name brings.
 OPENMOJI = "openmoji"
+#: Bytes of this machine's disk that the shards of a stream take, if nobody says otherwise.
+STREAMING_LIMIT = 64 * 10**9
 
 
 class ImageSplits(NamedTuple):
