@@ -30,7 +30,7 @@ def member(shard):
     return Member(shard, f"{int(Path(shard).stem):03}.png", 512, len(png((int(Path(shard).stem), 0, 0))))
 
 
-@catches(SUBJECT, "os.utime(path)\n                return", "return")
+@catches(SUBJECT, "os.utime(path)\n                return of", "return of")
 @catches(SUBJECT, "total <= self.limit", "total < self.limit")
 def test_the_least_recently_read_shard_makes_room_for_another(shards, tmp_path):
     size = os.path.getsize(shards[0])

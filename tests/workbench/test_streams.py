@@ -1,7 +1,6 @@
 """Streams: shards from anywhere, fetched when a batch needs them, give what the files give."""
 
 import os
-import shutil
 import types
 
 import datasets
@@ -12,7 +11,7 @@ import torch
 from _support.image_files import numbers, png, write_table
 from _support.mutants import catches
 from _support.tar_files import records, write_archive
-from vistok.workbench.data import LazyImageSet, describe_source, load_images
+from vistok.workbench.data import LazyImageSet, _streams, describe_source, load_images
 from vistok.workbench.data._streams import open_shards, shard_addresses
 from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.recipe_config import DataConfig
@@ -59,7 +58,7 @@ def fetched(tmp_path):
     return {path.name[17:] for path in (tmp_path / "cache" / "shards").glob("*") if path.suffix != ".lock"}
 
 
-@catches(SUBJECT, "tar_index)(file, address)", "tar_index)(file, index.name)")
+@catches(SUBJECT, "return tar_index(file, address)", "return tar_index(file, index.name)")
 @catches(SUBJECT, "str(files.unstrip_protocol(each))", "str(each)")
 def test_archives_at_addresses_give_what_they_give_as_files(remote, tars, tmp_path):
     for pattern in ("train-{000..004}.tar", "*.tar"):
@@ -81,20 +80,22 @@ def test_parquet_files_of_a_folder_give_what_they_give_as_files(tables, tmp_path
     assert sorted(numbers(split.train) + numbers(split.validation)) == list(range(5))
 
 
-def test_opening_fetches_nothing_and_goes_through_each_shard_once_until_it_changes(tars, tmp_path, monkeypatch):
+@catches(SUBJECT, "if not index.exists()]", "]")
+@catches(SUBJECT, "store.forget(address)", "pass")
+def test_each_shard_is_gone_through_once_until_it_changes(tars, tables, tmp_path, monkeypatch):
     opened = []
-    plain = fsspec.open
-    monkeypatch.setattr(fsspec, "open", lambda address, *how: (opened.append(address), plain(address, *how))[1])
-    shutil.rmtree(tars / "nothing", ignore_errors=True)
-    (tars / "val-000.tar").unlink()
-    addresses = [str(path) for path in sorted(tars.iterdir())]
+    plain = _streams._write_index
+    monkeypatch.setattr(
+        _streams, "_write_index", lambda store, address, index: (opened.append(address), plain(store, address, index))
+    )
+    addresses = [str(path) for path in [*sorted(tars.glob("train*")), tables / "train-0.parquet"]]
     for _ in range(2):
         rows, shards = open_shards(datasets, addresses, str(tmp_path / "cache"), 1 << 30)
-    assert (len(rows), shards.sizes, sorted(opened)) == (20, (4,) * 5, addresses)
-    assert fetched(tmp_path) == set()
+    assert (len(rows), shards.sizes, sorted(opened)) == (25, (4, 4, 4, 4, 4, 5), addresses)
+    assert fetched(tmp_path) == {f"train-{n:03}.tar" for n in range(5)}
     write_archive(tars / "train-001.tar", records(30, 37))
     _, shards = open_shards(datasets, addresses, str(tmp_path / "cache"), 1 << 30)
-    assert (shards.sizes, opened[5:]) == ((4, 7, 4, 4, 4), [addresses[1]])
+    assert (shards.sizes, opened[6:]) == ((4, 7, 4, 4, 4, 5), [addresses[1]])
 
 
 @catches(SUBJECT, "places.bincount(minlength=len(self.sizes))", "places.bincount()")

@@ -3,16 +3,20 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
+from typing import TypeVar
 
 import fsspec
 from filelock import FileLock
 
 from vistok.workbench.data._parquet_shards import read_cell, write_cells
 from vistok.workbench.data._tar_archives import Member
+
+T = TypeVar("T")
 
 _TRIES = 4
 _FETCHED_AT_ONCE = 4
@@ -39,14 +43,23 @@ class ShardStore:
             OSError: The shard cannot be had.
             ValueError: The shard's table holds no image there.
         """
+        read = read_cell if member.archive.endswith(".parquet") else _read_member
+        return self.use(member.archive, lambda path: read(path, member))
+
+    def use(self, address: str, of: Callable[[Path], T]) -> T:
+        """What a function makes of the copy of a shard that is here, fetched if it is not.
+
+        Raises:
+            OSError: The shard cannot be had.
+        """
         for _ in range(_TRIES):
-            path = self.fetch(member.archive)
+            path = self.fetch(address)
             try:
                 os.utime(path)
-                return read_cell(path, member) if member.archive.endswith(".parquet") else member.read(path)
+                return of(path)
             except FileNotFoundError:  # given up just now
                 continue
-        raise OSError(f"{member.archive}: given up while it was read; data.streaming_gb is too small")
+        raise OSError(f"{address}: given up while it was read; data.streaming_gb is too small")
 
     def fetch(self, address: str) -> Path:
         """The copy of a shard that is here; what another process is fetching is waited for.
@@ -54,7 +67,7 @@ class ShardStore:
         Raises:
             OSError: It cannot be had.
         """
-        path = self.folder / f"{sha256(address.encode()).hexdigest()[:16]}-{PurePosixPath(address).name}"
+        path = self._path(address)
         if path.exists():
             return path
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +79,13 @@ class ShardStore:
                     write_cells(partial)
                 self._take_in(partial, path)
         return path
+
+    def forget(self, address: str) -> None:
+        """Give up the copy of a shard."""
+        self._path(address).unlink(missing_ok=True)
+
+    def _path(self, address: str) -> Path:
+        return self.folder / f"{sha256(address.encode()).hexdigest()[:16]}-{PurePosixPath(address).name}"
 
     def _take_in(self, partial: Path, path: Path) -> None:
         """Give a file its name, once there is room for it: that of those read least recently."""
@@ -80,6 +100,10 @@ class ShardStore:
                 oldest.unlink()
                 total -= freed
             os.replace(partial, path)
+
+
+def _read_member(path: Path, member: Member) -> bytes:
+    return member.read(path)
 
 
 def _download(address: str, path: Path) -> None:

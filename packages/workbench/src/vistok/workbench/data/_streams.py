@@ -72,8 +72,8 @@ def shard_addresses(source: str, path: Path | None) -> list[str]:
 def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, limit: int) -> tuple[Any, Shards]:
     """The rows of all shards as a data set, whose images are places, and the shards.
 
-    Each is gone through once (of Parquet files only the columns that hold no images are read), and what is where is
-    kept in the cache, under its address and what tells that it changed.
+    Each is gone through once: a tar file is fetched for it, and of a Parquet file the columns that hold no images are
+    read. What is where is kept in the cache, under the shard's address and what tells that it changed.
 
     Raises:
         OSError, tarfile.TarError, ValueError: A shard cannot be had or read, or is neither a Parquet nor a tar file, or
@@ -85,7 +85,7 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
     if others:
         raise ValueError(f"a stream needs Parquet or .tar files, found {PurePosixPath(others[0]).name}")
     cache = Path(cache_dir or datasets.config.HF_DATASETS_CACHE)
-    folder = cache / "shard_indices"
+    store, folder = ShardStore(cache / "shards", limit), cache / "shard_indices"
     folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_INDEXED_AT_ONCE) as pool:
         states = list(pool.map(_state, addresses))
@@ -94,11 +94,11 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
         missing = [(address, index) for address, index in zip(addresses, indices, strict=True) if not index.exists()]
         progress = tqdm(total=len(missing), desc="indexing shards", unit="shard", delay=1.0, leave=False)
         with progress:
-            for _ in pool.map(lambda pair: _write_index(*pair), missing):
+            for _ in pool.map(lambda pair: _write_index(store, *pair), missing):
                 progress.update()
     tables = [pq.read_table(index, memory_map=True) for index in indices]
     sizes = tuple(table.num_rows for table in tables)
-    return joined(datasets, tables), Shards(ShardStore(cache / "shards", limit), tuple(addresses), sizes)
+    return joined(datasets, tables), Shards(store, tuple(addresses), sizes)
 
 
 def _matching(address: str) -> list[str]:
@@ -128,15 +128,23 @@ def _check_room(limit: int, sizes: Sequence[int]) -> None:
         )
 
 
-def _write_index(address: str, index: Path) -> None:
+def _write_index(store: ShardStore, address: str, index: Path) -> None:
     """Go through a shard, unless another process has done so by now."""
     import pyarrow.parquet as pq
+
+    def index_of(path: Path) -> Any:
+        with path.open("rb") as file:
+            return tar_index(file, address)
 
     with FileLock(f"{index}.lock"):
         if index.exists():
             return
-        with fsspec.open(address, "rb") as file:
-            table = (parquet_index if address.endswith(".parquet") else tar_index)(file, address)
+        store.forget(address)  # a copy of what it was before it changed
+        if address.endswith(".parquet"):
+            with fsspec.open(address, "rb") as file:
+                table = parquet_index(file, address)
+        else:
+            table = store.use(address, index_of)
         partial = index.with_suffix(".part")
         pq.write_table(table, partial)
         os.replace(partial, index)
