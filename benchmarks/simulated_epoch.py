@@ -1,11 +1,12 @@
 """An epoch of tar archives by two processes that are killed in the middle: every record once, in the order of one.
 
-    python benchmarks/simulated_epoch.py [--records 1280000] [--batch 256] [--workers 1]
+    python benchmarks/simulated_epoch.py [--records 1280000] [--batch 256] [--workers 1] [--streaming]
 
 Each record is an image of 8 x 8 pixels whose colour is its number, with its class beside it. Two processes draw the
 epoch through the loader that trainings use, one half of every batch each, and write down what they see. When half of
 it has been seen both are killed (SIGKILL); new ones go on from the last multiple of 50 steps, as from a checkpoint.
-What was seen is then compared with the order that the step alone decides.
+What was seen is then compared with the order that the step alone decides. With `--streaming` the archives are fetched
+from their folder as a stream, whose copies may take less room than half of them.
 """
 
 import argparse
@@ -26,7 +27,8 @@ import numpy as np
 import torch
 
 from vistok.metrics import to_uint8
-from vistok.workbench.data import batch_indices, load_images
+from vistok.workbench.data import load_images
+from vistok.workbench.data.drawing import step_indices
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import training_batches
@@ -73,10 +75,10 @@ def write_archives(folder: Path, records: int) -> None:
         archive.addfile(label, io.BytesIO(b"0"))
 
 
-def see(root: str, rank: int, batch: int, workers: int, start: int) -> None:
+def see(root: str, rank: int, batch: int, workers: int, room: int | None, start: int) -> None:
     """Draw this rank's half of every batch from a step on, and write down the numbers of the records."""
     torch.set_num_threads(1)
-    train = open_records(Path(root), workers)
+    train = open_records(Path(root), workers, room)
     settings = TrainConfig(steps=len(train) // batch, batch_size=batch)
     accelerator: Any = SimpleNamespace(num_processes=RANKS, process_index=rank, device=torch.device("cpu"))
     batches = training_batches(train, settings, DataConfig(), accelerator, start=start, seed=0)
@@ -90,10 +92,10 @@ def see(root: str, rank: int, batch: int, workers: int, start: int) -> None:
             file.flush()
 
 
-def open_records(root: Path, workers: int) -> Any:
-    """The training records, none of them in memory."""
-    options = {"image_size": SIDE, "memory_limit": 0, "cache_dir": root / "cache", "workers": workers}
-    return load_images(root / "shards", **options).train
+def open_records(root: Path, workers: int, room: int | None) -> Any:
+    """The training records, none of them in memory; as a stream where there is room for so many bytes of it."""
+    options = {"image_size": SIDE, "memory_limit": 0, "cache_dir": root / "cache"}
+    return load_images(root / "shards", workers=workers, streaming_limit=room, **options).train
 
 
 def seen_by(root: Path, rank: int) -> Path:
@@ -104,7 +106,7 @@ def seen_by(root: Path, rank: int) -> Path:
 def run(root: Path, options: argparse.Namespace, start: int, until: Callable[[], bool] | None = None) -> None:
     """Both ranks from a step on, to the end or until they are killed."""
     context = multiprocessing.get_context("spawn")
-    arguments = [(str(root), rank, options.batch, options.workers, start) for rank in range(RANKS)]
+    arguments = [(str(root), rank, options.batch, options.workers, options.room, start) for rank in range(RANKS)]
     processes = [context.Process(target=see, args=each) for each in arguments]
     for process in processes:
         process.start()
@@ -129,12 +131,15 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_280_000, help="a multiple of the batch")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--workers", type=int, default=1, help="of each of the two processes")
+    parser.add_argument("--streaming", action="store_true", help="fetch the archives when they are needed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root, start = Path(folder), time.perf_counter()
         write_archives(root / "shards", options.records)
         wrote = time.perf_counter() - start
-        train = open_records(root, options.workers)
+        size = sum(path.stat().st_size for path in (root / "shards").iterdir())
+        options.room = size * 2 // 5 if options.streaming else None
+        train = open_records(root, options.workers, options.room)
         print(f"{options.records} records written in {wrote:.0f} s, opened the first time in ", end="")
         print(f"{time.perf_counter() - start - wrote:.0f} s", flush=True)
         steps = options.records // options.batch
@@ -148,7 +153,7 @@ def main() -> None:
         run(root, options, again)
         halves = [np.fromfile(seen_by(root, rank), "<i4").reshape(steps, -1) for rank in range(RANKS)]
         order = np.concatenate(halves, axis=1)
-        expected = np.stack([batch_indices(len(train), options.batch, step, 0).numpy() for step in range(steps)])
+        expected = np.stack([step_indices(train, options.batch, step, 0).numpy() for step in range(steps)])
         if not np.array_equal(order, expected):
             raise SystemExit("the order is another than that of an epoch without a kill")
         if len(np.unique(order)) != options.records:

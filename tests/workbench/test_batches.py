@@ -204,3 +204,35 @@ def test_a_training_on_files_is_read_by_workers_and_is_that_on_memory(tmp_path):
             assert torch.equal(ours.indices, theirs.indices)
     assert step == 5
     assert torch.equal(wanted[0][0].images[0], from_uint8(loaded.images[wanted[0][0].indices[0]]))
+
+
+@catches(SUBJECT, "except (ValueError, OSError) as error", "except ValueError as error")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_cannot_be_had_is_an_error_of_one_line_and_no_unreadable_image(workers):
+    images = coloured(workers=workers)
+
+    def broken(index):
+        raise OSError("a.tar could not be fetched: reset by peer")
+
+    images._decode = broken
+    with pytest.raises(ValueError, match=r"\Aa\.tar could not be fetched: reset by peer\Z"):
+        list(load_batches(images, plan([1])))
+    assert images.skipped == ()
+
+
+@catches(SUBJECT, "half * len(needed)", "half * len(needed) * 0 - 1")
+@catches(SUBJECT, "fetcher.close()", "pass")
+def test_a_stream_is_read_ahead_by_half_a_shard_and_its_shards_are_wanted_meanwhile():
+    images, wanted, closed = coloured(workers=0), [], []
+    fetcher = SimpleNamespace(want=wanted.append, close=lambda: closed.append(True))
+    images.shards = SimpleNamespace(
+        sizes=(6, 6),
+        holding=lambda indices: sorted({f"shard {n // 6}" for n in indices.tolist()}),
+        fetcher=lambda: fetcher,
+    )
+    loaded = load_batches(images, plan(*([number] for number in range(12))))
+    assert next(loaded)[0].indices.tolist() == [0]
+    assert wanted == ["shard 0"] * 4  # a batch, and three of the six images of its shard
+    assert [draw.indices.item() for draw, _ in loaded] == list(range(1, 12))
+    assert wanted == ["shard 0"] * 6 + ["shard 1"] * 6
+    assert closed == [True]

@@ -60,7 +60,7 @@ def test_the_data_section_loads_what_it_says():
 
 
 @catches(SUBJECT, "max_pixels=self.max_pixels,", "")
-@catches(SUBJECT, "label_column=self.label_column,\n", "\n")
+@catches(SUBJECT, "label_column=self.label_column,\n            validation", "validation")
 def test_the_data_section_decides_columns_split_and_limits(tmp_path, monkeypatch):
     import datasets
 

@@ -132,10 +132,7 @@ class _Decoded(Dataset[Any]):
         pixels, reason = None, None
         try:
             pixels = self.images.pixels(torch.from_numpy(indices), None if crops is None else torch.from_numpy(crops))
-        except (
-            ValueError,
-            OSError,
-        ) as error:  # as text: a worker's exception would come with its traceback as the message
+        except (ValueError, OSError) as error:  # as text: a worker's would come with its traceback
             reason = str(error)
         if pixels is not None and flips.any():
             pixels = torch.where(torch.from_numpy(flips)[:, None, None, None], pixels.flip(-1), pixels)
