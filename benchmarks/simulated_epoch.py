@@ -37,7 +37,7 @@ SIDE = 8
 CLASSES = 1000
 RANKS = 2
 CHECKPOINT_EVERY = 50
-A_SHARD = 10_000
+SHARDS = 128
 
 
 def png(number: int) -> bytes:
@@ -57,11 +57,12 @@ def png(number: int) -> bytes:
 
 
 def write_archives(folder: Path, records: int) -> None:
-    """All records, so many a shard."""
+    """All records, an equal part of them a shard."""
     folder.mkdir()
-    for shard, first in enumerate(range(0, records, A_SHARD)):
+    a_shard = -(-records // SHARDS)
+    for shard, first in enumerate(range(0, records, a_shard)):
         with tarfile.open(folder / f"train-{shard:04}.tar", "w") as archive:
-            for number in range(first, min(first + A_SHARD, records)):
+            for number in range(first, min(first + a_shard, records)):
                 for ending, content in (("png", png(number)), ("cls", str(number % CLASSES).encode())):
                     member = tarfile.TarInfo(f"{number:08}.{ending}")
                     member.size = len(content)
