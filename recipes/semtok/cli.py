@@ -124,6 +124,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         lambda run: open_pipeline(run.config, run.paths, run.choice.generator, run.choice.samples),
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
+        reconstruction="refined",
     ),
     "cost": cost_command(load, trainings, token_streams),
 }

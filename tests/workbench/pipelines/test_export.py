@@ -25,6 +25,7 @@ FACTS = CardFacts(
     versions={"torch": "2"},
     licence=None,
     measures=None,
+    reconstruction="reconstruction",
     label="xar",
 )
 

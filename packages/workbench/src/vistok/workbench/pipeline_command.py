@@ -40,6 +40,8 @@ def pipeline_command(
     open_pipeline: Callable[[Run[Any, Any]], Pipeline],
     files: Callable[[Run[Any, Any]], Sequence[Path]],
     paper: Paper,
+    *,
+    reconstruction: str = "reconstruction",
 ) -> dict[str, Callable[[ExportOptions], None]]:
     """The command ``export-pipeline`` of a recipe, by name.
 
@@ -48,6 +50,7 @@ def pipeline_command(
         open_pipeline: Opens a run's tokenizer and chosen generator.
         files: The files and folders of a run that ``open_pipeline`` reads.
         paper: That the recipe follows.
+        reconstruction: The section of an evaluation's measures that holds the tokenizer's.
     """
 
     def export(options: ExportOptions) -> None:
@@ -73,6 +76,7 @@ def pipeline_command(
             versions=load_environment(paths)["versions"],
             licence=options.license,
             measures=load_evaluation(paths, run.choice.evaluation) if evaluation.exists() else None,
+            reconstruction=reconstruction,
             label=label,
         )
         drawn = paths.samples(run.choice.generator, run.choice.samples)

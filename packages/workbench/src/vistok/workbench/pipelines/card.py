@@ -56,6 +56,7 @@ class CardFacts:
         versions: Of the packages that made it.
         licence: Of the weights, as its author states it; ``None`` if not stated.
         measures: Of the run's evaluation, or ``None`` if there is none.
+        reconstruction: The section of the measures that holds the tokenizer's.
         label: Of the samples among the measures.
     """
 
@@ -69,6 +70,7 @@ class CardFacts:
     versions: Mapping[str, str]
     licence: str | None
     measures: Mapping[str, Any] | None
+    reconstruction: str
     label: str
 
 
@@ -113,7 +115,9 @@ def _measures(facts: CardFacts) -> list[str]:
     measures = facts.measures
     if measures is None:
         return [f"This run was not evaluated; `{facts.program} evaluate` measures it."]
-    tables: list[Table] = [reconstruction_table(measures)] if "reconstruction" in measures else []
+    tables: list[Table] = []
+    if facts.reconstruction in measures:
+        tables.append(reconstruction_table(measures, facts.reconstruction))
     if f"samples {facts.label}" in measures:
         tables.append(sample_table(measures, facts.label))
     return [*(table.markdown() for table in tables), CONVENTIONS]
