@@ -25,6 +25,7 @@ from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.pipeline_command import pipeline_command
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.runs_command import runs_command
 from vistok.workbench.token_commands import token_commands
 from vistok.workbench.tokens.encoding import tokenizer_checksum
 
@@ -124,6 +125,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
+    **runs_command(),
     "cost": cost_command(load, trainings, token_streams),
 }
 

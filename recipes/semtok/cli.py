@@ -24,6 +24,7 @@ from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.pipeline_command import pipeline_command
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.runs_command import runs_command
 from vistok.workbench.token_commands import token_commands
 from vistok.workbench.tokens.encoding import tokenizer_checksum
 
@@ -126,6 +127,7 @@ COMMANDS: dict[str, Callable[[Any], None]] = {
         PAPER,
         reconstruction="refined",
     ),
+    **runs_command(),
     "cost": cost_command(load, trainings, token_streams),
 }
 

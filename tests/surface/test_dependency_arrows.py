@@ -68,6 +68,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
         "token_commands": {"command_line", "config", "options", "run", "tokens"},
+        "runs_command": {"config", "run"},
         "pipelines": {"config", "evaluation", "recipe_config", "reporting", "run"},
         "pipeline_command": {
             *("command_line", "config", "evaluation", "options", "pipelines", "reporting", "run"),

@@ -43,6 +43,18 @@ def run_lock(folder: Path) -> Iterator[None]:
             file.truncate(0)  # an empty file says that its last holder ended in order
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder."""
+    try:
+        with (folder / NAME).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # nobody ever held it, or there are no locks here
+        return False
+    return False
+
+
 def _acquire(file: IO[str], folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
