@@ -10,7 +10,7 @@ from _support.mutants import catches
 from _support.tar_files import records, write_archive
 from vistok.metrics import to_uint8
 from vistok.workbench.data import ImageSet, batch_indices, load_images
-from vistok.workbench.data.drawing import drawn_images, step_indices
+from vistok.workbench.data.drawing import drawn_images, some_images, step_indices
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import training_batches
@@ -92,3 +92,13 @@ def test_sets_that_are_here_are_drawn_from_all_over_and_streams_from_their_first
     train = opened(folder, tmp_path)
     assert torch.equal(drawn_images(train, 4, 3), step_indices(train, 4, 0, 3))
     assert drawn_images(train, 99, 3).sort().values.tolist() == list(range(32))
+
+
+@catches(SUBJECT, "drawn_images(images, count, seed).msort()", "drawn_images(images, count, seed)")
+@catches(SUBJECT, "drawn_images(images, count, seed).msort()", "torch.arange(count)")
+def test_some_images_are_those_that_are_drawn_in_the_order_of_the_set():
+    images = ImageSet(torch.zeros(9, 1, 8, 8, dtype=torch.uint8), torch.zeros(9, dtype=torch.long), ("all",), "nine")
+    some = some_images(images, 5, 3).tolist()
+    assert some == sorted(drawn_images(images, 5, 3).tolist())
+    assert some != list(range(5))
+    assert some_images(images, 50, 3).tolist() == list(range(9))

@@ -156,7 +156,7 @@ def test_held_out_images_are_the_reference_where_the_settings_say_so(digits):
     assert first != other
 
 
-@catches(SUBJECT, "drawn_images(images, count, seed)", "drawn_images(images, len(images), seed)")
+@catches(SUBJECT, "some_images(images, count, self.seed)", "some_images(images, len(images), self.seed)")
 def test_the_reference_has_no_more_images_than_asked_for(digits):
     _, validation = digits
     samples = {"xar": {"images": validation.images, "labels": validation.labels}}

@@ -27,6 +27,11 @@ def drawn_images(images: Images, count: int, seed: int) -> Tensor:
     return drawn
 
 
+def some_images(images: Images, count: int, seed: int) -> Tensor:
+    """The same in the order of the set."""
+    return drawn_images(images, count, seed).msort()
+
+
 def shards_of(images: Images) -> Shards | None:
     """The shards of a stream."""
     return images.shards if isinstance(images, LazyImageSet) else None

@@ -34,7 +34,7 @@ from vistok.metrics import (
     to_uint8,
 )
 from vistok.metrics.networks.by_name import INCEPTION
-from vistok.workbench.data.drawing import drawn_images
+from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.recipe_config import EvaluateConfig
@@ -65,11 +65,6 @@ def image_counts(train: Images, validation: Images) -> dict[str, Any]:
     """How many images there are, the names of those of both splits that could not be read, and who is to be named."""
     counts = {"train": len(train), "validation": len(validation), "skipped": [*train.skipped, *validation.skipped]}
     return counts | ({"attribution": train.attribution} if train.attribution else {})
-
-
-def some_images(images: Images, count: int, seed: int) -> Tensor:
-    """At most so many of a set's indices, drawn without repetition and in order."""
-    return drawn_images(images, count, seed).msort()
 
 
 def measure_names(settings: EvaluateConfig) -> dict[str, str]:

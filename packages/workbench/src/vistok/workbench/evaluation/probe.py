@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from vistok.metrics import linear_probe_accuracy
+from vistok.workbench.data.drawing import some_images
 from vistok.workbench.data.image_set import Images
-from vistok.workbench.evaluation.measures import Evaluation, some_images
+from vistok.workbench.evaluation.measures import Evaluation
 
 SECTION = "probe"
 _AT_A_TIME = 1000
