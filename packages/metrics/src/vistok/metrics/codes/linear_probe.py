@@ -25,7 +25,7 @@ def linear_probe_accuracy(
 
     Two classes share one weight vector, whose sign tells them apart.
 
-    The strength :math:`\lambda` is the one of :data:`STRENGTHS` with the best accuracy on a fifth of each training
+    The strength :math:`\lambda` is the one of ``STRENGTHS`` with the best accuracy on a fifth of each training
     class that is held out for that (equal ones: the strongest); then all training samples are fitted with it.
 
     Source:

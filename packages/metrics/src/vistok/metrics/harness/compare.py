@@ -30,7 +30,7 @@ def compare(first: Evaluation, second: Evaluation) -> str:
         second: Another one; differences are its numbers less those of the first.
 
     Raises:
-        NotComparableError: A choice that moves numbers differs (anything but :data:`MAY_DIFFER` and the training images
+        NotComparableError: A choice that moves numbers differs (anything but ``MAY_DIFFER`` and the training images
             of the codecs), or there is no common measure.
 
     Example:

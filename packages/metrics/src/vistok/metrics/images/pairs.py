@@ -67,7 +67,7 @@ def open_pairs(
     """Open two sources and match their images, by name where both have names, else by position.
 
     Names are paths below the folder; what follows the last dot does not count, so that ``a/1.jpg`` meets ``a/1.png``.
-    Images without a counterpart are left out, and :attr:`ImagePairs.unmatched` says so in one line.
+    Images without a counterpart are left out, and ``unmatched`` of :class:`ImagePairs` says so in one line.
 
     Args:
         first: As in :func:`vistok.metrics.open_images`; the originals, say.
