@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
-.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest bench gpu clean
+.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest docs bench gpu clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
@@ -15,6 +15,7 @@ help:
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
+	@echo "make docs         the documentation site: docs/_build/html/index.html (a minute)"
 	@echo "make bench        run all benchmarks (under 20 minutes on 2 cores; page in benchmarks/results)"
 	@echo "make gpu          what needs one CUDA device: its tests, and a table of what held (10 minutes; nothing without one)"
 	@echo "make install      make .venv with everything in it"
@@ -56,6 +57,12 @@ oldest: $(VENV)/installed
 	PYTHONPATH=tests $(BIN)/python -m surface.oldest_versions > .venv-oldest/constraints.txt
 	grep -v xformers requirements-dev.txt | .venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt -r /dev/stdin
 	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" -k "not installation_brings and not opens_no_socket and not (needs_no_network and metrics)" tests/surface
+# The site needs packages of its own, and no network once they are there; a warning is an error.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -c docs -d docs/_build/doctrees . docs/_build/html
+$(VENV)/installed-docs: requirements-docs.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-docs.txt
+	touch $@
 # With checkouts of other projects, rows beside theirs: make bench LLAMAGEN=PATH FLOWMO=PATH
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(if $(LLAMAGEN),--llamagen $(LLAMAGEN)) $(if $(FLOWMO),--flowmo $(FLOWMO))
@@ -63,4 +70,4 @@ bench: $(VENV)/installed
 gpu: $(VENV)/installed
 	$(BIN)/python benchmarks/gpu.py
 clean:
-	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,7 +17,7 @@ SIBLINGS = {"tokenizers": ("vistok.quantizers", "vistok.generators.layers")}
 PROJECTS = {**{f"vistok-{name}": ROOT / "packages" / name for name in PACKAGES}, "vistok-recipes": ROOT / "recipes"}
 RECIPES = tuple(sorted(path.parent.name for path in ROOT.glob("recipes/*/__init__.py")))
 
-SKIPPED_FOLDERS = {"__pycache__", "dist", "runs"}  # and all that begin with a dot, but .ci
+SKIPPED_FOLDERS = {"__pycache__", "_build", "dist", "runs"}  # and all that begin with a dot, but .ci
 
 
 @dataclass(frozen=True)
