@@ -13,6 +13,7 @@ from vistok.metrics import (
     frechet_distance,
     frechet_distance_infinity,
 )
+from vistok.metrics.harness import distances
 from vistok.metrics.harness.distances import add_distance
 
 SUBJECT = "vistok.metrics.harness.distances"
@@ -61,12 +62,20 @@ def test_no_resamples_leave_the_spread_out_and_change_nothing_else():
     assert found.left_out == {}
 
 
-@catches(SUBJECT, "frechet_distance(*sides)", "frechet_distance(kept, sides[1])")
+@catches(SUBJECT, "frechet_distance(sides[0], reference())", "frechet_distance(kept, reference())")
 def test_the_distance_is_of_all_where_some_are_kept():
     found = measured(Resampling(resamples=0), kept=SAMPLES[:25]).measures["samples"]
     assert found["frechet_distance"] == frechet_distance(SAMPLES, REAL)
     some = frechet_distance_infinity(SAMPLES[:25], REAL, generator=seeded(0))
     assert found["frechet_distance_at_infinity"] == some.value
+
+
+@catches(SUBJECT, "cache(partial(", "(partial(")
+def test_the_reference_is_decomposed_once_for_all_three(monkeypatch):
+    factored, given = [], distances.gaussian_factor
+    monkeypatch.setattr(distances, "gaussian_factor", lambda *side: factored.append(side) or given(*side))
+    assert len(measured(Resampling(resamples=3)).measures["samples"]) == 4
+    assert len(factored) == 1
 
 
 def test_one_image_leaves_all_three_out():

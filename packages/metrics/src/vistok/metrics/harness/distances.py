@@ -1,6 +1,7 @@
 """A Frechet distance and what stands beside it always: its value at infinitely many images, and how sure it is."""
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from vistok.metrics.distribution.bootstrap import bootstrap_interval
 from vistok.metrics.distribution.extrapolation import frechet_distance_infinity
-from vistok.metrics.distribution.frechet import frechet_distance, gaussian_factor
+from vistok.metrics.distribution.frechet import GaussianFactor, frechet_distance, gaussian_factor
 from vistok.metrics.harness.evaluation import Evaluation
 
 _QUANTILE = 1.96  # of the normal distribution: 95 % lie within so many deviations
@@ -55,23 +56,23 @@ def add_distance(found: Evaluation, section: str, sides: tuple[Any, Any], kept: 
         resampling: What is drawn.
     """
     name = "frechet_distance"
-    found.add(section, name, lambda: {name: frechet_distance(*sides)})
-    found.add(section, f"{name}_at_infinity", partial(_infinity, kept, sides[1], resampling))
+    reference = cache(partial(gaussian_factor, sides[1], "reference"))  # an eigendecomposition: once for all three
+    found.add(section, name, lambda: {name: frechet_distance(sides[0], reference())})
+    found.add(section, f"{name}_at_infinity", partial(_infinity, kept, reference, resampling))
     if resampling.resamples:
-        found.add(section, f"{name}_deviation", partial(_spread, kept, sides[1], resampling))
+        found.add(section, f"{name}_deviation", partial(_spread, kept, reference, resampling))
 
 
-def _infinity(kept: Tensor, reference: Any, resampling: Resampling) -> dict[str, float]:
-    found = frechet_distance_infinity(kept, reference, generator=resampling.generator())
+def _infinity(kept: Tensor, reference: Callable[[], GaussianFactor], resampling: Resampling) -> dict[str, float]:
+    found = frechet_distance_infinity(kept, reference(), generator=resampling.generator())
     return {"frechet_distance_at_infinity": found.value}
 
 
-def _spread(kept: Tensor, reference: Any, resampling: Resampling) -> dict[str, float]:
+def _spread(kept: Tensor, reference: Callable[[], GaussianFactor], resampling: Resampling) -> dict[str, float]:
     """How far the distance of as many images moves from set to set: deviation, and half of a 95 % interval."""
-    fixed = gaussian_factor(reference, "reference")
 
     def measure(some: Tensor) -> float:
-        return frechet_distance(some, fixed)
+        return frechet_distance(some, reference())
 
     generator, resamples = resampling.generator(), resampling.resamples
     deviation = bootstrap_interval(measure, kept, generator=generator, resamples=resamples).deviation
