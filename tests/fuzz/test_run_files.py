@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support import glotok_runs, semtok_runs
+from _support.few_images import few_images_for_a_while
 from _support.fuzzing import cases, succeeds_or_is_told
 from _support.mutated_bytes import MUTATIONS, contents, mutated
 from vistok.workbench.command_line import USER_ERRORS
@@ -24,10 +25,11 @@ def run(recipe, command, runs, config=None):
 
 @pytest.fixture(scope="module", params=["glotok", "semtok"])
 def finished(request, tmp_path_factory):
-    """A recipe, and the folder of its runs with a finished one."""
+    """A recipe, and the folder of its runs with a finished one, on few images."""
     runs = tmp_path_factory.mktemp(request.param)
-    run(request.param, "demo", runs, CONFIGS[request.param])
-    return request.param, runs
+    with few_images_for_a_while():
+        run(request.param, "demo", runs, CONFIGS[request.param])
+        yield request.param, runs
 
 
 @given(data=st.data(), command=st.sampled_from(COMMANDS), mutations=MUTATIONS)

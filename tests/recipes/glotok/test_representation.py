@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from _support.few_images import few_images
 from _support.glotok_runs import TINY, tiny
 from _support.mutants import catches
 from _support.recipe_processes import killed, of_stage
@@ -131,7 +132,8 @@ def test_without_a_histogram_no_run_has_a_teacher(tmp_path, changes):
     assert "teacher" in prepare(Options(config=TINY, runs=tmp_path)).stages.by_name
 
 
-def test_the_page_shows_relations_only_with_a_teacher(tmp_path):
+def test_the_page_shows_relations_only_with_a_teacher(tmp_path, monkeypatch):
+    few_images(monkeypatch)
     short = ("train.steps=4", "generators.xar.train.steps=1", "generators.xar.samples.default.num_samples=10")
     COMMANDS["demo"](Options(config=TINY, runs=tmp_path, set=(*CONTRASTIVE, *short)))
     paths = RunPaths(tmp_path / "tiny")

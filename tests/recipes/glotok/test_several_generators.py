@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file
 
+from _support.few_images import few_images_for_a_while
 from _support.glotok_runs import TINY
 from glotok.cli import COMMANDS, Options, prepare
 from glotok.paths import RunPaths
@@ -39,16 +40,32 @@ FAR = {
 TABLE_2 = {
     "xar-b": XAR,
     "xar-h": {**XAR, "width": 24, "depth": 4},
-    "far-b": {**FAR, "samples": {**FAR["samples"], "strong": {"num_samples": 20, "guidance": 4.0, "batch_size": 10}}},
+    "far-b": {**FAR, "samples": {**FAR["samples"], "strong": {"num_samples": 20, "guidance": 9.0, "batch_size": 10}}},
     "far-l": {**FAR, "width": 24, "head_depth": 2},
 }
-LARGER = "evaluations.larger={image_size: 48, uniformity_points: 50}"
+QUICK = "reference_images: 200, resamples: 2, uniformity_points: 50"
+LARGER = f"evaluations.larger={{image_size: 48, {QUICK}}}"
 
 
 def asked(runs, *further, **options):
     """Options for the run with the four generators and two evaluations; later settings win."""
     settings = (f"generators={json.dumps(TABLE_2)}", LARGER, *further)
     return Options(config=TINY, runs=runs, set=settings, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_images():
+    with few_images_for_a_while():
+        yield
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    """As for the other files' tests, of few images."""
+    options = Options(config=TINY, runs=tmp_path_factory.mktemp("encoded"))
+    for name in ("teacher", "train-tokenizer", "encode"):
+        COMMANDS[name](options)
+    return options.runs / "tiny"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +138,7 @@ def test_a_second_evaluation_stands_beside_the_first(table):
 def test_a_third_evaluation_leaves_the_others_as_they_are(copied):
     runs, paths = copied
     before = contents(paths.folder)
-    COMMANDS["evaluate"](asked(runs, "evaluations.third={image_size: 40, uniformity_points: 50}", evaluation="third"))
+    COMMANDS["evaluate"](asked(runs, f"evaluations.third={{image_size: 40, {QUICK}}}", evaluation="third"))
     after = contents(paths.folder)
     assert after.items() >= before.items()
     assert after.keys() - before.keys() == {"evaluation--third.json"}

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from _support.exported import check_pipeline
+from _support.few_images import few_images
 from _support.recipe_processes import run_command
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
@@ -40,7 +41,8 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
-def test_every_quantizer_reaches_its_page_with_every_generator(quantizer, tmp_path):
+def test_every_quantizer_reaches_its_page_with_every_generator(quantizer, tmp_path, monkeypatch):
+    few_images(monkeypatch)
     of_bits = ("generators.masked.num_groups=3",) if quantizer in ("bsq", "lfq") else ()
     short = [
         f"generators.{name}.{key}"
