@@ -1,4 +1,4 @@
-"""A recipe in processes of its own: whole commands, and stages that are killed while they train."""
+"""A recipe in processes of its own: whole commands, and lines of the documentation."""
 
 import os
 import re
@@ -12,38 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from vistok.workbench.run.tracking import read_metrics
-
-# Runs a stage in a process of its own and kills it (SIGKILL) at a step: in the middle of the step, or when half of the
-# checkpoint after it is written.
-KILLED = """
-import importlib, os, signal, sys, pathlib
-from vistok.workbench.run import checkpoint
-from vistok.workbench.training.finite import FiniteLosses
-recipe, name, config, where = sys.argv[1:5]
-runs, step = pathlib.Path(sys.argv[5]), int(sys.argv[6])
-cli = importlib.import_module(f"{recipe}.cli")
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-check = FiniteLosses.check
-def in_step(self, terms, at, batch):
-    if at == step: die()
-    check(self, terms, at, batch)
-def half_written(state, file):
-    if checkpoint.step_of(pathlib.Path(file.name.replace(".partial", "").replace(".step", "step"))) == step:
-        file.write(b"PK half of a checkpoint"); file.flush(); die()
-    save(state, file)
-save = checkpoint.torch.save
-if where == "step": FiniteLosses.check = in_step
-else: checkpoint.torch.save = half_written
-cli.COMMANDS[f"train-{name}"](cli.Options(config=config, runs=runs))
-"""
-
-
-def killed(recipe, stage, options, where, step):
-    """Train a stage of a recipe until it is killed; ``where`` is ``"step"`` or ``"write"``."""
-    command = [sys.executable, "-c", KILLED, recipe, stage, options.config, where, str(options.runs), str(step)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == -9, done.stderr
 
 
 def of_stage(folder, stage):

@@ -6,17 +6,18 @@ from functools import partial
 import pytest
 
 from _support.exported import check_pipeline
+from _support.forked_processes import run_forked
 from _support.glotok_runs import TINY
 from _support.recipe_processes import run_command
 from glotok.cli import COMMANDS, Options, prepare
 from glotok.paths import RunPaths
 from glotok.pipeline import load_pipeline
 
-glotok = partial(run_command, "glotok", timeout=240)
+glotok = partial(run_forked, "glotok")
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
-    done = glotok("demo", "--config", TINY, "--runs", tmp_path)
+    done = run_command("glotok", "demo", "--config", TINY, "--runs", tmp_path, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
     run = prepare(Options(config=TINY, runs=tmp_path))

@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from _support.few_images import few_images
+from _support.forked_processes import killed
 from _support.glotok_runs import TINY, tiny
 from _support.mutants import catches
-from _support.recipe_processes import killed, of_stage
+from _support.recipe_processes import of_stage
 from glotok.cli import COMMANDS, Options, prepare
 from glotok.model import GloTok
 from glotok.networks import build_head

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from _support.forked_processes import killed
 from _support.glotok_runs import TINY
-from _support.recipe_processes import killed, of_stage
+from _support.recipe_processes import of_stage
 from glotok.cli import COMMANDS, Options
 from glotok.paths import RunPaths
 from vistok.workbench.config import ConfigError

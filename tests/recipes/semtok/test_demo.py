@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from _support.exported import check_pipeline
+from _support.forked_processes import run_forked
 from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
 from semtok.cli import COMMANDS, Options, main, prepare
@@ -93,7 +94,7 @@ def test_a_mistake_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, caplog,
 
 @pytest.mark.parametrize("command", ["demo", "train-generator"])
 def test_xar_is_refused_in_one_line_before_anything_trains(tmp_path, command):
-    done = semtok(command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
+    done = run_forked("semtok", command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
     assert not (tmp_path / "tiny").exists()
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("semtok: ")]

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from _support.recipe_processes import killed, of_stage
+from _support.forked_processes import killed
+from _support.recipe_processes import of_stage
 from _support.semtok_runs import TINY
 from semtok.cli import COMMANDS, Options
 from semtok.paths import RunPaths

@@ -8,6 +8,7 @@ import pytest
 
 from _support.exported import check_pipeline
 from _support.few_images import few_images
+from _support.forked_processes import run_forked
 from _support.recipe_processes import run_command
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
@@ -15,11 +16,11 @@ from vqgan.cli import COMMANDS, Options, prepare
 from vqgan.paths import RunPaths
 from vqgan.pipeline import load_pipeline
 
-vqgan = partial(run_command, "vqgan", timeout=240)
+vqgan = partial(run_forked, "vqgan")
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
-    done = vqgan("demo", "--config", TINY, "--runs", tmp_path)
+    done = run_command("vqgan", "demo", "--config", TINY, "--runs", tmp_path, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
     run = prepare(Options(config=TINY, runs=tmp_path))

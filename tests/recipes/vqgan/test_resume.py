@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from _support.recipe_processes import killed, of_stage
+from _support.forked_processes import killed
+from _support.recipe_processes import of_stage
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.command_line import UnexpectedError
 from vistok.workbench.config import ConfigError
