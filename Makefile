@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Everything an installation depends on: touch one of these and the next make installs again.
 INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard packages/*/pyproject.toml)
 
+# What builds the packages: there first, so that not each of them is built in an environment of its own.
+BUILD := hatchling editables setuptools
+
 .PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest docs bench gpu clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
@@ -25,7 +28,9 @@ install: $(VENV)/installed
 $(VENV)/installed: $(INPUTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("vistok needs Python 3.11 or newer, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % v[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(BUILD)
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation -c constraints.txt -r requirements-dev.txt
+	$(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true  # on all cores; a few files are of other Pythons
 	touch $@
 
 demo: $(VENV)/installed
@@ -37,7 +42,8 @@ demo-semtok: $(VENV)/installed
 demo-vqgan: $(VENV)/installed
 	$(BIN)/vqgan demo
 
-test: lint types unit
+test: lint
+	$(MAKE) --no-print-directory -j 2 types unit
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
