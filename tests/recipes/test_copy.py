@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from _support.image_files import write_folder
 from surface.documents import blocks
 from surface.repository import PACKAGES, RECIPES, ROOT, files
 
@@ -62,7 +63,8 @@ def test_the_copy_passes_every_test_of_the_surface(checkout):
 
 def test_the_copy_runs_a_whole_demo_of_its_own(checkout, tmp_path):
     tiny = checkout / "tests" / "_support" / "tiny_glotok.yaml"
-    run(checkout, "-m", NAME, "demo", "--config", tiny, "--runs", tmp_path)
-    (record,) = tmp_path.glob("*/vistok-run.json")
+    images, runs = write_folder(tmp_path / "images", 60), tmp_path / "runs"
+    run(checkout, "-m", NAME, "demo", "--config", tiny, "--runs", runs, "--data", images)
+    (record,) = runs.glob("*/vistok-run.json")
     assert NAME in record.read_text(encoding="utf-8")
     assert (record.parent / "report.html").is_file()

@@ -13,6 +13,7 @@ import pytest
 import tyro
 from safetensors.torch import load_file
 
+from _support.image_files import write_folder
 from vistok.workbench.studies.cells import Data, cells_of, chosen_data
 from vistok.workbench.studies.command import RunStudyOptions, run_study
 from vistok.workbench.studies.schema import load_study
@@ -25,7 +26,7 @@ title: The weight of the histogram
 claims: It matters.
 recipe: glotok
 config: {TINY}
-data: {{digits: {{}}}}
+data: {{flat: {{source: IMAGES}}}}
 skip: [encode, train-generator, sample, report]
 measures: {{PSNR: {{path: reconstruction.psnr, better: higher, digits: 6}}}}
 reference: none
@@ -66,10 +67,11 @@ def start(path, runs):
 
 def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path):
     path, whole, parted = tmp_path / "weight.yaml", tmp_path / "whole", tmp_path / "parted"
-    path.write_text(STUDY)
+    images = write_folder(tmp_path / "images", 60)
+    path.write_text(STUDY.replace("IMAGES", str(images)))
     run_study(RunStudyOptions(path, runs=whole, only=("large",)))  # and so with a teacher of its own
 
-    _, large = cells_of(load_study(path), tmp_path, data=Data("digits", "digits"))
+    _, large = cells_of(load_study(path), tmp_path, data=Data("flat", str(images)))
     checkpoints = parted / large.run.name / "checkpoints" / "tokenizer"
     killed = start(path, parted)
     while not list(checkpoints.glob("step-*")) and killed.poll() is None:
@@ -81,16 +83,16 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path)
     assert not (parted / large.run.name / "tokenizer" / "model.safetensors").exists()
     run_study(RunStudyOptions(path, runs=parted))
 
-    first, second = (json.loads((runs / "weight" / "digits" / "study.json").read_text()) for runs in (whole, parted))
+    first, second = (json.loads((runs / "weight" / "flat" / "study.json").read_text()) for runs in (whole, parted))
     assert len(second["values"]) == 2
     assert first["values"] == second["values"][1:]
     assert second["differences"]["large"]["PSNR"]["num"] == 1
     tokenizers = [load_file(runs / large.run.name / "tokenizer" / "model.safetensors") for runs in (whole, parted)]
     assert all(tokenizers[0][name].equal(tokenizers[1][name]) for name in tokenizers[0])
-    page = (parted / "weight" / "digits" / "study.html").read_text()
+    page = (parted / "weight" / "flat" / "study.html").read_text()
     for word in ("The weight of the histogram", "It matters.", "PSNR ↑", "22.06", "one seed", "data:image/png"):
         assert word in page
     stages = json.loads((parted / large.run.name / "stages" / "train-tokenizer.json").read_text())
     assert stages["cost"]["cpu_seconds"] > 0
     assert (parted / large.run.name / "study" / "output.log").stat().st_size > 0
-    assert os.path.exists(parted / "weight" / "digits" / "study.md")
+    assert os.path.exists(parted / "weight" / "flat" / "study.md")
