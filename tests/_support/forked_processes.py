@@ -8,11 +8,13 @@ import importlib
 import json
 import os
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 RECIPES = ("glotok", "semtok", "vqgan")
@@ -27,6 +29,16 @@ def killed(recipe, stage, options, where, step):
     """Train a stage of a recipe until it is killed; ``where`` is ``"step"`` or ``"write"``."""
     done = _forked("_train", recipe, stage, options.config, where, str(options.runs), step)
     assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def run_forked_line(line, *further):
+    """A line of the documentation that begins with ``torchrun`` and runs a module, with further options.
+
+    At a port that is free; the processes that it starts are forks, too.
+    """
+    program, *words = shlex.split(line)
+    assert program == "torchrun"
+    return _forked("_torchrun", *words, *map(str, further))
 
 
 def _forked(*work):
@@ -46,7 +58,7 @@ def _serve():
     from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
     declare_missing_operators()
-    for name in (*(f"{recipe}.cli" for recipe in RECIPES), "timm"):
+    for name in (*(f"{recipe}.cli" for recipe in RECIPES), "timm", "torch.distributed.run"):
         importlib.import_module(name)
     for line in sys.stdin:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -80,6 +92,24 @@ def _work(name, *arguments):
 def _command(recipe, *arguments):
     sys.argv = [recipe, *arguments]
     runpy.run_module(recipe, run_name="__main__")
+
+
+def _torchrun(*words):
+    import torch.distributed.run as launcher
+
+    understood = launcher.config_from_args
+
+    def with_forks(arguments):
+        config, _, _ = understood(arguments)
+        assert arguments.module
+        return (
+            replace(config, start_method="fork"),
+            _command,
+            (arguments.training_script, *arguments.training_script_args),
+        )
+
+    launcher.config_from_args = with_forks
+    launcher.main(["--standalone", *words])
 
 
 def _train(recipe, stage, config, where, runs, step):

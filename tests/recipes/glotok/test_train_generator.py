@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from _support.forked_processes import run_forked_line
 from _support.glotok_runs import TINY
-from _support.recipe_processes import assert_same_training, documented_line, run_line
+from _support.recipe_processes import assert_same_training, documented_line
 from glotok.cli import COMMANDS, Options
 
 OTHERS = [("far", "none"), ("masked", "none"), ("xar", "full"), ("far", "full"), ("masked", "full")]
@@ -28,7 +29,7 @@ def test_two_processes_follow_one_that_accumulates_two_micro_batches(generator, 
     COMMANDS["train-generator"](one)
     line = documented_line("glotok", "train-tokenizer").replace("train-tokenizer", "train-generator")
     settings = [word for value in two.set for word in ("--set", value)]
-    done = run_line(line, "--config", TINY, "--runs", two.runs, "--generator", generator, *settings, timeout=280)
+    done = run_forked_line(line, "--config", TINY, "--runs", two.runs, "--generator", generator, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("training in 2 processes on ") == 1
     kept = f"generator-{generator}.safetensors"

@@ -11,8 +11,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 import glotok.train_tokenizer as stage
+from _support.forked_processes import run_forked_line
 from _support.mutants import catches
-from _support.recipe_processes import assert_same_training, documented_line, run_line
+from _support.recipe_processes import assert_same_training, documented_line
 from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from glotok import perceptual
 from glotok.cli import COMMANDS, resolve
@@ -237,7 +238,7 @@ def test_several_processes_with_their_shares_of_a_batch_follow_one_with_the_whol
     COMMANDS["train-tokenizer"](one)
     line = documented_line("glotok", "train-tokenizer").replace("--nproc_per_node 2", f"--nproc_per_node {count}")
     settings = [word for value in several.set for word in ("--set", value)]
-    done = run_line(line, "--config", several.config, "--runs", several.runs, *settings, timeout=280)
+    done = run_forked_line(line, "--config", several.config, "--runs", several.runs, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count(f"training in {count} processes on ") == 1
     assert "deprecated" not in done.stderr

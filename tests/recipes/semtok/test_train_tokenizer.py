@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import semtok.train_tokenizer as stage
+from _support.forked_processes import run_forked_line
 from _support.mutants import catches
-from _support.recipe_processes import assert_same_training, documented_line, run_line
+from _support.recipe_processes import assert_same_training, documented_line
 from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.semtok_runs import (
     assert_gradients_agree,
@@ -223,7 +224,7 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, sh
     COMMANDS[command](one)
     line = documented_line("semtok", "train-tokenizer").replace("train-tokenizer", command)
     settings = [word for value in two.set for word in ("--set", value)]
-    done = run_line(line, "--config", two.config, "--runs", two.runs, *settings, timeout=280)
+    done = run_forked_line(line, "--config", two.config, "--runs", two.runs, *settings)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("training in 2 processes on ") == 1
     name = command.removeprefix("train-")
