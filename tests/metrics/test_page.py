@@ -137,3 +137,20 @@ def test_a_table_that_can_be_sorted_has_buttons_exact_values_and_the_only_script
     assert ("td", "data-value", "24.12345678") in parsed.attributes
     assert "24.12" in parsed.texts
     assert not re.search(r"<link|@import|url\(|https?:", sortable)
+
+
+@catches(SUBJECT, '.replace("|", "\\\\|")', "")
+@catches(SUBJECT, '["---"] * len(self.header)', '["---"]')
+@catches(SUBJECT, '"" if cell is None else cell', "cell")
+def test_a_table_is_markdown_with_its_caption_under_it():
+    table = Table(["a", "b"], [["x|y", 0.12345], [None, 3], ["two\nlines", 1.0]], "Caption.")
+    assert table.markdown().splitlines() == [
+        "| a | b |",
+        "| --- | --- |",
+        r"| x\|y | 0.1235 |",
+        "|  | 3 |",
+        "| two lines | 1.000 |",
+        "",
+        "Caption.",
+    ]
+    assert not Table(["a"], [["b"]]).markdown().endswith("\n")

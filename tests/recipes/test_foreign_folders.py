@@ -13,7 +13,7 @@ COMMANDS = [
     (recipe, command)
     for recipe in CONFIGS
     for command in importlib.import_module(f"{recipe}.cli").COMMANDS
-    if command != "cost"  # which has no run
+    if command not in ("cost", "runs")  # which are about no run of their own
 ]
 
 

@@ -68,7 +68,7 @@ def test_only_a_marked_folder_is_a_run(tmp_path, content):
         check_folder(folder, "toy")
 
 
-@catches(SUBJECT, "if maker != program:", "if not maker:")
+@catches(SUBJECT, "(maker := run_maker(folder)) != program", "not (maker := run_maker(folder))")
 def test_the_run_of_another_recipe_is_refused_and_a_damaged_mark_is_named(tmp_path):
     mark_run(tmp_path / "a", "toy")
     check_folder(tmp_path / "a", "toy")

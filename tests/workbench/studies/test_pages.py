@@ -129,7 +129,6 @@ def test_settings_of_all_rows_stand_once_those_of_the_command_among_them():
     assert table(only, "Rows").rows[0][4] == "weight = 1, deep = true"
 
 
-@catches(SUBJECT, '.replace("|", "\\\\|")', "")
 def test_both_pages_hold_the_same(tmp_path):
     png = b"\x89PNG picture"
     blocks = [Text("Words."), Table(["a", "b"], [["x|y", 0.12345], [None, 3]], "Caption."), Picture(png, "Seen.")]
