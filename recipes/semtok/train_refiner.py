@@ -129,12 +129,21 @@ def refiner_step(
         for micro, batch in micro_steps(refiner, step, batches, log):
             given = inputs(tokenizer, batch.images, places[micro.index], step, config)
             with refiner.precision():
-                reconstruction = tokenizer.from_space(refiner.model(*given))
+                reconstruction = as_shown(tokenizer.from_space(refiner.model(*given)))
                 logits = None if adversary is None else adversary(reconstruction)
             values = terms(batch.images, reconstruction, logits)
             micro.backward(values, terms.total(values), {"images": batch.images, "reconstruction": reconstruction})
             fakes.append(reconstruction.detach())
     return log, fakes
+
+
+def as_shown(images: Tensor) -> Tensor:
+    """Images clamped to [-1, 1], as decoding gives them; the gradient passes straight through.
+
+    Losses that see what lies beyond pull black up to a grey that no eye sees and every feature network does. Where the
+    clamped pixel is right the squared error has no gradient, where it is wrong the gradient leads back.
+    """
+    return images + (images.clamp(-1, 1) - images).detach()
 
 
 def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | None) -> SemTok:

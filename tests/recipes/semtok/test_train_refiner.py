@@ -180,3 +180,36 @@ def test_half_precision_trains_and_keeps_float32_weights(trained_run):
     stage.train_refiner(tiny(*changes), paths, resume=False)
     saved = load_file(paths.refined / "model.safetensors")
     assert all(value.dtype == torch.float32 and bool(value.isfinite().all()) for value in saved.values())
+
+
+@catches("semtok.train_refiner", "images.clamp(-1, 1) - images", "images.clamp(-1, 1) * 0")
+@catches("semtok.train_refiner", "(images.clamp(-1, 1) - images).detach()", "(images.clamp(-1, 1) - images)")
+def test_images_as_shown_are_clamped_and_their_gradient_passes_straight_through():
+    images = torch.tensor([-3.0, -1.0, 0.25, 1.5], requires_grad=True)
+    shown, weights = stage.as_shown(images), torch.tensor([2.0, -1.0, 0.5, 4.0])
+    torch.testing.assert_close(shown, torch.tensor([-1.0, -1.0, 0.25, 1.0]))
+    (shown * weights).sum().backward()
+    assert torch.equal(images.grad, weights)
+
+
+@catches("semtok.train_refiner", "as_shown(tokenizer.from_space(refiner.model(*given)))", "refiner.model(*given)")
+def test_losses_and_the_discriminator_see_images_as_they_are_shown(trained_run, monkeypatch):
+    _, paths = trained_run
+    seen, loss, own_step = [], stage.reconstruction_loss, stage.discriminator_step
+
+    def watched(reconstruction, *others, **options):
+        seen.append(reconstruction.detach())
+        return loss(reconstruction, *others, **options)
+
+    def watched_step(judge, reals, fakes, *others):
+        seen.extend(fakes)
+        return own_step(judge, reals, fakes, *others)
+
+    monkeypatch.setattr(stage, "reconstruction_loss", watched)
+    monkeypatch.setattr(stage, "discriminator_step", watched_step)
+    monkeypatch.setattr(SemTok, "from_space", lambda self, values: 999 * values.float())
+    stage.train_refiner(tiny("train_refiner.steps=1", "refiner.discriminator_start=0"), paths, resume=False)
+    assert len(seen) == 2
+    for images in seen:
+        assert images.abs().max() <= 1 + 1e-5
+        assert (images.abs() > 1 - 1e-5).any()
