@@ -67,11 +67,11 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reporting": {"evaluation", "run"},
         "options": {"config", "data", "run"},
         "command_line": {"config", "options", "recipe_config", "run", "training"},
-        "token_commands": {"command_line", "config", "options", "run", "tokens"},
+        "token_commands": {"command_line", "options", "run", "tokens"},
         "runs_command": {"config", "run"},
-        "pipelines": {"config", "evaluation", "recipe_config", "reporting", "run"},
+        "pipelines": {"backbones", "config", "evaluation", "recipe_config", "reporting", "run"},
         "pipeline_command": {
-            *("command_line", "config", "evaluation", "options", "pipelines", "reporting", "run"),
+            *("command_line", "evaluation", "options", "pipelines", "reporting", "run"),
         },
         "studies": {
             *(

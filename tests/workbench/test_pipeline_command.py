@@ -53,7 +53,7 @@ def recipe(tmp_path):
     return commands["export-pipeline"], prepare, paths
 
 
-@catches(SUBJECT, "if not run.stages.is_done(stage):", "if False:")
+@catches(SUBJECT, 'run.stages.check_done(run.stages.by_name[f"train-generator.{run.choice.generator}"])', "pass")
 @catches(SUBJECT, "Path(config.data.source).name", "config.data.source")
 @catches(SUBJECT, "if drawn.exists() else None", "if False else None")
 @catches(SUBJECT, "licence=options.license", "licence=None")

@@ -40,7 +40,7 @@ def recipe(tmp_path, monkeypatch):
     return token_commands(prepare, stage="cache", made_by=lambda run: "me"), stages, calls
 
 
-@catches(SUBJECT, "if not run.stages.is_done(cached):", "if run.stages.is_done(cached):")
+@catches("vistok.workbench.run.stages", "if not self.is_done(stage):", "if self.is_done(stage):")
 @catches(SUBJECT, "made_by=made_by(run)", 'made_by=""')
 def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_export(tmp_path, monkeypatch):
     commands, stages, calls = recipe(tmp_path, monkeypatch)

@@ -67,7 +67,7 @@ def test_grey_images_are_grey():
 
 @catches(SUBJECT, "if (maker := run_maker(folder)) != program:", "if False:")
 @catches(SUBJECT, "if not is_run(folder):", "if False:")
-@catches(SUBJECT, "if isinstance(source, Path) or not", "if not")
+@catches("vistok.workbench.backbones.pretrained", "if isinstance(name, Path) or not", "if not")
 def test_a_folder_is_one_that_the_recipe_made_and_what_is_none_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mark_run(tmp_path / "runs" / "demo", "toy")

@@ -93,6 +93,10 @@ class RunOptions:
         )
         return images, size
 
+    def of_a_run(self) -> "RunOptions":
+        """Those that every command takes, without what a subclass adds."""
+        return RunOptions(**{field.name: getattr(self, field.name) for field in dataclasses.fields(RunOptions)})
+
     def hint(self) -> str:
         """The options that were given, as they would be typed, for commands in messages."""
         given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]

@@ -1,6 +1,5 @@
 """The command that makes of a run a folder for others: tokenizer, generator, and a card that tells of them."""
 
-import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from vistok.workbench.command_line import Run
-from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.measures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_label
 from vistok.workbench.options import RunOptions
@@ -55,14 +53,9 @@ def pipeline_command(
 
     def export(options: ExportOptions) -> None:
         """Write tokenizer and generator as a folder for others, with a model card (needs train-generator)."""
-        plain = RunOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunOptions)})
-        run = prepare(plain)
+        run = prepare(options.of_a_run())
         check_folder(run.stages.folder, run.stages.program)
-        stage = run.stages.by_name[f"train-generator.{run.choice.generator}"]
-        if not run.stages.is_done(stage):
-            raise ConfigError(
-                f"{stage.outputs[0]}: missing, or not as it was written; run {run.stages.command(stage)} first"
-            )
+        run.stages.check_done(run.stages.by_name[f"train-generator.{run.choice.generator}"])
         pipeline, paths, label = open_pipeline(run), run.paths, sample_label(run.choice.generator, run.choice.samples)
         evaluation = paths.evaluation(run.choice.evaluation)
         facts = CardFacts(

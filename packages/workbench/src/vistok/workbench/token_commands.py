@@ -1,13 +1,11 @@
 """The commands that bring a run's cached tokens to Parquet and back."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vistok.workbench.command_line import Run, opened_stage
-from vistok.workbench.config import ConfigError
 from vistok.workbench.options import RunOptions
 from vistok.workbench.run.folder import check_folder
 from vistok.workbench.tokens.parquet import export_tokens, import_tokens
@@ -33,7 +31,7 @@ def token_commands(
     """
 
     def opened(options: ParquetOptions) -> tuple[RunOptions, Run[Any, Any], Path]:
-        plain = RunOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunOptions)})
+        plain = options.of_a_run()
         run = prepare(plain)
         return plain, run, run.stages.by_name[stage].outputs[0]
 
@@ -41,9 +39,7 @@ def token_commands(
         """Write the cached tokens as Parquet, with labels, for other trainers (needs encode)."""
         _, run, folder = opened(options)
         check_folder(run.stages.folder, run.stages.program)
-        cached = run.stages.by_name[stage]
-        if not run.stages.is_done(cached):
-            raise ConfigError(f"{folder}: missing, or not as it was written; run {run.stages.command(cached)} first")
+        run.stages.check_done(run.stages.by_name[stage])
         export_tokens(folder, options.parquet)
 
     def import_all(options: ParquetOptions) -> None:

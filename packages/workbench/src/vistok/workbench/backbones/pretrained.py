@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -209,12 +209,25 @@ def _differences(saved: Any, found: Any, place: str = "") -> list[str]:
 
 
 def _download(name: str | Path, file: str, options: Mapping[str, Any]) -> Path:
-    """A file of a model on the hub; or one line that says why there is none."""
+    return from_hub(name, lambda model: hf_hub_download(repo_id=model, filename=file, **options), missing=f"no {file}")
+
+
+def from_hub(name: str | Path, download: Callable[[str], str], *, missing: str) -> Path:
+    """What is downloaded of a model on the hub; or one line that says why there is none.
+
+    Args:
+        name: ``organisation/name``. A ``Path``, no such name, or what begins with a folder that exists is a path.
+        download: Of a model by its name, to the place where it is then.
+        missing: What the hub gave where it failed, in words.
+
+    Raises:
+        FileNotFoundError: It is a path, or the hub failed.
+    """
     text = str(name)
     if isinstance(name, Path) or not _REPOSITORY.fullmatch(text) or Path(text.split("/")[0]).is_dir():
         raise FileNotFoundError(f"{text}: no such folder")
     try:
-        return Path(hf_hub_download(repo_id=text, filename=file, **options))
+        return Path(download(text))
     except Exception as error:  # the client's own errors, and those of whatever it downloads with
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileNotFoundError(f"{text}: no folder here, and the hub gave no {file} ({reason})") from error
+        raise FileNotFoundError(f"{text}: no folder here, and the hub gave {missing} ({reason})") from error

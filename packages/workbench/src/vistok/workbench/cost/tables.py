@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from vistok.metrics.report.page import Table
 from vistok.workbench.cost.estimate import USABLE, Estimate, Plan
 
 _NETWORKS = ("training", "network", "parameters, M", "learns")
@@ -77,8 +78,7 @@ def _time(one: Estimate, gpus: int) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Iterator[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return Table(header, list(rows)).markdown()
 
 
 def _millions(network: nn.Module) -> str:

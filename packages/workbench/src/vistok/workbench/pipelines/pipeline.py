@@ -1,7 +1,6 @@
 """A trained tokenizer and generator as one call: classes in, images out."""
 
 import difflib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from vistok.workbench.backbones.pretrained import from_hub
 from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.sampling import draw_batch
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.folder import MARK, is_run, run_maker
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHOWN = 8
 
 
@@ -91,15 +90,9 @@ def pipeline_folder(source: str | Path, program: str, *, revision: str | None = 
         FileNotFoundError: There is neither such a folder nor such a model.
         ConfigError: It is something else, or of another recipe.
     """
-    text, folder = str(source), Path(source)
+    folder = Path(source)
     if not folder.exists():
-        if isinstance(source, Path) or not _REPOSITORY.fullmatch(text) or Path(text.split("/")[0]).is_dir():
-            raise FileNotFoundError(f"{text}: no such folder")
-        try:
-            folder = Path(snapshot_download(text, revision=revision))
-        except Exception as error:  # the client's own errors, and those of whatever it downloads with
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise FileNotFoundError(f"{text}: no folder here, and the hub gave none ({reason})") from error
+        folder = from_hub(source, lambda model: snapshot_download(model, revision=revision), missing="none")
     if not is_run(folder):
         raise ConfigError(f"{source}: expected a run of {program} or an exported pipeline, found no {MARK} in it")
     if (maker := run_maker(folder)) != program:

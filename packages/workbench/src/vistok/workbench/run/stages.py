@@ -76,6 +76,11 @@ class Stages:
             and self._records.damaged(record) is None
         )
 
+    def check_done(self, stage: Stage) -> None:
+        """Raise :class:`ConfigError`, with the command to run, unless a stage is done."""
+        if not self.is_done(stage):
+            raise ConfigError(f"{stage.outputs[0]}: missing, or not as it was written; run {self.command(stage)} first")
+
     def has_begun(self) -> bool:
         """Whether the folder holds anything that a run from nothing would spoil."""
         return any(record.outputs or self._records.has_checkpoints(record) for record in self._records.read().values())

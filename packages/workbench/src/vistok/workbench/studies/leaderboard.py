@@ -10,6 +10,7 @@ from vistok.metrics import NotMeasurableError, RateDistortionPoint, rate_distort
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.data import Images
+from vistok.workbench.data.drawing import some_images
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.reporting.plots import plot_labelled_points
 from vistok.workbench.run.tensor_files import load_tensors
@@ -63,8 +64,7 @@ def _codecs(train: Images, validation: Images, rate: float) -> tuple[list[tuple[
 
 
 def _some(images: Images, count: int) -> Tensor:
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count].sort().values
-    return torch.cat([images.batch(part) for part in order.split(100)])
+    return torch.cat([images.batch(part) for part in some_images(images, count, 0).split(100)])
 
 
 def _table(results: Results, board: Leaderboard, codecs: Sequence[tuple[str, RateDistortionPoint]]) -> Table:
