@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from _support.mutants import catches
 from _support.strategies import seeded
 from vistok.generators import rotary_table_1d, rotary_table_2d, rotate
+from vistok.generators.layers.rotary import behind_prefix, rotary_table
 
 SUBJECT = "vistok.generators.layers.rotary"
 
@@ -64,3 +65,15 @@ def test_rotation_keeps_the_norm_of_every_pair(length, seed):
     turned = rotate(x, rotary_table_1d(length, 8))
     before, after = (v.unflatten(-1, (4, 2)).norm(dim=-1) for v in (x, turned))
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-5)
+
+
+@catches(SUBJECT, "prefix[..., 0] = 1", "prefix[..., 1] = 1")
+@catches(SUBJECT, "torch.cat([prefix, table])", "torch.cat([table, prefix])")
+def test_a_row_in_front_turns_nothing_or_takes_all():
+    for shape, table in ((6, rotary_table_1d(6, 8)), ((2, 3), rotary_table_2d((2, 3), 8))):
+        assert torch.equal(rotary_table(shape, 8), table)
+        x = torch.randn(7, 8, generator=seeded(0))
+        turned = rotate(x, behind_prefix(table))
+        torch.testing.assert_close(turned[0], x[0])
+        torch.testing.assert_close(turned[1:], rotate(x[1:], table))
+        assert not rotate(x, behind_prefix(table, "zero"))[0].any()

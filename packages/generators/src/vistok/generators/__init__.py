@@ -36,6 +36,7 @@ from vistok.generators.layers.time_embedding import TimeEmbedding
 from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
 from vistok.generators.masked_presets import maskbit
 from vistok.generators.masked_tokens import BitTokens, IdTokens
+from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
 from vistok.generators.sampling._far_sampling import TokenChoice
 from vistok.generators.sampling._masked_sampling import MaskedSampling
@@ -61,6 +62,7 @@ __all__ = [
     "MaskedAROptions",
     "MaskedSampling",
     "Modulation",
+    "PretrainedGenerator",
     "RMSNorm",
     "SwiGLU",
     "TimeEmbedding",

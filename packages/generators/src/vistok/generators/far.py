@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vistok.generators._card import FAR_CARD
 from vistok.generators._checks import check_choice, check_ids, check_integers, check_labels, check_share
 from vistok.generators.layers._causal_block import CausalBlock
 from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.normalization import RMSNorm
-from vistok.generators.layers.rotary import rotary_table_2d
+from vistok.generators.layers.rotary import behind_prefix, rotary_table_2d
+from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.sampling._far_sampling import TokenChoice, sample_streams
 from vistok.generators.sampling.guidance import Guidance, as_guidance
 
@@ -60,7 +62,7 @@ class FAROptions:
 _FREE_CHOICE = TokenChoice()
 
 
-class FAR(nn.Module):
+class FAR(nn.Module, PretrainedGenerator):
     r"""Factorised autoregressive generator.
 
     A causal backbone turns the class and the tokens of all earlier positions into a context :math:`g_t`; a small
@@ -109,6 +111,8 @@ class FAR(nn.Module):
         >>> round(model.loss(tokens, torch.tensor([1, 2]), generator=rng).item(), 3)
         3.119
     """
+
+    card, parts = FAR_CARD, (FAROptions,)
 
     def __init__(
         self,
@@ -162,11 +166,7 @@ class FAR(nn.Module):
         """The class token's row, then those of the grid; as many further rows of it as the head has streams."""
         rows, columns = self.grid_size
         rows = max(rows, -(-(len(self.codebook_sizes) - 1) // columns))
-        table = rotary_table_2d((rows, columns), head_dim)
-        prefix = torch.zeros_like(table[:1])
-        if self.options.prefix_rotation == "identity":
-            prefix[..., 0] = 1
-        return torch.cat([prefix, table])
+        return behind_prefix(rotary_table_2d((rows, columns), head_dim), self.options.prefix_rotation)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -176,6 +176,13 @@ class FAR(nn.Module):
             nn.init.zeros_(self.merge.bias)
         for classifier in self.classifiers:
             nn.init.zeros_(classifier.get_parameter("weight"))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a network of the same shape; :meth:`save_pretrained` writes it."""
+        shape = {"codebook_sizes": self.codebook_sizes, "grid_size": self.grid_size, "num_classes": self.null_label}
+        sizes = {"width": self.labels.table.embedding_dim, "depth": len(self.blocks), "num_heads": self.num_heads}
+        return {**shape, **sizes, "options": self.options}
 
     @property
     def null_label(self) -> int:

@@ -3,20 +3,22 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vistok.generators._card import MASKED_AR_CARD
 from vistok.generators._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
 from vistok.generators.layers._position_cache import PositionCache
 from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
 from vistok.generators.layers.label_embedding import LabelEmbedding
-from vistok.generators.layers.rotary import rotary_table_1d, rotary_table_2d
+from vistok.generators.layers.rotary import behind_prefix, rotary_table
 from vistok.generators.masked_tokens import BitTokens, IdTokens
+from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.sampling._masked_sampling import MaskedSampling, sample_masked
 from vistok.generators.sampling.guidance import Guidance, as_guidance
 from vistok.generators.sampling.mask_schedules import MaskSchedule, mask_ratio
@@ -67,7 +69,7 @@ class MaskedAROptions:
 _CONFIDENCE = MaskedSampling()
 
 
-class MaskedAR(nn.Module):
+class MaskedAR(nn.Module, PretrainedGenerator):
     r"""Masked token generator.
 
     A random part :math:`M` of the units of a sample is hidden; the network sees the rest and the class:
@@ -114,6 +116,8 @@ class MaskedAR(nn.Module):
         torch.Size([])
     """
 
+    card, parts = MASKED_AR_CARD, (IdTokens, BitTokens, MaskedAROptions)
+
     def __init__(
         self,
         tokens: IdTokens | BitTokens,
@@ -129,12 +133,11 @@ class MaskedAR(nn.Module):
         check_attention_backend(options.attention, name="attention")
         if depth < 1 or num_heads < 1 or width < 1 or width % (4 * num_heads):
             raise ValueError(f"need depth >= 1, width a multiple of 4 * num_heads: got {depth}, {width}, {num_heads}")
-        self.tokens = tokens
+        self.tokens, self.shape, self.num_heads = tokens, shape, num_heads
         self.length = shape if isinstance(shape, int) else shape[0] * shape[1]
         if self.length < 1:
             raise ValueError(f"shape must hold at least one position, got {shape}")
-        self.num_units = len(tokens.unit_sizes)
-        self.options = options
+        self.num_units, self.options = len(tokens.unit_sizes), options
         self.labels = LabelEmbedding(num_classes, width, drop_prob=options.label_drop_prob)
         self.tables = nn.ModuleList()
         if isinstance(tokens, IdTokens):
@@ -155,7 +158,7 @@ class MaskedAR(nn.Module):
         self.classifiers = nn.ModuleList(nn.Linear(width, size) for size in tokens.unit_sizes)
         rotary = options.positions == "rotary"
         self.positions = None if rotary else nn.Parameter(torch.empty(self.length + 1, width))
-        table = _rotary(shape, width // num_heads) if rotary else None
+        table = behind_prefix(rotary_table(shape, width // num_heads)) if rotary else None
         self.register_buffer("rotary", table, persistent=False)
         self.rotary: Tensor | None
         self._initialise()
@@ -172,6 +175,13 @@ class MaskedAR(nn.Module):
             nn.init.trunc_normal_(self.positions, std=std)
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a network of the same shape; :meth:`save_pretrained` writes it."""
+        sizes = {"width": self.hidden.in_features, "depth": len(self.blocks), "num_heads": self.num_heads}
+        rest = {"num_classes": self.null_label, **sizes, "options": self.options}
+        return {"tokens": self.tokens, "shape": self.shape, **rest}
+
+    @property
     def null_label(self) -> int:
         """The label of the unconditional model."""
         return self.labels.null_label
@@ -185,21 +195,19 @@ class MaskedAR(nn.Module):
         if mask.shape != tokens.shape or mask.dtype != torch.bool:
             raise ValueError(f"mask must be bool of shape {tuple(tokens.shape)}, got {mask.dtype} {tuple(mask.shape)}")
         check_ids(tokens.masked_fill(mask, 0), self.tokens.unit_sizes)
-        return self._logits(tokens, mask, labels, generator)
+        return self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
 
     def _logits(
-        self, tokens: Tensor, mask: Tensor, labels: Tensor, generator: torch.Generator | None
+        self, tokens: Tensor, mask: Tensor, prefix: Tensor, caches: Sequence[PositionCache | None]
     ) -> tuple[Tensor, ...]:
-        prefix = self.labels(labels, generator=generator)[:, None]
-        return self._run(torch.cat([prefix, self._embed(tokens, mask)], dim=1), [None] * len(self.blocks))
+        return self._run(torch.cat([prefix[:, None], self._embed(tokens, mask)], dim=1), caches)
 
     def cached_logits(
         self, tokens: Tensor, mask: Tensor, labels: Tensor, caches: Sequence[PositionCache], positions: Tensor | None
     ) -> tuple[Tensor, ...]:
         """As :meth:`forward` for ``positions`` ``(B, n)``, which see the others as the caches keep them; or for all."""
         if positions is None:
-            prefix = self.labels(labels)[:, None]
-            return self._run(torch.cat([prefix, self._embed(tokens, mask)], dim=1), caches)
+            return self._logits(tokens, mask, self.labels(labels), caches)
         index = positions[..., None].expand(-1, -1, self.num_units)
         return self._run(self._embed(tokens.gather(1, index), mask.gather(1, index)), caches, positions + 1)
 
@@ -247,7 +255,7 @@ class MaskedAR(nn.Module):
         self._check(tokens, labels)
         check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
-        logits = self._logits(tokens, mask, labels, generator)
+        logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
         weight = mask + ~mask * self.options.unmasked_weight
         total = weight.new_zeros((), dtype=torch.float32)
         for unit, stream in enumerate(logits):
@@ -290,11 +298,3 @@ class MaskedAR(nn.Module):
         if tokens.ndim != 3 or tuple(tokens.shape[1:]) != expected:
             raise ValueError(f"tokens must have shape (B, {expected[0]}, {expected[1]}), got {tuple(tokens.shape)}")
         check_labels(labels, self.null_label, len(tokens))
-
-
-def _rotary(shape: int | tuple[int, int], head_dim: int) -> Tensor:
-    """The table with an identity row for the class token in front."""
-    table = rotary_table_1d(shape, head_dim) if isinstance(shape, int) else rotary_table_2d(shape, head_dim)
-    identity = torch.zeros_like(table[:1])
-    identity[..., 0] = 1
-    return torch.cat([identity, table])

@@ -1,11 +1,12 @@
 """xAR: flow matching, cell after cell, with noisy context."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from vistok.generators._card import XAR_CARD
 from vistok.generators._checks import check_choice, check_dense, check_floating, check_labels, check_share
 from vistok.generators._random import normal
 from vistok.generators.flow.flow_matching import flow_path, logit_normal_times
@@ -18,6 +19,7 @@ from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.normalization import RMSNorm
 from vistok.generators.layers.rotary import rotary_table_2d
 from vistok.generators.layers.time_embedding import TimeEmbedding
+from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.sampling._xar_sampling import sample_cells
 from vistok.generators.sampling.guidance import Guidance, as_guidance
 
@@ -56,7 +58,7 @@ class XAROptions:
         check_choice("gate", self.gate, get_args(Gate))
 
 
-class XAR(nn.Module):
+class XAR(nn.Module, PretrainedGenerator):
     r"""Next-cell generator on continuous latents.
 
     Every cell ``n`` has its own time and noise; the network sees all cells up to ``n`` at *their* noise levels:
@@ -102,6 +104,8 @@ class XAR(nn.Module):
         >>> model.sample(torch.tensor([1, 2]), num_steps=2, guidance=1.5, generator=rng).shape
         torch.Size([2, 4, 8, 8])
     """
+
+    card, parts = XAR_CARD, (XAROptions,)
 
     def __init__(
         self,
@@ -161,6 +165,13 @@ class XAR(nn.Module):
                 nn.init.zeros_(module.bias)
         for table in (self.first_positions, self.second_positions, self.labels.table.weight):
             nn.init.normal_(table, std=0.02)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What makes a network of the same shape; :meth:`save_pretrained` writes it."""
+        shape = {"in_channels": self.in_channels, "grid_size": self.grid_size, "cell_size": self.cell_size}
+        sizes = {"width": self.stem.out_features, "depth": self.num_blocks, "num_heads": self.num_heads}
+        return {**shape, "num_classes": self.null_label, **sizes, "options": self.options}
 
     @property
     def null_label(self) -> int:

@@ -3,9 +3,11 @@
 from vistok.tokenizers.adapter import Adapter
 from vistok.tokenizers.autoencoder import Decoder, Encoder, to_channels_last
 from vistok.tokenizers.dual_codebook import DualCodebookTokenizer, DualTokens
+from vistok.tokenizers.lookup_free_tokenizer import LookupFreeTokenizer
 from vistok.tokenizers.patches import PatchPositions, patchify, unpatchify
 from vistok.tokenizers.published.fqgan import load_fqgan_dual
 from vistok.tokenizers.published.llamagen import load_llamagen_vq16
+from vistok.tokenizers.published.seed_voken import load_ibq, load_open_magvit2
 from vistok.tokenizers.query_encoder import QueryEncoded, QueryEncoder
 
 __all__ = [
@@ -14,11 +16,14 @@ __all__ = [
     "DualCodebookTokenizer",
     "DualTokens",
     "Encoder",
+    "LookupFreeTokenizer",
     "PatchPositions",
     "QueryEncoded",
     "QueryEncoder",
     "load_fqgan_dual",
+    "load_ibq",
     "load_llamagen_vq16",
+    "load_open_magvit2",
     "patchify",
     "to_channels_last",
     "unpatchify",

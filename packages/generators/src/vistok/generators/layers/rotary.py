@@ -1,5 +1,7 @@
 """Rotary position embedding in one and two dimensions."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -75,6 +77,19 @@ def rotary_table_2d(grid_size: tuple[int, int], head_dim: int, *, base: float = 
     row = row[:, None].expand(rows, columns, -1, 2)
     column = column[None].expand(rows, columns, -1, 2)
     return torch.cat([row, column], dim=-2).flatten(0, 1)
+
+
+def rotary_table(shape: int | tuple[int, int], head_dim: int) -> Tensor:
+    """The table of a sequence of so many positions, or of a grid."""
+    return rotary_table_1d(shape, head_dim) if isinstance(shape, int) else rotary_table_2d(shape, head_dim)
+
+
+def behind_prefix(table: Tensor, rotation: Literal["identity", "zero"] = "identity") -> Tensor:
+    """The table with a row for a token in front of all positions: no rotation, or zeros as some networks have there."""
+    prefix = torch.zeros_like(table[:1])
+    if rotation == "identity":
+        prefix[..., 0] = 1
+    return torch.cat([prefix, table])
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-# What only we hold: the quantizers' statistics of use in training. They stay as they are.
-_OURS_ONLY = r"quantizer\.(semantic\.|visual\.)?(steps_unused|pending_count)"
+# What only we hold: the quantizers' statistics of use in training, and the values of bits. They stay as they are.
+_OURS_ONLY = r"quantizer\.(semantic\.|visual\.)?(steps_unused|pending_count|wrapped\.mask)"
 
 
 class Source(NamedTuple):
@@ -19,9 +19,10 @@ class Source(NamedTuple):
     rows: bool = False  # saved as rows (h w, C), here a grid (1, C, h, w)
 
 
-def layer(ours: str, *theirs: str) -> dict[str, Source]:
+def layer(ours: str, *theirs: str, bias: bool = True) -> dict[str, Source]:
     """The sources of the weight and the bias of a layer."""
-    return {f"{ours}.{leaf}": Source(tuple(f"{name}.{leaf}" for name in theirs)) for leaf in ("weight", "bias")}
+    leaves = ("weight", "bias") if bias else ("weight",)
+    return {f"{ours}.{leaf}": Source(tuple(f"{name}.{leaf}" for name in theirs)) for leaf in leaves}
 
 
 def load_strictly(
