@@ -1,7 +1,9 @@
-"""LlamaGen's and FQGAN's tokenizers: what the authors' networks gave for weights that follow from their names."""
+"""Published tokenizers: what the authors' networks gave for weights that follow from their names."""
 
 import json
 import math
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -47,14 +49,26 @@ def state_of(author: str) -> dict[str, Tensor]:
     return dict(_weights(author))
 
 
-def images() -> Tensor:
+def images(side: int = 32) -> Tensor:
     """What the small networks were given."""
-    return spread("images", (2, 3, 32, 32))
+    return spread("images", (2, 3, side, side))
 
 
 def assert_close(ours: Tensor, expected: list[float], every: int = 1) -> None:
     """Compare with the numbers kept: each ``every``-th one."""
     torch.testing.assert_close(ours.flatten()[::every], torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def asked_for(load: Callable[..., Any], model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Names and shapes that a loader asks for when it is given none."""
+    try:
+        load({}, model)
+    except ValueError as error:
+        entries = str(error).partition("entries: ")[2].split("; ")
+    pairs = [entry.split(": not in the checkpoint, for ") for entry in entries]
+    parts = Counter(ours for _, ours in pairs)
+    state = model.state_dict()
+    return {theirs: (len(state[ours]) // parts[ours], *state[ours].shape[1:]) for theirs, ours in pairs}
 
 
 class OneCodebook(nn.Module):
@@ -66,14 +80,15 @@ class OneCodebook(nn.Module):
         multipliers: tuple[int, ...] = (1, 1, 2, 2, 4),
         num_blocks: int = 2,
         latent_channels: int = 256,
+        code_dim: int = 8,
         **quantizer: Any,
     ) -> None:
         super().__init__()
         sizes = (3, 128, multipliers, num_blocks)
         self.encoder, self.decoder = Encoder(*sizes), Decoder(latent_channels, *sizes)
-        self.head = Adapter(self.encoder.out_channels, latent_channels, 8, grid_size=1, depth=0, num_heads=1)
-        self.quantizer = VectorQuantizer(codebook_size, 8, **quantizer)
-        self.post_quantization = nn.Conv2d(8, latent_channels, 1)
+        self.head = Adapter(self.encoder.out_channels, latent_channels, code_dim, grid_size=1, depth=0, num_heads=1)
+        self.quantizer = VectorQuantizer(codebook_size, code_dim, **quantizer)
+        self.post_quantization = nn.Conv2d(code_dim, latent_channels, 1)
 
     def features(self, given: Tensor) -> Tensor:
         features: Tensor = self.head(self.encoder(given))

@@ -1,5 +1,7 @@
 """Two streams, one attention."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 
@@ -56,6 +58,37 @@ def test_the_double_stream_is_one_attention_over_both():
         expected.append(x + m[5] * s.down(F.gelu(s.up(h))))
     for got, want in zip(block(*streams, condition), expected, strict=True):
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
+
+
+@catches(SUBJECT, "approximate=self.gelu", "approximate='none'")
+@catches(SUBJECT, "not conditioned if affine is None else affine", "not conditioned")
+def test_norms_without_gains_and_the_gelu_by_tanh_are_there_where_asked_for():
+    torch.manual_seed(6)
+    asked, plain = (
+        DoubleStreamBlock(8, 2, conditioned=False, affine=False, gelu="tanh"),
+        DoubleStreamBlock(8, 2, conditioned=False),
+    )
+    state = plain.state_dict()
+    asked.load_state_dict({name: state[name] for name in asked.state_dict()})
+    assert state.keys() - asked.state_dict().keys() == {
+        f"{stream}.{norm}_norm.{leaf}"
+        for stream in ("first", "second")
+        for norm in ("attention", "mlp")
+        for leaf in ("weight", "bias")
+    }
+    x = 4 * torch.randn(1, 3, 8)
+    part = plain.first
+    y = plain(x, x)[0] - part.down(F.gelu(part.up(part.mlp_norm(x_after(plain, x)))))
+    expected = y + part.down(F.gelu(part.up(part.mlp_norm(x_after(plain, x))), approximate="tanh"))
+    torch.testing.assert_close(asked(x, x)[0], expected, atol=1e-6, rtol=0)
+
+
+def x_after(block, x):
+    """A stream after the attention, beside itself: the feed-forward is left out."""
+    other = copy.deepcopy(block)
+    torch.nn.init.zeros_(other.first.down.weight)
+    torch.nn.init.zeros_(other.first.down.bias)
+    return other(x, x)[0]
 
 
 @catches(SUBJECT, "if update_second else second", "")

@@ -131,7 +131,9 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "adapter": {"_checks", "_normalisation", "autoencoder"},
         "query_encoder": {"_checks", "patches"},
         "dual_codebook": {"_checks", "adapter", "autoencoder"},
-        "published": {"adapter", "autoencoder", "dual_codebook"},
+        "lookup_free_tokenizer": {"_checks", "_normalisation", "autoencoder"},
+        "flow_tokenizer": {"_checks"},
+        "published": {"adapter", "autoencoder", "dual_codebook", "flow_tokenizer", "lookup_free_tokenizer"},
     },
 }
 

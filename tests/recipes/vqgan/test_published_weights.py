@@ -1,4 +1,4 @@
-"""LlamaGen's published weights fill this recipe's network, and files are read as they are published."""
+"""Published weights fill this recipe's network, and files are read as they are published."""
 
 import argparse
 import tomllib
@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from _support.published_tokenizers import Shapes, assert_close, golden, images, state_of
+from _support.published_tokenizers import Shapes, asked_for, assert_close, golden, images, state_of
 from vistok.metrics import load_tokenizer
 from vistok.metrics.harness.loaders import GROUP
-from vistok.tokenizers import load_llamagen_vq16
+from vistok.tokenizers import LookupFreeTokenizer, load_ibq, load_llamagen_vq16, load_open_magvit2
 from vistok.workbench.backbones.weights import read_weights
 from vqgan.config import TokenizerConfig
 from vqgan.model import VQGAN
@@ -88,3 +88,37 @@ def test_a_file_at_another_stride_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"could not be loaded from .*theirs\.pt: checkpoint does not fit") as refused:
         load_tokenizer(ANNOUNCED["entry-points"][GROUP]["llamagen-vq8"], tmp_path / "theirs.pt")
     assert "\n" not in str(refused.value)
+
+
+def written(path, shapes, **entries):
+    """A small file of published shapes, as SEED-Voken's training writes it."""
+    state = {name: torch.full((1,), 0.25).expand(shape) for name, shape in shapes.items()}
+    torch.save({"epoch": 3, "state_dict": {**state, "loss.discriminator.bias": torch.zeros(2)}, **entries}, path)
+    return path
+
+
+@pytest.mark.slow  # whole networks, if on the meta device
+@catches(SUBJECT, "if codes is None else len(codes)", "if codes is None else codes.shape[1]")
+@catches(SUBJECT, "if bits is None else len(bits)", "if bits is None else 18")
+@catches(SUBJECT, '"encoder.down.4."', '"encoder.down.3."')
+def test_files_of_seed_voken_show_their_codebook_and_their_stride(tmp_path):
+    with torch.device("meta"):
+        book = {"kind": "ibq", "codebook_size": 1024, "code_dim": 256}
+        ibq = asked_for(load_ibq, VQGAN(TokenizerConfig(num_blocks=4, quantizer=book)))
+        small = asked_for(load_open_magvit2, LookupFreeTokenizer(14, multipliers=(1, 2, 2, 4)))
+        files = {"ibq": (ibq, 1024, 16), "open-magvit2": (small, 2**14, 8)}
+        for name, (shapes, size, stride) in files.items():
+            path = written(tmp_path / f"{name}.ckpt", shapes)
+            model = load_tokenizer(ANNOUNCED["entry-points"][GROUP][name], path)
+            assert model.codebook_sizes == (size,)
+            assert getattr(model, "stride", 16) == stride
+            assert not model.training
+
+
+@torch.no_grad()
+def test_ibq_fills_this_recipes_network():
+    case = golden("ibq")
+    model = load_ibq(state_of("ibq"), small({"kind": "ibq", "codebook_size": 24, "code_dim": 8}))
+    (tokens,) = model.encode(images(16))
+    assert tokens.flatten().tolist() == case["indices"]
+    assert_close(model(images(16)).reconstruction, case["images"], case["every_pixel"])

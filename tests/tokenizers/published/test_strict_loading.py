@@ -46,6 +46,14 @@ def test_parts_are_joined_rows_become_a_grid_and_our_statistics_stay():
     assert model.quantizer.steps_unused.tolist() == [3, 4]
 
 
+@catches(SUBJECT, "else whole * source.scale", "else whole")
+def test_values_are_multiplied_where_the_source_says_so():
+    model, state = Toy(), saved()
+    load_strictly(model, state, {**SOURCES, "joined.bias": SOURCES["joined.bias"]._replace(scale=0.5)}, "step")
+    assert model.joined.bias.tolist() == [1.5, 1.5, 2, 2]
+    assert model.joined.weight.tolist() == [[1, 1], [1, 1], [2, 2], [2, 2]]
+
+
 @catches(SUBJECT, "if not _is_known(name, known, ignored)", "if False")
 @catches(SUBJECT, 'yield f"{name}: not in the checkpoint, for {ours}"', "continue")
 @catches(SUBJECT, "elif tuple(state[name].shape) != expected:", "elif state[name].ndim != len(expected):")
@@ -129,7 +137,11 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_network_as_it_was(author):
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
 
 
-@catches(SUBJECT, r'r"quantizer\.(semantic\.|visual\.)?(steps_unused|pending_count|wrapped\.mask)"', 'r"quantizer.pending_count"')
+@catches(
+    SUBJECT,
+    r'r"quantizer\.(semantic\.|visual\.)?(steps_unused|pending_count|wrapped\.mask)"',
+    'r"quantizer.pending_count"',
+)
 @pytest.mark.parametrize("author", ["llamagen", "fqgan"])
 def test_the_statistics_of_our_quantizers_stay(author):
     model = small(author)

@@ -3,8 +3,10 @@
 from vistok.tokenizers.adapter import Adapter
 from vistok.tokenizers.autoencoder import Decoder, Encoder, to_channels_last
 from vistok.tokenizers.dual_codebook import DualCodebookTokenizer, DualTokens
+from vistok.tokenizers.flow_tokenizer import FlowSampling, FlowTokenizer, StackSize
 from vistok.tokenizers.lookup_free_tokenizer import LookupFreeTokenizer
 from vistok.tokenizers.patches import PatchPositions, patchify, unpatchify
+from vistok.tokenizers.published.flowmo import load_flowmo
 from vistok.tokenizers.published.fqgan import load_fqgan_dual
 from vistok.tokenizers.published.llamagen import load_llamagen_vq16
 from vistok.tokenizers.published.seed_voken import load_ibq, load_open_magvit2
@@ -16,10 +18,14 @@ __all__ = [
     "DualCodebookTokenizer",
     "DualTokens",
     "Encoder",
+    "FlowSampling",
+    "FlowTokenizer",
     "LookupFreeTokenizer",
     "PatchPositions",
     "QueryEncoded",
     "QueryEncoder",
+    "StackSize",
+    "load_flowmo",
     "load_fqgan_dual",
     "load_ibq",
     "load_llamagen_vq16",

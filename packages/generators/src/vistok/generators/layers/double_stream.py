@@ -1,5 +1,7 @@
 """The double-stream block: two token streams with their own weights and one joint attention."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,8 @@ class DoubleStreamBlock(nn.Module):
         conditioned: Whether a condition modulates the block.
         mlp_ratio: Hidden size of the feed-forward over ``width``.
         backend: Of :func:`attention`: ``"sdpa"`` or ``"xformers"``.
+        affine: Whether the layer norms learn gains and offsets; by default where no condition gives them.
+        gelu: The activation of the feed-forward, exact (``"none"``) or by ``"tanh"``, as ``F.gelu`` has it.
 
     Shape:
         - first: ``(B, N, width)``; second: ``(B, M, width)``; condition: ``(B, width)``.
@@ -61,6 +65,8 @@ class DoubleStreamBlock(nn.Module):
         conditioned: bool = True,
         mlp_ratio: float = 4.0,
         backend: AttentionBackend = "sdpa",
+        affine: bool | None = None,
+        gelu: Literal["none", "tanh"] = "none",
     ) -> None:
         super().__init__()
         if num_heads < 1 or width % num_heads:
@@ -68,8 +74,8 @@ class DoubleStreamBlock(nn.Module):
         check_attention_backend(backend)
         self.conditioned = conditioned
         self.backend = backend
-        self.first = _Stream(width, num_heads, conditioned, mlp_ratio)
-        self.second = _Stream(width, num_heads, conditioned, mlp_ratio)
+        affine = not conditioned if affine is None else affine
+        self.first, self.second = (_Stream(width, num_heads, conditioned, mlp_ratio, affine, gelu) for _ in range(2))
 
     def forward(
         self,
@@ -107,12 +113,14 @@ def _turns(table: Tensor | None, stream: Tensor, query: Tensor) -> Tensor:
 class _Stream(nn.Module):
     """The weights of one stream."""
 
-    def __init__(self, width: int, num_heads: int, conditioned: bool, mlp_ratio: float) -> None:
+    def __init__(
+        self, width: int, num_heads: int, conditioned: bool, mlp_ratio: float, affine: bool, gelu: str
+    ) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.gelu = num_heads, gelu
         self.modulation = Modulation(width, 6, zero_init=True) if conditioned else None
-        self.attention_norm = nn.LayerNorm(width, elementwise_affine=not conditioned, eps=1e-6)
-        self.mlp_norm = nn.LayerNorm(width, elementwise_affine=not conditioned, eps=1e-6)
+        self.attention_norm = nn.LayerNorm(width, elementwise_affine=affine, eps=1e-6)
+        self.mlp_norm = nn.LayerNorm(width, elementwise_affine=affine, eps=1e-6)
         self.qkv = nn.Linear(width, 3 * width)
         self.query_norm = RMSNorm(width // num_heads)
         self.key_norm = RMSNorm(width // num_heads)
@@ -139,6 +147,6 @@ class _Stream(nn.Module):
         hidden = self.mlp_norm(x)
         if shifts is not None:
             hidden = modulate(hidden, shifts[3], shifts[4])
-        out = self.down(F.gelu(self.up(hidden)))
+        out = self.down(F.gelu(self.up(hidden), approximate=self.gelu))
         result: Tensor = x + (out if shifts is None else shifts[5] * out)
         return result

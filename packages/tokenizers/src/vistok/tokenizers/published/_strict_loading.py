@@ -17,6 +17,7 @@ class Source(NamedTuple):
 
     names: tuple[str, ...]
     rows: bool = False  # saved as rows (h w, C), here a grid (1, C, h, w)
+    scale: float = 1.0  # by which the saved values are multiplied here
 
 
 def layer(ours: str, *theirs: str, bias: bool = True) -> dict[str, Source]:
@@ -101,4 +102,5 @@ def _no_weight(value: object) -> str | None:
 def _converted(parts: list[Tensor], source: Source, target: Tensor) -> Tensor:
     if source.rows:
         return parts[0].T.reshape(target.shape)
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+    whole = torch.cat(parts) if len(parts) > 1 else parts[0]
+    return whole if source.scale == 1 else whole * source.scale
