@@ -52,6 +52,8 @@ def test_images_of_any_grid_are_encoded_and_patches_count_by_where_they_are():
         assert not torch.allclose(features, model.features(images.flip(2)), atol=1e-3)
         assert not torch.allclose(features, model.features(images.transpose(2, 3)), atol=1e-3)
         assert model.features(spread("wide", (1, 3, 8, 24))).shape == (1, 5, 6)
+        model.encoder.blocks[0].second.down.weight.zero_()
+        assert not torch.allclose(features, model.features(images), atol=1e-3)
 
 
 @catches(

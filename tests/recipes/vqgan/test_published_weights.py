@@ -92,8 +92,10 @@ def test_a_file_at_another_stride_is_one_line(tmp_path):
 
 def written(path, shapes, **entries):
     """A small file of published shapes, as SEED-Voken's training writes it."""
-    state = {name: torch.full((1,), 0.25).expand(shape) for name, shape in shapes.items()}
-    torch.save({"epoch": 3, "state_dict": {**state, "loss.discriminator.bias": torch.zeros(2)}, **entries}, path)
+    state = {name: torch.full((1,), 0.25, device="cpu").expand(shape) for name, shape in shapes.items()}
+    torch.save(
+        {"epoch": 3, "state_dict": {**state, "loss.discriminator.bias": torch.zeros(2, device="cpu")}, **entries}, path
+    )
     return path
 
 

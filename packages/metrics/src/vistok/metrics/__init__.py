@@ -44,6 +44,7 @@ from vistok.metrics.distribution.reference import (
 )
 from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.harness.compare import NotComparableError, compare
+from vistok.metrics.harness.diffusers_autoencoders import DiffusersAutoencoder
 from vistok.metrics.harness.distances import Resampling
 from vistok.metrics.harness.evaluation import Evaluation, read_evaluation
 from vistok.metrics.harness.loaders import load_tokenizer
@@ -96,6 +97,7 @@ __all__ = [
     "CosineMoments",
     "DensityCoverage",
     "DensityUniformity",
+    "DiffusersAutoencoder",
     "Evaluation",
     "ExtrapolatedDistance",
     "FeatureBackbone",

@@ -1,11 +1,12 @@
 """Tokenizers by name and path, as the command takes them: whoever ships one says how it is loaded."""
 
 import importlib
-import json
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from vistok.metrics.harness.diffusers_autoencoders import load_diffusers_autoencoder
 
 #: The group of entry points: each is a call from a path to a tokenizer with ``encode`` and ``decode``.
 GROUP = "vistok.tokenizers"
@@ -37,7 +38,7 @@ def load_tokenizer(name: str, path: str | Path) -> Any:
 def loader(name: str) -> Callable[[str | Path], Any]:
     """The call that ``name`` stands for, see :func:`load_tokenizer`."""
     announced = {point.name: point.load for point in metadata.entry_points(group=GROUP)}
-    named: dict[str, Callable[[], Any]] = {"diffusers": lambda: _load_diffusers, **announced}
+    named: dict[str, Callable[[], Any]] = {"diffusers": lambda: load_diffusers_autoencoder, **announced}
     module, _, attribute = name.partition(":")
     if name not in named and not attribute:
         raise ValueError(f"tokenizer {name!r}: expected one of {', '.join(sorted(named))}, or module:function")
@@ -54,20 +55,6 @@ def _attribute(target: Any, names: str) -> Any:
     for part in names.split("."):
         target = getattr(target, part)
     return target
-
-
-def _load_diffusers(path: str | Path) -> Any:
-    """An autoencoder of diffusers from its folder; its class is the one that its configuration names."""
-    try:
-        diffusers: Any = importlib.import_module("diffusers")
-    except ImportError as error:
-        raise ValueError(f"it needs diffusers ({error}): pip install 'vistok-metrics[diffusers]'") from error
-    config = Path(path) / "config.json"
-    try:
-        model = getattr(diffusers, json.loads(config.read_text(encoding="utf-8"))["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"config.json is not that of an autoencoder of diffusers ({_reason(error)})") from error
-    return model.from_pretrained(str(path)).eval()
 
 
 def _reason(error: Exception) -> str:
