@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ("losses", "quantizers", "generators", "metrics", "tokenizers")
 PACKAGES = (*COMPONENTS, "workbench")
 #: What of the other components one may import; those that are not here, nothing.
-SIBLINGS = {"tokenizers": ("vistok.quantizers", "vistok.generators.layers")}
+SIBLINGS = {"tokenizers": ("vistok.quantizers", "vistok.generators.layers", "vistok.generators.flow")}
 #: Where each distribution of this repository is built from.
 PROJECTS = {**{f"vistok-{name}": ROOT / "packages" / name for name in PACKAGES}, "vistok-recipes": ROOT / "recipes"}
 RECIPES = tuple(sorted(path.parent.name for path in ROOT.glob("recipes/*/__init__.py")))

@@ -14,7 +14,7 @@ class GeneratorCard:
         kind: In a sentence of the card, and as a tag of the hub.
         draws: What :meth:`sample` gives, in words.
         sampling: Arguments of :meth:`sample` beside the labels, as code.
-        citation: The paper's BibTeX entry.
+        citation: BibTeX entries: of the paper, and of one whose networks are this one with other arguments.
     """
 
     kind: str
@@ -80,6 +80,14 @@ FAR_CARD = GeneratorCard(
         "Shou, Mike Zheng",
         2024,
         "2411.16681",
+    )
+    + "\n\n"
+    + _entry(
+        "sun2024autoregressive",
+        "Autoregressive Model Beats Diffusion: Llama for Scalable Image Generation",
+        "Sun, Peize and Jiang, Yi and Chen, Shoufa and Zhang, Shilong and Peng, Bingyue and Luo, Ping and Yuan, Zehuan",
+        2024,
+        "2406.06525",
     ),
 )
 MASKED_AR_CARD = GeneratorCard(
@@ -92,5 +100,14 @@ MASKED_AR_CARD = GeneratorCard(
         "Chang, Huiwen and Zhang, Han and Jiang, Lu and Liu, Ce and Freeman, William T.",
         2022,
         "2202.04200",
+    )
+    + "\n\n"
+    + _entry(
+        "weber2024maskbit",
+        "MaskBit: Embedding-free Image Generation via Bit Tokens",
+        "Weber, Mark and Yu, Lijun and Yu, Qihang and Deng, Xueqing and Shen, Xiaohui and Cremers, Daniel and "
+        "Chen, Liang-Chieh",
+        2024,
+        "2409.16211",
     ),
 )

@@ -7,23 +7,23 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vistok.generators import (
-    DoubleStreamBlock,
-    IntervalGuidance,
-    Modulation,
-    TimeEmbedding,
-    guide,
-    modulate,
-    power_times,
-    rotary_table_1d,
-    solve_ode,
-)
+from vistok.generators.flow.solvers import power_times, solve_ode
+from vistok.generators.layers.double_stream import DoubleStreamBlock
+from vistok.generators.layers.modulation import Modulation, modulate
+from vistok.generators.layers.rotary import rotary_table_1d
+from vistok.generators.layers.time_embedding import TimeEmbedding
 from vistok.quantizers import LookupFreeQuantizer
 from vistok.tokenizers._checks import check_images, check_sizes
 
 
 class StackSize(NamedTuple):
-    """Of a transformer of two streams; the channels of a head are a multiple of 32."""
+    """Of a transformer of two streams.
+
+    Attributes:
+        width: Channels of both streams.
+        depth: Blocks.
+        num_heads: Attention heads; each has a multiple of 32 channels.
+    """
 
     width: int
     depth: int
@@ -239,12 +239,14 @@ class FlowTokenizer(nn.Module):
     @torch.no_grad()
     def solve(self, codes: Tensor, noise: Tensor, sampling: FlowSampling) -> Tensor:
         """Carry noise along the guided velocity to images, not clamped."""
-        scales = IntervalGuidance(sampling.guidance, sampling.low, sampling.high)
 
         def slope(x: Tensor, time: float) -> Tensor:
-            t, scale = torch.full((len(x),), time, device=x.device), scales.at(time)
+            t = torch.full((len(x),), time, device=x.device)
             given = self.velocity(x, codes, t).float()
-            return given if scale == 1 else guide(given, self.velocity(x, codes, t, known=False).float(), scale)
+            if sampling.guidance == 1 or not sampling.low <= time <= sampling.high:
+                return given
+            none = self.velocity(x, codes, t, known=False).float()
+            return none + sampling.guidance * (given - none)
 
         return solve_ode(slope, noise, power_times(sampling.num_steps, power=sampling.power))
 
