@@ -116,7 +116,8 @@ class FlowDecoder(nn.Module):
             )
         shift, scale = (part[:, None] for part in self.modulation(condition))
         out = self.out(self.norm(modulate(self.norm(patches), shift, scale)))  # normalised twice, as published
-        return rearrange(out, "b (h w) (p q c) -> b c (h p) (w q)", h=h, w=w, p=self.patch_size, q=self.patch_size)
+        sides = {"h": h, "w": w, "p": self.patch_size, "q": self.patch_size}
+        return rearrange(out, "b (h w) (p q c) -> b c (h p) (w q)", **sides)  # type: ignore[no-any-return]
 
 
 class FlowTokenizer(nn.Module):
@@ -212,7 +213,7 @@ class FlowTokenizer(nn.Module):
         if tokens.ndim != 2 or tokens.shape[1] != count:
             raise ValueError(f"tokens: expected (B, {count}), got {tuple(tokens.shape)}")
         grouped = tokens if self.quantizer.num_groups == 1 else tokens.unflatten(1, (self.num_places, -1))
-        codes = self.quantizer.indices_to_codes(grouped).unflatten(-1, (self.quantizer.num_groups, -1))
+        codes: Tensor = self.quantizer.indices_to_codes(grouped).unflatten(-1, (self.quantizer.num_groups, -1))
         return codes.flip(-1).transpose(-1, -2).flatten(-2)
 
     def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, *, known: bool = True) -> Tensor:

@@ -43,7 +43,7 @@ class DepthToSpace(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and unfold."""
-        return rearrange(self.conv(x), "b (p q c) h w -> b c (h p) (w q)", p=2, q=2)
+        return rearrange(self.conv(x), "b (p q c) h w -> b c (h p) (w q)", p=2, q=2)  # type: ignore[no-any-return]
 
 
 class LookupFreeEncoder(nn.Module):
@@ -147,8 +147,8 @@ class LookupFreeTokenizer(nn.Module):
         num_blocks: int = 4,
     ) -> None:
         super().__init__()
-        sizes = {"bits": bits, "base_channels": base_channels, "multipliers": multipliers, "num_blocks": num_blocks}
-        check_sizes("LookupFreeTokenizer", sizes)
+        sizes = {"bits": bits, "base_channels": base_channels, "num_blocks": num_blocks}
+        check_sizes("LookupFreeTokenizer", {**sizes, "multipliers": multipliers})
         self.encoder = LookupFreeEncoder(bits, base_channels, multipliers, num_blocks)
         self.quantizer = LookupFreeQuantizer(bits)
         self.decoder = LookupFreeDecoder(bits, base_channels, multipliers, num_blocks)

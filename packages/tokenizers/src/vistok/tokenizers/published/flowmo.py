@@ -76,7 +76,7 @@ def load_flowmo(state: Mapping[str, Tensor], model: Any = None, *, num_heads: in
 
 def _blocks(stack: str, streams: Mapping[str, str], part: nn.Module) -> Iterator[tuple[str, Source]]:
     blocks: Any = part.blocks
-    scale = 8 / math.sqrt(part.head_dim)  # type: ignore[operator, arg-type]
+    scale = 8 / math.sqrt(part.head_dim)  # type: ignore[arg-type]
     for index in range(len(blocks)):
         for here, there in streams.items():
             ours, theirs = f"{stack}.blocks.{index}.{here}", f"{stack}.double_blocks.{index}.{there}"
