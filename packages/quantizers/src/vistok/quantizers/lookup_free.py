@@ -16,7 +16,8 @@ class LookupFreeQuantizer(nn.Module):
         \hat u = \mathrm{sign}(z), \qquad \mathrm{quantized} = z + \mathrm{sg}[\hat u - z]
 
     The lookup is ``LFQ`` of vector-quantize-pytorch, kept in evaluation so that it never builds its
-    tokens-by-codes entropy; ``sign(0)`` counts as -1. Its indices have the *highest* bit in the first channel.
+    tokens-by-codes entropy; ``sign(0)`` counts as -1. Its indices have the *highest* bit in the first channel (of a
+    group), or with ``lowest_bit_first`` the lowest, as MaskBit's code has it.
 
     Source:
         Yu et al. 2023, arXiv:2310.05737, Sec. 3.1.
@@ -25,6 +26,7 @@ class LookupFreeQuantizer(nn.Module):
         bits: Bits of a token, which is also the number of channels.
         num_groups: Indices a token; divides ``bits``, and a group has at most 18 bits.
         channel_dim: Dimension of the channels: 1 for ``(B, C, *spatial)``, -1 for ``(B, N, C)``.
+        lowest_bit_first: Which bit of an index the first channel is.
 
     Shape:
         - z: ``bits`` channels at ``channel_dim``, any float dtype.
@@ -53,12 +55,15 @@ class LookupFreeQuantizer(nn.Module):
         ([[1.0, -1.0, 1.0]], [5])
     """
 
-    def __init__(self, bits: int, *, num_groups: int = 1, channel_dim: int = 1) -> None:
+    def __init__(
+        self, bits: int, *, num_groups: int = 1, channel_dim: int = 1, lowest_bit_first: bool = False
+    ) -> None:
         from vector_quantize_pytorch import LFQ  # here: its import doubles the time to import this package
 
         super().__init__()
         check_groups("LookupFreeQuantizer", bits, num_groups, most=18)
         self.bits, self.num_groups, self.channel_dim = bits, num_groups, channel_dim
+        self.lowest_bit_first = lowest_bit_first
         self.wrapped = LFQ(codebook_size=2 ** (bits // num_groups), num_codebooks=num_groups, channel_first=False)
         self.wrapped.eval()
 
@@ -94,11 +99,17 @@ class LookupFreeQuantizer(nn.Module):
         return result.indices
 
     def _assign(self, rows: Tensor) -> Tensor:
-        indices: Tensor = self.wrapped(rows.unsqueeze(0)).indices
+        indices: Tensor = self.wrapped(self._highest_first(rows).unsqueeze(0)).indices
         return indices.squeeze(0).long()
 
     def _lookup(self, indices: Tensor) -> Tensor:
         lead = indices.shape[:-1] if self.num_groups > 1 else indices.shape
         flat = indices.reshape(1, -1, self.num_groups) if self.num_groups > 1 else indices.reshape(1, -1)
         codes: Tensor = self.wrapped.indices_to_codes(flat)
-        return codes.detach().reshape(*lead, self.bits).to(torch.float32)
+        return self._highest_first(codes.detach().reshape(*lead, self.bits).to(torch.float32))
+
+    def _highest_first(self, rows: Tensor) -> Tensor:
+        """From our order of the bits in a group to that of the wrapped module, or back."""
+        if not self.lowest_bit_first:
+            return rows
+        return rows.unflatten(-1, (self.num_groups, -1)).flip(-1).flatten(-2)

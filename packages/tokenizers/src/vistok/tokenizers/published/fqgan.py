@@ -9,18 +9,11 @@ from vistok.tokenizers.adapter import Adapter, TransformerBlock
 from vistok.tokenizers.dual_codebook import DualCodebookTokenizer
 from vistok.tokenizers.published._autoencoder_names import autoencoder_sources, other_groups
 from vistok.tokenizers.published._strict_loading import Source, layer, load_strictly
+from vistok.tokenizers.published._transformer_names import block_sources
 
 # For training only: recent indices, and the head that predicts CLIP features.
 _IGNORED = r"quantize_(sem|vis)\.codebook_used|feat_pred_head\..*"
 _HEADS = 8  # of every published adapter; its weights do not show it
-_BLOCK = {  # a transformer block: here -> there
-    "norm1": "ln_1.",
-    "qkv": "attn.in_proj_",
-    "out": "attn.out_proj.",
-    "norm2": "ln_2.",
-    "mlp.0": "mlp.c_fc.",
-    "mlp.2": "mlp.c_proj.",
-}
 _ModelT = TypeVar("_ModelT", bound=nn.Module)
 
 
@@ -70,11 +63,7 @@ def _adapter(branch: str, short: str, adapter: Adapter) -> Iterator[tuple[str, S
         yield f"{ours}.positions", Source((f"{theirs}.positional_embedding",), rows=True)
         yield from layer(f"{ours}.norm_in", f"{theirs}.ln_pre").items()
         yield from layer(f"{ours}.norm_out", f"{theirs}.ln_post").items()
-    for index in range(adapter.depth):
-        for part, name in _BLOCK.items():
-            for leaf in ("weight", "bias"):
-                place = f"{ours}.blocks.{index}.{part}.{leaf}"
-                yield place, Source((f"{theirs}.transformer.{index}.{name}{leaf}",))
+    yield from block_sources(f"{ours}.blocks", f"{theirs}.transformer", adapter.depth)
     yield from layer(f"{ours}.norm", f"encoder.norm_out_{short}").items()
     yield from layer(f"{ours}.conv", f"encoder.conv_out_{short}").items()
     yield from layer(f"{ours}.to_code", f"quant_conv_{short}").items()
