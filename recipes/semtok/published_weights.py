@@ -1,18 +1,23 @@
-"""FlowMo's published tokenizers, from their authors' files: what SemTok is measured against."""
+"""The published tokenizers of sequences, from their authors' files: what SemTok is measured against."""
 
 from pathlib import Path
 
-from vistok.tokenizers import FlowTokenizer, load_flowmo
-from vistok.workbench.backbones.weights import read_weights
+from vistok.tokenizers import FlowTokenizer, TiTok, load_flowmo, load_titok
+from vistok.workbench.backbones.published import read_published
 
-_AVERAGE = "model_ema_state_dict"  # of the file's two entries the one that the authors evaluate
-
-
-def flowmo_lo(path: str | Path) -> FlowTokenizer:
-    """FlowMo-Lo, 256 places of two tokens of 9 bits, from its checkpoint."""
-    return load_flowmo(read_weights(path, _AVERAGE))
+_AVERAGE = "model_ema_state_dict"  # of FlowMo's two entries the one that its authors evaluate
 
 
-def flowmo_hi(path: str | Path) -> FlowTokenizer:
-    """FlowMo-Hi, 256 places of four tokens of 14 bits, from its checkpoint."""
-    return load_flowmo(read_weights(path, _AVERAGE), FlowTokenizer(bits=56, num_groups=4).eval())
+def titok(name: str | Path) -> TiTok:
+    """TiTok's tokenizer of any published size from its file, its folder or the hub."""
+    return load_titok(read_published(name))
+
+
+def flowmo_lo(name: str | Path) -> FlowTokenizer:
+    """FlowMo-Lo, 256 places of two tokens of 9 bits, from its file, its folder or the hub."""
+    return load_flowmo(read_published(name, _AVERAGE))
+
+
+def flowmo_hi(name: str | Path) -> FlowTokenizer:
+    """FlowMo-Hi, 256 places of four tokens of 14 bits, from its file, its folder or the hub."""
+    return load_flowmo(read_published(name, _AVERAGE), FlowTokenizer(bits=56, num_groups=4).eval())

@@ -166,3 +166,79 @@ def test_the_presets_have_the_heads_and_the_grid_of_the_published_networks():
             model = build()
             with pytest.raises(ValueError, match=f"does not fit, {len(model.state_dict())} entries"):
                 g.load_published_llamagen(model, {})
+
+
+def maskbit_like(case, **options):
+    options = g.MaskedAROptions(**{"post_norm": True, **options})
+    sizes = {"width": case["width"], "depth": case["depth"], "num_heads": case["num_heads"]}
+    return g.MaskedAR(g.BitTokens(case["num_bits"], 2), case["positions"], 10, **sizes, options=options).eval()
+
+
+def maskbit_state(**changed):
+    return weights(golden("maskbit")["shapes"]) | {"bits_to_indices": torch.tensor([1, 2, 4, 8])} | changed
+
+
+@catches(SUBJECT, "tensor.roll(1, dims=-2)", "tensor")
+@catches(SUBJECT, "tensor.roll(1, dims=-2)", "tensor.roll(-1, dims=-2)")
+@catches(SUBJECT, "enumerate(tensor.chunk(num_groups))", "enumerate(tensor.chunk(num_groups)[::-1])")
+@catches(SUBJECT, r'\.0\.norm\.(\w+)", r"blocks.\1.attention_norm', r'\.0\.norm\.(\w+)", r"blocks.\1.mlp_norm')
+def test_maskbit_gives_the_logits_of_the_published_network():
+    case, shape = golden("maskbit"), (2, 16, 2)
+    model = maskbit_like(case)
+    g.load_published_maskbit(model, maskbit_state(), num_heads=case["num_heads"])
+    tokens, mask = (torch.arange(64).reshape(shape) * 7) % 16, torch.arange(64).reshape(shape) % 3 == 0
+    for logits, expected in zip(model(tokens, mask, torch.tensor(case["labels"])), case["logits"], strict=True):
+        torch.testing.assert_close(logits.flatten()[:: case["every"]], torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_the_older_name_of_maskbits_projection_of_bits_is_taken_too():
+    case, state = golden("maskbit"), maskbit_state()
+    for leaf in ("weight", "bias"):
+        state[f"token_emb.{leaf}"] = state.pop(f"input_proj.{leaf}")
+    g.load_published_maskbit(maskbit_like(case), state, num_heads=case["num_heads"])
+
+
+@catches(SUBJECT, '"post_norm": (model.options.post_norm, True)', '"post_norm": (True, True)')
+@catches(SUBJECT, "not (saved.is_meta or torch.equal(saved.long(), ours))", "not saved.numel()")
+@catches(SUBJECT, "saved.shape != ours.shape or ", "")
+def test_a_maskbit_that_would_compute_something_else_with_the_weights_is_refused():
+    case = golden("maskbit")
+    turned, shorter = torch.tensor([8, 4, 2, 1]), torch.empty(2, device="meta")
+    for model, state, heads, message in (
+        (maskbit_like(case, post_norm=False), maskbit_state(), 2, "post_norm: False in the model, True in"),
+        (maskbit_like(case, positions="rotary"), maskbit_state(), 2, "positions: 'rotary' in the model, 'learned' in"),
+        (maskbit_like(case), maskbit_state(), 4, "heads: 2 in the model, 4 in the saved network"),
+        (maskbit_like(case), maskbit_state(), None, "num_heads: expected .*no published one has width 32"),
+        (
+            maskbit_like(case),
+            maskbit_state(bits_to_indices=turned),
+            2,
+            "bits_to_indices: expected the powers of",
+        ),
+        (
+            maskbit_like(case),
+            maskbit_state(bits_to_indices=shorter),
+            2,
+            "bits_to_indices: expected the powers",
+        ),
+        (maskbit_like(case), weights(case["shapes"]), 2, "bits_to_indices: not in the checkpoint"),
+        (maskbit_like(case), maskbit_state(pos_emb=torch.ones(3)), 2, r"pos_emb: shape \(3,\) for positions of shape"),
+        (maskbit_like(case), maskbit_state(**{"prediction_layer.bias": 3.0}), 2, "prediction_layer.bias: no place"),
+    ):
+        with pytest.raises(ValueError, match=f"checkpoint does not fit, .*{message}"):
+            g.load_published_maskbit(model, state, num_heads=heads)
+
+
+@pytest.mark.parametrize("num_bits", [10, 12, 14, 16, 18])
+def test_the_published_maskbit_fits_its_preset(num_bits):
+    shapes = {"class_emb.weight": (1001, 1024), "pos_emb": (1, 257, 1024), "bits_to_indices": (num_bits // 2,)}
+    layers = {"input_proj": (1024, num_bits), "prediction_layer": (2 * 2 ** (num_bits // 2), 1024)}
+    layers |= {"first_layer.0": (1024,), "last_layer.0": (1024, 1024), "last_layer.2": (1024,)}
+    for key in (f"transformer.layers.{index}" for index in range(24)):
+        shapes |= {f"{key}.0.mha.in_proj_weight": (3072, 1024), f"{key}.0.mha.in_proj_bias": (3072,)}
+        layers |= {f"{key}.0.mha.out_proj": (1024, 1024), f"{key}.0.norm": (1024,), f"{key}.1.norm": (1024,)}
+        layers |= {f"{key}.1.net.0": (4096, 1024), f"{key}.1.net.2": (1024, 4096)}
+    for name, shape in layers.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    with torch.device("meta"):
+        g.load_published_maskbit(g.maskbit(num_bits), {name: torch.empty(shape) for name, shape in shapes.items()})

@@ -34,7 +34,7 @@ def test_by_hand_and_zero_counts_as_minus_one():
     assert out.codes.tolist() == [[1.0, -1.0, 1.0], [-1.0, -1.0, -1.0]]
 
 
-@catches(SUBJECT, "return codes.detach().reshape", "return (codes * 2).detach().reshape")
+@catches(SUBJECT, "_highest_first(codes.detach()", "_highest_first((codes * 2).detach()")
 @given(seeds, st.sampled_from([1, 2, 3, 6]))
 def test_codes_are_plus_or_minus_one_and_the_gradient_is_the_identity(seed, groups):
     z, up = normal(seed, 4, 6).requires_grad_(), normal(seed + 1, 4, 6)
@@ -56,3 +56,18 @@ def test_the_wrapped_module_stays_in_evaluation():
 def test_a_group_has_at_most_eighteen_bits():
     with pytest.raises(ValueError, match="at most 18 bits"):
         LookupFreeQuantizer(19)
+
+
+@catches(SUBJECT, ".unflatten(-1, (self.num_groups, -1)).flip(-1).flatten(-2)", ".flip(-1)")
+@catches(SUBJECT, "if not self.lowest_bit_first:", "if self.lowest_bit_first:")
+def test_the_lowest_bit_of_each_group_can_come_first():
+    z = normal(0, 40, 6)
+    for groups in (1, 2):
+        quantizer = LookupFreeQuantizer(6, num_groups=groups, lowest_bit_first=True)
+        out = quantizer(z)
+        parts = (z > 0).long().unflatten(1, (groups, -1))
+        expected = (parts << torch.arange(6 // groups)).sum(-1)
+        assert torch.equal(out.indices.reshape(40, groups), expected)
+        assert torch.equal(out.codes, torch.where(z > 0, 1.0, -1.0))
+        assert torch.equal(quantizer.indices_to_codes(out.indices), out.codes)
+        assert torch.equal(quantizer.codes_to_indices(out.codes), out.indices)

@@ -103,7 +103,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "xar_presets": {"xar"},
         "far_presets": {"far"},
         "masked_presets": {"masked_ar", "masked_tokens"},
-        "published_checkpoints": {"_renaming", "far", "xar"},
+        "published_checkpoints": {"_renaming", "far", "masked_ar", "masked_tokens", "xar"},
     },
     "metrics": {
         "not_measurable": set(),
@@ -134,6 +134,10 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "lookup_free_tokenizer": {"_checks", "_normalisation", "autoencoder"},
         "flow_tokenizer": {"_checks"},
         "published": {"adapter", "autoencoder", "dual_codebook", "flow_tokenizer", "lookup_free_tokenizer"},
+        "maskgit_vqgan": {"_checks", "_normalisation", "autoencoder"},
+        "one_dimensional": {"_checks", "adapter", "maskgit_vqgan"},
+        "vqgan_plus": {"_checks", "autoencoder", "maskgit_vqgan"},
+        "published": {"adapter", "autoencoder", "dual_codebook", "maskgit_vqgan", "one_dimensional", "vqgan_plus"},
     },
 }
 

@@ -69,7 +69,7 @@ def test_the_published_file_is_read_as_it_is(tmp_path):
     assert all(torch.equal(tensor, expected.state_dict()[key]) for key, tensor in ours.state_dict().items())
 
 
-@catches("glotok.published_weights", "load_fqgan_dual(read_weights(path))", "DualCodebookTokenizer()")
+@catches("glotok.published_weights", "load_fqgan_dual(read_published(name))", "DualCodebookTokenizer()")
 def test_an_evaluation_opens_the_published_file_by_name(tmp_path):
     value = torch.full((1,), 0.25)  # a small file of the published shapes: each tensor is one number, repeated
     path = tmp_path / "fqgan.pt"

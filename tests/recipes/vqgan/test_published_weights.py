@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from _support.published_tokenizers import Shapes, asked_for, assert_close, golden, images, state_of
+from _support.published_tokenizers import Shapes, asked_for, assert_close, golden, images, spread, state_of
 from vistok.metrics import load_tokenizer
 from vistok.metrics.harness.loaders import GROUP
 from vistok.tokenizers import LookupFreeTokenizer, load_ibq, load_llamagen_vq16, load_open_magvit2
@@ -69,7 +69,7 @@ def test_the_published_file_is_read_as_it_is(tmp_path):
     assert all(torch.equal(tensor, expected.state_dict()[key]) for key, tensor in ours.state_dict().items())
 
 
-@catches(SUBJECT, "load_llamagen_vq16(read_weights(path), VQGAN(TokenizerConfig()).eval())", "VQGAN(TokenizerConfig())")
+@catches(SUBJECT, "load_llamagen_vq16(read_published(name), VQGAN(TokenizerConfig()).eval())", "VQGAN()")
 @catches(SUBJECT, "VQGAN(TokenizerConfig()).eval()", "VQGAN(TokenizerConfig())")
 def test_an_evaluation_opens_the_published_file_by_name(tmp_path):
     value = torch.full((1,), 0.25)  # a small file of the published shapes: each tensor is one number, repeated
@@ -124,3 +124,14 @@ def test_ibq_fills_this_recipes_network():
     (tokens,) = model.encode(images(16))
     assert tokens.flatten().tolist() == case["indices"]
     assert_close(model(images(16)).reconstruction, case["images"], case["every_pixel"])
+
+
+@catches(SUBJECT, "load_maskbit_tokenizer(read_published(name))", "load_maskbit_tokenizer({})")
+def test_maskbits_tokenizer_is_opened_by_name(tmp_path):
+    bits = 2 ** torch.arange(6)
+    codes = ((torch.arange(64)[:, None] & bits) != 0).float() * 2 - 1
+    constants = {"quantize.bits_to_indices": bits.int(), "quantize.codebook": codes}
+    torch.save(state_of("maskbit") | constants, tmp_path / "theirs.bin")
+    model = load_tokenizer(ANNOUNCED["entry-points"][GROUP]["maskbit"], tmp_path)
+    assert model.encode(spread("images", (2, 3, 8, 8))).flatten().tolist() == golden("maskbit")["indices"]
+    assert (model.codebook_sizes, model.training) == ((64,), False)

@@ -17,7 +17,7 @@ def small(**changes):
 
 @catches(SUBJECT, '"semantic", "sem", model', '"semantic", "vis", model')
 @catches(SUBJECT, '"quantize_sem.embedding.weight"', '"quantize_vis.embedding.weight"')
-@catches(SUBJECT, '"norm1": "ln_1."', '"norm1": "ln_2."')
+@catches(SUBJECT, 'f"{theirs}.ln_pre"', 'f"{theirs}.ln_post"')
 @torch.no_grad()
 def test_features_tokens_and_images_are_those_of_the_published_network():
     case = golden("fqgan")

@@ -38,6 +38,12 @@ from vistok.generators.masked_presets import maskbit
 from vistok.generators.masked_tokens import BitTokens, IdTokens
 from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
+from vistok.generators.published_checkpoints import (
+    load_published_far,
+    load_published_llamagen,
+    load_published_maskbit,
+    load_published_xar,
+)
 from vistok.generators.sampling._far_sampling import TokenChoice
 from vistok.generators.sampling._masked_sampling import MaskedSampling
 from vistok.generators.sampling.guidance import Guidance, IntervalGuidance, guide
@@ -87,6 +93,7 @@ __all__ = [
     "llamagen_xxl",
     "load_published_far",
     "load_published_llamagen",
+    "load_published_maskbit",
     "load_published_xar",
     "logit_normal_times",
     "mask_ratio",

@@ -6,10 +6,13 @@ shape shows is stated here and refused.
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from vistok.generators._renaming import load_renamed
 from vistok.generators.far import FAR
+from vistok.generators.masked_ar import MaskedAR
+from vistok.generators.masked_tokens import BitTokens, IdTokens
 from vistok.generators.xar import XAR
 
 _XAR_RULES = (
@@ -69,10 +72,27 @@ _LLAMAGEN_RULES = (
 )
 _FAR_IGNORED = r"freqs_cis|causal_mask|.*\.kv_cache\.[kv]_cache"
 
+_MASKBIT_RULES = (
+    (r"class_emb\.weight", "labels.table.weight"),
+    (r"(?:input_proj|token_emb)\.(\w+)", r"tables.0.\1"),
+    (r"pos_emb", "positions"),
+    (r"first_layer\.0\.(\w+)", r"input_norm.\1"),
+    (r"transformer\.layers\.(\d+)\.0\.mha\.in_proj_(\w+)", r"blocks.\1.qkv.\2"),
+    (r"transformer\.layers\.(\d+)\.0\.mha\.out_proj\.(\w+)", r"blocks.\1.proj.\2"),
+    (r"transformer\.layers\.(\d+)\.0\.norm\.(\w+)", r"blocks.\1.attention_norm.\2"),
+    (r"transformer\.layers\.(\d+)\.1\.net\.0\.(\w+)", r"blocks.\1.up.\2"),
+    (r"transformer\.layers\.(\d+)\.1\.net\.2\.(\w+)", r"blocks.\1.down.\2"),
+    (r"transformer\.layers\.(\d+)\.1\.norm\.(\w+)", r"blocks.\1.mlp_norm.\2"),
+    (r"last_layer\.0\.(\w+)", r"hidden.\1"),
+    (r"last_layer\.2\.(\w+)", r"hidden_norm.\1"),
+    (r"prediction_layer\.(\d+)\.(\w+)", r"classifiers.\1.\2"),
+)
+
 # The heads of the published networks, by width.
 _XAR_HEADS = {768: 12, 1024: 16, 1280: 16}
 _FAR_HEADS = {1024: 16, 1280: 20}
 _LLAMAGEN_HEADS = {768: 12, 1024: 16, 1280: 20, 1536: 24, 3200: 32}
+_MASKBIT_HEADS = {1024: 16}
 
 
 def load_published_xar(model: XAR, state: Mapping[str, Tensor], *, num_heads: int | None = None) -> None:
@@ -166,6 +186,66 @@ def load_published_llamagen(
     load_renamed(model, state, _LLAMAGEN_RULES, _FAR_IGNORED, problems)
 
 
+def load_published_maskbit(model: MaskedAR, state: Mapping[str, Tensor], *, num_heads: int | None = None) -> None:
+    """Load weights in the layout of the authors' MaskBit generator.
+
+    Build the model on :class:`BitTokens` with ``MaskedAROptions(post_norm=True)`` (:func:`maskbit` does). Our class
+    token stands first and theirs last, so the positions move; one matrix there predicts all groups one after another.
+
+    Args:
+        model: A :class:`MaskedAR` of the same size.
+        state: The flat state dict.
+        num_heads: Attention heads of the saved network; needed for widths that were not published.
+
+    Raises:
+        ValueError: Anything that does not match, all of it listed: names, shapes, tensors that are not finite floating
+            point, and what shapes do not show (order of the bits, place of the norms, kind of the positions, heads).
+            The model is unchanged then.
+        TypeError: ``state`` is no mapping.
+
+    Example:
+        >>> from vistok.generators import BitTokens, MaskedAROptions
+        >>> options = MaskedAROptions(post_norm=True)
+        >>> model = MaskedAR(BitTokens(4, 2), 4, 3, width=8, depth=1, num_heads=1, options=options)
+        >>> load_published_maskbit(model, {"pos_emb": model.positions}, num_heads=1)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: checkpoint does not fit, ... labels.table.weight: not in the checkpoint; ...
+    """
+    stated = {
+        "kind of tokens": (type(model.tokens).__name__, BitTokens.__name__),
+        "post_norm": (model.options.post_norm, True),
+        "positions": (model.options.positions, "learned"),
+    }
+    problems = [*_otherwise(stated), *_other_heads(model, model.hidden.in_features, num_heads, _MASKBIT_HEADS)]
+    if isinstance(state, Mapping):
+        problems += _other_bits(state.get("bits_to_indices"), model.tokens)
+        state = dict(_in_our_order(state, model.num_units))
+    load_renamed(model, state, _MASKBIT_RULES, "bits_to_indices", problems)
+
+
+def _in_our_order(state: Mapping[str, Tensor], num_groups: int) -> Iterator[tuple[str, Tensor]]:
+    """The class token's position in front, and the rows that predict a group apart from the others."""
+    for name, tensor in state.items():
+        fits = isinstance(tensor, Tensor) and tensor.ndim > 0
+        if name == "pos_emb" and fits and tensor.ndim > 1:
+            yield name, tensor.roll(1, dims=-2)
+        elif name in ("prediction_layer.weight", "prediction_layer.bias") and fits and not len(tensor) % num_groups:
+            leaf = name.rpartition(".")[2]
+            for group, rows in enumerate(tensor.chunk(num_groups)):
+                yield f"prediction_layer.{group}.{leaf}", rows
+        else:
+            yield name, tensor
+
+
+def _other_bits(saved: object, tokens: IdTokens | BitTokens) -> Iterator[str]:
+    """Whether the bits of a group have other values in the saved network than in ours; the meta device has none."""
+    ours = 2 ** torch.arange(tokens.unit_sizes[0].bit_length() - 1)
+    if not isinstance(saved, Tensor):
+        yield "bits_to_indices: not in the checkpoint"
+    elif saved.shape != ours.shape or not (saved.is_meta or torch.equal(saved.long(), ours)):
+        yield f"bits_to_indices: expected the powers of two from 1 to {int(ours[-1])}, the lowest bit first"
+
+
 def _far_problems(model: FAR, grid_size: int, num_heads: int | None, published: Mapping[int, int]) -> list[str]:
     stated = {
         "prefix_rotation": (model.options.prefix_rotation, "zero"),
@@ -181,7 +261,9 @@ def _otherwise(stated: Mapping[str, tuple[object, object]]) -> Iterator[str]:
             yield f"{name}: {ours!r} in the model, {theirs!r} in the saved network"
 
 
-def _other_heads(model: XAR | FAR, width: int, saved: int | None, published: Mapping[int, int]) -> Iterator[str]:
+def _other_heads(
+    model: XAR | FAR | MaskedAR, width: int, saved: int | None, published: Mapping[int, int]
+) -> Iterator[str]:
     theirs = published.get(width) if saved is None else saved
     if theirs is None:
         yield f"num_heads: expected the heads of the saved network, since no published one has width {width}, got None"

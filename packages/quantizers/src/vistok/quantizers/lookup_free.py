@@ -55,9 +55,7 @@ class LookupFreeQuantizer(nn.Module):
         ([[1.0, -1.0, 1.0]], [5])
     """
 
-    def __init__(
-        self, bits: int, *, num_groups: int = 1, channel_dim: int = 1, lowest_bit_first: bool = False
-    ) -> None:
+    def __init__(self, bits: int, *, num_groups: int = 1, channel_dim: int = 1, lowest_bit_first: bool = False) -> None:
         from vector_quantize_pytorch import LFQ  # here: its import doubles the time to import this package
 
         super().__init__()
@@ -112,4 +110,5 @@ class LookupFreeQuantizer(nn.Module):
         """From our order of the bits in a group to that of the wrapped module, or back."""
         if not self.lowest_bit_first:
             return rows
-        return rows.unflatten(-1, (self.num_groups, -1)).flip(-1).flatten(-2)
+        turned: Tensor = rows.unflatten(-1, (self.num_groups, -1)).flip(-1).flatten(-2)
+        return turned

@@ -1,6 +1,7 @@
 """The convolutional encoder and decoder of MaskGIT's VQGAN and of VQGAN+: no attention, no biases in the blocks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -89,4 +90,4 @@ class MaskGITDecoder(nn.Module):
 
 def _level(in_channels: int, out_channels: int, num_blocks: int) -> nn.Sequential:
     widths = [in_channels, *[out_channels] * num_blocks]
-    return nn.Sequential(*(MaskGITBlock(before, after) for before, after in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(MaskGITBlock(before, after) for before, after in pairwise(widths)))

@@ -37,8 +37,8 @@ class VQGANPlus(nn.Module):
         - tokens: ``(B, h, w)`` int64.
 
     Range:
-        Images in [-1, 1]; so are those of :meth:`decode`, while those of the call are not clamped. Tokens below the size
-        of the codebook.
+        Images in [-1, 1]; so are those of :meth:`decode`, while those of the call are not clamped. Tokens below
+        the size of the codebook.
 
     Gradient:
         Of the call: to the images and to all parameters but the codes, straight through the quantizer. None of

@@ -14,7 +14,7 @@ _CHANGES = {"down": "down_conv", "up": "upsample_conv"}
 
 
 class Dialect(NamedTuple):
-    """How files name the blocks of a level and of the middle, and whether the decoder's levels begin with the finest."""
+    """How files name the blocks of a level and of the middle; whether the decoder's levels begin with the finest."""
 
     level: str
     middle: str

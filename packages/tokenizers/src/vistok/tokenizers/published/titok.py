@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from math import isqrt
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vistok.quantizers import VectorQuantizer
+from vistok.tokenizers.one_dimensional import CodedPixels, PatchesAndTokens, PixelCodes, TiTok, TransformerSize
 from vistok.tokenizers.published._autoencoder_names import other_groups
 from vistok.tokenizers.published._maskgit_names import Dialect, decoder_sources, stack_sizes
 from vistok.tokenizers.published._sizes import count, size
 from vistok.tokenizers.published._strict_loading import Source, layer, load_strictly
 from vistok.tokenizers.published._transformer_names import block_sources
-from vistok.tokenizers.titok import CodedPixels, PatchesAndTokens, PixelCodes, TiTok, TransformerSize
 
 _DIALECT = Dialect("block", "mid", finest_first=True)
 _PIXEL_CODES = "pixel_quantize.embedding.weight"

@@ -16,7 +16,7 @@ _HEAD_DIM = 64  # of every published network
 
 
 class TransformerSize(NamedTuple):
-    """Width, a multiple of 64, and blocks of a transformer; TiTok's S is (512, 8), its B (768, 12), its L (1024, 24)."""
+    """Width, a multiple of 64, and blocks of a transformer; TiTok's S is (512, 8), B (768, 12), L (1024, 24)."""
 
     width: int
     depth: int
@@ -46,7 +46,7 @@ class PixelCodes:
 
 
 class PatchesAndTokens(nn.Module):
-    """Attention over a class token, patches and latent tokens. Two sequences in, ``(B, P, C)`` and ``(B, N, C)``, and out."""
+    """Attention over a class token, patches ``(B, P, C)`` and latent tokens ``(B, N, C)``; both come out again."""
 
     def __init__(self, num_patches: int, num_tokens: int, size: TransformerSize) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class PatchPixels(nn.Module):
 
 
 class TiTok(nn.Module):
-    """Latent tokens beside the patches are all that is kept of an image; mask tokens in their place become patches again.
+    """Latent tokens beside the patches are all that is kept of an image; beside mask tokens they become patches again.
 
     Inside, images are in [0, 1], as the published networks have them; outside, in [-1, 1], as everywhere here.
 
@@ -119,9 +119,9 @@ class TiTok(nn.Module):
         pixels: The codebook and convolutions that make pixels in the published two-stage networks; none, and each patch
             is predicted at once.
         mixed_features: How TiTok-L-32, B-64 and S-128 project latent tokens to codes. Their ``(N, width)`` features are
-            read as if they lay in memory as ``(width, N)``, so that each code comes from parts of several tokens, or from
-            one part of one token. It was a slip, the weights were trained with it, and no shape shows it. ``False``: each
-            code comes from its token.
+            read as if they lay in memory as ``(width, N)``: where ``N`` divides the width, code ``m`` comes from the
+            channels ``m``, ``m + N``, ``m + 2 N``, ... of every token. It was a slip, the weights were trained with
+            it, and no shape shows it. ``False``: each code comes from its token.
 
     Attributes:
         codebook_sizes: One size, the quantizer's.
@@ -133,8 +133,8 @@ class TiTok(nn.Module):
         - tokens: ``(B, N)`` int64.
 
     Range:
-        Images in [-1, 1]; so are those of :meth:`decode`, while those of the call are not clamped. Tokens below the size
-        of the codebook.
+        Images in [-1, 1]; so are those of :meth:`decode`, while those of the call are not clamped. Tokens below
+        the size of the codebook.
 
     Gradient:
         Of the call: to the images and to all parameters but the codes, straight through the quantizer. None of
@@ -147,7 +147,8 @@ class TiTok(nn.Module):
         >>> import torch
         >>> from vistok.quantizers import VectorQuantizer
         >>> size = TransformerSize(width=64, depth=1)
-        >>> tokenizer = TiTok(VectorQuantizer(16, 4, channel_dim=-1), 5, size, size, grid_size=4, patch_size=2, pixels=None)
+        >>> quantizer = VectorQuantizer(16, 4, channel_dim=-1)
+        >>> tokenizer = TiTok(quantizer, 5, size, size, grid_size=4, patch_size=2, pixels=None)
         >>> tokens = tokenizer.encode(torch.zeros(1, 3, 8, 8))
         >>> tokens.shape, tokenizer.decode(tokens).shape
         (torch.Size([1, 5]), torch.Size([1, 3, 8, 8]))
