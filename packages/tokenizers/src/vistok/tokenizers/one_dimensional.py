@@ -16,7 +16,16 @@ _HEAD_DIM = 64  # of every published network
 
 
 class TransformerSize(NamedTuple):
-    """Width, a multiple of 64, and blocks of a transformer; TiTok's S is (512, 8), B (768, 12), L (1024, 24)."""
+    """Size of one of TiTok's transformers: S is (512, 8), B (768, 12), L (1024, 24).
+
+    Args:
+        width: Channels, a multiple of 64, which an attention head has.
+        depth: Blocks.
+
+    Example:
+        >>> TransformerSize(512, 8).depth
+        8
+    """
 
     width: int
     depth: int
