@@ -36,7 +36,8 @@ def load_titok(state: Mapping[str, Tensor]) -> TiTok:
         TypeError: ``state`` is no mapping.
 
     Example:
-        >>> load_titok({"latent_tokens": nn.Embedding(32, 1024).weight})
+        >>> import torch
+        >>> load_titok({"latent_tokens": torch.zeros(32, 1024)})
         Traceback (most recent call last):
         ValueError: checkpoint does not fit: expected quantize.embedding.weight to tell the network's size, got none
     """
