@@ -37,7 +37,6 @@ from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
 from vistok.generators.masked_presets import maskbit
 from vistok.generators.masked_tokens import BitTokens, IdTokens
 from vistok.generators.pretrained import PretrainedGenerator
-from vistok.generators.published_checkpoints import load_published_far, load_published_llamagen, load_published_xar
 from vistok.generators.published_checkpoints import (
     load_published_far,
     load_published_llamagen,

@@ -10,8 +10,8 @@ from vistok.tokenizers.patches import PatchPositions, patchify, unpatchify
 from vistok.tokenizers.published.flowmo import load_flowmo
 from vistok.tokenizers.published.fqgan import load_fqgan_dual
 from vistok.tokenizers.published.llamagen import load_llamagen_vq16
-from vistok.tokenizers.published.seed_voken import load_ibq, load_open_magvit2
 from vistok.tokenizers.published.maskbit import load_maskbit_tokenizer
+from vistok.tokenizers.published.seed_voken import load_ibq, load_open_magvit2
 from vistok.tokenizers.published.titok import load_titok
 from vistok.tokenizers.query_encoder import QueryEncoded, QueryEncoder
 from vistok.tokenizers.vqgan_plus import VQGANPlus
@@ -30,15 +30,15 @@ __all__ = [
     "QueryEncoded",
     "QueryEncoder",
     "StackSize",
-    "load_flowmo",
     "TiTok",
     "TransformerSize",
     "VQGANPlus",
+    "load_flowmo",
     "load_fqgan_dual",
     "load_ibq",
     "load_llamagen_vq16",
-    "load_open_magvit2",
     "load_maskbit_tokenizer",
+    "load_open_magvit2",
     "load_titok",
     "patchify",
     "to_channels_last",
