@@ -14,15 +14,17 @@ from glotok.pipeline import PAPER, open_pipeline, pipeline_files
 from glotok.reconstruct import reconstruct_validation
 from glotok.report import write_report
 from glotok.sample import sample_images
-from glotok.stages import stages
+from glotok.stages import SECONDS, stages
 from glotok.teacher import make_teacher
 from glotok.train_generator import train_generator
 from glotok.train_tokenizer import train_tokenizer
-from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.output import Output
 from vistok.workbench.pipeline_command import pipeline_command
+from vistok.workbench.program import run_command_line
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.runs_command import runs_command
@@ -111,12 +113,13 @@ STAGES: list[Command[Run[GloTokConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS: dict[str, Callable[[Any], None]] = {
+COMMANDS: dict[str, Callable[[Any], Output]] = {
     **recipe_commands(
         prepare,
         STAGES,
         demo="Run every stage on the embedded digits (or --data): teacher to report, in one command.",
         options_type=Options,
+        seconds=SECONDS,
     ),
     **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     **pipeline_command(

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from glotok.config import GloTokConfig, LossConfig, TeacherConfig
 from glotok.paths import RunPaths
@@ -20,6 +19,7 @@ from vistok.workbench.backbones.weights import WeightsError, read_tensor
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.data.drawing import drawn_images
+from vistok.workbench.progress import progress
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import write_atomically
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
@@ -104,7 +104,7 @@ def pooled_features(train: Images, config: TeacherConfig, seed: int) -> Tensor:
     backbone = FeatureBackbone(config.backbone, weights=config.weights).to(best_device())
     order = drawn_images(train, config.num_images, seed)
     vectors = []
-    for chunk in tqdm(order.split(20), desc="teacher features", unit="batch"):
+    for chunk in progress(order.split(20), "teacher features", unit="batches"):
         with torch.inference_mode():
             features = feature_map(backbone, train.batch(chunk).to(backbone.mean.device), config)
             vectors.append(F.adaptive_avg_pool2d(features, config.pool_grid).flatten(2).transpose(1, 2).flatten(0, 1))

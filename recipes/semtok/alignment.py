@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from semtok.config import AlignedStreams, SemTokConfig
 from semtok.paths import RunPaths
@@ -15,6 +14,7 @@ from vistok.losses import patch_alignment_loss
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
+from vistok.workbench.progress import progress
 from vistok.workbench.run.devices import to_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors
@@ -116,7 +116,7 @@ def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths
     columns: dict[str, list[Tensor]] = {"patches": [], "pooled": []}
     for flip in variants:
         parts = []
-        for chunk in tqdm(torch.arange(len(train)).split(50), desc="alignment features", unit="batch"):
+        for chunk in progress(torch.arange(len(train)).split(50), "alignment features", unit="batches", brief=True):
             images = train.batch(chunk).to(backbone.mean.device)
             features = backbone_features(backbone, images.flip(-1) if flip else images, config.alignment.image_size)
             parts.append([part.half().cpu() for part in features])

@@ -14,15 +14,17 @@ from semtok.pipeline import PAPER, open_pipeline, pipeline_files
 from semtok.reconstruct import reconstruct_validation
 from semtok.report import write_report
 from semtok.sample import sample_images
-from semtok.stages import choose_entries, stages
+from semtok.stages import SECONDS, choose_entries, stages
 from semtok.train_generator import train_generator
 from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
-from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.output import Output
 from vistok.workbench.pipeline_command import pipeline_command
+from vistok.workbench.program import run_command_line
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.runs_command import runs_command
 from vistok.workbench.token_commands import token_commands
@@ -112,12 +114,13 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS: dict[str, Callable[[Any], None]] = {
+COMMANDS: dict[str, Callable[[Any], Output]] = {
     **recipe_commands(
         prepare,
         STAGES,
         demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
         options_type=Options,
+        seconds=SECONDS,
     ),
     **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     **pipeline_command(

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from vistok.workbench.command_line import Command, Run, recipe_commands, run_command_line
+from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
+from vistok.workbench.output import Output
 from vistok.workbench.pipeline_command import pipeline_command
+from vistok.workbench.program import run_command_line
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.runs_command import runs_command
@@ -24,7 +26,7 @@ from vqgan.pipeline import PAPER, open_pipeline, pipeline_files
 from vqgan.reconstruct import reconstruct_validation
 from vqgan.report import write_report
 from vqgan.sample import sample_images
-from vqgan.stages import stages
+from vqgan.stages import SECONDS, stages
 from vqgan.train_generator import train_generator
 from vqgan.train_tokenizer import train_tokenizer
 
@@ -104,12 +106,13 @@ STAGES: list[Command[Run[VQGANConfig, RunPaths]]] = [
     ),
 ]
 
-COMMANDS: dict[str, Callable[[Any], None]] = {
+COMMANDS: dict[str, Callable[[Any], Output]] = {
     **recipe_commands(
         prepare,
         STAGES,
         demo="Run every stage on the embedded digits (or --data): tokenizer to report, in one command.",
         options_type=Options,
+        seconds=SECONDS,
     ),
     **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     **pipeline_command(

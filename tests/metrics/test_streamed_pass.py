@@ -117,7 +117,7 @@ def test_the_seconds_of_a_pass_are_those_of_all_its_parts(tmp_path, monkeypatch)
     assert spent[2] == spent[1]
 
 
-@catches(SUBJECT, '"disable": rank > 0', '"disable": rank > 1')
+@catches(SUBJECT, '["disable"] = rank > 0', '["disable"] = rank > 1')
 @catches(SUBJECT, '"delay": _LONG', '"delay": 0.0')
 def test_progress_is_shown_of_a_long_pass_by_the_first_process(monkeypatch, capsys):
     for rank, long, shown in ((0, 0.0, True), (0, 3.0, False), (1, 0.0, False)):

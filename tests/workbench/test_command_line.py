@@ -1,8 +1,7 @@
-"""The command line of a toy recipe of two stages: options, order, resuming, errors in one line."""
+"""The commands of a toy recipe of two stages: order, resuming, what went wrong in a stage, what is left of the time."""
 
 import logging
-import sys
-from pathlib import Path
+import re
 
 import pytest
 
@@ -11,13 +10,12 @@ from _support.toy_stages import Options, Settings, toy
 from vistok.workbench.command_line import (
     Command,
     Run,
-    UnexpectedError,
     opened_stage,
     recipe_commands,
-    run_command_line,
     run_stages,
 )
 from vistok.workbench.config import ConfigError
+from vistok.workbench.program import UnexpectedError
 from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
@@ -34,8 +32,14 @@ def test_all_stages_run_in_order_and_none_sets_the_run_aside(tmp_path, caplog):
         run_stages(Options(fresh=True, seed=3), *toy(tmp_path / "run", calls))
     assert [name for name, _ in calls] == ["train", "report"]
     assert {options for _, options in calls} == {Options(fresh=False, seed=3)}
-    assert caplog.messages[:2] == ["[1/2] train", "[2/2] report"]
-    assert caplog.messages[2].endswith(f"minutes; open {tmp_path / 'run' / 'page'}")
+    assert [re.sub(r"\d+ s\b", "N s", line) for line in caplog.messages] == [
+        f"{tmp_path / 'run'}: 2 stages; their times: not known before",
+        "[1/2] train",
+        "[1/2] train: done in N s",
+        "[2/2] report",
+        "[2/2] report: done in N s",
+        f"done in N s; open {tmp_path / 'run' / 'page'}",
+    ]
 
 
 @catches(SUBJECT, "if command.name not in listed:", "if command.name in listed:")
@@ -66,7 +70,7 @@ def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, cap
         run_stages(Options(resume=True), stages, commands)
         run_stages(Options(), stages, commands)
     assert [name for name, _ in calls] == ["train", "report"]
-    assert caplog.messages[0] == "[1/2] train: done earlier"
+    assert caplog.messages[1] == "[1/2] train: done earlier"
     assert caplog.messages[-1] == f"finished earlier; open {folder / 'page'} (--fresh runs everything again)"
 
 
@@ -216,67 +220,56 @@ def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_pat
     assert done == [False, True]
 
 
-def run(monkeypatch, command, *arguments):
-    """Exit code (None where there is none) of the toy command."""
-    monkeypatch.setattr(sys, "argv", ["toy", "train", *arguments])
-    try:
-        run_command_line("toy", "A toy.", {"train": command, "other": command})
-    except SystemExit as stop:
-        return stop.code
-    return None
+@catches(SUBJECT, "shipped[command.name] *= training.steps", "pass")
+@catches(SUBJECT, "seconds.get(name) or next", "next")
+@catches(SUBJECT, "        left.skip(stage.name)\n", "        pass\n")
+def test_the_demo_says_how_long_all_stages_take_by_the_configuration_and_the_steps(tmp_path, caplog):
+    """A training's seconds are those of a step; a stage that is done takes no time."""
+
+    def prepare(options):
+        stages, _ = toy(options.runs / options.name, [], options)
+        return Run(Settings(), None, Choice("", "", ""), stages, options.resume)
+
+    def work(run):
+        for stage in run.stages.by_name.values():
+            stage.outputs[0].write_text("made")
+
+    table = [
+        Command("train", "Train.", work, training=lambda run: TrainConfig(steps=90, batch_size=4)),
+        Command("report", "Report.", work),
+    ]
+    seconds = {"small": {"train": 9.0, "report": 9.0}, "large": {"train": 2.0, "report": 30.0}}
+    commands = recipe_commands(prepare, table, demo="All.", options_type=Options, seconds=seconds)
+    with caplog.at_level(logging.INFO):
+        commands["demo"](Options(name="a", runs=tmp_path, config="configs/large.yaml"))
+    begin = f"{tmp_path / 'a'}: 2 stages; their times: measured on 2 cores of a server"
+    assert caplog.messages[:2] == [begin, "[1/2] train (about 3:30 min left in all)"]
+    half = {"name": "b", "runs": tmp_path / "others", "config": "large"}
+    commands["train"](Options(**half))
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        commands["demo"](Options(**half, resume=True))
+    assert caplog.messages[1:3] == ["[1/2] train: done earlier", "[2/2] report (about 30 s left in all)"]
 
 
-def raising(error):
-    def command(options: Options) -> None:
-        """Train."""
-        raise error
+@catches(SUBJECT, "return _output(run.stages, page)", "return _output(run.stages, run.stages.folder)")
+@catches(SUBJECT, "return _output(run.stages, stage.outputs[0])", "return Output()")
+def test_a_command_gives_back_the_run_its_stages_and_where_the_result_lies(tmp_path):
+    def prepare(options):
+        stages, _ = toy(tmp_path / "run", [], options)
+        return Run(Settings(), None, Choice("", "", ""), stages, options.resume)
 
-    return command
+    def work(run):
+        for stage in run.stages.by_name.values():
+            stage.outputs[0].write_text("made")
 
-
-@pytest.mark.parametrize(
-    ("error", "code", "line"),
-    [
-        (ConfigError("steps: wrong"), 2, "toy: steps: wrong"),
-        (FileNotFoundError("nowhere"), 2, "toy: nowhere"),
-        (Interrupted("stopped after step 3"), 130, "toy: stopped after step 3"),
-        (KeyboardInterrupt(), 130, "toy: interrupted; --resume continues from the newest checkpoint"),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_errors_of_users_and_interrupts_end_in_one_line(monkeypatch, caplog, error, code, line):
-    assert run(monkeypatch, raising(error)) == code
-    assert caplog.messages == [line]
-
-
-@catches(SUBJECT, "arguments[position - 2]", "arguments[position - 1]")
-def test_an_argument_without_end_is_not_repeated(monkeypatch, caplog):
-    assert run(monkeypatch, raising(ValueError("not reached")), "--seed", "1" * 5000) == 2
-    assert caplog.messages == ["toy: argument 3 (after --seed): expected at most 4096 characters, got 5000"]
-
-
-def test_errors_of_ours_are_one_line_and_a_file_with_the_traceback(monkeypatch, caplog):
-    assert run(monkeypatch, raising(ZeroDivisionError("really"))) == 2
-    (line,) = caplog.messages
-    start, _, log = line.partition("; the traceback is in ")
-    assert start == "toy: ZeroDivisionError: really"
-    assert "Traceback (most recent call last)" in Path(log).read_text()
-    Path(log).unlink()
-
-
-def test_a_command_gets_its_options(monkeypatch):
-    seen = []
-
-    def train(options: Options) -> None:
-        """Train."""
-        seen.append(options)
-
-    assert run(monkeypatch, train, "--seed", "4", "--loud") is None
-    assert seen == [Options(seed=4, loud=True)]
-
-
-def test_help_shows_shared_and_own_options(monkeypatch, capsys):
-    assert run(monkeypatch, raising(ValueError()), "--help") == 0
-    text = " ".join(capsys.readouterr().out.split())
-    assert "Override any setting" in text
-    assert "Whether to shout." in text
+    table = [Command(name, "Do it.", work) for name in ("train", "report")]
+    commands = recipe_commands(prepare, table, demo="All.", options_type=Options)
+    trained = commands["train"](Options(runs=tmp_path))
+    assert (trained.place, trained.values["state"]) == (tmp_path / "run" / "weights", "train done")
+    made = commands["demo"](Options(runs=tmp_path, resume=True))
+    assert made.place == tmp_path / "run" / "page"
+    assert (made.values["run"], made.values["result"]) == (str(tmp_path / "run"), str(made.place))
+    finished = {stage["name"]: stage["finished"] for stage in made.values["stages"]}
+    assert finished == {"train": True, "report": True}
+    assert all(stage["wall_seconds"] >= 0 for stage in made.values["stages"])

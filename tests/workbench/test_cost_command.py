@@ -15,7 +15,7 @@ SUBJECT = "vistok.workbench.cost.cost_command"
 
 @catches(SUBJECT, "variants=variants", "variants=1")
 @catches(SUBJECT, "load(options.config, options.set)", "load(options.config, ())")
-def test_it_prints_the_tables_and_the_disk_with_flips(capsys):
+def test_it_prints_the_tables_and_the_disk_with_flips():
     asked = []
 
     def load(name, overrides):
@@ -23,10 +23,12 @@ def test_it_prints_the_tables_and_the_disk_with_flips(capsys):
         return SimpleNamespace(data=DataConfig(horizontal_flip=True))
 
     command = cost_command(load, lambda config, paper: [blocks()], lambda config: (10, [256]))
-    command(CostOptions("some", ("a=1",), images=1000, gpus=1))
+    found = command(CostOptions(config="some", set=("a=1",), images=1000, gpus=1))
     assert asked == [("some", ("a=1",))]
-    assert "| generator toy |" in (out := capsys.readouterr().out)
-    assert out.endswith("Token cache of 1,000 images: 0.0 GB (40 bytes an image).\n")
+    assert "| generator toy |" in found.text
+    assert found.text.endswith("Token cache of 1,000 images: 0.0 GB (40 bytes an image).")
+    assert [each["name"] for each in found.values["trainings"]] == ["generator toy"]
+    assert found.values["trainings"][0]["seconds"] > 0
 
 
 @catches(SUBJECT, "self.decode_ms / 1e3", "self.decode_ms")

@@ -45,12 +45,12 @@ def test_a_study_runs_to_its_page_and_its_pages_are_made_again(tmp_path, runs): 
     assert len(json.loads((tmp_path / "elsewhere" / "study.json").read_text())["values"]) == 2
 
 
-@catches(SUBJECT, "        sys.exit(1)", "        pass")
+@catches(SUBJECT, "UNEXPECTED if failed else DONE", "DONE")
 def test_a_failed_cell_ends_the_command_with_one_after_all_others(tmp_path, runs, caplog):  # noqa: F811
     path = write(tmp_path, rows={"bad": {"set": {"fail": 2}}, "good": {}}, seeds=[0])
-    with pytest.raises(SystemExit) as ended:
-        run_study(RunStudyOptions(study=path, runs=runs))
-    assert ended.value.code == 1
+    ended = run_study(RunStudyOptions(study=path, runs=runs))
+    assert ended.code == 1
+    assert [cell["state"] for cell in ended.values["cells"]] == ["failed", "finished"]
     assert caplog.messages[-1] == "vistok-study: 1 of 2 cells failed"
     found = json.loads((runs / "toy" / "data" / "study.json").read_text())
     assert [value["row"] for value in found["values"]] == ["good"]
@@ -59,14 +59,12 @@ def test_a_failed_cell_ends_the_command_with_one_after_all_others(tmp_path, runs
 
 @catches(SUBJECT, "/ 60 / jobs", "/ 60")
 @catches(SUBJECT, "left += outcome.state != FINISHED", "left += 1")
-def test_a_plan_says_what_is_left_and_how_long_it_takes_and_runs_nothing(tmp_path, runs, capsys):  # noqa: F811
+def test_a_plan_says_what_is_left_and_how_long_it_takes_and_runs_nothing(tmp_path, runs):  # noqa: F811
     path = write(tmp_path, seeds=[0, 1, 2])
-    plan_study(RunStudyOptions(study=path, runs=runs))
-    assert capsys.readouterr().out.splitlines()[-1] == "6 of 6 cells to run"
+    assert plan_study(RunStudyOptions(study=path, runs=runs)).text.splitlines()[-1] == "6 of 6 cells to run"
     assert list(runs.iterdir()) == []
     run_study(RunStudyOptions(study=path, runs=runs, seeds=(0,)))
-    plan_study(RunStudyOptions(study=path, runs=runs, jobs=2))
-    lines = capsys.readouterr().out.splitlines()
+    lines = plan_study(RunStudyOptions(study=path, runs=runs, jobs=2)).text.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["finished", "finished", "not"]
     # The toy recipe says that each cell took a minute.
     assert lines[-1] == "4 of 6 cells to run, about 2 minutes with 2 at a time, after the 2 that are finished"

@@ -33,6 +33,9 @@ _EPILOG = """examples:
   vistok-eval compare eval-a eval-b
 
 several processes: torchrun --nproc_per_node 4 -m vistok.metrics.command tokenizer ...
+
+exit codes: 0 done; 1 an error that nobody foresaw; 2 a mistake in what was asked, or a file that cannot be read or
+written; 130 interrupted
 """
 _FORMAT = partial(argparse.RawDescriptionHelpFormatter, max_help_position=28)
 _IMAGES = "a folder of images, or an .npz with arr_0"
@@ -211,9 +214,14 @@ def main() -> None:
             if own_rank().number == 0:
                 sys.stdout.write(told)
     except (ValueError, TypeError, OSError) as error:
-        sys.exit(f"vistok-eval: {' '.join(str(error).split())}")
+        _end(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
-        sys.exit("vistok-eval: stopped; the same command goes on")
+        _end("stopped; the same command goes on", 130)
+
+
+def _end(message: str, code: int) -> None:
+    sys.stderr.write(f"vistok-eval: {message}\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

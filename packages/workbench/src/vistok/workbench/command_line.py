@@ -1,34 +1,24 @@
-"""The command line of a recipe: a command a stage, how it is opened, all of them in turn, errors in one line."""
+"""The commands of a recipe: one a stage, how it is opened, and all of them in turn."""
 
 import contextlib
 import logging
-import sys
-import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-import torch
-import tyro
 
 from vistok.workbench.config import ConfigError, ConfigT
 from vistok.workbench.options import RunOptions
+from vistok.workbench.output import Output
+from vistok.workbench.program import USER_ERRORS, UnexpectedError, one_line
+from vistok.workbench.progress import Progress, TimeLeft, duration
 from vistok.workbench.recipe_config import Choice
-from vistok.workbench.run.allocator import keep_freed_memory
-from vistok.workbench.run.checkpoint import CheckpointError
-from vistok.workbench.run.files import NoSpaceError
+from vistok.workbench.run.expected import expected_seconds
 from vistok.workbench.run.paths import RunPaths
-from vistok.workbench.run.processes import (
-    close_processes,
-    meet_processes,
-    process_count,
-    process_index,
-    speaks_first,
-)
+from vistok.workbench.run.processes import meet_processes, process_count, process_index
 from vistok.workbench.run.stages import Stage, Stages
-from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.run.summary import run_values
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.signals import Interrupted
 from vistok.workbench.training.switches import check_switches
@@ -38,17 +28,6 @@ logger = logging.getLogger(__name__)
 _OptionsT = TypeVar("_OptionsT", bound=RunOptions)
 _PathsT = TypeVar("_PathsT", bound=RunPaths)
 _RunT = TypeVar("_RunT", bound="Run[Any, Any]")
-
-#: Errors whose message is for the user; anything else leaves its traceback in a file.
-USER_ERRORS = (ConfigError, CheckpointError, NonFiniteLossError, OSError, ValueError)
-
-_LONGEST_ARGUMENT = 4096  # the longest path there is; an error repeats what it cannot read
-_LONGEST_REASON = 300
-_NOISY = ("httpx", "datasets", "timm", "huggingface_hub", "matplotlib")
-
-
-class UnexpectedError(RuntimeError):
-    """Something that no check foresaw; the message is one line and names the file with the traceback."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +74,8 @@ def recipe_commands(
     *,
     demo: str,
     options_type: type[_OptionsT],
-) -> dict[str, Callable[[_OptionsT], None]]:
+    seconds: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Callable[[_OptionsT], Output]]:
     """The commands of a recipe by name: ``demo``, which runs all stages in turn, and each stage alone.
 
     Args:
@@ -103,10 +83,12 @@ def recipe_commands(
         table: The stages, in order.
         demo: The help text of ``demo``.
         options_type: What every command takes.
+        seconds: What each stage takes, and each step of one that trains, by the names of configurations, the default
+            one first: what the demo says of the time that is left until runs of one's own are there.
     """
 
-    def alone(command: Command[_RunT]) -> Callable[[_OptionsT], None]:
-        def run_one(options: _OptionsT) -> None:
+    def alone(command: Command[_RunT]) -> Callable[[_OptionsT], Output]:
+        def run_one(options: _OptionsT) -> Output:
             run = prepare(options)
             listed = {stage.command: stage for stage in run.stages.by_name.values()}
             if command.name not in listed:
@@ -115,19 +97,24 @@ def recipe_commands(
             training = command.training and command.training(run)
             with opened_stage(options, run.stages, stage, training, divides=command.divides):
                 command.work(run)
+            return _output(run.stages, stage.outputs[0])
 
         return run_one
 
     stages = {command.name: alone(command) for command in table}
 
-    def run_all(options: _OptionsT) -> None:
+    def run_all(options: _OptionsT) -> Output:
         if process_count() > 1:
             raise ConfigError(f"demo runs in one process, got {process_count()}; start it without torchrun")
-        run = prepare(options)
+        run, shipped = prepare(options), _of_configuration(seconds or {}, options.config)
         for command in table:
             if command.training is not None:
-                check_switches(command.training(run))
-        run_stages(options, run.stages, stages)
+                training = command.training(run)
+                check_switches(training)
+                if command.name in shipped:
+                    shipped[command.name] *= training.steps
+        page = run_stages(options, run.stages, stages, shipped)
+        return _output(run.stages, page)
 
     commands = {"demo": run_all, **stages}
     for command, text in zip(commands.values(), (demo, *(command.help for command in table)), strict=True):
@@ -180,16 +167,25 @@ def opened_stage(
         except Exception as error:
             log = stages.folder / ("error.log" if rank == 0 else f"error-{rank}.log")
             log.write_text(traceback.format_exc(), encoding="utf-8")
-            raise UnexpectedError(f"{stage.name}: {_one_line(error)}; the traceback is in {log}") from error
+            raise UnexpectedError(f"{stage.name}: {one_line(error)}; the traceback is in {log}") from error
 
 
-def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callable[[_OptionsT], None]]) -> None:
+def run_stages(
+    options: _OptionsT,
+    stages: Stages,
+    commands: Mapping[str, Callable[[_OptionsT], Any]],
+    shipped: Mapping[str, float] | None = None,
+) -> Path:
     """Run every stage that is not done yet, in order, and say where the last one's page is.
 
     Args:
         options: Given to each command, without ``fresh``; the stages that it names under ``skip`` do not run.
         stages: Of the run.
         commands: The command of each stage.
+        shipped: About how many seconds each command takes, where no run says.
+
+    Returns:
+        The page.
 
     Raises:
         ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``skip`` names one that there
@@ -201,21 +197,38 @@ def run_stages(options: _OptionsT, stages: Stages, commands: Mapping[str, Callab
         stages.restart()
     elif all(stages.is_done(stage) for stage in everything):
         logger.info("finished earlier; open %s (--fresh runs everything again)", page)
-        return
+        return page
     elif not options.resume and stages.has_begun():
         raise ConfigError(
             f"{stages.folder}: this run exists; --resume continues it, --fresh sets it aside and starts from nothing"
         )
     stages.check_others()
-    begin = time.monotonic()
-    within = replace(options, fresh=False, skip=())
+    seconds, source = expected_seconds(stages, options.runs, shipped or {})
+    left = TimeLeft({stage.name: seconds[stage.name] for stage in everything if stage.name in seconds})
+    told, within = Progress(left), replace(options, fresh=False, skip=())
+    logger.info("%s: %d stages; their times: %s", stages.folder, len(everything), source)
     for index, stage in enumerate(everything, 1):
+        label = f"[{index}/{len(everything)}] {stage.command}"
         if stages.is_done(stage):
-            logger.info("[%d/%d] %s: done earlier", index, len(everything), stage.command)
+            left.skip(stage.name)
+            logger.info("%s: done earlier", label)
             continue
-        logger.info("[%d/%d] %s", index, len(everything), stage.command)
-        commands[stage.command](within)
-    logger.info("done in %.1f minutes; open %s", (time.monotonic() - begin) / 60, page)
+        with told.stage(stage.name, label):
+            commands[stage.command](within)
+    logger.info("done in %s; open %s", duration(told.passed), page)
+    return page
+
+
+def _output(stages: Stages, place: Path) -> Output:
+    if process_index() > 0:
+        return Output()
+    return Output({**run_values(stages.folder), "result": str(place)}, place)
+
+
+def _of_configuration(seconds: Mapping[str, Mapping[str, float]], config: str | None) -> dict[str, float]:
+    """Those of the configuration that is asked for, or of the first."""
+    name = "" if config is None else Path(config).stem
+    return dict(seconds.get(name) or next(iter(seconds.values()), {}))
 
 
 def _not_skipped(stages: Stages, names: Sequence[str]) -> list[Stage]:
@@ -227,60 +240,3 @@ def _not_skipped(stages: Stages, names: Sequence[str]) -> list[Stage]:
     if not left:
         raise ConfigError("skip: expected to leave a stage over, got all of them")
     return left
-
-
-def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], None]]) -> None:
-    """Parse the command line and run its command.
-
-    User errors end with one line and exit code 2, an interrupted run with 130; of several processes one speaks.
-
-    Args:
-        program: The recipe's command.
-        description: One sentence for ``--help``.
-        commands: Each takes one data class, whose fields are the command's options.
-    """
-    keep_freed_memory()
-    level = logging.INFO if process_index() == 0 else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    for noisy in _NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    torch.set_float32_matmul_precision("high")
-    message, code = "", 0
-    try:
-        _check_lengths(sys.argv[1:])
-        tyro.extras.subcommand_cli_from_dict(
-            dict(commands),
-            prog=program,
-            description=description,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-        )
-    except (*USER_ERRORS, UnexpectedError) as error:
-        foreseen = not isinstance(error, OSError) or isinstance(error, FileNotFoundError | NoSpaceError)
-        message, code = str(error) if foreseen else _one_line(error), 2
-    except Interrupted as error:
-        message, code = str(error), 130
-    except KeyboardInterrupt:
-        message, code = "interrupted; --resume continues from the newest checkpoint", 130
-    except Exception as error:
-        with tempfile.NamedTemporaryFile("w", prefix=f"{program}-error-", suffix=".log", delete=False) as log:
-            log.write(traceback.format_exc())
-        message, code = f"{_one_line(error)}; the traceback is in {log.name}", 2
-    if message and speaks_first():
-        logger.error("%s: %s", program, " ".join(message.split()))
-    close_processes()  # after the error: its traceback holds what is to be closed
-    if code:
-        sys.exit(code)
-
-
-def _check_lengths(arguments: Sequence[str]) -> None:
-    for position, argument in enumerate(arguments, 1):
-        if len(argument) > _LONGEST_ARGUMENT:
-            before = f" (after {arguments[position - 2]:.40})" if position > 1 else ""
-            raise ConfigError(
-                f"argument {position}{before}: expected at most {_LONGEST_ARGUMENT} characters, got {len(argument)}"
-            )
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:_LONGEST_REASON]}" if text else type(error).__name__

@@ -13,6 +13,7 @@ import tyro
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import DIGITS, STREAMING_LIMIT, SourceDescription, describe_source
+from vistok.workbench.output import OutputOptions
 from vistok.workbench.run.folder import CONFIG, is_run
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(OutputOptions):
     """What every command takes. A recipe adds its own in a subclass; the strings are the help texts."""
 
     config: str | None = None
@@ -102,7 +103,7 @@ class RunOptions:
         given = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]
         words: list[str] = []
         for field, value in given:
-            if value == field.default or field.name in ("skip", "resume", "fresh"):
+            if value == field.default or field.name in ("skip", "resume", "fresh", "quiet", "json"):
                 continue
             for item in value if isinstance(value, tuple) else (value,):
                 words += [f"--{field.name.replace('_', '-')}", *([] if item is True else [str(item)])]

@@ -12,6 +12,7 @@ from vistok.workbench.command_line import Run
 from vistok.workbench.evaluation.measures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_label
 from vistok.workbench.options import RunOptions
+from vistok.workbench.output import Output
 from vistok.workbench.pipelines.card import CardFacts, Paper
 from vistok.workbench.pipelines.export import export_pipeline
 from vistok.workbench.pipelines.pipeline import Pipeline
@@ -40,7 +41,7 @@ def pipeline_command(
     paper: Paper,
     *,
     reconstruction: str = "reconstruction",
-) -> dict[str, Callable[[ExportOptions], None]]:
+) -> dict[str, Callable[[ExportOptions], Output]]:
     """The command ``export-pipeline`` of a recipe, by name.
 
     Args:
@@ -51,7 +52,7 @@ def pipeline_command(
         reconstruction: The section of an evaluation's measures that holds the tokenizer's.
     """
 
-    def export(options: ExportOptions) -> None:
+    def export(options: ExportOptions) -> Output:
         """Write tokenizer and generator as a folder for others, with a model card (needs train-generator)."""
         run = prepare(options.of_a_run())
         check_folder(run.stages.folder, run.stages.program)
@@ -81,6 +82,7 @@ def pipeline_command(
             api.create_repo(options.push_to_hub, exist_ok=True)
             api.upload_folder(repo_id=options.push_to_hub, folder_path=options.folder)
             logger.info("uploaded as %s", options.push_to_hub)
+        return Output({"folder": str(options.folder), "model": options.push_to_hub}, options.folder)
 
     return {"export-pipeline": export}
 

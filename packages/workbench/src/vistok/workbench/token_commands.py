@@ -7,6 +7,7 @@ from typing import Any
 
 from vistok.workbench.command_line import Run, opened_stage
 from vistok.workbench.options import RunOptions
+from vistok.workbench.output import Output
 from vistok.workbench.run.folder import check_folder
 from vistok.workbench.tokens.parquet import export_tokens, import_tokens
 
@@ -21,7 +22,7 @@ class ParquetOptions(RunOptions):
 
 def token_commands(
     prepare: Callable[[RunOptions], Run[Any, Any]], *, stage: str, made_by: Callable[[Run[Any, Any]], str]
-) -> dict[str, Callable[[ParquetOptions], None]]:
+) -> dict[str, Callable[[ParquetOptions], Output]]:
     """The commands ``export-tokens`` and ``import-tokens`` of a recipe, by name.
 
     Args:
@@ -35,17 +36,19 @@ def token_commands(
         run = prepare(plain)
         return plain, run, run.stages.by_name[stage].outputs[0]
 
-    def export_all(options: ParquetOptions) -> None:
+    def export_all(options: ParquetOptions) -> Output:
         """Write the cached tokens as Parquet, with labels, for other trainers (needs encode)."""
         _, run, folder = opened(options)
         check_folder(run.stages.folder, run.stages.program)
         run.stages.check_done(run.stages.by_name[stage])
         export_tokens(folder, options.parquet)
+        return Output({"parquet": str(options.parquet)}, options.parquet)
 
-    def import_all(options: ParquetOptions) -> None:
+    def import_all(options: ParquetOptions) -> Output:
         """Read what export-tokens wrote, in place of encoding the images (needs the tokenizer)."""
         plain, run, folder = opened(options)
         with opened_stage(plain, run.stages, run.stages.by_name[stage]):
             import_tokens(options.parquet, folder, made_by=made_by(run))
+        return Output({"tokens": str(folder)}, folder)
 
     return {"export-tokens": export_all, "import-tokens": import_all}

@@ -1,6 +1,8 @@
 """One pass over many images: divided among processes, kept as it goes, and joined at its end."""
 
+import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,8 @@ import torch
 
 from vistok.metrics.ranks import merged_over_ranks, own_rank
 from vistok.metrics.streaming import StreamingMetric
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two times that a pass is kept.
 KEEP_EVERY = 30.0
@@ -69,7 +73,8 @@ def streamed_pass(
     kept = None if folder is None else folder / f"unfinished-{rank}-of-{world}.pt"
     done, earlier = (0, 0.0) if kept is None else _resumed(kept, streams, choices)
     began = last = time.monotonic()
-    options: dict[str, Any] = {"desc": description, "unit": "batch", "delay": _LONG, "disable": rank > 0}
+    options: dict[str, Any] = {"desc": description, "unit": "batch", "delay": _LONG, "leave": False}
+    options["disable"] = rank > 0 or not _shows_bars()
     for number, start in enumerate(tqdm(own[done:], initial=done, total=len(own), **options), start=done + 1):
         step(range(start, min(start + batch_size, count)))
         if kept is not None and time.monotonic() - last >= KEEP_EVERY:
@@ -84,6 +89,13 @@ def forget_pass(folder: Path) -> None:
     """Remove what is kept of a pass in a folder, by whichever number of processes."""
     for kept in folder.glob("unfinished-*-of-*.pt"):
         kept.unlink(missing_ok=True)
+
+
+def _shows_bars() -> bool:
+    """Whether a bar may be drawn: not where the program logs errors alone, nor into a log that takes lines."""
+    if not logger.isEnabledFor(logging.WARNING):
+        return False
+    return sys.stderr.isatty() or not logger.isEnabledFor(logging.INFO)
 
 
 def _keep(path: Path, streams: Streams, told: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The command ``cost`` of a recipe: what its trainings would take on cards that need not be here."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,10 +11,13 @@ from vistok.workbench.cost.cards import find_card
 from vistok.workbench.cost.estimate import Plan, estimate, token_bytes
 from vistok.workbench.cost.tables import disk_line, tables
 from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.output import Output, OutputOptions
+
+_PLANNED = ("micro_batch", "accumulation", "ddp", "fsdp", "step_flops", "step_seconds", "seconds", "cores")
 
 
 @dataclass(frozen=True)
-class CostOptions:
+class CostOptions(OutputOptions):
     """What the command takes; the strings are the help texts."""
 
     config: str = "digits"
@@ -53,7 +55,7 @@ def cost_command(
     load: Callable[[str, Sequence[str]], Any],
     trainings: Callable[[Any, Paper], Sequence[Training]],
     token_streams: Callable[[Any], tuple[int, Sequence[int]]],
-) -> Callable[[CostOptions], None]:
+) -> Callable[[CostOptions], Output]:
     """The command of a recipe.
 
     Args:
@@ -62,7 +64,7 @@ def cost_command(
         token_streams: Tokens an image has in each stream, and the codes of each.
     """
 
-    def cost(options: CostOptions) -> None:
+    def cost(options: CostOptions) -> Output:
         """Print what the trainings take: parameters, memory, the largest micro-batch, FLOPs, time, cores, disk.
 
         Counted on a device without memory; no card, no images and no weights are needed.
@@ -73,6 +75,7 @@ def cost_command(
         positions, sizes = token_streams(config)
         variants = len(config.data.token_variants)
         disk = disk_line(token_bytes(positions, sizes, variants=variants), options.images)
-        sys.stdout.write(f"{tables(estimates, plan)}\n\n{disk}\n")
+        planned = [{"name": each.training.name} | {key: getattr(each, key) for key in _PLANNED} for each in estimates]
+        return Output({"trainings": planned, "disk": disk}, text=f"{tables(estimates, plan)}\n\n{disk}")
 
     return cost

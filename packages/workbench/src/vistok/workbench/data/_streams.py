@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,12 +13,12 @@ import fsspec
 import torch
 from filelock import FileLock
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.workbench.data._parquet_shards import parquet_index
 from vistok.workbench.data._shard_store import Fetcher, ShardStore
 from vistok.workbench.data._tar_archives import counted, joined, tar_index
 from vistok.workbench.data.shard_order import LANES
+from vistok.workbench.progress import progress
 
 _KINDS = (".parquet", ".tar")
 _FORMAT = 1  # of an index; one of another is not looked at
@@ -92,10 +93,8 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
         indices = [folder / f"{key}.parquet" for key, _ in states]
         _check_room(limit, [size for _, size in states])
         missing = [(address, index) for address, index in zip(addresses, indices, strict=True) if not index.exists()]
-        progress = tqdm(total=len(missing), desc="indexing shards", unit="shard", delay=1.0, leave=False)
-        with progress:
-            for _ in pool.map(lambda pair: _write_index(store, *pair), missing):
-                progress.update()
+        written = pool.map(lambda pair: _write_index(store, *pair), missing)
+        deque(progress(written, "indexing shards", unit="shards", total=len(missing), brief=True), maxlen=0)
     tables = [pq.read_table(index, memory_map=True) for index in indices]
     sizes = tuple(table.num_rows for table in tables)
     return joined(datasets, tables), Shards(store, tuple(addresses), sizes)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tarfile
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 from torch.hub import download_url_to_file
-from tqdm import tqdm
+
+from vistok.workbench.progress import progress
 
 _ADDRESS = re.compile(r"https?://")
 _COUNTED = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -96,7 +98,7 @@ def _downloaded(addresses: list[str], cache_dir: str | None) -> list[Path]:
     import datasets
 
     found = []
-    for address in tqdm(addresses, desc="fetching archives", unit="archive", delay=1.0, leave=False):
+    for address in progress(addresses, "fetching archives", unit="archives", brief=True):
         place, _, name = address.rpartition("/")
         folder = Path(cache_dir or datasets.config.HF_DATASETS_CACHE) / "tar_archives"
         path = folder / hashlib.sha256(place.encode()).hexdigest()[:16] / name
@@ -126,10 +128,9 @@ def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None
     folder.mkdir(parents=True, exist_ok=True)
     indices = [folder / f"{_index_key(archive)}.parquet" for archive in archives]
     missing = [(archive, index) for archive, index in zip(archives, indices, strict=True) if not index.exists()]
-    progress = tqdm(total=len(missing), desc="indexing archives", unit="archive", delay=1.0, leave=False)
-    with ProcessPoolExecutor(os.cpu_count()) if len(missing) > _FEW else contextlib.nullcontext() as pool, progress:
-        for _ in (map if pool is None else pool.map)(_write_index, *zip(*missing, strict=True)) if missing else ():
-            progress.update()
+    with ProcessPoolExecutor(os.cpu_count()) if len(missing) > _FEW else contextlib.nullcontext() as pool:
+        written = (map if pool is None else pool.map)(_write_index, *zip(*missing, strict=True)) if missing else ()
+        deque(progress(written, "indexing archives", unit="archives", total=len(missing), brief=True), maxlen=0)
     return joined(datasets, [pq.read_table(index, memory_map=True) for index in indices])
 
 

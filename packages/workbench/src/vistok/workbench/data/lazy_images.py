@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
-from tqdm import tqdm
 
 from vistok.metrics import from_uint8
 from vistok.workbench.data._streams import Shards
 from vistok.workbench.data.image_set import ImageSet
 from vistok.workbench.data.resize import random_crop
+from vistok.workbench.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -166,14 +166,18 @@ class LazyImageSet:
 
     def _all_pixels(self, decode: Callable[[int], Tensor]) -> Iterator[tuple[int, Tensor]]:
         """Yield the pixels of all readable images, in order, with their indices."""
-        progress = tqdm(total=len(self), desc=f"reading {self.name}", unit="image", delay=1.0, leave=False)
-        with ThreadPoolExecutor(_DECODING_THREADS) as pool, progress:
-            for start in range(0, len(self), _DECODED_AT_A_TIME):
-                indices = range(start, min(start + _DECODED_AT_A_TIME, len(self)))
-                for index, pixels in zip(indices, pool.map(lambda i: self._pixels(i, decode), indices), strict=True):
-                    progress.update()
-                    if pixels is not None:
-                        yield index, pixels
+        with ThreadPoolExecutor(_DECODING_THREADS) as pool:
+
+            def decoded() -> Iterator[tuple[int, Tensor | None]]:
+                for start in range(0, len(self), _DECODED_AT_A_TIME):
+                    indices = range(start, min(start + _DECODED_AT_A_TIME, len(self)))
+                    yield from zip(indices, pool.map(lambda i: self._pixels(i, decode), indices), strict=True)
+
+            for index, pixels in progress(
+                decoded(), f"reading {self.name}", unit="images", total=len(self), brief=True
+            ):
+                if pixels is not None:
+                    yield index, pixels
 
     def _next_readable(self, index: int, decode: Callable[[int], Tensor]) -> Tensor:
         for candidate in range(index, index + len(self)):

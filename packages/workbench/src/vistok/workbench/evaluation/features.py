@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.metrics import FeatureNetwork, Features, to_uint8
 from vistok.workbench.data.image_set import Images
+from vistok.workbench.progress import progress
 from vistok.workbench.run.processes import divided, process_index
 
 
@@ -37,7 +37,7 @@ def network_features(network: FeatureNetwork, images: Tensor | Images, *, batch_
 
     starts, first = range(0, len(images), batch_size), process_index() == 0
     every = divided(starts, seen)
-    parts = list(tqdm(every, total=len(starts), desc="features", delay=1.0, leave=False, disable=not first))
+    parts = list(progress(every, "features", unit="batches", total=len(starts), shown=first, brief=True))
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
     together = torch.cat(probabilities) if probabilities else None
     return Features(torch.cat([part.pooled for part in parts]), None, together)

@@ -282,8 +282,10 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
     if process_index() > 0:
         return
     flat = {f"{section}: {key}": value for section in sections for key, value in measures.get(section, {}).items()}
-    for key, value in flat.items():
-        logger.info("%s %.4g", key.replace("_", " "), value)
+    for section in sections:
+        if values := measures.get(section, {}):
+            numbers = (f"{key} {value:.4g}" for key, value in values.items())
+            logger.info("%s: %s", section, ", ".join(numbers).replace("_", " "))
     write_atomically(paths.evaluation(name), json.dumps(measures, indent=2) + "\n")
     metrics = MetricsLog(paths.metrics)
     stage = "evaluation" if name == DEFAULT else f"evaluation {name}"

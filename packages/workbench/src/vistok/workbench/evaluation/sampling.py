@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.metrics import to_uint8
+from vistok.workbench.progress import progress
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import divided, process_index
@@ -100,7 +100,7 @@ def write_samples(
 
     images = []
     every = divided(range(len(batches)), drawn)
-    for batch in tqdm(every, total=len(batches), desc=f"sample {name}".rstrip(), unit="batch", disable=not first):
+    for batch in progress(every, f"sample {name}".rstrip(), unit="batches", total=len(batches), shown=first):
         images += [batch] * first
     if first:
         save_tensors(path, {"images": torch.cat(images), "labels": labels})

@@ -10,11 +10,11 @@ import torch
 from huggingface_hub import snapshot_download
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.workbench.backbones.pretrained import from_hub
 from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.sampling import draw_batch
+from vistok.workbench.progress import progress
 from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.folder import MARK, is_run, run_maker
 
@@ -63,8 +63,8 @@ class Pipeline:
         """The same images as ``(N, C, H, W)``, uint8."""
         listed = [classes] if isinstance(classes, str | int) else list(classes)
         batches = torch.tensor([self.label(each) for each in listed], dtype=torch.long).split(self.settings.batch_size)
-        with tqdm(batches, desc="images", unit="batch", disable=len(batches) < 2) as bar:
-            return torch.cat([draw_batch(self.draw, labels, seed, index) for index, labels in enumerate(bar)])
+        told = progress(batches, "images", unit="batches", shown=len(batches) > 1)
+        return torch.cat([draw_batch(self.draw, labels, seed, index) for index, labels in enumerate(told)])
 
     def label(self, name: str | int) -> int:
         """The number of a class."""

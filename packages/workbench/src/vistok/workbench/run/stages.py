@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vistok.workbench.config import Config, ConfigError, default_values
-from vistok.workbench.run.costs import measured, with_earlier
+from vistok.workbench.run.costs import WALL, measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record, Records, all_needs, differences
@@ -121,6 +121,18 @@ class Stages:
                 record.cost.update(with_earlier(cost, earlier))
                 self._records.write(record)
             self._records.finish(record, stage.outputs)
+
+    def seconds_in(self, folder: Path) -> dict[str, float]:
+        """What these stages took in another run, by their names: those with the same settings, but for the seed."""
+        records = Records(folder).read()
+        found = {}
+        for name, stage in self.by_name.items():
+            record = records.get(name)
+            if record is not None and record.outputs and WALL in record.cost:
+                was, now = ({**each, "seed": None} for each in (record.settings, self._settings(stage)))
+                if not differences(was, now):
+                    found[name] = record.cost[WALL]
+        return found
 
     def check_others(self) -> None:
         """Check what these stages read and do not make, so that it is not met after hours of training.

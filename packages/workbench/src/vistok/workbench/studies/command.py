@@ -1,16 +1,16 @@
 """The command ``vistok-study``: run a study, write its pages again, say what is left, correlate measures."""
 
 import logging
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
+from vistok.workbench.output import Output, OutputOptions
+from vistok.workbench.program import DONE, UNEXPECTED, run_command_line
 from vistok.workbench.run.costs import WALL
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 from vistok.workbench.studies.association import write_correlations
@@ -24,8 +24,8 @@ from vistok.workbench.studies.schema import Study, load_study
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class StudyOptions:
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(OutputOptions):
     """Which cells of which study; the strings are the help texts."""
 
     study: tyro.conf.Positional[Path]
@@ -45,7 +45,7 @@ class StudyOptions:
     """Where the pages go; by default RUNS/STUDY/DATA."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunStudyOptions(StudyOptions):
     """And how they are run."""
 
@@ -55,8 +55,8 @@ class RunStudyOptions(StudyOptions):
     """Of each cell; another number may change the last digits of a result."""
 
 
-@dataclass(frozen=True)
-class CorrelateOptions:
+@dataclass(frozen=True, kw_only=True)
+class CorrelateOptions(OutputOptions):
     """Which measures of which studies are set against one another."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
@@ -69,7 +69,7 @@ class CorrelateOptions:
     """Where the page goes."""
 
 
-def run_study(options: RunStudyOptions) -> None:
+def run_study(options: RunStudyOptions) -> Output:
     """Run every cell of a study that is not finished, in processes of their own, and write its pages."""
     for name in ("jobs", "threads"):
         if getattr(options, name) < 1:
@@ -77,31 +77,33 @@ def run_study(options: RunStudyOptions) -> None:
     study, data, cells = asked(options)
     run_cells(cells, options.runs, jobs=options.jobs, threads=options.threads)
     results = collect(options.study.stem, study, data, cells, options.runs)
-    logger.info("open %s", write_study(results, _folder(options, data)))
+    output = _written(results, _folder(options, data))
     failed = sum(outcome.state == FAILED for outcome in results.outcomes)
     if failed:
         logger.error("vistok-study: %d of %d cells failed", failed, len(cells))
-        sys.exit(1)
+    return replace(output, code=UNEXPECTED if failed else DONE)
 
 
-def report_study(options: StudyOptions) -> None:
+def report_study(options: StudyOptions) -> Output:
     """Write the pages of a study again from what is there."""
     study, data, cells = asked(options)
     results = collect(options.study.stem, study, data, cells, options.runs)
-    logger.info("open %s", write_study(results, _folder(options, data)))
+    return _written(results, _folder(options, data))
 
 
-def plan_study(options: RunStudyOptions) -> None:
+def plan_study(options: RunStudyOptions) -> Output:
     """Say which cells are finished, which would run, and about how long that takes; runs nothing."""
     study, data, cells = asked(options)
     results = collect(options.study.stem, study, data, cells, options.runs)
-    sys.stdout.write("\n".join(plan_lines(results, jobs=options.jobs)) + "\n")
+    lines = plan_lines(results, jobs=options.jobs)
+    return Output({"cells": _states(results), "left": lines[-1]}, text="\n".join(lines))
 
 
-def correlate_studies(options: CorrelateOptions) -> None:
+def correlate_studies(options: CorrelateOptions) -> Output:
     """Rank correlations of measures over the cells of studies, each data set for itself, with a page."""
     page = write_correlations(options.folders, options.predictors, options.outcomes, options.out)
     logger.info("open %s", page)
+    return Output({"page": str(page)}, page)
 
 
 def asked(options: StudyOptions) -> tuple[Study, Data | None, list[Cell]]:
@@ -140,12 +142,23 @@ def _override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"set {text!r}: not valid YAML ({error})") from None
 
 
+def _written(results: Results, folder: Path) -> Output:
+    page = write_study(results, folder)
+    logger.info("open %s", page)
+    return Output({"page": str(page), "cells": _states(results)}, page)
+
+
+def _states(results: Results) -> list[dict[str, Any]]:
+    pairs = zip(results.cells, results.outcomes, strict=True)
+    return [{"row": cell.row, "seed": cell.run.seed, "state": outcome.state} for cell, outcome in pairs]
+
+
 def _folder(options: StudyOptions, data: Data | None) -> Path:
     return options.out or options.runs / options.study.stem / (data.name if data else "data")
 
 
 def main() -> None:
     """Entry point."""
-    commands: dict[str, Callable[[Any], None]]
+    commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
     run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.metrics import from_uint8
 from vistok.workbench.data.batches import Draw, load_batches
 from vistok.workbench.data.image_set import Images
+from vistok.workbench.progress import progress
 from vistok.workbench.run.files import DamagedFileError, sha256
 from vistok.workbench.run.processes import divided, meet_processes, process_count, process_index
 from vistok.workbench.run.tensor_files import tensor_metadata
@@ -70,8 +70,7 @@ def encode_images(coder: Coder, images: Images, *, batch_size: int = BATCH_SIZE)
     """Tokens ``(N, ...)`` of a whole image set, in order, on every process; each encodes a part of the batches."""
     chunks = torch.arange(len(images)).split(batch_size)
     parts = divided(chunks, lambda chunk: coder.tokens(images.batch(chunk), UNFLIPPED))
-    bar = tqdm(parts, total=len(chunks), desc="encode", unit="batch", disable=process_index() > 0)
-    found = list(bar)
+    found = list(progress(parts, "encode", unit="batches", total=len(chunks), shown=process_index() == 0, brief=True))
     return {name: torch.cat([part[name] for part in found]).squeeze(1) for name in coder.sizes}
 
 
@@ -150,8 +149,8 @@ def write_shards(writer: ShardWriter, *, resume: bool) -> TokenShards | None:
     missing = [number for number in own if not (resume and writer.is_written(number))]
     batches = writer.batches(missing)
     done = len(own) - len(missing)
-    bar = tqdm(missing, initial=done, total=len(own), desc="encode", unit="shard", disable=process_index() > 0)
-    for number in bar:
+    first = process_index() == 0
+    for number in progress(missing, "encode", unit="shards", total=len(own), initial=done, shown=first):
         writer.write(number, batches)
     meet_processes()
     return map_shards(writer.folder, writer.about) if process_index() == 0 else None

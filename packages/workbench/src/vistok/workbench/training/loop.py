@@ -8,9 +8,9 @@ import torch
 from accelerate import Accelerator
 from pydantic import Field, model_validator
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.workbench.config import Config, MixedPrecision
+from vistok.workbench.progress import progress
 from vistok.workbench.run.devices import Arriving
 from vistok.workbench.run.trackers import tracked
 from vistok.workbench.run.tracking import MetricsLog
@@ -106,13 +106,13 @@ def training_steps(
         Interrupted: A stop was asked for; the checkpoint of the finished step is written.
     """
     metrics.rewind(stage, start)
-    bar = tqdm(
+    indices = progress(
         range(start, settings.steps),
-        initial=start,
+        f"train {stage}",
+        unit="steps",
         total=settings.steps,
-        desc=f"train {stage}",
-        unit="step",
-        disable=not accelerator.is_main_process,
+        initial=start,
+        shown=accelerator.is_main_process,
     )
     any_process, folder = _AnyProcess(accelerator), metrics.path.parent
     traced = settings.profile if accelerator.is_main_process else 0
@@ -121,7 +121,7 @@ def training_steps(
         profiled(folder / f"profile-{stage}.json", traced) as trace,
         tracked(settings.track, stage, folder, accelerator) as track,
     ):
-        for index in bar:
+        for index in indices:
             rate = scheduled_rate(
                 index,
                 settings.steps,
@@ -140,7 +140,7 @@ def training_steps(
                 values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
                 metrics.write(stage, done, {**values, "learning_rate": rate})
                 track.values({**values, "learning_rate": rate}, done)
-                bar.set_postfix({name: f"{value:.4g}" for name, value in list(values.items())[:3]})
+                indices.note(dict(list(values.items())[:3]))
             stop.requested = any_process.asked(stop.requested)
             state.after_step(done, settings.steps, stop, accelerator, beside=settings.async_checkpoints)
             if shown and step.pictures is not None:

@@ -1,0 +1,28 @@
+"""What a command leaves on the standard output, by its options."""
+
+import json
+from pathlib import Path
+
+from _support.mutants import catches
+from vistok.workbench.output import Output, OutputOptions
+
+SUBJECT = "vistok.workbench.output"
+
+
+@catches(SUBJECT, "return self.text or (", "return (")
+@catches(SUBJECT, "if options.quiet and self.place is not None", "if self.place is not None")
+@catches(SUBJECT, "if options.json:", "if options.json and not self.text:")
+def test_a_table_is_printed_a_path_only_where_all_else_is_silent_and_json_in_place_of_both(capsys):
+    page, table = Output({"page": "a"}, Path("a")), Output({"runs": []}, text="no runs")
+    for output, options, shown in (
+        (page, OutputOptions(), ""),
+        (page, OutputOptions(quiet=True), "a\n"),
+        (table, OutputOptions(), "no runs\n"),
+        (table, OutputOptions(quiet=True), "no runs\n"),
+        (Output(), OutputOptions(quiet=True), ""),
+    ):
+        output.write(options)
+        assert capsys.readouterr().out == shown
+    for output in (page, table):
+        output.write(OutputOptions(quiet=True, json=True))
+        assert json.loads(capsys.readouterr().out) == output.values

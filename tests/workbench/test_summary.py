@@ -1,0 +1,72 @@
+"""What a run's folder says without its configuration: state, time, main measures."""
+
+import json
+
+from _support.mutants import catches
+from vistok.workbench.run.folder import mark_run
+from vistok.workbench.run.lock import run_lock
+from vistok.workbench.run.records import Record, Records
+from vistok.workbench.run.summary import run_values, summarise_run
+
+SUBJECT = "vistok.workbench.run.summary"
+DONE = {"out": "0" * 64}
+
+
+def run_of(folder, *records, evaluation=None, maker="toy"):
+    mark_run(folder, maker)
+    for record in records:
+        (folder / "stages").mkdir(exist_ok=True)
+        Records(folder).write(record)
+    if evaluation is not None:
+        (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    return folder
+
+
+@catches(SUBJECT, "if is_locked(folder):", "if False:")
+@catches(SUBJECT, "if not record.outputs", "if record.outputs")
+@catches(SUBJECT, 'name.startswith("report.")', 'name.startswith("reports")')
+@catches(SUBJECT, "state=_state(folder, records)", 'state="finished"')
+def test_the_state_is_told_from_what_the_folder_holds(tmp_path):
+    trained, stopped = Record("train", [], {}, DONE), Record("encode", ["train"], {})
+    finished = Record("report.default", [], {}, DONE)
+    for name, records, state in (
+        ("half", (trained,), "train done"),
+        ("cut", (trained, stopped), "stopped in encode"),
+        ("whole", (trained, finished), "finished"),
+        ("bundle", (), "exported"),
+    ):
+        assert summarise_run(run_of(tmp_path / name, *records)).state == state
+    with run_lock(tmp_path / "cut"):
+        assert summarise_run(tmp_path / "cut").state == "working: encode"
+    assert summarise_run(tmp_path / "cut").state == "stopped in encode"
+
+
+@catches(SUBJECT, "record.cost.get(WALL, 0.0) for record", "1.0 for record")
+@catches(SUBJECT, "/ 60", "/ 3600")
+@catches(SUBJECT, '_TOKENIZER = ("refined", "reconstruction")', '_TOKENIZER = ("reconstruction",)')
+@catches(SUBJECT, 'key.startswith("samples ")', 'key.startswith("real")')
+@catches(SUBJECT, 'distance=tokenizer.get("frechet_distance")', 'distance=samples.get("frechet_distance")')
+def test_time_adds_up_and_measures_are_the_evaluations(tmp_path):
+    records = [Record(name, [], {}, DONE, cost={"wall_seconds": 90.0, "cpu_seconds": 1.0}) for name in ("a", "b")]
+    measures = {
+        "real images": {"frechet_distance": 1.0},
+        "refined": {"psnr": 22.5, "frechet_distance": 60.0},
+        "samples xar": {"frechet_distance": 70.0, "recognised": 0.95},
+        "samples far": {"frechet_distance": 80.0, "recognised": 0.5},
+    }
+    found = summarise_run(run_of(tmp_path / "mine", *records, evaluation=measures))
+    assert (found.name, found.recipe, found.minutes) == ("mine", "toy", 3.0)
+    assert (found.psnr, found.distance, found.samples_distance, found.recognised) == (22.5, 60.0, 70.0, 0.95)
+
+
+@catches(SUBJECT, '"finished": bool(record.outputs)', '"finished": True')
+@catches(SUBJECT, "record.cost.get(WALL),", "record.cost.get(CPU),")
+@catches(SUBJECT, '"measures": measures}', '"measures": {}}')
+def test_plain_values_name_each_stage_with_its_seconds_and_the_main_measures(tmp_path):
+    trained = Record("train", [], {}, DONE, cost={"wall_seconds": 9.0, "cpu_seconds": 17.0})
+    folder = run_of(tmp_path / "a", trained, Record("encode", ["train"], {}), evaluation={"refined": {"psnr": 22.5}})
+    values = run_values(folder)
+    assert (values["run"], values["state"], values["minutes"]) == (str(folder), "stopped in encode", 0.15)
+    assert values["stages"][0] == {"name": "train", "finished": True, "wall_seconds": 9.0, "cpu_seconds": 17.0}
+    assert values["stages"][1] == {"name": "encode", "finished": False, "wall_seconds": None, "cpu_seconds": None}
+    assert values["measures"] == {"psnr": 22.5, "distance": None, "samples_distance": None, "recognised": None}
