@@ -19,6 +19,7 @@ from glotok.teacher import make_teacher
 from glotok.train_generator import train_generator
 from glotok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
+from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
@@ -129,6 +130,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         PAPER,
     ),
     **runs_command(),
+    **compare_command(),
     "cost": cost_command(load, trainings, token_streams),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vistok.workbench.command_line import Command, Run, recipe_commands
+from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
@@ -122,6 +123,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         PAPER,
     ),
     **runs_command(),
+    **compare_command(),
     "cost": cost_command(load, trainings, token_streams),
 }
 

@@ -92,7 +92,7 @@ def test_the_configuration_of_a_run_that_is_named_is_found(tmp_path):
     assert RunOptions(runs=tmp_path, name="run", data="photos").config_or_default("small") == "auto"
 
 
-@catches(SUBJECT, 'field.name in ("skip", "resume", "fresh")', 'field.name == "resume"')
+@catches(SUBJECT, 'field.name in ("skip", "resume", "fresh", "quiet", "json")', 'field.name == "resume"')
 @catches(SUBJECT, "for item in value if isinstance(value, tuple) else (value,)", "for item in (value,)")
 def test_the_options_that_were_given_are_repeated_as_they_would_be_typed():
     @dataclass(frozen=True)

@@ -33,15 +33,16 @@ import logging, pathlib, sys
 from dataclasses import dataclass
 import torch, torch.distributed as dist
 from vistok.workbench.training.adversarial_training import discriminator_step
-from vistok.workbench.command_line import run_command_line
 from vistok.workbench.config import ConfigError
+from vistok.workbench.output import OutputOptions
+from vistok.workbench.program import run_command_line
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.update import Learner
 
 @dataclass(frozen=True)
-class Options:
+class Options(OutputOptions):
     fails: str = "none"
 
 def work(options: Options) -> None:
