@@ -113,6 +113,8 @@ def test_studies_are_correlated(tmp_path, runs):  # noqa: F811
     rows = {name: {"set": {"weight": weight}} for weight, name in enumerate("abc")}
     path = write(tmp_path, measures=measures, rows=rows, generators=["xar"])
     run_study(RunStudyOptions(study=path, runs=runs))
-    correlate_studies(CorrelateOptions(folders=(runs,), predictors=("score",), outcomes=("gFID",), out=tmp_path / "out"))
+    correlate_studies(
+        CorrelateOptions(folders=(runs,), predictors=("score",), outcomes=("gFID",), out=tmp_path / "out")
+    )
     (entry,) = json.loads((tmp_path / "out" / "correlations.json").read_text())
     assert (entry["cells"], entry["rows"]) == (6, 3)

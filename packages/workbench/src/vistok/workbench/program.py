@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 import tempfile
 import traceback
@@ -101,6 +102,8 @@ def _heard(command: Callable[[Any], Output | None], seen: list[OutputOptions]) -
     @functools.wraps(command)
     def run(options: Any) -> Output | None:
         seen.append(options)
+        if options.quiet or not sys.stderr.isatty():
+            os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # they know nothing of terminals
         if options.quiet:
             logging.getLogger().setLevel(logging.ERROR)
             warnings.simplefilter("ignore")

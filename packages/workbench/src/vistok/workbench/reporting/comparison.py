@@ -103,9 +103,8 @@ def _runs_table(runs: Sequence[ComparedRun]) -> Table:
 
 def _settings(runs: Sequence[ComparedRun]) -> list[Text | Table | Picture]:
     every = {run.letter: _flat(run.config()) for run in runs}
-    common = [
-        key for key in next(iter(every.values())) if key != "name" and all(key in each for each in every.values())
-    ]
+    shared = set.intersection(*map(set, every.values())) - {"name"}
+    common = [key for key in next(iter(every.values())) if key in shared]
     rows = [[key, *(_said(settings[key]) for settings in every.values())] for key in common]
     rows = [row for row in rows if len(set(row[1:])) > 1]
     blocks: list[Text | Table | Picture] = [Text("All other settings but the name are equal.")]
