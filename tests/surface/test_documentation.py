@@ -15,7 +15,7 @@ from PIL import Image
 from surface.documents import Block, anchors, blocks, links, pages
 from surface.repository import PACKAGES, RECIPES, ROOT, text_files
 from vistok.metrics.command import parser
-from vistok.workbench.options import AUTO
+from vistok.workbench.options import AUTO, RunOptions
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
 MAX_NOT_RUN = 5 + len(RECIPES)  # the page of each recipe loads weights
@@ -142,6 +142,8 @@ def mistake(program: str, arguments: list[str]) -> str | None:
         if arguments[0] == "cost":
             cli.load(options.config, options.set)
             options.plan()
+            return None
+        if not isinstance(options, RunOptions):
             return None
         name = options.config_or_default("digits")
         if name == AUTO and not Path(options.data).exists():
