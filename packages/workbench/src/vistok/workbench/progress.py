@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tqdm import tqdm
 
@@ -101,7 +101,7 @@ class Progress:
     def __init__(self, left: TimeLeft, *, terminal: bool | None = None) -> None:
         self.left = left
         self._terminal = sys.stderr.isatty() if terminal is None else terminal
-        self._bar: tqdm[None] | None = None
+        self._bar: Any = None
         self._label, self._begin = "", time.monotonic()
         self._shown = self._shown_share = 0.0
 

@@ -65,7 +65,7 @@ def measure_tables(runs: Measures) -> tuple[Table, Table]:
 def _numbers(measures: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     """All numbers by section and name; the tokenizer's last reconstructions are called so whatever the recipe."""
     own = next((name for name in _TOKENIZER if name in measures), None)
-    found = {}
+    found: dict[tuple[str, str], float] = {}
     for section, values in measures.items():
         if isinstance(values, Mapping) and section != "images":
             name = "reconstruction" if section == own else section
