@@ -1,5 +1,6 @@
 """The generators of a run: how each kind is built, what it learns from, and how its samples become images."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -79,21 +80,30 @@ def generate(
 ) -> Tensor:
     """Images in [-1, 1] of the given classes, from the kind of generator that ``settings`` are for."""
     with mixed_precision(labels.device, settings.mixed_precision):
-        drawn = _draw(model, labels, settings, draws)
+        drawn = draw(model, labels, settings, draws)
     if not isinstance(settings, XARSampleConfig):
         return tokenizer.decode(from_streams(drawn, tokenizer.settings.grid_size))
     latents = scale.unscale(drawn.cpu())
     return tokenizer.decode(tokenizer.snap(latents)) if settings.snap else tokenizer.decode_latents(latents)
 
 
-def _draw(model: Any, labels: Tensor, settings: AnySampleConfig, draws: torch.Generator) -> Tensor:
-    """Scaled latents of xAR, streams of FAR and masked AR."""
+@torch.no_grad()
+def draw(
+    model: Any,
+    labels: Tensor,
+    settings: AnySampleConfig,
+    draws: torch.Generator,
+    *,
+    observe: Callable[[Tensor, Tensor], None] | None = None,
+) -> Tensor:
+    """Scaled latents of xAR, streams of FAR and masked AR; ``observe`` sees these and what is hidden, of masked AR alone."""
     options: dict[str, Any] = {"guidance": settings.guidance}
     if isinstance(settings, XARSampleConfig):
         options = {"guidance": Guidance(settings.guidance, settings.guidance_schedule), "num_steps": settings.num_steps}
     elif isinstance(settings, MaskedSampleConfig):
         options["num_steps"] = min(settings.num_steps, model.length * model.num_units)
         options["settings"] = MaskedSampling(refresh_every=settings.refresh_every)
+        options["observe"] = observe
     drawn: Tensor = model.sample(labels, generator=draws, **options)
     return drawn
 

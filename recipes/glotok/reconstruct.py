@@ -1,11 +1,13 @@
 """Tokens of the validation images; some of these beside their reconstructions, whole and from parts (Fig. 4)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from glotok.config import GloTokConfig
 from glotok.encode import token_coder
-from glotok.model import GloTok
+from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
@@ -39,21 +41,26 @@ def reconstruct_validation(config: GloTokConfig, paths: RunPaths) -> None:
     save_tensors(paths.reconstructions, {name: tensor.cpu() for name, tensor in tensors.items()})
 
 
-@torch.no_grad()
 def retention_study(tokenizer: GloTok, images: Tensor, seed: int) -> Tensor:
+    """As :func:`decode_retained`, of images, with the parts of :data:`RETENTION`."""
+    return decode_retained(tokenizer, tokenizer.encode(images), RETENTION, seed)
+
+
+@torch.no_grad()
+def decode_retained(tokenizer: GloTok, tokens: Tokens, parts: Sequence[float], seed: int) -> Tensor:
     """Decode with a part of the visual features, the rest set to 0, with and without the semantic ones.
 
     Which positions stay is drawn once, and a larger part contains the smaller ones.
 
     Returns:
-        ``(n, 2, len(RETENTION), 3, H, W)``: images, without / with semantic features, parts kept.
+        ``(n, 2, len(parts), 3, H, W)``: images, without / with semantic features, parts kept.
     """
-    semantic, visual = tokenizer.recovered(*tokenizer.codes(tokenizer.encode(images)))
+    semantic, visual = tokenizer.recovered(*tokenizer.codes(tokens))
     height, width = visual.shape[-2:]
     rank = torch.randperm(height * width, generator=torch.Generator().manual_seed(seed)).view(height, width)
     rows = []
     for with_semantic in (0.0, 1.0):
-        kept = [(rank < round(part * height * width)).to(visual) for part in RETENTION]
+        kept = [(rank < round(part * height * width)).to(visual) for part in parts]
         rows.append(
             torch.stack([tokenizer.decode_recovered(with_semantic * semantic, visual * mask) for mask in kept], dim=1)
         )

@@ -69,5 +69,18 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             needs=("reconstruct",),
             reads=("encode", *every_sample),
         ),
-        Stage(f"report.{evaluation}", (), (paths.report(evaluation),), needs=(f"evaluate.{evaluation}",)),
+        Stage(
+            "inspect",
+            (f"generators.{generator}.samples.{samples}",),
+            (paths.inspection,),
+            needs=("reconstruct",),
+            reads=(f"train-generator.{generator}",),
+        ),
+        Stage(
+            f"report.{evaluation}",
+            (),
+            (paths.report(evaluation),),
+            needs=(f"evaluate.{evaluation}",),
+            reads=("inspect",),
+        ),
     ]

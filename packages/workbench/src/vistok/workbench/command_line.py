@@ -181,17 +181,21 @@ def run_stages(
     Args:
         options: Given to each command, without ``fresh``; the stages that it names under ``skip`` do not run.
         stages: Of the run.
+<<<<<<< HEAD
         commands: The command of each stage.
         shipped: About how many seconds each command takes, where no run says.
 
     Returns:
         The page.
+=======
+        commands: The command of each stage that runs; those without one are left to be asked for.
+>>>>>>> a06527a (A page that looks into a run's codes: the room inspection, the command inspect, GloTok's side of it)
 
     Raises:
         ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``skip`` names one that there
             is not; or what a stage will read beside the others' files was made with other settings.
     """
-    everything = _not_skipped(stages, options.skip)
+    everything = _not_skipped([stage for stage in stages.by_name.values() if stage.command in commands], options.skip)
     page = everything[-1].outputs[0]
     if options.fresh:
         stages.restart()
@@ -231,12 +235,12 @@ def _of_configuration(seconds: Mapping[str, Mapping[str, float]], config: str | 
     return dict(seconds.get(name) or next(iter(seconds.values()), {}))
 
 
-def _not_skipped(stages: Stages, names: Sequence[str]) -> list[Stage]:
-    commands = [stage.command for stage in stages.by_name.values()]
+def _not_skipped(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
+    commands = [stage.command for stage in stages]
     for name in names:
         if name not in commands:
             raise ConfigError(f"skip: expected some of {', '.join(commands)}, got {name!r}")
-    left = [stage for stage in stages.by_name.values() if stage.command not in names]
+    left = [stage for stage in stages if stage.command not in names]
     if not left:
         raise ConfigError("skip: expected to leave a stage over, got all of them")
     return left

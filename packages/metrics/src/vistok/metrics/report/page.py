@@ -61,6 +61,20 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link to a page beside this one, with what follows it."""
+
+    address: str
+    text: str
+    after: str = ""
+
+    def html(self) -> str:
+        """The link as HTML, in a paragraph."""
+        address, text = html.escape(self.address, quote=True), html.escape(self.text)
+        return f'<p><a href="{address}">{text}</a>{html.escape(self.after)}</p>'
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under a header; numbers are right-aligned and shown with four significant digits."""
 
@@ -125,7 +139,7 @@ class Section:
     """A heading and what stands under it."""
 
     heading: str
-    blocks: Sequence[Text | Table | Picture] = field(default_factory=tuple)
+    blocks: Sequence[Text | Link | Table | Picture] = field(default_factory=tuple)
 
 
 def render_report(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
+from vistok.metrics.report.page import Link, Picture, Section, Table, Text, format_number, render_report
 from vistok.metrics.report.pictures import image_grid, pair_grid
 from vistok.workbench.evaluation.measures import LEFT_OUT
 from vistok.workbench.reporting.plots import plot_curves
@@ -226,7 +226,13 @@ def data_line(measures: Mapping[str, Any], data_name: str, *, image_size: int, s
 
 
 def write_page(paths: RunPaths, name: str, title: str, sections: Sequence[Section], *, subtitle: str) -> None:
-    """Write the page of an evaluation (nothing outside it is needed), and its pictures as files of their own."""
+    """Write the page of an evaluation (nothing outside it is needed), and its pictures as files of their own.
+
+    Where the run holds a page that looks into the codes, a section links to it.
+    """
+    if paths.inspection.exists():
+        after = ": where each code occurs, what is near it, what images become when one takes another's place."
+        sections = [*sections, Section("Look into the codes", [Link(paths.inspection.name, "The inspector", after)])]
     paths.pictures.mkdir(exist_ok=True)
     for section in sections:
         pictures = [block for block in section.blocks if isinstance(block, Picture)]

@@ -52,6 +52,11 @@ class RunPaths:
         """Grids and plots as PNG."""
         return self.folder / "pictures"
 
+    @property
+    def inspection(self) -> Path:
+        """The page that looks into the codes."""
+        return self.folder / "inspect.html"
+
     def report(self, name: str = DEFAULT) -> Path:
         """The page that shows an evaluation."""
         return self.folder / f"report{_suffix(name)}.html"
