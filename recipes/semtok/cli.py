@@ -8,6 +8,7 @@ from semtok.config import SemTokConfig, load
 from semtok.cost import token_streams, trainings
 from semtok.encode import encode_data_set
 from semtok.evaluate import evaluate_run
+from semtok.inspection import gather, run_editor
 from semtok.networks import check_networks
 from semtok.paths import RunPaths
 from semtok.pipeline import PAPER, open_pipeline, pipeline_files
@@ -21,6 +22,7 @@ from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.output import Output
@@ -130,6 +132,12 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
         reconstruction="refined",
+    ),
+    **inspect_command(
+        prepare,
+        lambda run: gather(run.config, run.paths, run.choice),
+        lambda run: run_editor(run.config, run.paths),
+        lambda run: write_report(run.config, run.paths, run.choice.evaluation),
     ),
     **runs_command(),
     **compare_command(),

@@ -161,9 +161,16 @@ class SemTok(
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Stage II: images of tokens in one call (after stage I's sampler, with input "sample"); clamped to [-1, 1]."""
+        return self.refine_from(tokens, self._noise(len(tokens), size, generator), sampler, hidden=hidden)
+
+    @torch.no_grad()
+    def refine_from(
+        self, tokens: Tensor, start: Tensor, sampler: SamplerConfig | None = None, *, hidden: Tensor | None = None
+    ) -> Tensor:
+        """As :meth:`refine`, from noise ``start (B, C, H, W)`` of the working space."""
         if self.refiner is None:
             raise ValueError("refine: this tokenizer has no refiner; train-refiner makes one, sample() needs none")
-        codes, start = self.codes(tokens), self._noise(len(tokens), size, generator)
+        codes = self.codes(tokens)
         if self.refiner.kind == "sample":
             start = self.solve(codes, start, sampler, hidden)
         return self.from_space(self.refiner(start, codes, _to(hidden, self.device))).clamp(-1, 1)

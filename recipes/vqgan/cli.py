@@ -6,6 +6,7 @@ from typing import Any
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
 from vistok.workbench.output import Output
@@ -21,6 +22,7 @@ from vqgan.config import VQGANConfig, load
 from vqgan.cost import token_streams, trainings
 from vqgan.encode import encode_data_set
 from vqgan.evaluate import evaluate_run
+from vqgan.inspection import gather, run_editor
 from vqgan.networks import check_networks
 from vqgan.paths import RunPaths
 from vqgan.pipeline import PAPER, open_pipeline, pipeline_files
@@ -121,6 +123,12 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: open_pipeline(run.config, run.paths, run.choice.generator, run.choice.samples),
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
+    ),
+    **inspect_command(
+        prepare,
+        lambda run: gather(run.config, run.paths, run.choice),
+        lambda run: run_editor(run.config, run.paths),
+        lambda run: write_report(run.config, run.paths, run.choice.evaluation),
     ),
     **runs_command(),
     **compare_command(),

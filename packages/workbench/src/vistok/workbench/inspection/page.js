@@ -172,7 +172,7 @@ function paintClasses(code) {
     make("span", { class: "number" }, `${count}`)));
   const rest = listed.slice(most).reduce((sum, [, count]) => sum + count, 0);
   if (rest) items.push(make("li", {}, make("span", { class: "name" }, `${listed.length - most} other classes`), make("span", { class: "bar" }), make("span", { class: "number" }, `${rest}`)));
-  return listed.length ? [make("h4", {}, "Classes of the images"), make("ul", { class: "classes" }, ...items)] : [];
+  return listed.length ? [make("h4", {}, "Times in the images of each class"), make("ul", { class: "classes" }, ...items)] : [];
 }
 
 function paintNear(code, place) {
@@ -225,21 +225,24 @@ function paintEdit() {
   document.querySelectorAll(".replace").forEach((button) => {
     button.setAttribute("aria-pressed", Number(button.parentElement.dataset.row) === state.edit?.row);
   });
-  $("change").textContent = state.edit ? changeText() : "no token replaced";
+  const text = paintDifference();
+  $("change").textContent = state.edit ? text : "no token replaced";
+  const { grid } = book(), [height, width] = grid.map((side) => 100 / side), place = state.place;
+  document.querySelectorAll(".mark").forEach((box) => {
+    const style = `top: ${Math.floor(place / grid[1]) * height}%; left: ${(place % grid[1]) * width}%; height: ${height}%; width: ${width}%`;
+    box.replaceChildren(...(grid.length === 1 ? [] : [make("span", { style })]));
+  });
 }
 
-function changeText() {
-  const [before, after] = ["decoded", "edited"].map((id) => {
-    const canvas = $(id);
-    return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-  });
-  let [largest, sum] = [0, 0];
-  before.forEach((value, index) => { // the fourth channel is opaque in both
-    const change = Math.abs(value - after[index]);
-    largest = Math.max(largest, change);
-    sum += change;
-  });
-  const mean = (sum / ((before.length / 4) * 3)).toFixed(2);
+function paintDifference() {
+  const pixels = (id) => $(id).getContext("2d").getImageData(0, 0, $(id).width, $(id).height);
+  const [before, after, canvas] = [pixels("decoded"), pixels("edited"), draw($("difference"), data.decoded, state.image)];
+  const changes = before.data.map((value, index) => Math.abs(value - after.data[index])); // 0 where both are opaque
+  const largest = changes.reduce((one, other) => Math.max(one, other), 0), sum = changes.reduce((one, other) => one + other, 0);
+  changes.forEach((change, index) => { after.data[index] = index % 4 === 3 ? 255 : (255 * change) / Math.max(1, largest); });
+  canvas.getContext("2d").putImageData(after, 0, 0);
+  const mean = (sum / ((changes.length / 4) * 3)).toFixed(2);
+  if (!state.edit) return "";
   return `${codeName(tokens()[state.place])} → ${codeName(state.edit.row)}: a pixel changes by ${mean} of 255 on average, by ${largest} at most`;
 }
 

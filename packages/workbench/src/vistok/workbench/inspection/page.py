@@ -68,15 +68,19 @@ def _tokens_section(inspection: Inspection, edits: Edits) -> str:
 <div class="views">
 <figure><div class="framed"><canvas id="original" role="img"></canvas><div id="overlay"></div></div>
 <figcaption>held-out image</figcaption></figure>
-<figure><canvas id="decoded" role="img" aria-label="Image decoded from its tokens"></canvas>
-<figcaption>from its tokens</figcaption></figure>
-<figure><canvas id="edited" role="img" aria-label="Image with the replaced token"></canvas>
-<figcaption id="change">one token replaced</figcaption></figure>
+{_view("decoded", "from its tokens")}
+{_view("edited", "with the token replaced", "change")}
+{_view("difference", "their difference, the largest one white")}
 </div><div id="beside"></div>
 <p class="keys">Arrow keys move among images and tokens, Home and End to the first and last of a row; Escape undoes a
 replacement.</p></div>
 <div id="detail" role="region" aria-label="The code of the token"></div></div>
 <p class="note">{html.escape(note)}</p></section>"""
+
+
+def _view(name: str, caption: str, identifier: str = "") -> str:
+    marked = f'<div class="framed"><canvas id="{name}" role="img" aria-label="Image {caption}"></canvas><div class="mark"></div></div>'
+    return f'<figure>{marked}<figcaption id="{identifier or name + "-caption"}">{caption}</figcaption></figure>'
 
 
 def _of(edits: Edits, inspection: Inspection) -> Sequence[tuple[Sequence[int], Any]]:
