@@ -41,7 +41,7 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
         (about, "Every image is decoded by stage II from the same noise.", validation.attribution),
         validation,
         shown,
-        [occurring_book("tokens", tokens, sizes.bits)],
+        [occurring_book("binary", tokens, sizes.bits)],
         lambda tokens: decode_alike(tokenizer, tokens[0], config.seed),
         strips,
         missing=missing,
@@ -103,7 +103,7 @@ def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: Lat
 
 def open_editor(tokenizer: SemTok, title: str, examples: Tensor) -> TokenEditor:
     """A tokenizer as the app takes it; ``examples (n, C, H, W)`` uint8 are images to begin with."""
-    books = [EditedBook("tokens", 2**tokenizer.settings.bits)]
+    books = [EditedBook("binary", 2**tokenizer.settings.bits)]
     return TokenEditor(
         title,
         lambda images: [tokenizer.encode(images)],

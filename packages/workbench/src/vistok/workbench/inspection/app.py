@@ -66,6 +66,11 @@ def editor_app(editor: TokenEditor) -> Any:
         place = place_at(event.index, tuple(tokens[names.index(name)].shape))
         return [place, *told(tokens, original, name, place)]
 
+    def take(
+        tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, rows: Any, event: gr.SelectData
+    ) -> list[Any]:
+        return replace(tokens, original, name, place, rows.iloc[event.index[0], 0])
+
     first = [each.numel() for each in editor.tokens(editor.examples[0])]
     with gr.Blocks(title=editor.title) as app:
         gr.Markdown(f"# {editor.title}\nChoose a token, type a code or press one of the nearest, and see the image change.")
@@ -92,7 +97,7 @@ def editor_app(editor: TokenEditor) -> Any:
         gr.on([book.change, place.release], told, where, shown)
         before.select(pressed, [tokens, original, book], [place, *shown])
         button.click(replace, [*where, code], shown)
-        near.select(lambda *given, event=None: None, None, None)
+        near.select(take, [*where, near], shown)
         undo.click(lambda original, name, place: told(original, original, name, place), [original, book, place], shown)
     return app
 

@@ -6,10 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK = 2**22  # cosines at a time
-
-
-def nearest_codes(codes: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def nearest_codes(codes: Tensor, rows: Tensor, count: int, *, block: int = 2**22) -> tuple[Tensor, Tensor]:
     """The other codes that some codes point to most alike, by cosine in float64, the nearest first.
 
     Of equal cosines the code of the lower row comes first. A code of length 0 has cosine 0 with all.
@@ -18,6 +15,7 @@ def nearest_codes(codes: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tens
         codes: All, ``(K, d)``.
         rows: Which are asked for, ``(n,)``.
         count: How many of each, at most; fewer where there are no more.
+        block: Cosines that are held at a time, about.
 
     Returns:
         Their rows ``(n, count)`` int64, and the cosines ``(n, count)`` float64.
@@ -30,7 +28,7 @@ def nearest_codes(codes: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tens
     unit = F.normalize(codes.detach().cpu().double(), dim=1)
     count = min(count, len(unit) - 1)
     found, cosines = [rows.new_zeros(0, count)], [unit.new_zeros(0, count)]
-    for some in rows.split(max(1, _BLOCK // max(1, len(unit)))):
+    for some in rows.split(max(1, block // max(1, len(unit)))):
         cosine = unit[some] @ unit.T
         cosine[torch.arange(len(some)), some] = -torch.inf  # none is its own neighbour
         order = cosine.sort(dim=1, descending=True, stable=True)

@@ -13,7 +13,6 @@ from vistok.workbench.inspection.contents import Decode, Inspection, affordable,
 
 NEIGHBOURS = 3
 _IMAGES = 4
-_BYTES = 2_400_000
 _BATCH = 50
 
 
@@ -42,13 +41,13 @@ def decode_shown(inspection: Inspection) -> Tensor:
 
 
 @torch.no_grad()
-def decode_edits(inspection: Inspection) -> Edits:
-    """Decode as many replacements as fit on a page: of fewer images first, then of fewer places, spread over all."""
+def decode_edits(inspection: Inspection, *, budget: int = 2_400_000) -> Edits:
+    """Decode as many replacements as fit into so many bytes of pixels: of fewer images first, then of fewer places, spread over all."""
     books, shown = inspection.books, inspection.shown
     neighbours = min(NEIGHBOURS, *(len(book.codes) - 1 for book in books))
     side = as_shown(inspection.images.pixels(shown[:1]))
     lengths = [book.tokens[0].numel() for book in books]
-    all_places = affordable(_BYTES, side.numel() * max(1, neighbours), sum(lengths) * _IMAGES)
+    all_places = affordable(budget, side.numel() * max(1, neighbours), sum(lengths) * _IMAGES)
     images = affordable(all_places, sum(lengths), min(_IMAGES, len(shown)))
     each = affordable(all_places, images * len(books), max(lengths))
     places = [spread(length, each).tolist() for length in lengths]

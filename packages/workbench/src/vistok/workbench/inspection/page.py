@@ -59,7 +59,7 @@ def _tokens_section(inspection: Inspection, edits: Edits) -> str:
     places = " and ".join(f"{len(each)} of {book.tokens[0].numel()} {book.name} tokens" for each, book in _of(edits, inspection))
     note = (
         f"Counts, classes and patches are of all {many:,} held-out images. Replacements are decoded beforehand for {held}: "
-        f"{places}, by the {edits.neighbours} nearest codes. --serve replaces any token of any image."
+        f"{places}, by the {edits.neighbours} nearest codes. The command with --serve replaces any token of any image."
     )
     return f"""<section id="tokens"><h2>Images and their tokens</h2>
 <div id="images" role="radiogroup" aria-label="Held-out image"></div>

@@ -48,8 +48,7 @@ def page_data(inspection: Inspection, decoded: Tensor, edits: Edits) -> dict[str
     """
     images, shown = inspection.images, inspection.shown
     listed = [listed_codes(book, shown) for book in inspection.books]
-    one = patch(as_shown(images.pixels(shown[:1]))[0], 0, inspection.books[0].grid)
-    crops = Crops(inspection, affordable(_CROP_BYTES, one.numel() * sum(map(len, listed)), _CROPS))
+    crops = Crops(inspection, crops_of_a_code(inspection, sum(map(len, listed))))
     return {
         "classes": list(images.class_names),
         "numbers": shown.tolist(),
@@ -67,6 +66,14 @@ def page_data(inspection: Inspection, decoded: Tensor, edits: Edits) -> dict[str
         },
         "strips": [_strip_data(strip) for strip in inspection.strips],
     }
+
+
+def crops_of_a_code(inspection: Inspection, num_codes: int) -> int:
+    """How many patches of each code fit. Where a token stands for the whole image, codes share what they show."""
+    images, grid = inspection.images, inspection.books[0].grid
+    one = patch(as_shown(images.pixels(inspection.shown[:1]))[0], 0, grid).numel()
+    shared = len(grid) == 1 and len(images) * one <= _CROP_BYTES
+    return _CROPS if shared else affordable(_CROP_BYTES, one * num_codes, _CROPS)
 
 
 def listed_codes(book: Book, shown: Tensor) -> Tensor:
