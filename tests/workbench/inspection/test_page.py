@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 import torch
 
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
@@ -42,7 +43,7 @@ def test_names_of_others_are_text_wherever_they_stand(tmp_path):
     assert "Parts &amp; &lt;pieces&gt;" in text
 
 
-@catches(SUBJECT, "<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>", '<link rel="stylesheet" href="page.css">')
+@catches(SUBJECT, "<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>", "<link rel='stylesheet' href='page.css'>")
 @catches(SUBJECT, "<script>{script}</script>", '<script src="page.js"></script>')
 def test_nothing_outside_the_page_is_asked_for(tmp_path):
     text = written(tmp_path, inspection())
@@ -77,6 +78,7 @@ def test_roles_and_names_for_those_who_do_not_see_it(tmp_path):
     assert '<html lang="en">' in text
 
 
+@pytest.mark.slow
 @catches("vistok.workbench.inspection.contents", "_SHOWN_BYTES = 1_500_000", "_SHOWN_BYTES = 15_000_000")
 def test_a_page_of_noise_at_the_largest_size_stays_under_eight_megabytes(tmp_path):
     images = few_images(40, 3, 64)
