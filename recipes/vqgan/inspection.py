@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from vistok.generators import BitTokens
-from vistok.metrics import index_bits
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.generator_settings import XARSampleConfig
 from vistok.workbench.inspection.contents import Inspection, Strip, choose_shown, whole_book
@@ -52,17 +51,17 @@ def gather(config: VQGANConfig, paths: RunPaths, choice: Choice) -> Inspection:
 
 
 def stream_codes(tokenizer: VQGAN) -> dict[str, Tensor]:
-    """The codes ``(K, d)`` of each stream by its name, on the CPU: learned, levels, or signs of bits."""
-    kind, sizes = tokenizer.settings.quantizer, tokenizer.codebook_sizes
-    if isinstance(kind, BitsConfig):
-        signs = [(index_bits(torch.arange(size), size.bit_length() - 1) * 2 - 1).float() for size in sizes]
-    else:
-        signs = [codes.detach().cpu() for codes in learned_codebooks(tokenizer.quantizer)]
-    if not signs:
-        every = torch.arange(sizes[0], device=tokenizer.device)[None]
-        signs = [tokenizer.quantizer.indices_to_codes(every)[0].T.detach().cpu()]
+    """The codes ``(K, d)`` of each stream by its name, on the CPU: learned; or each stream's channels of all that it says."""
+    sizes = tokenizer.codebook_sizes
+    books = [codes.detach().cpu() for codes in learned_codebooks(tokenizer.quantizer)]
+    if not books:
+        part = tokenizer.settings.quantizer.code_dim // len(sizes)
+        for stream, size in enumerate(sizes):
+            zeros = [torch.zeros(1, size, dtype=torch.int64) for _ in sizes]
+            zeros[stream] = torch.arange(size)[None]
+            books.append(tokenizer.codes(tuple(zeros))[0, stream * part : (stream + 1) * part].T.detach().cpu())
     names = ["codebook"] if len(sizes) == 1 else [f"stream {number}" for number in range(1, len(sizes) + 1)]
-    return dict(zip(names, signs, strict=True))
+    return dict(zip(names, books, strict=True))
 
 
 @torch.no_grad()
@@ -83,7 +82,7 @@ def generation(config: VQGANConfig, paths: RunPaths, choice: Choice) -> Strip:
 def generation_states(
     pipeline: Pipeline, scale: LatentScale, labels: Tensor, draws: torch.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """Codes ``(B, d, h, w)`` and at which positions all of them is known ``(B, h, w)``, step by step.
+    """Codes ``(B, d, h, w)`` and at which positions all of them are known ``(B, h, w)``, step by step.
 
     xAR and FAR never change what they have generated: their states follow from the last one.
     """

@@ -21,7 +21,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
     run = prepare(Options(config=TINY, runs=tmp_path))
-    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values())
+    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values() if stage.command != "inspect")
     page = paths.report().read_text()
     for heading in (
         "Reconstructions",

@@ -29,7 +29,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
     assert "[1/8] train-tokenizer: done earlier" in done.stderr
     paths = RunPaths(tmp_path / "tiny")
     run = prepare(Options(config=TINY, runs=tmp_path))
-    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values())
+    assert all(run.stages.is_done(stage) for stage in run.stages.by_name.values() if stage.command != "inspect")
     page = paths.report().read_text()
     for heading in (
         "Reconstructions",
