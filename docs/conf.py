@@ -60,7 +60,7 @@ NAVIGATION = {
     "README": {
         "Start": "docs/start",
         "Guides": "docs/choose docs/data docs/fine_tuning docs/scaling docs/troubleshooting "
-        "docs/metrics docs/performance docs/studies",
+        "docs/metrics docs/inspect docs/performance docs/studies",
         "Parts": "docs/losses/README docs/quantizers/README docs/generators/README docs/tokenizers",
         "Recipes": "recipes/README recipes/glotok/README recipes/semtok/README recipes/vqgan/README docs/recipes",
         "Evidence": "docs/evidence docs/reproducing docs/measurements",

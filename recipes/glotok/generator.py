@@ -96,7 +96,7 @@ def draw(
     *,
     observe: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Scaled latents of xAR, streams of FAR and masked AR; ``observe`` sees these and what is hidden, of masked AR alone."""
+    """Scaled latents of xAR, streams of FAR and masked AR; the last shows ``observe`` each step and what is hidden."""
     options: dict[str, Any] = {"guidance": settings.guidance}
     if isinstance(settings, XARSampleConfig):
         options = {"guidance": Guidance(settings.guidance, settings.guidance_schedule), "num_steps": settings.num_steps}

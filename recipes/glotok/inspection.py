@@ -69,9 +69,14 @@ def book_codes(tokenizer: GloTok) -> dict[str, Tensor]:
 
 def retention_strip(tokenizer: GloTok, tokens: Tokens, seed: int) -> Strip:
     """Images from a part of their visual tokens, without and with the semantic ones."""
-    note = "Features of the visual tokens that are not kept are set to 0. Which are kept is drawn once, as in the report."
+    note = (
+        "Features of the visual tokens that are not kept are set to 0. Which are kept is drawn once, as in the report."
+    )
     images = to_uint8(decode_retained(tokenizer, tokens, PARTS, seed)).cpu()
-    rows, values = ("visual tokens alone", "with all semantic tokens"), [f"{part:.0%} of the visual tokens" for part in PARTS]
+    rows, values = (
+        ("visual tokens alone", "with all semantic tokens"),
+        [f"{part:.0%} of the visual tokens" for part in PARTS],
+    )
     return Strip("Keep a part of the visual tokens", note, rows, values, images)
 
 
@@ -119,7 +124,7 @@ def generation_states(
 
 @torch.no_grad()
 def decode_known(tokenizer: GloTok, codes: Tensor, known: Tensor) -> Tensor:
-    """Codes ``(B, 2 d, h, w)`` to images; what is not known ``(B, 2, h, w)`` is 0 before residual recovery and after."""
+    """Codes ``(B, 2 d, h, w)`` to images; what is not known ``(B, 2, h, w)`` is 0 before recovery and after."""
     visual, semantic = codes.chunk(2, dim=1)
     keep_visual, keep_semantic = known.to(codes).chunk(2, dim=1)
     features = tokenizer.recovered(semantic * keep_semantic, visual * keep_visual)

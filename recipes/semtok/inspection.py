@@ -35,10 +35,14 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
     else:
         missing.append(f"Generation step by step: {choice.generator} is not trained.")
     sizes = config.tokenizer
-    about = f"{validation.name} at {config.data.image_size} px; {sizes.num_tokens} tokens of {sizes.bits} bits; seed {config.seed}."
+    tokens_line = f"{sizes.num_tokens} tokens of {sizes.bits} bits; seed {config.seed}."
     return Inspection(
         f"SemTok: {config.name}, token by token",
-        (about, "Every image is decoded by stage II from the same noise.", validation.attribution),
+        (
+            f"{validation.name} at {config.data.image_size} px; {tokens_line}",
+            "Every image is decoded by stage II from the same noise.",
+            validation.attribution,
+        ),
         validation,
         shown,
         [occurring_book("binary", tokens, sizes.bits)],
@@ -67,12 +71,16 @@ def length_strip(tokenizer: SemTok, tokens: Tensor, seed: int) -> Strip:
     firsts = spread(length + 1, LENGTHS)
     hidden = (torch.arange(length) >= firsts[:, None])[:, None].expand(-1, len(tokens), -1)
     rows = [
-        torch.stack([to_uint8(decode_alike(tokenizer, tokens, seed, hidden=each, refined=refined)) for each in hidden], 1)
+        torch.stack(
+            [to_uint8(decode_alike(tokenizer, tokens, seed, hidden=each, refined=refined)) for each in hidden], 1
+        )
         for refined in (False, True)
     ]
     values = [f"the first {first} of {length} tokens" for first in firsts.tolist()]
     note = "Decoded from the first tokens alone, the others hidden from the decoder."
-    return Strip("Keep the beginning of the sequence", note, ("stage I", "stage II"), values, torch.stack(rows, 1).cpu())
+    return Strip(
+        "Keep the beginning of the sequence", note, ("stage I", "stage II"), values, torch.stack(rows, 1).cpu()
+    )
 
 
 @torch.no_grad()

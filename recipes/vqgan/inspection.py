@@ -43,7 +43,10 @@ def gather(config: VQGANConfig, paths: RunPaths, choice: Choice) -> Inspection:
         (f"{validation.name} at {config.data.image_size} px; seed {config.seed}.", validation.attribution),
         validation,
         choose_shown(validation, 0),
-        [whole_book(name, stream, codes, bits) for (name, codes), stream in zip(stream_codes(tokenizer).items(), streams)],
+        [
+            whole_book(name, stream, codes, bits)
+            for (name, codes), stream in zip(stream_codes(tokenizer).items(), streams, strict=True)
+        ],
         lambda tokens: tokenizer.decode(tuple(tokens)),
         strips,
         missing=missing,
@@ -51,7 +54,7 @@ def gather(config: VQGANConfig, paths: RunPaths, choice: Choice) -> Inspection:
 
 
 def stream_codes(tokenizer: VQGAN) -> dict[str, Tensor]:
-    """The codes ``(K, d)`` of each stream by its name, on the CPU: learned; or each stream's channels of all that it says."""
+    """The codes ``(K, d)`` of each stream by its name, on the CPU: learned, or what its tokens decode to."""
     sizes = tokenizer.codebook_sizes
     books = [codes.detach().cpu() for codes in learned_codebooks(tokenizer.quantizer)]
     if not books:

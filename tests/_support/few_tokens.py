@@ -27,6 +27,6 @@ def few_codes(count: int = 5, seed: int = 2) -> Tensor:
 
 
 def painted(tokens: list[Tensor]) -> Tensor:
-    """Images ``(B, 1, 4, 4)`` whose patches are as bright as the tokens of the first book, and a little of the others."""
+    """Images ``(B, 1, 4, 4)`` whose patches are as bright as the first book's tokens, and a little the others'."""
     bright = sum(each.float() * 0.3**index for index, each in enumerate(tokens)) / 10 - 0.9
     return bright[:, None].repeat_interleave(SIDE // GRID, 2).repeat_interleave(SIDE // GRID, 3)

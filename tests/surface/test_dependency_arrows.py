@@ -67,11 +67,13 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "cost": {"config", "output", "training"},
         "evaluation": {"data", "progress", "recipe_config", "run"},
         "reporting": {"evaluation", "run", "strict_yaml"},
+        "inspection": {"config", "data", "evaluation", "progress", "run"},
         "program": {"config", "output", "run", "training"},
         "options": {"config", "data", "output", "run"},
         "command_line": {
             *("config", "options", "output", "program", "progress", "recipe_config", "run", "training"),
         },
+        "inspect_command": {"command_line", "inspection", "options", "output", "run"},
         "token_commands": {"command_line", "options", "output", "run", "tokens"},
         "runs_command": {"config", "output", "run"},
         "compare_command": {"config", "output", "reporting", "run"},

@@ -1,4 +1,4 @@
-"""The page is a stage: it needs what it reads, is left out of the demo, and the report is written again with its link."""
+"""The page is a stage: it needs what it reads, is no part of the demo, and the report is written again with a link."""
 
 import pytest
 import torch
@@ -32,7 +32,9 @@ def recipe(tmp_path):
         return Run(Settings(), paths, Choice("a", "b", "first"), stages, options.resume)
 
     def gather(run):
-        return Inspection("few", (), few_images(), torch.tensor([0]), [whole_book("a", few_tokens(), few_codes())], painted)
+        return Inspection(
+            "few", (), few_images(), torch.tensor([0]), [whole_book("a", few_tokens(), few_codes())], painted
+        )
 
     def report(run):
         paths.report().write_text(f"linked: {paths.inspection.exists()}")
@@ -71,7 +73,7 @@ def test_the_report_of_a_finished_run_is_written_again_with_its_link(tmp_path):
 
 @catches(SUBJECT, "with opened_stage(plain, stages, stage):", "if True:")
 def test_without_what_it_reads_nothing_is_written_and_the_command_to_run_is_named(tmp_path):
-    command, commands, stages, paths = recipe(tmp_path)
+    command, commands, _, paths = recipe(tmp_path)
     with pytest.raises(ConfigError, match=r"tokens.json is missing; run toy reconstruct --name mine first"):
         command(InspectOptions(name="mine"))
     assert not paths.folder.exists()
@@ -84,7 +86,7 @@ def test_without_what_it_reads_nothing_is_written_and_the_command_to_run_is_name
 @catches(SUBJECT, "stages.check_done(stages.by_name[name])", "pass")
 @catches(SUBJECT, "editor_app(open_editor(run)).launch()", "pass")
 def test_the_app_starts_for_a_run_whose_tokens_are_there(tmp_path, monkeypatch):
-    command, commands, stages, paths = recipe(tmp_path)
+    command, commands, _, paths = recipe(tmp_path)
     launched = []
 
     class App:

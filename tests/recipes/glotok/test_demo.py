@@ -8,8 +8,10 @@ import pytest
 from _support.exported import check_pipeline
 from _support.forked_processes import run_forked
 from _support.glotok_runs import TINY
+from _support.inspected import check_inspection
 from _support.recipe_processes import run_command
 from glotok.cli import COMMANDS, Options, prepare
+from glotok.inspection import load_editor
 from glotok.paths import RunPaths
 from glotok.pipeline import load_pipeline
 
@@ -47,6 +49,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     resumed = glotok("demo", "--config", TINY, "--runs", tmp_path, "--resume")
     assert "[7/8] evaluate: done earlier" in resumed.stderr
     assert paths.report().read_text() == page
+    check_inspection(load_editor, COMMANDS, paths, config=TINY)
     check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="xar", seed=run.config.seed)
 
 

@@ -1,5 +1,7 @@
 """What the inspector shows of a run is what the run's own decoder and generators give."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -32,7 +34,9 @@ def images(count=3):
     return load_images("digits", image_size=16).validation.batch(range(count))
 
 
-@catches(SUBJECT, "decode_retained(tokenizer, tokens, PARTS, seed)", "decode_retained(tokenizer, tokens, PARTS[::-1], seed)")
+@catches(
+    SUBJECT, "decode_retained(tokenizer, tokens, PARTS, seed)", "decode_retained(tokenizer, tokens, PARTS[::-1], seed)"
+)
 @catches("glotok.reconstruct", "for part in parts]", "for part in RETENTION]")
 def test_the_strip_of_parts_ends_at_the_decoded_image_and_meets_the_reports_study():
     made = tokenizer()
@@ -45,7 +49,11 @@ def test_the_strip_of_parts_ends_at_the_decoded_image_and_meets_the_reports_stud
     assert torch.equal(strip.images[:, :, shared], study)
 
 
-@catches(SUBJECT, "zip(Tokens._fields, (tokenizer.quantizer.semantic, tokenizer", "zip(Tokens._fields[::-1], (tokenizer.quantizer.semantic, tokenizer")
+@catches(
+    SUBJECT,
+    "zip(Tokens._fields, (tokenizer.quantizer.semantic, tokenizer",
+    "zip(Tokens._fields[::-1], (tokenizer.quantizer.semantic, tokenizer",
+)
 def test_a_code_of_a_book_is_the_one_that_is_decoded():
     made = tokenizer()
     tokens, books = made.encode(images()), book_codes(made)
@@ -56,14 +64,25 @@ def test_a_code_of_a_book_is_the_one_that_is_decoded():
 @catches(SUBJECT, "~hidden.mT.unflatten", "hidden.mT.unflatten")
 @catches(SUBJECT, "for tokens, hidden in (start, *seen)", "for tokens, hidden in seen")
 @catches(SUBJECT, "F.normalize(half, dim=1) for half", "half for half")
-@catches(SUBJECT, "recovered(semantic * keep_semantic, visual * keep_visual)", "recovered(visual * keep_visual, semantic * keep_semantic)")
+@catches(
+    SUBJECT,
+    "recovered(semantic * keep_semantic, visual * keep_visual)",
+    "recovered(visual * keep_visual, semantic * keep_semantic)",
+)
 @catches(SUBJECT, "features[0] * keep_semantic, features[1] * keep_visual", "features[0], features[1]")
 @catches("glotok.generator", 'options["observe"] = observe', 'options["observe"] = None')
 def test_a_generation_begins_with_nothing_and_ends_at_the_sample():
     made = tokenizer()
     scale = LatentScale(torch.full((16, 1, 1), 0.1), torch.full((16, 1, 1), 0.5))
-    for kind, change in (("xar", "snap=true"), ("xar", "snap=false"), ("far", "guidance=1.5"), ("masked", "guidance=1.5")):
-        config = tiny(f"generators.{kind}.samples.default.{change}", f"generators.{kind}.samples.default.mixed_precision=no")
+    for kind, change in (
+        ("xar", "snap=true"),
+        ("xar", "snap=false"),
+        ("far", "guidance=1.5"),
+        ("masked", "guidance=1.5"),
+    ):
+        config = tiny(
+            f"generators.{kind}.samples.default.{change}", f"generators.{kind}.samples.default.mixed_precision=no"
+        )
         torch.manual_seed(1)
         model = build_generator(config, kind, 10).eval()
         settings = config.generators[kind].samples["default"]
@@ -72,7 +91,7 @@ def test_a_generation_begins_with_nothing_and_ends_at_the_sample():
         known = [state[1] for state in states]
         assert not known[0].any()
         assert known[-1].all()
-        assert all(bool((after | ~before).all()) for before, after in zip(known, known[1:], strict=False))
+        assert all(bool((after | ~before).all()) for before, after in pairwise(known))
         sample = generate(model, made, scale, LABELS, settings, torch.Generator().manual_seed(3))
         torch.testing.assert_close(decode_known(made, *states[-1]), sample, atol=1e-5, rtol=0)
         none = torch.zeros(2, 8, *known[0].shape[2:])

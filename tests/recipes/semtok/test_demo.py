@@ -11,9 +11,11 @@ import pytest
 
 from _support.exported import check_pipeline
 from _support.forked_processes import run_forked
+from _support.inspected import check_inspection
 from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
 from semtok.cli import COMMANDS, Options, main, prepare
+from semtok.inspection import load_editor
 from semtok.paths import RunPaths
 from semtok.pipeline import load_pipeline
 from vistok.workbench.config import ConfigError
@@ -66,6 +68,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         COMMANDS["demo"](replace(options, resume=True))
     assert "[7/8] evaluate: done earlier" in caplog.text
     assert paths.report().read_text() == page
+    check_inspection(load_editor, COMMANDS, paths, config=TINY)
     check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="masked", seed=run.config.seed)
 
 

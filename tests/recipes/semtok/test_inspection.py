@@ -19,7 +19,9 @@ def tokenizer(refiner="noise"):
     return lively(tiny_tokenizer(refiner)).eval()
 
 
-@catches(SUBJECT, "noise.expand(len(tokens), -1, -1, -1)", "torch.randn(len(tokens), *noise.shape[1:], generator=draws)")
+@catches(
+    SUBJECT, "noise.expand(len(tokens), -1, -1, -1)", "torch.randn(len(tokens), *noise.shape[1:], generator=draws)"
+)
 @catches(SUBJECT, "refine_from(tokens, start, hidden=hidden)", "refine_from(tokens, start)")
 def test_every_image_is_decoded_from_the_same_noise_as_alone():
     for refiner in ("noise", "sample"):
@@ -53,7 +55,11 @@ def test_the_strip_of_lengths_ends_at_the_decoded_image_and_begins_without_token
 
 
 @catches(SUBJECT, "[(seen[0][0], torch.ones_like(seen[0][1])), *seen]", "seen")
-@catches(SUBJECT, "torch.arange(length) >= torch.arange(length + 1)[:, None]", "torch.arange(length) < torch.arange(length + 1)[:, None]")
+@catches(
+    SUBJECT,
+    "torch.arange(length) >= torch.arange(length + 1)[:, None]",
+    "torch.arange(length) < torch.arange(length + 1)[:, None]",
+)
 @catches(SUBJECT, "shares = [1 - hidden", "shares = [hidden")
 def test_a_generation_begins_without_tokens_and_ends_at_the_sample(monkeypatch, tmp_path):
     made, config = tokenizer(), tiny()
@@ -70,7 +76,7 @@ def test_a_generation_begins_without_tokens_and_ends_at_the_sample(monkeypatch, 
 
         with monkeypatch.context() as patch:
             patch.setitem(_globals(), "generate", watched)
-            patch.setitem(_globals(), "open_pipeline", lambda *given: pipeline)
+            patch.setitem(_globals(), "open_pipeline", lambda *given, opened=pipeline: opened)
             strip = generation(config, RunPaths(tmp_path), Choice(kind, "default", "default"))
         assert (strip.values[0], strip.values[-1]) == ("0% of the tokens", "100% of the tokens")
         final = to_uint8(decode_alike(made, drawn[0], config.seed))

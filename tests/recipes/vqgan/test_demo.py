@@ -9,10 +9,12 @@ import pytest
 from _support.exported import check_pipeline
 from _support.few_images import few_images
 from _support.forked_processes import run_forked
+from _support.inspected import check_inspection
 from _support.recipe_processes import run_command
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
 from vqgan.cli import COMMANDS, Options, prepare
+from vqgan.inspection import load_editor
 from vqgan.paths import RunPaths
 from vqgan.pipeline import load_pipeline
 
@@ -38,6 +40,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     assert figures["codes"]["bits_per_image"] == pytest.approx(64 * 4.585, rel=1e-3)
     assert figures["codebooks"]["codebook 0"]["usage"] == figures["codes"]["codebook_0_usage"]
     assert {"density_cv", "normalized_entropy", "gini", "wang_isola"} <= set(figures["uniformity"])
+    check_inspection(load_editor, COMMANDS, paths, config=TINY)
     check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="xar", seed=run.config.seed)
 
 

@@ -43,7 +43,12 @@ def test_the_codes_of_every_kind_point_where_the_decoder_is_given_them():
 def test_a_generation_begins_with_nothing_and_ends_at_the_sample():
     made, labels = tokenizer("gradient"), torch.tensor([1, 2])
     scale = LatentScale(torch.full((4, 1, 1), 0.1), torch.full((4, 1, 1), 0.5))
-    for kind, change in (("xar", "snap=true"), ("xar", "snap=false"), ("far", "guidance=1.5"), ("masked", "guidance=1.5")):
+    for kind, change in (
+        ("xar", "snap=true"),
+        ("xar", "snap=false"),
+        ("far", "guidance=1.5"),
+        ("masked", "guidance=1.5"),
+    ):
         drawing = f"generators.{kind}.samples.default"
         config = tiny(with_quantizer("gradient"), f"{drawing}.{change}", f"{drawing}.mixed_precision=no")
         torch.manual_seed(1)

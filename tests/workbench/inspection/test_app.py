@@ -37,7 +37,13 @@ def test_a_picture_becomes_its_middle_at_the_size_of_the_examples():
 @catches(SUBJECT, "grid[::-1]", "grid")
 @catches(SUBJECT, "row * grid[1] + column", "column * grid[1] + row")
 def test_a_place_on_the_picture_is_the_token_under_it():
-    assert [place_at((x, y), (2, 4)) for x, y in ((0, 0), (319, 0), (0, 319), (161, 100), (170, 170))] == [0, 3, 4, 2, 6]
+    assert [place_at((x, y), (2, 4)) for x, y in ((0, 0), (319, 0), (0, 319), (161, 100), (170, 170))] == [
+        0,
+        3,
+        4,
+        2,
+        6,
+    ]
     assert place_at((100, 100), (32,)) == 0
 
 

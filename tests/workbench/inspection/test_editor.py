@@ -14,7 +14,9 @@ SUBJECT = "vistok.workbench.inspection.editor"
 
 def editor():
     books = [EditedBook("a", 5, few_codes()), EditedBook("b", 16)]
-    return TokenEditor("few", lambda images: [few_tokens(1), few_tokens(1, seed=3)], painted, books, few_images().images)
+    return TokenEditor(
+        "few", lambda images: [few_tokens(1), few_tokens(1, seed=3)], painted, books, few_images().images
+    )
 
 
 @catches(SUBJECT, "changed[book].view(-1)[place] = number", "changed[book][place % 2, place // 2] = number")

@@ -13,7 +13,10 @@ SUBJECT = "vistok.workbench.inspection.edits"
 
 
 def inspection(books=None):
-    books = books or [whole_book("a", few_tokens(), few_codes()), whole_book("b", few_tokens(seed=3), few_codes(seed=4))]
+    books = books or [
+        whole_book("a", few_tokens(), few_codes()),
+        whole_book("b", few_tokens(seed=3), few_codes(seed=4)),
+    ]
     return Inspection("few", (), few_images(), torch.tensor([1, 4, 5]), books, painted)
 
 

@@ -15,11 +15,16 @@ SUBJECT = "vistok.workbench.inspection.page"
 
 
 def inspection():
-    books = [whole_book("semantic", few_tokens(), few_codes()), whole_book("visual", few_tokens(seed=3), few_codes(seed=4))]
+    books = [
+        whole_book("semantic", few_tokens(), few_codes()),
+        whole_book("visual", few_tokens(seed=3), few_codes(seed=4)),
+    ]
     strip = Strip("Parts & <pieces>", "a note", ("x",), ("all",), few_images().images[:1].view(1, 1, 1, 1, 4, 4))
     histograms = {"teacher": torch.tensor([1.0, 2.0])}
     about = ("few <b>images</b>", "")
-    return Inspection("few", about, few_images(), torch.tensor([1, 4]), books, painted, [strip], histograms, ["no <xar>"])
+    return Inspection(
+        "few", about, few_images(), torch.tensor([1, 4]), books, painted, [strip], histograms, ["no <xar>"]
+    )
 
 
 def written(tmp_path, page):
@@ -43,7 +48,11 @@ def test_names_of_others_are_text_wherever_they_stand(tmp_path):
     assert "Parts &amp; &lt;pieces&gt;" in text
 
 
-@catches(SUBJECT, "<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>", "<link rel='stylesheet' href='page.css'>")
+@catches(
+    SUBJECT,
+    "<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>",
+    "<link rel='stylesheet' href='page.css'>",
+)
 @catches(SUBJECT, "<script>{script}</script>", '<script src="page.js"></script>')
 def test_nothing_outside_the_page_is_asked_for(tmp_path):
     text = written(tmp_path, inspection())

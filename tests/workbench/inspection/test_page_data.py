@@ -40,7 +40,11 @@ def pixels(sheet, index):
 @catches(SUBJECT, "book.tokens[shown].flatten(1)", "book.tokens[: len(shown)].flatten(1)")
 @catches(SUBJECT, '"labels": images.labels[shown]', '"labels": images.labels[: len(shown)]')
 @catches(SUBJECT, "classes = profile[index]", "classes = profile[row - 1]")
-@catches(SUBJECT, "near, cosines = nearest_codes(book.codes, rows, NEAR)", "cosines, near = nearest_codes(book.codes, rows, NEAR)")
+@catches(
+    SUBJECT,
+    "near, cosines = nearest_codes(book.codes, rows, NEAR)",
+    "cosines, near = nearest_codes(book.codes, rows, NEAR)",
+)
 @catches(SUBJECT, '"images": len(holding)', '"images": len(holding[: crops.per_code])')
 def test_every_number_of_a_code_is_counted_in_the_arrays():
     page = inspection()

@@ -126,7 +126,9 @@ def test_bars_and_nearest_codes_are_those_of_the_arrays(visit):
     assert widths == pytest.approx([100 * number / numbers[0] for number in numbers], abs=0.01)
     near, cosines = nearest_codes(book.codes, torch.tensor([row]), 8)
     assert [int(item.inner_text()) for item in page.locator(".look").all()] == near[0].tolist()
-    assert [item.inner_text() for item in page.locator(".near .number").all()] == [f"{c:.3f}" for c in cosines[0].tolist()]
+    assert [item.inner_text() for item in page.locator(".near .number").all()] == [
+        f"{c:.3f}" for c in cosines[0].tolist()
+    ]
 
 
 def test_every_picture_is_the_array_behind_it(visit):

@@ -33,7 +33,9 @@ def test_every_image_is_cut_out_of_the_sprite_as_it_went_in(channels):
 
 @catches(SUBJECT, "row, column = divmod(place, grid[1])", "column, row = divmod(place, grid[1])")
 @catches(SUBJECT, "margin = min(height, width, _MARGIN)", "margin = 0")
-@catches(SUBJECT, "top, left = row * height, column * width", "top, left = row * height + margin, column * width + margin")
+@catches(
+    SUBJECT, "top, left = row * height, column * width", "top, left = row * height + margin, column * width + margin"
+)
 def test_a_patch_is_the_tokens_pixels_with_a_margin_that_repeats_the_border():
     image = torch.arange(64, dtype=torch.uint8).view(1, 8, 8)
     cut = patch(image, 1, (4, 4))

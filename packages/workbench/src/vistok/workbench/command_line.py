@@ -181,15 +181,11 @@ def run_stages(
     Args:
         options: Given to each command, without ``fresh``; the stages that it names under ``skip`` do not run.
         stages: Of the run.
-<<<<<<< HEAD
-        commands: The command of each stage.
+        commands: The command of each stage that runs; those without one are left to be asked for.
         shipped: About how many seconds each command takes, where no run says.
 
     Returns:
         The page.
-=======
-        commands: The command of each stage that runs; those without one are left to be asked for.
->>>>>>> a06527a (A page that looks into a run's codes: the room inspection, the command inspect, GloTok's side of it)
 
     Raises:
         ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``skip`` names one that there

@@ -48,7 +48,7 @@ def inspect_command(
     """
 
     def inspect_tokens(options: InspectOptions) -> None:
-        """Write a page to look into the codes: nearest codes, classes, parts and replaced tokens (needs reconstruct)."""
+        """Write a page to look into the codes: neighbours, classes, parts, replaced tokens (needs reconstruct)."""
         plain = options.of_a_run()
         run = prepare(plain)
         stages, stage = run.stages, run.stages.by_name[STAGE]

@@ -55,7 +55,9 @@ def editor_app(editor: TokenEditor) -> Any:
         shown = [enlarged(editor.image(each)) for each in (original, tokens)]
         return [list(tokens), list(original), *shown, number, rows, f"{name} token {int(place)}: code {number}"]
 
-    def replace(tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, code: float) -> list[Any]:
+    def replace(
+        tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, code: float
+    ) -> list[Any]:
         try:
             changed = editor.replaced(tokens, names.index(name), int(place), int(code))
         except ValueError as error:
@@ -73,7 +75,9 @@ def editor_app(editor: TokenEditor) -> Any:
 
     first = [each.numel() for each in editor.tokens(editor.examples[0])]
     with gr.Blocks(title=editor.title) as app:
-        gr.Markdown(f"# {editor.title}\nChoose a token, type a code or press one of the nearest, and see the image change.")
+        gr.Markdown(
+            f"# {editor.title}\nChoose a token, type a code or press one of the nearest, and see the image change."
+        )
         tokens, original = gr.State(), gr.State()
         with gr.Row():
             example = gr.Slider(0, len(editor.examples) - 1, 0, step=1, label="image")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+
 def nearest_codes(codes: Tensor, rows: Tensor, count: int, *, block: int = 2**22) -> tuple[Tensor, Tensor]:
     """The other codes that some codes point to most alike, by cosine in float64, the nearest first.
 

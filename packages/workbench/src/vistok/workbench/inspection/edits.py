@@ -42,7 +42,10 @@ def decode_shown(inspection: Inspection) -> Tensor:
 
 @torch.no_grad()
 def decode_edits(inspection: Inspection, *, budget: int = 2_400_000) -> Edits:
-    """Decode as many replacements as fit into so many bytes of pixels: of fewer images first, then of fewer places, spread over all."""
+    """Decode replacements, as many as fit into so many bytes of pixels.
+
+    Where not all do, fewer images come first, then fewer places, spread over all.
+    """
     books, shown = inspection.books, inspection.shown
     neighbours = min(NEIGHBOURS, *(len(book.codes) - 1 for book in books))
     side = as_shown(inspection.images.pixels(shown[:1]))

@@ -41,7 +41,9 @@ def render_inspection(inspection: Inspection, data: dict[str, Any], edits: Edits
         *(_strip_section(number, strip.title, strip.note) for number, strip in enumerate(inspection.strips)),
     ]
     if inspection.histograms:
-        note = "Shares of the pairs of a codebook by their cosine. The semantic codebook learns the teacher's histogram."
+        note = (
+            "Shares of the pairs of a codebook by their cosine. The semantic codebook learns the teacher's histogram."
+        )
         figure = histogram_figure(inspection.histograms)
         parts.append(f'<section id="cosines"><h2>Pairwise cosines</h2><p class="note">{note}</p>{figure}</section>')
     if inspection.missing:
@@ -56,9 +58,12 @@ def render_inspection(inspection: Inspection, data: dict[str, Any], edits: Edits
 def _tokens_section(inspection: Inspection, edits: Edits) -> str:
     many = len(inspection.images)
     held = "one image" if edits.images == 1 else f"the first {edits.images} images"
-    places = " and ".join(f"{len(each)} of {book.tokens[0].numel()} {book.name} tokens" for each, book in _of(edits, inspection))
+    places = " and ".join(
+        f"{len(each)} of {book.tokens[0].numel()} {book.name} tokens" for each, book in _of(edits, inspection)
+    )
     note = (
-        f"Counts, classes and patches are of all {many:,} held-out images. Replacements are decoded beforehand for {held}: "
+        f"Counts, classes and patches are of all {many:,} held-out images. "
+        f"Replacements are decoded beforehand for {held}: "
         f"{places}, by the {edits.neighbours} nearest codes. The command with --serve replaces any token of any image."
     )
     return f"""<section id="tokens"><h2>Images and their tokens</h2>
@@ -79,7 +84,8 @@ replacement.</p></div>
 
 
 def _view(name: str, caption: str, identifier: str = "") -> str:
-    marked = f'<div class="framed"><canvas id="{name}" role="img" aria-label="Image {caption}"></canvas><div class="mark"></div></div>'
+    picture = f'<canvas id="{name}" role="img" aria-label="Image {caption}"></canvas>'
+    marked = f'<div class="framed">{picture}<div class="mark"></div></div>'
     return f'<figure>{marked}<figcaption id="{identifier or name + "-caption"}">{caption}</figcaption></figure>'
 
 

@@ -56,7 +56,9 @@ def page_data(inspection: Inspection, decoded: Tensor, edits: Edits) -> dict[str
         "count": len(images),
         "originals": sprite(as_shown(images.pixels(shown))),
         "decoded": sprite(decoded),
-        "books": [_book_data(inspection, book, rows, crops) for book, rows in zip(inspection.books, listed, strict=True)],
+        "books": [
+            _book_data(inspection, book, rows, crops) for book, rows in zip(inspection.books, listed, strict=True)
+        ],
         "crops": crops.sprites(),
         "edits": {
             "images": edits.images,
