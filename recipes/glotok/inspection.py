@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glotok.config import GloTokConfig
+from glotok.config import AnySampleConfig, GloTokConfig
 from glotok.encode import CODES
 from glotok.generator import draw, from_streams
 from glotok.model import GloTok, Tokens
@@ -101,7 +101,8 @@ def generation_states(
 
     xAR and FAR never change what they have generated: their states follow from the last one.
     """
-    tokenizer, settings, grid = pipeline.tokenizer, pipeline.settings, pipeline.tokenizer.settings.grid_size
+    tokenizer, grid = pipeline.tokenizer, pipeline.tokenizer.settings.grid_size
+    settings: AnySampleConfig = pipeline.settings  # type: ignore[assignment]  # the pipeline knows no recipe's kinds
     seen: list[tuple[Tensor, Tensor]] = []
     with mixed_precision(tokenizer.device, settings.mixed_precision):
         on_device = labels.to(tokenizer.device)

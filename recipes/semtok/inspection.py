@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.config import AnySampleConfig, MaskedSampleConfig, SemTokConfig
 from semtok.generator import generate, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
@@ -91,14 +91,15 @@ def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: Lat
     """
     pipeline = open_pipeline(config, paths, choice.generator, choice.samples, space)
     tokenizer, groups = pipeline.tokenizer, token_groups(config, choice.generator)
+    settings: AnySampleConfig = pipeline.settings  # type: ignore[assignment]  # the pipeline knows no recipe's kinds
     classes, length = pipeline.class_names[:SAMPLES], config.tokenizer.num_tokens
     labels = torch.arange(len(classes)).to(tokenizer.device)
     seen: list[tuple[Tensor, Tensor]] = []
     tokens = generate(
-        *(pipeline.generator, labels, groups, pipeline.settings, torch.Generator().manual_seed(config.seed)),
+        *(pipeline.generator, labels, groups, settings, torch.Generator().manual_seed(config.seed)),
         observe=lambda units, mask: seen.append((groups.join(units), mask.any(dim=-1))),
     )
-    if isinstance(pipeline.settings, MaskedSampleConfig):
+    if isinstance(settings, MaskedSampleConfig):
         states = [(seen[0][0], torch.ones_like(seen[0][1])), *seen]
     else:
         hidden = torch.arange(length) >= torch.arange(length + 1)[:, None]

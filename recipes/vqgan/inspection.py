@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vistok.generators import BitTokens
 from vistok.workbench.evaluation.sampling import spread
-from vistok.workbench.generator_settings import XARSampleConfig
+from vistok.workbench.generator_settings import MaskedSampleConfig, XARSampleConfig
 from vistok.workbench.inspection.contents import Inspection, Strip, choose_shown, whole_book
 from vistok.workbench.inspection.editor import EditedBook, TokenEditor
 from vistok.workbench.inspection.strips import SAMPLES, STATES, generation_strip, raster_masks
@@ -16,7 +16,7 @@ from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.precision import mixed_precision
-from vqgan.config import MaskedSampleConfig, VQGANConfig
+from vqgan.config import AnySampleConfig, VQGANConfig
 from vqgan.encode import CODES
 from vqgan.generator import draw
 from vqgan.model import VQGAN
@@ -89,7 +89,8 @@ def generation_states(
 
     xAR and FAR never change what they have generated: their states follow from the last one.
     """
-    tokenizer, model, settings = pipeline.tokenizer, pipeline.generator, pipeline.settings
+    tokenizer, model = pipeline.tokenizer, pipeline.generator
+    settings: AnySampleConfig = pipeline.settings  # type: ignore[assignment]  # the pipeline knows no recipe's kinds
     square = (tokenizer.settings.grid_size,) * 2
     seen: list[tuple[Tensor, Tensor]] = []
     with mixed_precision(tokenizer.device, settings.mixed_precision):

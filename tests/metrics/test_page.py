@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
-from vistok.metrics.report.page import Picture, Section, Table, Text, format_number, render_report
+from vistok.metrics.report.page import Link, Picture, Section, Table, Text, format_number, render_report
 
 SUBJECT = "vistok.metrics.report.page"
 
@@ -85,6 +85,14 @@ def test_no_text_can_break_the_page(text):
     blocks = [Text(text), Table([text], [[text]], text), Picture(PNG, text, text)]
     parse(render_report(text, [Section(text, blocks)], subtitle=text))
     assert "<script" not in Text("<script>").html()
+
+
+@catches(SUBJECT, "html.escape(self.address, quote=True)", "self.address")
+@catches(SUBJECT, "[{self.text}]({self.address})", "[{self.address}]({self.text})")
+def test_a_link_leads_beside_the_page_and_what_follows_it_is_text():
+    link = Link('a"b.html', "Look <here>", ": & more")
+    assert link.html() == '<p><a href="a&quot;b.html">Look &lt;here&gt;</a>: &amp; more</p>'
+    assert Link("a.html", "Look").markdown() == "[Look](a.html)"
 
 
 def test_it_fits_phones_and_paper():

@@ -235,6 +235,16 @@ def test_the_page_and_its_pictures_are_written(tmp_path, png):
     assert "<h1>Title</h1>" in paths.report().read_text()
 
 
+@catches(SUBJECT, "if paths.inspection.exists():", "if True:")
+def test_a_page_links_to_the_one_that_looks_into_the_codes_where_there_is_one(tmp_path):
+    paths = RunPaths(tmp_path)
+    write_page(paths, "default", "Title", [], subtitle="")
+    assert "inspect.html" not in paths.report().read_text()
+    paths.inspection.write_text("page")
+    write_page(paths, "default", "Title", [], subtitle="")
+    assert '<a href="inspect.html">The inspector</a>' in paths.report().read_text()
+
+
 @catches(SUBJECT, 'if key != "batch_size")', ")")
 def test_each_generator_has_a_line_of_its_training_and_one_a_sample_set():
     train = TrainConfig(steps=40, batch_size=8)

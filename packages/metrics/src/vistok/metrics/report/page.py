@@ -73,6 +73,10 @@ class Link:
         address, text = html.escape(self.address, quote=True), html.escape(self.text)
         return f'<p><a href="{address}">{text}</a>{html.escape(self.after)}</p>'
 
+    def markdown(self) -> str:
+        """The link as Markdown."""
+        return f"[{self.text}]({self.address}){self.after}"
+
 
 @dataclass(frozen=True)
 class Table:

@@ -64,12 +64,22 @@ def editor_app(editor: TokenEditor) -> Any:
             raise gr.Error(str(error)) from None
         return told(changed, original, name, place)
 
-    def pressed(tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, event: gr.SelectData) -> list[Any]:
+    def pressed(
+        tokens: Sequence[Tensor],
+        original: Sequence[Tensor],
+        name: str,
+        event: gr.SelectData,  # type: ignore[name-defined]
+    ) -> list[Any]:
         place = place_at(event.index, tuple(tokens[names.index(name)].shape))
         return [place, *told(tokens, original, name, place)]
 
     def take(
-        tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, rows: Any, event: gr.SelectData
+        tokens: Sequence[Tensor],
+        original: Sequence[Tensor],
+        name: str,
+        place: float,
+        rows: Any,
+        event: gr.SelectData,  # type: ignore[name-defined]
     ) -> list[Any]:
         return replace(tokens, original, name, place, rows.iloc[event.index[0], 0])
 

@@ -64,7 +64,7 @@ class Carrier(NamedTuple):
 
     image: int
     place: int
-    count: int
+    times: int
 
 
 def carriers(tokens: Tensor, rows: Tensor, count: int) -> list[list[Carrier]]:
@@ -77,7 +77,7 @@ def carriers(tokens: Tensor, rows: Tensor, count: int) -> list[list[Carrier]]:
 
     Example:
         >>> carriers(torch.tensor([[5, 7], [7, 7]]), torch.tensor([7, 6]), 2)
-        [[Carrier(image=1, place=0, count=2), Carrier(image=0, place=1, count=1)], []]
+        [[Carrier(image=1, place=0, times=2), Carrier(image=0, place=1, times=1)], []]
     """
     length = tokens[0].numel()
     ordered = tokens.long().flatten().sort(stable=True)

@@ -132,4 +132,5 @@ def as_shown(images: Tensor) -> Tensor:
     if max(pixels.shape[-2:]) <= SIDE:
         return pixels
     small = F.interpolate(pixels.flatten(0, -4).float(), (SIDE, SIDE), mode="area")
-    return small.round().to(torch.uint8).unflatten(0, pixels.shape[:-3])
+    shown: Tensor = small.round().to(torch.uint8).unflatten(0, pixels.shape[:-3])
+    return shown

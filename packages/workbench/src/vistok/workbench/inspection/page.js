@@ -72,8 +72,6 @@ const bitsOf = (code) => Array.from({ length: book().bits }, (_, bit) => Math.fl
 // Long numbers of binary codes are written as hexadecimal digits.
 const codeName = (row) => (book().bits > 16 ? number(row).toString(16).padStart(book().bits / 4, "0") : `${number(row)}`);
 
-// --- the tokens of an image -------------------------------------------------------------------------------------
-
 function paintGrid() {
   const { grid, name } = book(), flat = grid.length === 1, columns = grid.at(-1);
   const box = flat ? $("beside") : $("overlay");
@@ -132,8 +130,6 @@ function show(row, place) {
   });
   paintDetail(row, place);
 }
-
-// --- what is known of a code ------------------------------------------------------------------------------------
 
 function paintDetail(row, place) {
   const code = book().codes[row], children = [];
@@ -197,8 +193,6 @@ function lookAt(row) {
   $("detail").querySelector("h3").focus();
 }
 
-// --- replaced tokens --------------------------------------------------------------------------------------------
-
 function editIndex(place, rank) {
   const { images, places, neighbours } = data.edits, position = places[state.book].indexOf(place);
   if (state.image >= images || position < 0) return null;
@@ -246,8 +240,6 @@ function paintDifference() {
   return `${codeName(tokens()[state.place])} → ${codeName(state.edit.row)}: a pixel changes by ${mean} of 255 on average, by ${largest} at most`;
 }
 
-// --- pictures with a slider -------------------------------------------------------------------------------------
-
 function paintStrip(strip, index) {
   const section = $(`strip${index}`), rows = make("div", { role: "radiogroup", "aria-label": "What is shown" });
   const big = make("canvas", { role: "img" }), slider = make("input", { type: "range", min: 0, max: strip.values.length - 1,
@@ -273,8 +265,6 @@ function paintStrip(strip, index) {
   section.append(...(strip.rows.length > 1 ? [rows] : []), make("div", { class: "player" }, big, make("div", {}, caption, slider, small)));
   return paint;
 }
-
-// --- the start --------------------------------------------------------------------------------------------------
 
 function paintImage() {
   draw($("original"), data.originals, state.image);

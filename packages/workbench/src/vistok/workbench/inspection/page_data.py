@@ -85,7 +85,8 @@ def listed_codes(book: Book, shown: Tensor) -> Tensor:
     own = book.tokens[shown].unique()
     near, _ = nearest_codes(book.codes, own, NEAR)
     few = near[:, : max(0, (_LISTED - len(own)) // len(own))]
-    return torch.cat([own, few.flatten()]).unique()
+    listed: Tensor = torch.cat([own, few.flatten()]).unique()
+    return listed
 
 
 def _book_data(inspection: Inspection, book: Book, rows: Tensor, crops: Crops) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _book_data(inspection: Inspection, book: Book, rows: Tensor, crops: Crops) -
             "cosines": [round(value, _DIGITS) for value in cosines[index].tolist()],
             "classes": [[label, int(classes[label])] for label in classes.nonzero()[:, 0].tolist()],
             "crops": [
-                [crops.number(each.image, each.place, book.grid), each.image, each.place, each.count]
+                [crops.number(each.image, each.place, book.grid), each.image, each.place, each.times]
                 for each in holding[: crops.per_code]
             ],
         }
