@@ -61,42 +61,50 @@ def test_a_code_of_a_book_is_the_one_that_is_decoded():
         torch.testing.assert_close(books[name][getattr(tokens, name)].permute(0, 3, 1, 2), codes)
 
 
-@catches(SUBJECT, "~hidden.mT.unflatten", "hidden.mT.unflatten")
-@catches(SUBJECT, "for tokens, hidden in (start, *seen)", "for tokens, hidden in seen")
+def check_generation(kind, change):
+    """It begins with nothing, and its last state is the sample of the same draws."""
+    made = tokenizer()
+    scale = LatentScale(torch.full((16, 1, 1), 0.1), torch.full((16, 1, 1), 0.5))
+    config = tiny(
+        f"generators.{kind}.samples.default.{change}", f"generators.{kind}.samples.default.mixed_precision=no"
+    )
+    torch.manual_seed(1)
+    model = build_generator(config, kind, 10).eval()
+    settings = config.generators[kind].samples["default"]
+    pipeline = Pipeline(made, model, settings, tuple("0123456789"), lambda labels, draws: labels)
+    states = generation_states(pipeline, scale, LABELS, torch.Generator().manual_seed(3))
+    known = [state[1] for state in states]
+    assert not known[0].any()
+    assert known[-1].all()
+    assert all(bool((after | ~before).all()) for before, after in pairwise(known))
+    sample = generate(model, made, scale, LABELS, settings, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(decode_known(made, *states[-1]), sample, atol=1e-5, rtol=0)
+    none = torch.zeros(2, 8, *known[0].shape[2:])
+    nothing = made.decode_recovered(none, none).clamp(-1, 1)
+    torch.testing.assert_close(decode_known(made, *states[0]), nothing)
+
+
 @catches(SUBJECT, "F.normalize(half, dim=1) for half", "half for half")
+def test_a_generation_of_xar_ends_at_its_sample():
+    check_generation("xar", "snap=false")
+    check_generation("xar", "snap=true")
+
+
 @catches(
     SUBJECT,
     "recovered(semantic * keep_semantic, visual * keep_visual)",
     "recovered(visual * keep_visual, semantic * keep_semantic)",
 )
 @catches(SUBJECT, "features[0] * keep_semantic, features[1] * keep_visual", "features[0], features[1]")
+def test_a_generation_of_far_ends_at_its_sample():
+    check_generation("far", "guidance=1.5")
+
+
+@catches(SUBJECT, "~hidden.mT.unflatten", "hidden.mT.unflatten")
+@catches(SUBJECT, "for tokens, hidden in (start, *seen)", "for tokens, hidden in seen")
 @catches("glotok.generator", 'options["observe"] = observe', 'options["observe"] = None')
-def test_a_generation_begins_with_nothing_and_ends_at_the_sample():
-    made = tokenizer()
-    scale = LatentScale(torch.full((16, 1, 1), 0.1), torch.full((16, 1, 1), 0.5))
-    for kind, change in (
-        ("xar", "snap=true"),
-        ("xar", "snap=false"),
-        ("far", "guidance=1.5"),
-        ("masked", "guidance=1.5"),
-    ):
-        config = tiny(
-            f"generators.{kind}.samples.default.{change}", f"generators.{kind}.samples.default.mixed_precision=no"
-        )
-        torch.manual_seed(1)
-        model = build_generator(config, kind, 10).eval()
-        settings = config.generators[kind].samples["default"]
-        pipeline = Pipeline(made, model, settings, tuple("0123456789"), lambda labels, draws: labels)
-        states = generation_states(pipeline, scale, LABELS, torch.Generator().manual_seed(3))
-        known = [state[1] for state in states]
-        assert not known[0].any()
-        assert known[-1].all()
-        assert all(bool((after | ~before).all()) for before, after in pairwise(known))
-        sample = generate(model, made, scale, LABELS, settings, torch.Generator().manual_seed(3))
-        torch.testing.assert_close(decode_known(made, *states[-1]), sample, atol=1e-5, rtol=0)
-        none = torch.zeros(2, 8, *known[0].shape[2:])
-        nothing = made.decode_recovered(none, none).clamp(-1, 1)
-        torch.testing.assert_close(decode_known(made, *states[0]), nothing)
+def test_a_generation_of_masked_ar_ends_at_its_sample():
+    check_generation("masked", "guidance=1.5")
 
 
 def test_an_editor_decodes_what_it_encoded():
