@@ -33,6 +33,7 @@ SECONDS = {
 def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
     """All stages of a run in order, with the generator, the sample set and the evaluation that are chosen."""
     generator, samples, evaluation = choice
+    drawing, page = f"generators.{generator}.samples.{samples}", paths.report(evaluation)
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     alignment = config.losses.alignment
@@ -62,7 +63,7 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         ),
         Stage(
             f"sample.{generator}.{samples}",
-            (f"generators.{generator}.samples.{samples}",),
+            (drawing,),
             (paths.samples(generator, samples),),
             needs=(f"train-generator.{generator}",),
         ),
@@ -75,17 +76,7 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             reads=("encode", *every_sample),
         ),
         Stage(
-            "inspect",
-            (f"generators.{generator}.samples.{samples}",),
-            (paths.inspection,),
-            needs=("reconstruct",),
-            reads=(f"train-generator.{generator}",),
+            "inspect", (drawing,), (paths.inspection,), needs=("reconstruct",), reads=(f"train-generator.{generator}",)
         ),
-        Stage(
-            f"report.{evaluation}",
-            (),
-            (paths.report(evaluation),),
-            needs=(f"evaluate.{evaluation}",),
-            reads=("inspect",),
-        ),
+        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
     ]

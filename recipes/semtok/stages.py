@@ -29,6 +29,7 @@ def choose_entries(config: SemTokConfig, generator: str | None, samples: str | N
 def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
     """All stages of a run in order, with the generator, the sample set and the evaluation that are chosen."""
     generator, samples, evaluation = choice
+    drawing, page = f"generators.{generator}.samples.{samples}", paths.report(evaluation)
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     masked = isinstance(config.generators[generator], MaskedConfig)
@@ -57,7 +58,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         ),
         Stage(
             f"sample.{generator}.{samples}",
-            (f"generators.{generator}.samples.{samples}",),
+            (drawing,),
             (paths.samples(generator, samples), *studied),
             needs=("train-refiner", f"train-generator.{generator}"),
         ),
@@ -70,17 +71,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             reads=("encode", *every_sample),
         ),
         Stage(
-            "inspect",
-            (f"generators.{generator}.samples.{samples}",),
-            (paths.inspection,),
-            needs=("reconstruct",),
-            reads=(f"train-generator.{generator}",),
+            "inspect", (drawing,), (paths.inspection,), needs=("reconstruct",), reads=(f"train-generator.{generator}",)
         ),
-        Stage(
-            f"report.{evaluation}",
-            (),
-            (paths.report(evaluation),),
-            needs=(f"evaluate.{evaluation}",),
-            reads=("inspect",),
-        ),
+        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
     ]

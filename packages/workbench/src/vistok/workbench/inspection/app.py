@@ -37,32 +37,7 @@ def editor_app(editor: TokenEditor) -> Any:
     Raises:
         ConfigError: gradio is not installed.
     """
-    gr = load_gradio()
-    names = [book.name for book in editor.books]
-
-    def begin(number: float) -> list[Any]:
-        tokens = editor.tokens(editor.examples[int(number)])
-        return told(tokens, tokens, names[0], 0)
-
-    def upload(picture: Image.Image | None) -> list[Any]:
-        tokens = editor.tokens(editor.examples[0] if picture is None else as_example(picture, editor.examples[0]))
-        return told(tokens, tokens, names[0], 0)
-
-    def told(tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float) -> list[Any]:
-        book = names.index(name)
-        number = int(tokens[book].flatten()[int(place)])
-        rows = [[near, round(cosine, 4)] for near, cosine in editor.books[book].nearest(number, _NEAR)]
-        shown = [enlarged(editor.image(each)) for each in (original, tokens)]
-        return [list(tokens), list(original), *shown, number, rows, f"{name} token {int(place)}: code {number}"]
-
-    def replace(
-        tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, code: float
-    ) -> list[Any]:
-        try:
-            changed = editor.replaced(tokens, names.index(name), int(place), int(code))
-        except ValueError as error:
-            raise gr.Error(str(error)) from None
-        return told(changed, original, name, place)
+    gr, session = load_gradio(), _Session(editor)
 
     def pressed(
         tokens: Sequence[Tensor],
@@ -70,8 +45,8 @@ def editor_app(editor: TokenEditor) -> Any:
         name: str,
         event: gr.SelectData,  # type: ignore[name-defined]
     ) -> list[Any]:
-        place = place_at(event.index, tuple(tokens[names.index(name)].shape))
-        return [place, *told(tokens, original, name, place)]
+        place = place_at(event.index, tuple(tokens[session.names.index(name)].shape))
+        return [place, *session.told(tokens, original, name, place)]
 
     def take(
         tokens: Sequence[Tensor],
@@ -81,13 +56,11 @@ def editor_app(editor: TokenEditor) -> Any:
         rows: Any,
         event: gr.SelectData,  # type: ignore[name-defined]
     ) -> list[Any]:
-        return replace(tokens, original, name, place, rows.iloc[event.index[0], 0])
+        return session.replace(tokens, original, name, place, rows.iloc[event.index[0], 0])
 
     first = [each.numel() for each in editor.tokens(editor.examples[0])]
     with gr.Blocks(title=editor.title) as app:
-        gr.Markdown(
-            f"# {editor.title}\nChoose a token, type a code or press one of the nearest, and see the image change."
-        )
+        gr.Markdown(f"# {editor.title}\nChoose a token, type a code or press a near one, and see the image change.")
         tokens, original = gr.State(), gr.State()
         with gr.Row():
             example = gr.Slider(0, len(editor.examples) - 1, 0, step=1, label="image")
@@ -96,7 +69,7 @@ def editor_app(editor: TokenEditor) -> Any:
             before = gr.Image(label="from its tokens: press a place to choose its token", interactive=False)
             after = gr.Image(label="with your tokens", interactive=False)
         with gr.Row():
-            book = gr.Radio(names, value=names[0], label="codebook")
+            book = gr.Radio(session.names, value=session.names[0], label="codebook")
             place = gr.Slider(0, max(first) - 1, 0, step=1, label="token, row after row")
             code = gr.Number(label="code", precision=0)
         with gr.Row():
@@ -105,15 +78,52 @@ def editor_app(editor: TokenEditor) -> Any:
         status = gr.Markdown()
         shown = [tokens, original, before, after, code, near, status]
         where = [tokens, original, book, place]
-        app.load(begin, [example], shown)
-        example.release(begin, [example], shown)
-        own.upload(upload, [own], shown)
-        gr.on([book.change, place.release], told, where, shown)
+        gr.on([app.load, example.release], session.begin, [example], shown)
+        own.upload(session.upload, [own], shown)
+        gr.on([book.change, place.release], session.told, where, shown)
         before.select(pressed, [tokens, original, book], [place, *shown])
-        button.click(replace, [*where, code], shown)
+        button.click(session.replace, [*where, code], shown)
         near.select(take, [*where, near], shown)
-        undo.click(lambda original, name, place: told(original, original, name, place), [original, book, place], shown)
+        undo.click(session.told, [original, original, book, place], shown)
     return app
+
+
+class _Session:
+    """What the app's buttons do: each gives all that is shown anew."""
+
+    def __init__(self, editor: TokenEditor) -> None:
+        self.editor, self.names = editor, [book.name for book in editor.books]
+
+    def begin(self, number: float) -> list[Any]:
+        """Show one of the examples."""
+        return self._begun(self.editor.examples[int(number)])
+
+    def upload(self, picture: Image.Image | None) -> list[Any]:
+        """Show a picture of the user's."""
+        first = self.editor.examples[0]
+        return self._begun(first if picture is None else as_example(picture, first))
+
+    def replace(
+        self, tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float, code: float
+    ) -> list[Any]:
+        """Put a code in the place of a token."""
+        try:
+            changed = self.editor.replaced(tokens, self.names.index(name), int(place), int(code))
+        except ValueError as error:
+            raise load_gradio().Error(str(error)) from None
+        return self.told(changed, original, name, place)
+
+    def told(self, tokens: Sequence[Tensor], original: Sequence[Tensor], name: str, place: float) -> list[Any]:
+        """Both images, and what is known of the chosen token."""
+        book = self.names.index(name)
+        number = int(tokens[book].flatten()[int(place)])
+        rows = [[near, round(cosine, 4)] for near, cosine in self.editor.books[book].nearest(number, _NEAR)]
+        shown = [enlarged(self.editor.image(each)) for each in (original, tokens)]
+        return [list(tokens), list(original), *shown, number, rows, f"{name} token {int(place)}: code {number}"]
+
+    def _begun(self, image: Tensor) -> list[Any]:
+        tokens = self.editor.tokens(image)
+        return self.told(tokens, tokens, self.names[0], 0)
 
 
 def as_example(picture: Image.Image, like: Tensor) -> Tensor:
