@@ -14,7 +14,9 @@ from vistok.workbench.inspection.contents import Inspection
 from vistok.workbench.inspection.editor import TokenEditor
 from vistok.workbench.inspection.page import write_inspection
 from vistok.workbench.options import RunOptions
+from vistok.workbench.output import Output
 from vistok.workbench.run.folder import check_folder
+from vistok.workbench.run.summary import run_values
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def inspect_command(
     gather: Callable[[Run[Any, Any]], Inspection],
     open_editor: Callable[[Run[Any, Any]], TokenEditor],
     report: Callable[[Run[Any, Any]], None],
-) -> dict[str, Callable[[InspectOptions], None]]:
+) -> dict[str, Callable[[InspectOptions], Output]]:
     """The command ``inspect`` of a recipe, by name.
 
     Args:
@@ -47,7 +49,7 @@ def inspect_command(
         report: Writes the run's report, which links to the page.
     """
 
-    def inspect_tokens(options: InspectOptions) -> None:
+    def inspect_tokens(options: InspectOptions) -> Output:
         """Write a page to look into the codes: neighbours, classes, parts, replaced tokens (needs reconstruct)."""
         plain = options.of_a_run()
         run = prepare(plain)
@@ -58,7 +60,7 @@ def inspect_command(
             for name in stage.needs:
                 stages.check_done(stages.by_name[name])
             editor_app(open_editor(run)).launch()
-            return
+            return Output()
         shown = stages.by_name[f"report.{run.choice.evaluation}"]
         reported = stages.is_done(shown)
         with opened_stage(plain, stages, stage):
@@ -67,5 +69,6 @@ def inspect_command(
             with opened_stage(dataclasses.replace(plain, fresh=False), stages, shown):
                 report(run)
         logger.info("open %s", run.paths.inspection)
+        return Output({**run_values(stages.folder), "result": str(run.paths.inspection)}, run.paths.inspection)
 
     return {STAGE: inspect_tokens}
