@@ -9,7 +9,7 @@ INPUTS := constraints.txt requirements-dev.txt recipes/pyproject.toml $(wildcard
 # What builds the packages: there first, so that not each of them is built in an environment of its own.
 BUILD := hatchling editables setuptools
 
-.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest docs bench gpu clean
+.PHONY: help install demo demo-semtok demo-vqgan test lint types unit slow nightly oldest dist dist-matrix docs bench gpu clean
 help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
@@ -18,6 +18,7 @@ help:
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
+	@echo "make dist         every wheel and source archive into dist, checked; then make dist-matrix: each wheel alone on several Pythons"
 	@echo "make docs         the documentation site: docs/_build/html/index.html (a minute)"
 	@echo "make bench        run all benchmarks (under 20 minutes on 2 cores; page in benchmarks/results)"
 	@echo "make gpu          what needs one CUDA device: its tests, and a table of what held (10 minutes; nothing without one)"
@@ -63,6 +64,17 @@ oldest: $(VENV)/installed
 	PYTHONPATH=tests $(BIN)/python -m surface.oldest_versions > .venv-oldest/constraints.txt
 	grep -v xformers requirements-dev.txt | .venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt -r /dev/stdin
 	OMP_NUM_THREADS=1 .venv-oldest/bin/pytest -m "not slow" -k "not installation_brings and not opens_no_socket and not (needs_no_network and metrics)" tests/surface
+# What is uploaded, and proof that each wheel works alone. make dist-matrix PYTHONS="python3.11 /usr/local/bin/python3.13 3.14"; it downloads
+# gigabytes of torch into uv's cache.
+dist: $(VENV)/installed-release
+	rm -rf dist
+	for project in packages/* recipes; do $(BIN)/python -m build --no-isolation --outdir dist $$project > /dev/null || exit 1; done
+	$(BIN)/python -m twine check --strict dist/*
+dist-matrix: $(VENV)/installed-release
+	PYTHONPATH=tests $(BIN)/python -m surface.wheel_matrix $(if $(PYTHONS),--python $(PYTHONS))
+$(VENV)/installed-release: requirements-release.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -r requirements-release.txt
+	touch $@
 # The site needs packages of its own, and no network once they are there; a warning is an error.
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -c docs -d docs/_build/doctrees . docs/_build/html
