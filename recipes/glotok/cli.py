@@ -11,7 +11,7 @@ from glotok.evaluate import evaluate_run
 from glotok.inspection import gather, run_editor
 from glotok.networks import check_networks
 from glotok.paths import RunPaths
-from glotok.pipeline import PAPER, open_pipeline, pipeline_files
+from glotok.pipeline import PAPER, exportable_tokenizer, open_pipeline, pipeline_files
 from glotok.reconstruct import reconstruct_validation
 from glotok.report import write_report
 from glotok.sample import sample_images
@@ -22,6 +22,7 @@ from glotok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
@@ -131,6 +132,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths)),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),

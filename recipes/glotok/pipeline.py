@@ -8,9 +8,10 @@ from torch import Tensor
 from glotok.config import GloTokConfig, load
 from glotok.encode import CODES
 from glotok.generator import generate, load_generator
-from glotok.model import GloTok
+from glotok.model import GloTok, Tokens
 from glotok.paths import RunPaths
 from vistok.workbench.pipelines.card import Paper
+from vistok.workbench.pipelines.graphs import ExportableTokenizer
 from vistok.workbench.pipelines.pipeline import Pipeline, pipeline_folder
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.devices import best_device
@@ -64,3 +65,16 @@ def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     """What :func:`open_pipeline` reads of a run."""
     weights = paths.generator(generator)
     return [paths.tokenizer, paths.tokens / CODES, weights, weights.with_suffix(".json")]
+
+
+def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
+    """The run's tokenizer, to be written as graphs."""
+    tokenizer = GloTok.from_pretrained(paths.tokenizer).eval()
+    sizes = tokenizer.settings
+    return ExportableTokenizer(
+        tokenizer,
+        (sizes.image_channels, sizes.image_size, sizes.image_size),
+        dict(zip(Tokens._fields, tokenizer.codebook_sizes, strict=True)),
+        tokenizer.encode,
+        lambda *tokens: tokenizer.decode(Tokens(*tokens)),
+    )

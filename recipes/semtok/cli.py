@@ -11,7 +11,7 @@ from semtok.evaluate import evaluate_run
 from semtok.inspection import gather, run_editor
 from semtok.networks import check_networks
 from semtok.paths import RunPaths
-from semtok.pipeline import PAPER, open_pipeline, pipeline_files
+from semtok.pipeline import PAPER, exportable_tokenizer, open_pipeline, pipeline_files
 from semtok.reconstruct import reconstruct_validation
 from semtok.report import write_report
 from semtok.sample import sample_images
@@ -22,6 +22,7 @@ from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
@@ -133,6 +134,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         PAPER,
         reconstruction="refined",
     ),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths), stage="train-refiner"),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),

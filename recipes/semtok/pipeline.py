@@ -10,7 +10,9 @@ from semtok.generator import generate, load_generator, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.stages import choose_entries
+from vistok.workbench.config import ConfigError
 from vistok.workbench.pipelines.card import Paper
+from vistok.workbench.pipelines.graphs import ExportableTokenizer
 from vistok.workbench.pipelines.pipeline import Pipeline, pipeline_folder
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.folder import CONFIG
@@ -70,3 +72,28 @@ def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     """What :func:`open_pipeline` reads of a run."""
     weights = paths.generator(generator)
     return [paths.refined, weights, weights.with_suffix(".json")]
+
+
+def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
+    """The run's tokenizer with its refiner, to be written as graphs.
+
+    Raises:
+        ConfigError: The refiner starts from a sample, which is drawn in many steps.
+    """
+    tokenizer = SemTok.from_pretrained(paths.refined).eval()
+    refiner, sizes = tokenizer.refiner, tokenizer.settings
+    if refiner is None or refiner.kind == "sample":
+        raise ConfigError("refiner.input: expected constant or noise, which decode in one step, got sample")
+    shape = (sizes.channels, sizes.working_size, sizes.working_size)
+
+    def decode(tokens: Tensor, start: Tensor | None = refiner.constant) -> Tensor:
+        return tokenizer.from_space(refiner(start, tokenizer.codes(tokens))).clamp(-1, 1)
+
+    return ExportableTokenizer(
+        tokenizer,
+        (sizes.image_channels, sizes.image_size, sizes.image_size),
+        {"tokens": tokenizer.codebook_sizes[0]},
+        lambda images: (tokenizer.encode(images),),
+        decode,
+        shape if refiner.kind == "noise" else None,
+    )

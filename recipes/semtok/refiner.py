@@ -33,7 +33,7 @@ class Refiner(nn.Module):
             constant: Tensor = self.constant
             if constant.shape[-2:] != start.shape[-2:]:
                 constant = F.interpolate(constant, size=start.shape[-2:], mode="bicubic", align_corners=False)
-            start = constant.expand(len(codes), -1, -1, -1)
-        t = torch.full((len(codes),), 0.0 if self.kind == "sample" else 1.0, device=codes.device)
+            start = constant.expand(codes.shape[0], -1, -1, -1)
+        t = torch.full((codes.shape[0],), 0.0 if self.kind == "sample" else 1.0, device=codes.device)
         out: Tensor = self.network(start, codes, t, hidden).float()
         return start + out if self.kind == "sample" else start - out

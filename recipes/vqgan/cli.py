@@ -6,6 +6,7 @@ from typing import Any
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
 from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
 from vistok.workbench.options import RunOptions as Options
@@ -25,7 +26,7 @@ from vqgan.evaluate import evaluate_run
 from vqgan.inspection import gather, run_editor
 from vqgan.networks import check_networks
 from vqgan.paths import RunPaths
-from vqgan.pipeline import PAPER, open_pipeline, pipeline_files
+from vqgan.pipeline import PAPER, exportable_tokenizer, open_pipeline, pipeline_files
 from vqgan.reconstruct import reconstruct_validation
 from vqgan.report import write_report
 from vqgan.sample import sample_images
@@ -124,6 +125,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths)),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.pipelines.card import Paper
+from vistok.workbench.pipelines.graphs import ExportableTokenizer
 from vistok.workbench.pipelines.pipeline import Pipeline, pipeline_folder
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.devices import best_device
@@ -63,3 +64,17 @@ def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     """What :func:`open_pipeline` reads of a run."""
     weights = paths.generator(generator)
     return [paths.tokenizer, paths.tokens / CODES, weights, weights.with_suffix(".json")]
+
+
+def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
+    """The run's tokenizer, to be written as graphs."""
+    tokenizer = VQGAN.from_pretrained(paths.tokenizer).eval()
+    sizes, books = tokenizer.settings, tokenizer.codebook_sizes
+    names = ["tokens"] if len(books) == 1 else [f"tokens_{stream}" for stream in range(len(books))]
+    return ExportableTokenizer(
+        tokenizer,
+        (sizes.image_channels, sizes.image_size, sizes.image_size),
+        dict(zip(names, books, strict=True)),
+        tokenizer.encode,
+        lambda *tokens: tokenizer.decode(tokens),
+    )

@@ -248,3 +248,26 @@ def test_code_space_has_the_layout_and_type_of_the_input_and_meets_the_codes(nam
     if name == "finite scalar":
         half = torch.tensor([3, 4, 5, 6, 7, 8]).view(1, -1, 1) // 2
         torch.testing.assert_close(torch.round(features * half) / half, out.codes)
+
+
+class ThereAndBack(torch.nn.Module):
+    """Features to indices, and these to codes."""
+
+    def __init__(self, quantizer):
+        super().__init__()
+        self.quantizer = quantizer
+
+    def forward(self, z):
+        indices = self.quantizer(z).indices
+        return indices, self.quantizer.indices_to_codes(indices)
+
+
+@every
+@pytest.mark.slow
+def test_an_exported_graph_of_any_batch_gives_the_same_indices_and_codes(name):
+    module, batch = ThereAndBack(build(name).eval()), torch.export.Dim("batch")
+    with torch.no_grad():
+        program = torch.export.export(module, (normal(0, 2, CHANNELS, 3),), dynamic_shapes=({0: batch},), strict=False)
+        z = normal(1, 7, CHANNELS, 3)
+        for found, wanted in zip(program.module()(z), module(z), strict=True):
+            assert torch.equal(found, wanted)

@@ -168,3 +168,27 @@ def test_nothing_of_size_tokens_times_codes_is_ever_held(metric, learning, large
         quantizer.update()
     assert largest.elements <= max(1024 * 256, 33 * tokens * 4)
     assert largest.elements < tokens * size / 50
+
+
+class EveryMetric(torch.nn.Module):
+    """The search by each metric among the same codes."""
+
+    def __init__(self, codebook):
+        super().__init__()
+        self.codebook = codebook
+
+    def forward(self, rows):
+        return [nearest_codes(rows, self.codebook, metric=metric) for metric in ("euclidean", "cosine", "dot")]
+
+
+@catches(SUBJECT, "torch.addmm(bias.t(), rows", "torch.addmm(0 * bias.t(), rows")
+@catches(SUBJECT, "codebook.t()).argmax(1)", "codebook.t()).argmin(1)")
+@catches(SUBJECT, "    if is_exporting():", "    if False:")
+def test_an_exported_graph_finds_the_same_codes_without_an_operator_of_ours():
+    search = EveryMetric(normal(0, 70, 5) * 2)
+    rows = {"rows": {0: torch.export.Dim("rows")}}
+    program = torch.export.export(search, (normal(1, 4, 5),), dynamic_shapes=rows, strict=False)
+    assert not any("vistok" in str(node.target) for node in program.graph.nodes)
+    some = normal(2, 300, 5)
+    for found, wanted in zip(program.module()(some), search(some), strict=True):
+        assert torch.equal(found, wanted)

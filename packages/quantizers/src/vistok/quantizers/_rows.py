@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor
 
+#: Whether ``torch.export`` looks, whose graphs hold no loop over a number of rows that is not known yet. torch 2.5 does
+#: not tell.
+is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)
+
 
 def check_dense(name: str, x: object, owner: str) -> None:
     """Raise ``TypeError`` unless ``x`` is a tensor that is not sparse."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vistok.quantizers._precision import autocast_off, unit
-from vistok.quantizers._rows import check_dense
+from vistok.quantizers._rows import check_dense, is_exporting
 
 Metric = Literal["cosine", "euclidean"]
 Search = Literal["cosine", "euclidean", "dot"]
@@ -55,6 +55,8 @@ def nearest_codes(
     Gradient:
         None; the search runs in float32 inside any autocast.
 
+    (A graph of ``torch.export`` holds all scores at once: it has no loop over blocks, and needs no operator of ours.)
+
     Raises:
         TypeError: ``rows`` or ``codebook`` is not a dense tensor.
         ValueError: the shapes do not fit, the codebook is empty, a block size is not positive or the metric unknown.
@@ -68,6 +70,8 @@ def nearest_codes(
     small = rows.device.type == "cpu"
     token_block = token_block or (256 if small else 4096)
     code_block = -(-(code_block or (1024 if small else 4096)) // GROUP) * GROUP
+    if is_exporting():
+        return _search_at_once(rows.detach(), codebook.detach(), metric)
     search = _search_as_operator if torch.compiler.is_compiling() else _search
     return search(rows.detach(), codebook.detach(), metric, token_block, code_block)
 
@@ -75,14 +79,7 @@ def nearest_codes(
 def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_block: int) -> Tensor:
     """Search block after block of rows."""
     with torch.no_grad(), autocast_off(rows):
-        rows, codebook = rows.float(), codebook.float()
-        if metric == "cosine":
-            codebook = unit(codebook)
-        bias = codebook.new_zeros(codebook.shape[0], 1)
-        if metric == "euclidean":
-            centre = _centre(codebook)
-            rows, codebook = rows - centre, codebook - centre
-            bias = torch.linalg.vecdot(codebook, codebook).unsqueeze(1).mul_(-0.5)
+        rows, codebook, bias = _as_products(rows, codebook, metric)
         token_block = max(1, min(token_block, rows.shape[0]))
         code_block = min(code_block, -(-codebook.shape[0] // GROUP) * GROUP)
         scores = rows.new_empty(code_block * token_block)
@@ -91,6 +88,26 @@ def _search(rows: Tensor, codebook: Tensor, metric: str, token_block: int, code_
         for part, result in zip(rows.split(token_block), found.split(token_block), strict=True):
             _search_block(part, codebook, bias, scores, tops, result)
         return found
+
+
+def _search_at_once(rows: Tensor, codebook: Tensor, metric: str) -> Tensor:
+    """Search by one product: what an exported graph holds, where no operator of ours and no loop over blocks can be."""
+    with torch.no_grad(), autocast_off(rows):
+        rows, codebook, bias = _as_products(rows, codebook, metric)
+        return torch.addmm(bias.t(), rows, codebook.t()).argmax(1)
+
+
+def _as_products(rows: Tensor, codebook: Tensor, metric: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, codes and biases ``(K, 1)`` in float32 such that the nearest code has the largest product plus bias."""
+    rows, codebook = rows.float(), codebook.float()
+    if metric == "cosine":
+        codebook = unit(codebook)
+    bias = codebook.new_zeros(codebook.shape[0], 1)
+    if metric == "euclidean":
+        centre = _centre(codebook)
+        rows, codebook = rows - centre, codebook - centre
+        bias = torch.linalg.vecdot(codebook, codebook).unsqueeze(1).mul_(-0.5)
+    return rows, codebook, bias
 
 
 def _centre(codebook: Tensor) -> Tensor:

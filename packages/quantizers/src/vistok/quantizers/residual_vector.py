@@ -11,6 +11,7 @@ from vistok.quantizers._rows import (
     check_features,
     check_indices,
     finite_rows,
+    is_exporting,
 )
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.k_means import k_means
@@ -163,6 +164,8 @@ class ResidualVectorQuantizer(nn.Module):
             rows = rows - centres[nearest_codes(rows, centres)]
 
     def _assign(self, rows: Tensor) -> Tensor:
+        if is_exporting():
+            return self.wrapped(rows.unsqueeze(0))[1].squeeze(0)  # type: ignore[no-any-return]
         block = self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)
         if rows.shape[0] == 0:
             return torch.empty(0, self.num_stages, dtype=torch.int64, device=rows.device)

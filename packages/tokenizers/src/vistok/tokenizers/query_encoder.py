@@ -98,7 +98,7 @@ class QueryEncoder(nn.Module):
         rows = patchify(images, self.patch_size)
         positions, table = self.positions(grid)
         patches = self.embed(rows) + positions
-        queries = self.queries.expand(len(images), -1, -1)
+        queries = self.queries.expand(images.shape[0], -1, -1)
         for block in self.blocks:
             patches, queries = block(patches, queries, first_rotary=table, second_rotary=self.table)
         return QueryEncoded(self.patch_norm(patches).unflatten(1, grid), self.to_bits(self.query_norm(queries)))

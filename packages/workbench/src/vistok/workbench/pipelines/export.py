@@ -1,9 +1,10 @@
 """A trained tokenizer and generator as a folder that needs nothing else of the run."""
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,7 @@ def export_pipeline(
         ConfigError: ``target`` holds something.
         NoSpaceError: The device is full; nothing is left of it then.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target}: expected a new or empty folder, got one that holds something")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with new_folder(target) as aside:
         with full_is_told(target):
             for source in files:
                 place = aside / source.relative_to(run)
@@ -45,6 +42,21 @@ def export_pipeline(
         save_config(type(config).model_validate(_without_paths(config.model_dump(mode="json"))), aside / CONFIG)
         write_atomically(aside / "README.md", write_card(facts, pictured=picture is not None))
         mark_run(aside, facts.program)
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``target`` at the end; after an error nothing is left of it.
+
+    Raises:
+        ConfigError: ``target`` holds something.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target}: expected a new or empty folder, got one that holds something")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield aside
         aside.chmod(0o755)
         os.replace(aside, target)
     finally:
