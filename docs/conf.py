@@ -60,14 +60,14 @@ NAVIGATION = {
     "README": {
         "Start": "docs/start",
         "Guides": "docs/choose docs/data docs/fine_tuning docs/scaling docs/troubleshooting "
-        "docs/metrics docs/inspect docs/performance docs/studies",
+        "docs/metrics docs/inspect docs/performance docs/export docs/studies",
         "Parts": "docs/losses/README docs/quantizers/README docs/generators/README docs/tokenizers",
         "Recipes": "recipes/README recipes/glotok/README recipes/semtok/README recipes/vqgan/README docs/recipes",
         "Evidence": "docs/evidence docs/reproducing docs/measurements",
         "Packages": "packages/*/README",
         "API": "docs/api/losses docs/api/quantizers docs/api/generators docs/api/metrics "
         "docs/api/tokenizers docs/api/workbench docs/api/recipes",
-        "Contribute": "CONTRIBUTING docs/releasing docs/changelogs docs/README",
+        "Contribute": "CONTRIBUTING docs/releasing docs/licences docs/changelogs docs/README",
     },
     "docs/losses/README": {"": "docs/losses/*"},
     "docs/quantizers/README": {"": "docs/quantizers/*"},

@@ -64,6 +64,7 @@ def test_a_wheel_holds_the_whole_package_and_only_it(package, built):
     }
     assert {name for name in files if ".dist-info/" not in name} == expected
     assert f"vistok/{package}/py.typed" in files
+    assert [name for name in files if name.endswith(".dist-info/licenses/LICENSE")]
 
 
 def test_the_wheel_of_the_recipes_holds_the_scripts_and_configurations_of_each(built):
@@ -72,6 +73,7 @@ def test_the_wheel_of_the_recipes_holds_the_scripts_and_configurations_of_each(b
         folder = source_folder(recipe)
         found = [*folder.glob("*.py"), *(folder / "configs").glob("*.yaml")]
         assert {f"{recipe}/{path.relative_to(folder).as_posix()}" for path in found} <= files
+        assert f"{recipe}/py.typed" in files
     assert {name.split("/")[0] for name in files if ".dist-info/" not in name} == set(RECIPES)
 
 

@@ -27,7 +27,9 @@ from surface.repository import PROJECTS, ROOT
 DIST = ROOT / "dist"
 DONE = DIST / "matrix.json"
 UV = [sys.executable, "-m", "uv", "--no-python-downloads"]
-NEWEST = "newest"
+OLDEST, NEWEST = "oldest", "newest"
+#: The first block of Python of a long description.
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Every module of the packages in the arguments, then the program on standard input.
 IMPORT_ALL = """
 import importlib, pkgutil, sys, warnings
@@ -67,7 +69,7 @@ class Wheel:
     @property
     def example(self) -> str:
         """The first block of Python in the long description."""
-        return re.search(r"^```python\n(.*?)^```$", self.metadata.metadata.get_payload(), re.M | re.S)[1]
+        return EXAMPLE.search(self.metadata.metadata.get_payload())[1]
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def version_of(python: str) -> str:
 
 
 def torch_of(release: str) -> list[str]:
-    """What is asked of torch: the lowest bound of the metadata, or nothing."""
-    return [] if release == NEWEST else [f"torch=={lower_bounds()['torch']}"]
+    """What is asked of torch: the lowest bound of the metadata, a release, or nothing."""
+    return [] if release == NEWEST else [f"torch=={lower_bounds()['torch'] if release == OLDEST else release}"]
 
 
 def try_wheel(wheel: Wheel, python: str, release: str) -> str:
@@ -123,10 +125,14 @@ def resolve_wheel(wheel: Wheel, python: str, release: str) -> str:
 
 
 def reason(failed: Failed) -> str:
-    """The line of a failed command that says why."""
+    """Why a command failed: the package without a wheel, or its last line."""
+    lacking = re.search(r"only found wheels for `([\w-]+)`", failed.said)
+    enough = re.findall(r"depend on (torch>=[\d.]+\d)", failed.said)
+    if lacking:
+        instead = f"; {enough[-1]} would do" if enough else ""
+        return f"no wheel of {lacking[1]} for this Python goes with this torch{instead}"
     lines = [" ".join(line.split()) for line in failed.said.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"no wheel|has no|Because|Error", line)]
-    return (telling or lines or ["no word"])[-1].replace("|", "/")[:240]
+    return (lines or ["no word"])[-1].replace("|", "/")[:240]
 
 
 def cells(wheels: list[Wheel], pythons: list[str], releases: list[str]) -> dict[str, dict[str, str]]:
@@ -134,7 +140,7 @@ def cells(wheels: list[Wheel], pythons: list[str], releases: list[str]) -> dict[
     done: dict[str, dict[str, str]] = json.loads(DONE.read_text(encoding="utf-8")) if DONE.exists() else {}
     for release in releases:
         for python in pythons:
-            column = f"{version_of(python)}, {release} torch"
+            column = f"{version_of(python)}, torch {release}"
             for wheel in wheels:
                 row = done.setdefault(wheel.name, {})
                 if column in row:
@@ -163,8 +169,8 @@ def page(done: dict[str, dict[str, str]]) -> str:
         return f"no ({notes.index(cell) + 1})"
 
     lines = ["| wheel | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name in PROJECTS:
-        lines.append(f"| {name} | " + " | ".join(shown(done[name].get(column, "")) for column in columns) + " |")
+    for name, row in done.items():
+        lines.append(f"| {name} | " + " | ".join(shown(row.get(column, "not tried")) for column in columns) + " |")
     head = (
         f"# Each wheel alone, {date.today()}\n\n`make dist dist-matrix`: each wheel alone in a bare environment of a "
         "Python, with everything else from the package index as new as it is, and with torch as old or as new as the "
@@ -179,12 +185,14 @@ def page(done: dict[str, dict[str, str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", nargs="+", default=["python3.11", "python3.12", "python3.13", "python3.14"])
-    parser.add_argument("--torch", nargs="+", choices=["oldest", NEWEST], default=[NEWEST, "oldest"])
+    parser.add_argument("--torch", nargs="+", default=[NEWEST, OLDEST], help="newest, oldest, or a release")
+    parser.add_argument("--wheel", nargs="+", choices=list(PROJECTS), default=list(PROJECTS))
     options = parser.parse_args()
     wheels = sorted((Wheel(file) for file in DIST.glob("*.whl")), key=lambda wheel: [*PROJECTS].index(wheel.name))
     if [wheel.name for wheel in wheels] != [*PROJECTS]:
         sys.exit("dist: expected the wheel of every package; make dist builds them")
-    done = cells(wheels, options.python, options.torch)
+    chosen = [wheel for wheel in wheels if wheel.name in options.wheel]
+    done = cells(chosen, options.python, options.torch)
     place = ROOT / "benchmarks" / "results" / f"packages_{date.today()}.md"
     place.write_text(page(done), encoding="utf-8")
     sys.stderr.write(f"{place}\n")
