@@ -61,6 +61,7 @@ PARTS = (
     Part("token_cache", "token_cache.py", "--images 100000"),
     Part("cost_model", "cost_model.py", "--cells 1 3 5 7"),
     Part("gpu", "gpu.py"),
+    Part("exported", "exported.py", needs="finished runs: python benchmarks/exported.py RECIPE=RUN ..."),
     Part("colour", "colour.py", needs="finished runs: python benchmarks/colour.py RUN ..."),
     Part(
         "semtok_alignment",

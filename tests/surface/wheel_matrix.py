@@ -105,14 +105,14 @@ def try_wheel(wheel: Wheel, python: str, release: str) -> str:
     """One cell: install alone, import, run the example; the torch that it ran with."""
     wanted = [str(wheel.file), *torch_of(release)]
     environment = DIST / "environment"  # always there, so that what one cell compiles the next one reads
+    shutil.rmtree(environment, ignore_errors=True)
     compiled = f"pycache_prefix={DIST / 'compiled' / f'{version_of(python)}-{release}'}"
     with tempfile.TemporaryDirectory() as folder:
-        run(*UV, "venv", "--quiet", "--clear", "--python", python, environment)
+        run(*UV, "venv", "--quiet", "--python", python, environment)
         there = environment / "bin" / "python"
         find = ["--only-binary", ":all:", "--find-links", DIST]
         run(*UV, "pip", "install", "--quiet", "--python", there, *find, *wanted)
         said = run(there, "-I", "-X", compiled, "-c", IMPORT_ALL, *wheel.modules, given=wheel.example, cwd=Path(folder))
-    shutil.rmtree(environment)
     return said.split()[-1]
 
 
@@ -153,6 +153,7 @@ def cells(wheels: list[Wheel], pythons: list[str], releases: list[str]) -> dict[
                     row[column] = f"no: {reason(failed)}"
                 sys.stderr.write(f"{wheel.name}, Python {column}: {row[column]}\n")
                 DONE.write_text(json.dumps(done, indent=1), encoding="utf-8")
+    shutil.rmtree(DIST / "environment", ignore_errors=True)
     return done
 
 

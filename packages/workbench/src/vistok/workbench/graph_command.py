@@ -8,6 +8,7 @@ from typing import Any
 
 from vistok.workbench.command_line import Run
 from vistok.workbench.options import RunOptions
+from vistok.workbench.output import Output
 from vistok.workbench.pipelines.graphs import (
     INTERFACE,
     ExportableTokenizer,
@@ -36,7 +37,7 @@ def graph_command(
     open_tokenizer: Callable[[Run[Any, Any]], ExportableTokenizer],
     *,
     stage: str = "train-tokenizer",
-) -> dict[str, Callable[[GraphOptions], None]]:
+) -> dict[str, Callable[[GraphOptions], Output]]:
     """The command ``export-tokenizer`` of a recipe, by name.
 
     Args:
@@ -45,7 +46,7 @@ def graph_command(
         stage: The stage that it comes from.
     """
 
-    def export(options: GraphOptions) -> None:
+    def export(options: GraphOptions) -> Output:
         """Write encoder and decoder as ONNX or torch.export graphs that run without this code."""
         check_format(options.format)
         run = prepare(options.of_a_run())
@@ -63,5 +64,7 @@ def graph_command(
             100 * found.equal_tokens,
             found.largest_difference,
         )
+        values = {"images": found.images, "equal_tokens": found.equal_tokens, "largest_difference": found.largest_difference}
+        return Output({"folder": str(options.folder), **values}, options.folder)
 
     return {"export-tokenizer": export}

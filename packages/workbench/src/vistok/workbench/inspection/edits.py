@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.inspection.codes import nearest_codes
@@ -80,12 +79,11 @@ def _decoded(decode: Decode, made: Iterator[tuple[Tensor, ...]], count: int) -> 
     """Decode tokens, some at a time, in the order in which they come."""
     parts: list[Tensor] = []
     batch: list[tuple[Tensor, ...]] = []
-    with tqdm(made, total=count, desc="replace tokens", unit="image", disable=count <= _BATCH) as bar:
-        for tokens in bar:
-            batch.append(tokens)
-            if len(batch) == _BATCH:
-                parts.append(as_shown(decode([torch.cat(each) for each in zip(*batch, strict=True)])))
-                batch = []
+    for tokens in progress(made, "replace tokens", unit="images", total=count, brief=count <= _BATCH):
+        batch.append(tokens)
+        if len(batch) == _BATCH:
+            parts.append(as_shown(decode([torch.cat(each) for each in zip(*batch, strict=True)])))
+            batch = []
     if batch:
         parts.append(as_shown(decode([torch.cat(each) for each in zip(*batch, strict=True)])))
     return torch.cat(parts)
