@@ -157,7 +157,7 @@ def _write(graph: Graph, inputs: tuple[Tensor, ...], file: Path, format: GraphFo
         written = torch.onnx.export(
             program, (), input_names=list(graph.takes), output_names=list(graph.gives), dynamo=True, verbose=False
         )
-        written.save(file)
+        written.save(file)  # type: ignore[union-attr]
 
 
 def _forget_unused(program: torch.export.ExportedProgram) -> None:
