@@ -15,7 +15,7 @@ def check_groups(owner: str, bits: int, num_groups: int, most: int) -> None:
 def bits_to_indices(bits: Tensor, num_groups: int) -> Tensor:
     """Turn ``(*, L)`` booleans into ``(*)`` indices, or ``(*, num_groups)`` with more than one group."""
     grouped: Tensor = bits.unflatten(-1, (num_groups, -1)).long()
-    indices = (grouped << torch.arange(grouped.shape[-1], device=bits.device)).sum(-1)
+    indices = torch.bitwise_left_shift(grouped, torch.arange(grouped.shape[-1], device=bits.device)).sum(-1)
     return indices.squeeze(-1) if num_groups == 1 else indices
 
 
@@ -23,5 +23,5 @@ def indices_to_bits(indices: Tensor, bits: int, num_groups: int) -> Tensor:
     """Undo :func:`bits_to_indices`: ``(*, bits)`` int64 zeros and ones."""
     grouped = indices.long() if num_groups > 1 else indices.long().unsqueeze(-1)
     shifts = torch.arange(bits // num_groups, device=indices.device)
-    bits_of_groups: Tensor = grouped.unsqueeze(-1) >> shifts & 1
+    bits_of_groups = torch.bitwise_right_shift(grouped.unsqueeze(-1), shifts) & 1
     return bits_of_groups.flatten(-2)

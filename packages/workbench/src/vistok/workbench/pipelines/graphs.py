@@ -162,12 +162,12 @@ def _write(graph: Graph, inputs: tuple[Tensor, ...], file: Path, format: GraphFo
 
 def _forget_unused(program: torch.export.ExportedProgram) -> None:
     """Empty the weights that a graph does not read, those of the tokenizer's other half: a file holds all there are."""
-    parameters, buffers = program.graph_signature.inputs_to_parameters, program.graph_signature.inputs_to_buffers
+    signature, weights = program.graph_signature, program.state_dict
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     for node in program.graph.find_nodes(op="placeholder"):
-        if node.name in parameters and not node.users:
-            program.state_dict[parameters[node.name]] = nn.Parameter(torch.empty(0))
-        elif node.name in buffers and not node.users:
-            program.state_dict[buffers[node.name]] = torch.empty(0)
+        name = names.get(node.name)
+        if name in weights and not node.users:
+            weights[name] = nn.Parameter(torch.empty(0)) if name in signature.parameters else torch.empty(0)
 
 
 def _described(graph: Graph, inputs: Sequence[Tensor]) -> dict[str, Any]:
