@@ -130,7 +130,7 @@ def reason(failed: Failed) -> str:
     enough = re.findall(r"depend on (torch>=[\d.]+\d)", failed.said)
     if lacking:
         instead = f"; {enough[-1]} would do" if enough else ""
-        return f"no wheel of {lacking[1]} for this Python goes with this torch{instead}"
+        return f"no wheel of {lacking[1]} fits this Python and this torch{instead}"
     lines = [" ".join(line.split()) for line in failed.said.splitlines() if line.strip()]
     return (lines or ["no word"])[-1].replace("|", "/")[:240]
 

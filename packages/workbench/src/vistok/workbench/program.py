@@ -37,7 +37,7 @@ EXIT_CODES = (
 
 _LONGEST_ARGUMENT = 4096  # the longest path there is; an error repeats what it cannot read
 _LONGEST_REASON = 300
-_NOISY = ("httpx", "datasets", "timm", "huggingface_hub", "matplotlib")
+_NOISY = ("httpx", "datasets", "timm", "huggingface_hub", "matplotlib", "onnx_ir", "onnxscript")
 
 
 class UnexpectedError(RuntimeError):

@@ -9,6 +9,7 @@ from torch import Tensor
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.inspection.codes import nearest_codes
 from vistok.workbench.inspection.contents import Decode, Inspection, affordable, as_shown
+from vistok.workbench.progress import progress
 
 NEIGHBOURS = 3
 _IMAGES = 4
