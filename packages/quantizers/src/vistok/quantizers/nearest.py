@@ -116,7 +116,7 @@ def _centre(codebook: Tensor) -> Tensor:
     It is rounded to a power of two above the spread: subtracting it from small whole numbers stays exact.
     """
     mean = codebook.mean(0)
-    spread = (codebook - mean).abs().amax()
+    spread = (codebook - mean).abs().amax((0, 1))
     unit_of_grid = torch.exp2(spread.log2().ceil())
     return torch.where(spread > 0, torch.round(mean / unit_of_grid) * unit_of_grid, mean)
 
