@@ -64,7 +64,11 @@ def graph_command(
             100 * found.equal_tokens,
             found.largest_difference,
         )
-        values = {"images": found.images, "equal_tokens": found.equal_tokens, "largest_difference": found.largest_difference}
+        values = {
+            "images": found.images,
+            "equal_tokens": found.equal_tokens,
+            "largest_difference": found.largest_difference,
+        }
         return Output({"folder": str(options.folder), **values}, options.folder)
 
     return {"export-tokenizer": export}
