@@ -13,7 +13,7 @@ COMMANDS = [
     (recipe, command)
     for recipe in CONFIGS
     for command in importlib.import_module(f"{recipe}.cli").COMMANDS
-    if command not in ("cost", "runs")  # which are about no run of their own
+    if command not in ("cost", "runs", "compare")  # which are about no run of their own
 ]
 
 
@@ -30,10 +30,11 @@ def test_somebody_elses_folder_is_left_alone(recipe, command, fresh, tmp_path):
     (tmp_path / "proj" / "config.yaml").write_text("name: proj\n")
     (tmp_path / "proj" / "thesis.txt").write_text("years of work\n")
     mark_run(tmp_path / "other", "another-recipe")
-    before = everything_in(tmp_path)
+    before, options = everything_in(tmp_path), cli.COMMANDS[command].__annotations__["options"]
+    new = {"folder": tmp_path / "new"} if "folder" in options.__dataclass_fields__ else {}
     for name, reason in (("proj", "is not a run .* left alone"), ("other", "a run of another-recipe")):
         with pytest.raises(ConfigError, match=rf"{name}: {reason}.*; use another --name"):
-            cli.COMMANDS[command](cli.Options(config=CONFIGS[recipe], runs=tmp_path, name=name, fresh=fresh))
+            cli.COMMANDS[command](options(config=CONFIGS[recipe], runs=tmp_path, name=name, fresh=fresh, **new))
     assert everything_in(tmp_path) == before
 
 

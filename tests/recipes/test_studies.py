@@ -69,7 +69,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path)
     path, whole, parted = tmp_path / "weight.yaml", tmp_path / "whole", tmp_path / "parted"
     images = write_folder(tmp_path / "images", 60)
     path.write_text(STUDY.replace("IMAGES", str(images)))
-    run_study(RunStudyOptions(path, runs=whole, only=("large",)))  # and so with a teacher of its own
+    run_study(RunStudyOptions(study=path, runs=whole, only=("large",)))  # and so with a teacher of its own
 
     _, large = cells_of(load_study(path), tmp_path, data=Data("flat", str(images)))
     checkpoints = parted / large.run.name / "checkpoints" / "tokenizer"
@@ -81,7 +81,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_numbers(tmp_path)
     assert killed.returncode == 130, told
     assert "interrupted; the same command goes on from the newest checkpoints" in told
     assert not (parted / large.run.name / "tokenizer" / "model.safetensors").exists()
-    run_study(RunStudyOptions(path, runs=parted))
+    run_study(RunStudyOptions(study=path, runs=parted))
 
     first, second = (json.loads((runs / "weight" / "flat" / "study.json").read_text()) for runs in (whole, parted))
     assert len(second["values"]) == 2

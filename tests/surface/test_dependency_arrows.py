@@ -81,7 +81,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "pipeline_command": {
             *("command_line", "evaluation", "options", "output", "pipelines", "reporting", "run"),
         },
-        "graph_command": {"command_line", "options", "pipelines", "run"},
+        "graph_command": {"command_line", "options", "output", "pipelines", "run"},
         "studies": {
             *(
                 "config",

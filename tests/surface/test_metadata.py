@@ -17,10 +17,10 @@ from surface.wheel_matrix import EXAMPLE
 
 #: What a name in brackets brings beside the package.
 EXTRAS = {
-    "vistok-generators": {"xformers"},
+    "vistok-generators": {"hub", "xformers"},
     "vistok-metrics": {"backbones", "diffusers", "fidelity"},
-    "vistok-workbench": {"http", "onnx", "openmoji", "track"},
-    "vistok-recipes": {"fidelity", "http", "onnx", "openmoji", "track"},
+    "vistok-workbench": {"app", "http", "onnx", "openmoji", "track"},
+    "vistok-recipes": {"app", "fidelity", "http", "onnx", "openmoji", "track"},
 }
 ours = pytest.mark.parametrize("name", list(PROJECTS))
 
