@@ -31,7 +31,7 @@ def test_somebody_elses_folder_is_left_alone(recipe, command, fresh, tmp_path):
     (tmp_path / "proj" / "thesis.txt").write_text("years of work\n")
     mark_run(tmp_path / "other", "another-recipe")
     before, options = everything_in(tmp_path), cli.COMMANDS[command].__annotations__["options"]
-    new = {"folder": tmp_path / "new"} if "folder" in options.__dataclass_fields__ else {}
+    new = {name: tmp_path / "new" for name in ("parquet", "folder") if name in options.__dataclass_fields__}
     for name, reason in (("proj", "is not a run .* left alone"), ("other", "a run of another-recipe")):
         with pytest.raises(ConfigError, match=rf"{name}: {reason}.*; use another --name"):
             cli.COMMANDS[command](options(config=CONFIGS[recipe], runs=tmp_path, name=name, fresh=fresh, **new))
