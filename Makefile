@@ -1,4 +1,4 @@
-# make demo, make demo-semtok: train, reconstruct, generate and report on the embedded digits.   make test: lint, types, all tests.
+# make demo, make demo-semtok: train, reconstruct, generate and report on the embedded digits.   make test: lint, types, all tests, the site.
 PYTHON ?= python3
 # An environment for each Python: .venv, and .venv-python3.13 for `make test PYTHON=python3.13` (a path will do, too).
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
@@ -14,7 +14,7 @@ help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
 	@echo "make demo-vqgan   the same with VQGAN, one codebook (report in runs/vqgan-demo/report.html)"
-	@echo "make test         lint, type-check and run all tests (under 10 minutes on 2 cores)"
+	@echo "make test         lint, type-check, run all tests and build the site (under 10 minutes on 2 cores)"
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
@@ -43,8 +43,8 @@ demo-semtok: $(VENV)/installed
 demo-vqgan: $(VENV)/installed
 	$(BIN)/vqgan demo
 
-test: lint
-	$(MAKE) --no-print-directory -j 2 types unit
+test: lint $(VENV)/installed-docs
+	$(MAKE) --no-print-directory -j 2 types unit docs
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
