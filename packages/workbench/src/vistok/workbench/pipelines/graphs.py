@@ -100,7 +100,7 @@ def export_tokenizer(
     Args:
         tokenizer: What to export.
         target: The folder, new or empty.
-        images: ``(B, C, H, W)`` of :attr:`ExportableTokenizer.image_shape`, to compare on.
+        images: ``(B, C, H, W)`` of its ``image_shape``, to compare on.
         format: ``"onnx"``, or ``"torch"`` for a file of ``torch.export``.
         about: What else the interface tells.
 
