@@ -1,5 +1,6 @@
 """Several processes under a launcher: they meet, one speaks, they part; a process alone needs none of it."""
 
+import threading
 import time
 
 import pytest
@@ -22,7 +23,7 @@ from vistok.workbench.run.processes import (
     own_share,
     process_count,
     process_index,
-    speaks_first,
+    speaking_first,
     without_accelerates_sharding,
 )
 
@@ -121,7 +122,8 @@ def test_a_process_alone_speaks_and_has_nothing_to_close(monkeypatch):
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     assert (process_index(), process_count()) == (0, 1)
-    assert speaks_first()
+    with speaking_first() as speaks:
+        assert speaks
     close_processes()
 
 
@@ -129,15 +131,46 @@ def test_a_process_alone_speaks_and_has_nothing_to_close(monkeypatch):
 def test_where_no_store_answers_everyone_may_speak(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    assert speaks_first()
+    with speaking_first() as speaks:
+        assert speaks
 
 
-@catches(SUBJECT, "store.add(_SPOKEN, 1) == 1", "store.add(_SPOKEN, 1) >= 1")
-def test_of_those_that_ask_the_launchers_store_one_may_speak(monkeypatch):
+@pytest.fixture
+def launchers_store(monkeypatch):
+    """The one that a launcher of two processes would keep."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     for name, value in (("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", str(store.port))):
         monkeypatch.setenv(name, value)
-    assert [speaks_first() for _ in range(3)] == [True, False, False]
+    return store
+
+
+@catches(SUBJECT, "store.add(_ASKED, 1) == 1", "store.add(_ASKED, 1) >= 1")
+def test_of_those_that_ask_the_launchers_store_one_may_speak(launchers_store):
+    told = []
+    for _ in range(3):
+        with speaking_first() as speaks:
+            told.append(speaks)
+    assert told == [True, False, False]
+
+
+@catches(SUBJECT, "else store.wait([_SPOKEN], _PATIENCE)", "else None")
+def test_the_others_go_when_the_first_has_spoken(launchers_store):
+    """Else the launcher could end it in the middle, as it ends all when one has gone."""
+    order = []
+
+    def another():
+        with speaking_first() as speaks:
+            assert not speaks
+        order.append("another")
+
+    with speaking_first() as speaks:
+        assert speaks
+        thread = threading.Thread(target=another)
+        thread.start()
+        thread.join(0.3)
+        order.append("the first")
+    thread.join()
+    assert order == ["the first", "another"]
 
 
 @catches(SUBJECT, 'os.environ.get("RANK", "0")', 'os.environ.get("LOCAL_RANK", "0")')

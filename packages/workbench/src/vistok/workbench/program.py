@@ -19,7 +19,7 @@ from vistok.workbench.output import Output, OutputOptions
 from vistok.workbench.run.allocator import keep_freed_memory
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.run.files import NoSpaceError
-from vistok.workbench.run.processes import close_processes, process_index, speaks_first
+from vistok.workbench.run.processes import close_processes, process_index, speaking_first
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.signals import Interrupted
 
@@ -80,10 +80,12 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
         output = Output({"error": message, "exit_code": code}, code=code)
     finally:
         root.setLevel(earlier)
-    if message and speaks_first():
-        logger.error("%s: %s", program, message)
-        output.write(options[-1])
-    elif not message and process_index() == 0:
+    if message:
+        with speaking_first() as speaks:
+            if speaks:
+                logger.error("%s: %s", program, message)
+                output.write(options[-1])
+    elif process_index() == 0:
         output.write(options[-1])
     close_processes()  # after the error: its traceback holds what is to be closed
     if output.code:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vistok.workbench.config import ConfigError
 
-_SPOKEN = "vistok/spoken"
+_ASKED, _SPOKEN = "vistok/asked", "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
 _LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
 _FSDP = "ACCELERATE_USE_FSDP"
@@ -83,22 +83,33 @@ def own_share(items: Tensor) -> Tensor:
     return items[process_index() :: process_count()] if _grouped() else items
 
 
-def speaks_first() -> bool:
+@contextlib.contextmanager
+def speaking_first() -> Iterator[bool]:
     """Whether this process is the first of its launch to ask: one error, met by all, is told once.
 
-    The processes ask the store that their launcher keeps for them, so this also holds before they have met and after
-    one of them has gone. Where no store answers, every process may speak.
+    The others wait until it has spoken, as the launcher ends all of them when one has gone. The processes ask the store
+    that their launcher keeps for them, so this also holds before they have met and after one of them has gone. Where no
+    store answers, every process may speak.
     """
-    if process_count() == 1:
-        return True
+    store = None if process_count() == 1 else _launchers_store()
+    try:
+        first = store is None or store.add(_ASKED, 1) == 1
+    except RuntimeError:
+        store, first = None, True
+    yield first
+    if store is not None:
+        with contextlib.suppress(RuntimeError):  # the first one, or the store, has gone
+            store.set(_SPOKEN, "yes") if first else store.wait([_SPOKEN], _PATIENCE)
+
+
+def _launchers_store() -> Any:
     try:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = dist.TCPStore(  # type: ignore[attr-defined]  # documented, but not re-exported
+        return dist.TCPStore(  # type: ignore[attr-defined]  # documented, but not re-exported
             host, port, is_master=False, wait_for_workers=False, timeout=_PATIENCE
         )
-        return bool(store.add(_SPOKEN, 1) == 1)
     except (KeyError, ValueError, RuntimeError):
-        return True
+        return None
 
 
 def launched_sharded() -> bool:
