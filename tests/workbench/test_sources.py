@@ -121,7 +121,29 @@ def test_a_validation_folder_is_kept(tmp_path):
     assert sorted(numbers(splits.validation)) == [0, 1]
 
 
-@catches(SUBJECT, "part.startswith(name)", "part == name")
+@catches(SUBJECT, "(len(splits) > 1 or alone)", "splits")
+def test_a_class_or_an_image_may_be_called_train(tmp_path):
+    for name in ("cars", "train", "trams"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            (tmp_path / "data" / name / f"{number}.png").write_bytes(png((number, len(name), ord(name[2]))))
+    (tmp_path / "data" / "cars" / "0.png").rename(tmp_path / "data" / "cars" / "train.png")
+    splits = load(tmp_path / "data", tmp_path)
+    assert len(splits.train) + len(splits.validation) == 12
+    assert list(splits.train.class_names) == ["cars", "train", "trams"]
+
+
+@catches(SUBJECT, "return _image_files(below[0]) if alone else (", "return (")
+@catches(SUBJECT, "if path.is_dir()]", "]")
+def test_splits_are_found_below_a_single_folder(tmp_path):
+    write_folder(tmp_path / "data" / "set" / "train2017", 5)
+    write_folder(tmp_path / "data" / "set" / "val2017", 2)
+    (tmp_path / "data" / "README.txt").write_text("what this is\n")
+    splits = load(tmp_path / "data", tmp_path)
+    assert (len(splits.train), len(splits.validation)) == (5, 2)
+
+
+@catches(SUBJECT, "name.startswith(split)", "name == split")
 def test_parquet_files_named_by_split(tmp_path):
     write_parquet(tmp_path / "data" / "train-0.parquet", [(png((n, 0, 0)), f"c{n % 3}") for n in range(6)])
     write_parquet(tmp_path / "data" / "validation-0.parquet", [(png((9, 0, 0)), "c2")])

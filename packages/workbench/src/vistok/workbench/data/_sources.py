@@ -189,11 +189,36 @@ def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> Any:
         files = {split: [str(file) for file in each] for split, each in _by_split(tables, path).items()}
         return datasets.load_dataset("parquet", data_files=files, cache_dir=cache_dir)
     try:
-        return datasets.load_dataset("imagefolder", data_dir=str(path), cache_dir=cache_dir)
+        folder, patterns = _image_files(path)
+        return datasets.load_dataset("imagefolder", data_dir=str(folder), data_files=patterns, cache_dir=cache_dir)
     except Exception:
-        if any(file.suffix.lower() in Image.registered_extensions() for file in path.rglob("*")):
+        if any(map(_is_image, path.rglob("*"))):
             raise
         raise ValueError("the folder holds neither images nor .parquet nor .tar files") from None
+
+
+def _image_files(folder: Path) -> tuple[Path, dict[str, str]]:
+    """Where the images of a folder begin, and the pattern of each split: whole folders alone are splits.
+
+    They are where one for training stands beside another or alone: a class, or an image, may be called train or test.
+    """
+    shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    below = [path for path in shown if path.is_dir()]
+    alone = len(below) == 1 and not any(_is_image(path) for path in shown)
+    named = [(split, path.name) for path in below for split in [_split_of(path.name)] if split]
+    splits = {split: f"{name}/**" for split, name in reversed(named)}
+    if "train" in splits and (len(splits) > 1 or alone):
+        return folder, splits
+    return _image_files(below[0]) if alone else (folder, {"train": "**"})
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in Image.registered_extensions()
+
+
+def _split_of(name: str) -> str | None:
+    """The split that a name begins with, if it does."""
+    return next((split for split in ("train", *VALIDATION_NAMES) if name.startswith(split)), None)
 
 
 def _archives(source: str, place: Place, cache_dir: str | None) -> dict[str, list[Path]]:
@@ -212,8 +237,7 @@ def _by_split(files: Sequence[FileT], folder: Path | None) -> dict[str, list[Fil
     for file in files:
         path = Path(file)
         parts = (path.name,) if folder is None or folder == path else path.relative_to(folder).parts
-        names = ("train", *VALIDATION_NAMES)
-        split = next((name for name in names if any(part.startswith(name) for part in parts)), "train")
+        split = next(filter(None, map(_split_of, parts)), "train")
         splits.setdefault(split, []).append(file)
     return splits
 
