@@ -5,7 +5,7 @@ from glotok.paths import RunPaths
 from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.stages import Stage
 
-#: Seconds of each stage, and of a step of those that train, on 2 cores of a server (AMD EPYC), by configuration.
+#: About the seconds of each stage, and of a step of those that train, on 2 cores of an AMD EPYC, by configuration.
 SECONDS = {
     "digits": {
         "teacher": 6.5,

@@ -6,7 +6,7 @@ from vistok.workbench import recipe_config
 from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.stages import Stage
 
-#: Seconds of each stage, and of a step of those that train, on 2 cores of a server (AMD EPYC), by configuration.
+#: About the seconds of each stage, and of a step of those that train, on 2 cores of an AMD EPYC, by configuration.
 SECONDS = {
     "digits": {
         "train-tokenizer": 0.066,

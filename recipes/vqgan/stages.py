@@ -5,7 +5,7 @@ from vistok.workbench.run.stages import Stage
 from vqgan.config import VQGANConfig
 from vqgan.paths import RunPaths
 
-#: Seconds of each stage, and of a step of those that train, on 2 cores of a server (AMD EPYC), by configuration.
+#: About the seconds of each stage, and of a step of those that train, on 2 cores of an AMD EPYC, by configuration.
 SECONDS = {
     "digits": {
         "train-tokenizer": 0.14,

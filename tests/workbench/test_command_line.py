@@ -242,7 +242,7 @@ def test_the_demo_says_how_long_all_stages_take_by_the_configuration_and_the_ste
     commands = recipe_commands(prepare, table, demo="All.", options_type=Options, seconds=seconds)
     with caplog.at_level(logging.INFO):
         commands["demo"](Options(name="a", runs=tmp_path, config="configs/large.yaml"))
-    begin = f"{tmp_path / 'a'}: 2 stages; their times: measured on 2 cores of a server"
+    begin = f"{tmp_path / 'a'}: 2 stages; their times: about those of 2 cores of a server"
     assert caplog.messages[:2] == [begin, "[1/2] train (about 3:30 min left in all)"]
     half = {"name": "b", "runs": tmp_path / "others", "config": "large"}
     commands["train"](Options(**half))

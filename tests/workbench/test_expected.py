@@ -41,7 +41,7 @@ def test_the_newest_run_with_these_settings_counts_whatever_its_seed(tmp_path):
     shipped = {"train": 70.0, "sample": 9.0}
     asked = stages(tmp_path / "new")
     assert expected_seconds(asked, tmp_path, {}) == ({}, "not known before")
-    assert expected_seconds(asked, tmp_path, shipped) == ({"train": 70.0}, "measured on 2 cores of a server")
+    assert expected_seconds(asked, tmp_path, shipped) == ({"train": 70.0}, "about those of 2 cores of a server")
     earlier(tmp_path / "old", {"train": 10.0, "report": 1.0}, when=1)
     earlier(tmp_path / "other steps", {"train": 20.0, "report": 2.0}, settings={"steps": 6}, when=5)
     earlier(tmp_path / "unfinished", {"train": 30.0, "report": 0.0}, when=6)

@@ -28,7 +28,7 @@ def expected_seconds(stages: Stages, runs: Path, shipped: Mapping[str, float]) -
         if len(found) == len(stages.by_name):
             return found, f"as in {folder}"
     listed = {name: shipped[stage.command] for name, stage in stages.by_name.items() if stage.command in shipped}
-    return listed, "measured on 2 cores of a server" if listed else "not known before"
+    return listed, "about those of 2 cores of a server" if listed else "not known before"
 
 
 def _earlier_runs(stages: Stages, runs: Path) -> Iterator[Path]:
