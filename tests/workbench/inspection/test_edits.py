@@ -7,7 +7,7 @@ from _support.mutants import catches
 from vistok.metrics import to_uint8
 from vistok.workbench.inspection.codes import nearest_codes
 from vistok.workbench.inspection.contents import Inspection, occurring_book, whole_book
-from vistok.workbench.inspection.edits import decode_edits, decode_shown
+from vistok.workbench.inspection.edits import _decoded, decode_edits, decode_shown
 
 SUBJECT = "vistok.workbench.inspection.edits"
 
@@ -62,3 +62,11 @@ def test_images_go_first_then_places_where_not_all_fits():
 def test_a_book_of_one_code_has_nothing_to_replace_a_token_by():
     page = inspection(books=[whole_book("one", few_tokens(codes=1), few_codes(1))])
     assert len(decode_edits(page).pixels) == 0
+
+
+def test_a_few_images_are_decoded_without_a_word_of_progress(caplog):
+    made = iter([(torch.zeros(1, 2, 2, dtype=torch.int64),)] * 3)
+    with caplog.at_level("INFO"):
+        pixels = _decoded(lambda tokens: torch.zeros(len(tokens[0]), 1, 4, 4), made, 0)
+    assert len(pixels) == 3
+    assert caplog.records == []

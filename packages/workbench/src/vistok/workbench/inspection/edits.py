@@ -80,7 +80,7 @@ def _decoded(decode: Decode, made: Iterator[tuple[Tensor, ...]], count: int) -> 
     """Decode tokens, some at a time, in the order in which they come."""
     parts: list[Tensor] = []
     batch: list[tuple[Tensor, ...]] = []
-    for tokens in progress(made, "replace tokens", unit="images", total=count, brief=count <= _BATCH):
+    for tokens in progress(made, "replace tokens", unit="images", total=count) if count > _BATCH else made:
         batch.append(tokens)
         if len(batch) == _BATCH:
             parts.append(as_shown(decode([torch.cat(each) for each in zip(*batch, strict=True)])))
