@@ -1,8 +1,9 @@
-"""Hypothesis profiles: `ci` by default, `--hypothesis-profile nightly` for the long random run. Bugs, torchvision."""
+"""Hypothesis profiles: `ci` by default, `--hypothesis-profile nightly` for the long random run. Shared fixtures."""
 
 import pytest
 from hypothesis import settings
 
+from _support.browser import browser  # noqa: F401 - pytest finds fixtures by name
 from _support.mutants import pytest_generate_tests, pytest_pyfunc_call  # noqa: F401 - pytest calls them by name
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=50)

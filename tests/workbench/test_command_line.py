@@ -252,8 +252,8 @@ def test_the_demo_says_how_long_all_stages_take_by_the_configuration_and_the_ste
     assert caplog.messages[1:3] == ["[1/2] train: done earlier", "[2/2] report (about 30 s left in all)"]
 
 
-@catches(SUBJECT, "return _output(run.stages, page)", "return _output(run.stages, run.stages.folder)")
-@catches(SUBJECT, "return _output(run.stages, stage.outputs[0])", "return Output()")
+@catches(SUBJECT, "return run_output(run.stages, page)", "return run_output(run.stages, run.stages.folder)")
+@catches(SUBJECT, "return run_output(run.stages, stage.outputs[0])", "return Output()")
 def test_a_command_gives_back_the_run_its_stages_and_where_the_result_lies(tmp_path):
     def prepare(options):
         stages, _ = toy(tmp_path / "run", [], options)

@@ -1,27 +1,14 @@
 """The list of runs says how far each is, what it took and how good it is."""
 
-import json
-
 import pytest
 
 from _support.mutants import catches
+from _support.run_folders import DONE, run_of
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.folder import mark_run
-from vistok.workbench.run.records import Record, Records
+from vistok.workbench.run.records import Record
 from vistok.workbench.runs_command import RunsOptions, runs_command
 
 SUBJECT = "vistok.workbench.runs_command"
-DONE = {"out": "0" * 64}
-
-
-def run_of(folder, *records, evaluation=None, maker="toy"):
-    mark_run(folder, maker)
-    for record in records:
-        (folder / "stages").mkdir(exist_ok=True)
-        Records(folder).write(record)
-    if evaluation is not None:
-        (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    return folder
 
 
 @catches(SUBJECT, "if is_run(folder)", "if folder.is_dir()")

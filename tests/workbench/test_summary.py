@@ -1,25 +1,12 @@
 """What a run's folder says without its configuration: state, time, main measures."""
 
-import json
-
 from _support.mutants import catches
-from vistok.workbench.run.folder import mark_run
+from _support.run_folders import DONE, run_of
 from vistok.workbench.run.lock import run_lock
-from vistok.workbench.run.records import Record, Records
+from vistok.workbench.run.records import Record
 from vistok.workbench.run.summary import run_values, summarise_run
 
 SUBJECT = "vistok.workbench.run.summary"
-DONE = {"out": "0" * 64}
-
-
-def run_of(folder, *records, evaluation=None, maker="toy"):
-    mark_run(folder, maker)
-    for record in records:
-        (folder / "stages").mkdir(exist_ok=True)
-        Records(folder).write(record)
-    if evaluation is not None:
-        (folder / "evaluation.json").write_text(json.dumps(evaluation))
-    return folder
 
 
 @catches(SUBJECT, "if is_locked(folder):", "if False:")

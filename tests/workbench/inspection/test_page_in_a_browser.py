@@ -1,17 +1,15 @@
 """The page in a real browser: hover, drag, switch, replace, keys; every number and pixel is that of the arrays."""
 
-import shutil
-
 import pytest
 import torch
 
+from _support.browser import CHROMIUM
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
 from vistok.workbench.inspection.codes import nearest_codes
 from vistok.workbench.inspection.contents import Inspection, Strip, occurring_book, whole_book
 from vistok.workbench.inspection.edits import decode_edits, decode_shown
 from vistok.workbench.inspection.page import write_inspection
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SHOWN = torch.tensor([1, 4, 7, 9])
 COUNT = 12
@@ -41,15 +39,6 @@ def sequence():
     """One book of bits without places."""
     book = occurring_book("binary", few_tokens(COUNT, 9).flatten(1), 4)
     return Inspection("A sequence", (), few_images(COUNT), SHOWN, [book], lambda t: painted([t[0].view(-1, 2, 2)]))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make docs")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

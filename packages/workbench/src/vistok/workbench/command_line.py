@@ -97,7 +97,7 @@ def recipe_commands(
             training = command.training and command.training(run)
             with opened_stage(options, run.stages, stage, training, divides=command.divides):
                 command.work(run)
-            return _output(run.stages, stage.outputs[0])
+            return run_output(run.stages, stage.outputs[0])
 
         return run_one
 
@@ -114,7 +114,7 @@ def recipe_commands(
                 if command.name in shipped:
                     shipped[command.name] *= training.steps
         page = run_stages(options, run.stages, stages, shipped)
-        return _output(run.stages, page)
+        return run_output(run.stages, page)
 
     commands = {"demo": run_all, **stages}
     for command, text in zip(commands.values(), (demo, *(command.help for command in table)), strict=True):
@@ -219,7 +219,8 @@ def run_stages(
     return page
 
 
-def _output(stages: Stages, place: Path) -> Output:
+def run_output(stages: Stages, place: Path) -> Output:
+    """What a command that has worked on a run gives back; of several processes one says it."""
     if process_index() > 0:
         return Output()
     return Output({**run_values(stages.folder), "result": str(place)}, place)

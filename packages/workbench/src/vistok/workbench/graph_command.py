@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,6 @@ def graph_command(
             100 * found.equal_tokens,
             found.largest_difference,
         )
-        values = {
-            "images": found.images,
-            "equal_tokens": found.equal_tokens,
-            "largest_difference": found.largest_difference,
-        }
-        return Output({"folder": str(options.folder), **values}, options.folder)
+        return Output({"folder": str(options.folder), **asdict(found)}, options.folder)
 
     return {"export-tokenizer": export}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from vistok.workbench.command_line import Run, opened_stage
+from vistok.workbench.command_line import Run, opened_stage, run_output
 from vistok.workbench.inspection.app import editor_app, load_gradio
 from vistok.workbench.inspection.contents import Inspection
 from vistok.workbench.inspection.editor import TokenEditor
@@ -16,7 +16,6 @@ from vistok.workbench.inspection.page import write_inspection
 from vistok.workbench.options import RunOptions
 from vistok.workbench.output import Output
 from vistok.workbench.run.folder import check_folder
-from vistok.workbench.run.summary import run_values
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +68,6 @@ def inspect_command(
             with opened_stage(dataclasses.replace(plain, fresh=False), stages, shown):
                 report(run)
         logger.info("open %s", run.paths.inspection)
-        return Output({**run_values(stages.folder), "result": str(run.paths.inspection)}, run.paths.inspection)
+        return run_output(stages, run.paths.inspection)
 
     return {STAGE: inspect_tokens}
