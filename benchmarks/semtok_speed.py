@@ -19,9 +19,10 @@ from torch import Tensor
 
 from machine import medians
 from semtok.alignment import TargetSource, alignment_loss
-from semtok.config import AnySampleConfig, FARConfig, SamplerConfig, SemTokConfig, load
+from semtok.config import SamplerConfig, SemTokConfig, load
 from semtok.draws import draw
 from semtok.generator import Generator, TokenGroups, build_generator, generate, token_groups
+from semtok.generator_config import AnySampleConfig, FARConfig
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.train_tokenizer import LossTerms, StageOne

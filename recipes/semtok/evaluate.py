@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
+from semtok.generator_config import MaskedSampleConfig
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one

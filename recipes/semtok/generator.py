@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import AnySampleConfig, MaskedConfig, MaskedSampleConfig, SemTokConfig
+from semtok.config import SemTokConfig
+from semtok.generator_config import AnySampleConfig, MaskedConfig, MaskedSampleConfig
 from semtok.paths import RunPaths
 from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
 from vistok.workbench.backbones.pretrained import load_module

@@ -5,8 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from semtok.config import AnySampleConfig, MaskedSampleConfig, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.generator import generate, token_groups
+from semtok.generator_config import AnySampleConfig, MaskedSampleConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.pipeline import load_pipeline, open_pipeline

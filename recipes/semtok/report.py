@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.evaluate import PARTS, by_steps, reconstructions, studies
+from semtok.generator_config import MaskedSampleConfig
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions
 from semtok.sample import PROGRESS

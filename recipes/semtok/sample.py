@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from semtok.config import MaskedSampleConfig, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.generator import Generator, TokenGroups, generate, token_groups
+from semtok.generator_config import MaskedSampleConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.pipeline import open_pipeline

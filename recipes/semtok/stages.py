@@ -1,6 +1,7 @@
 """The stages of a SemTok run: what each reads and writes, and the settings that its result depends on."""
 
-from semtok.config import MaskedConfig, SemTokConfig, choose_generator
+from semtok.config import SemTokConfig, choose_generator
+from semtok.generator_config import MaskedConfig
 from semtok.paths import RunPaths
 from vistok.workbench import recipe_config
 from vistok.workbench.recipe_config import Choice

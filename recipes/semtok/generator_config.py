@@ -1,0 +1,52 @@
+"""What a configuration says of each kind of generator, and of how it draws images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vistok.workbench.recipe_config import EntryName, SampleConfig
+from vistok.workbench.training.generator_training import GeneratorConfig
+
+
+class MaskedSampleConfig(SampleConfig):
+    """How masked AR draws images."""
+
+    num_steps: int = Field(32, ge=1)  # a step fixes several tokens
+    order: Literal["random", "confidence", "raster"] = "random"
+    temperature: float = Field(1.0, ge=0)
+    confidence_noise: float = Field(4.5, ge=0)  # with order "confidence"
+    guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
+    refresh_every: int = Field(1, ge=1)  # steps from one full pass to the next; above 1 faster and not exact
+    progress_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8, 16)  # compared in the report
+    progress_samples: int = Field(100, ge=1)
+
+
+class FARSampleConfig(SampleConfig):
+    """How FAR draws images."""
+
+    guidance: float = Field(2.0, ge=1)
+
+
+AnySampleConfig = MaskedSampleConfig | FARSampleConfig
+
+
+class MaskedConfig(GeneratorConfig):
+    """Masked AR on groups of a token's bits."""
+
+    kind: Literal["masked"]
+    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
+    label_smoothing: float = Field(0.0, ge=0, lt=1)  # with order "random" it would be sampled as noise
+    samples: dict[EntryName, MaskedSampleConfig] = Field({"default": MaskedSampleConfig()}, min_length=1)
+
+
+class FARConfig(GeneratorConfig):
+    """FAR with the groups of a token as its streams."""
+
+    kind: Literal["far"]
+    num_groups: int = Field(2, ge=1)  # groups of bits that a token is predicted in
+    head_depth: int = Field(3, ge=1)  # blocks of the factorised head
+    prefix_rotation: Literal["identity", "zero"] = "zero"  # of the class token; zero in the published networks
+    samples: dict[EntryName, FARSampleConfig] = Field({"default": FARSampleConfig()}, min_length=1)
+
+
+AnyGeneratorConfig = Annotated[MaskedConfig | FARConfig, Field(discriminator="kind")]
