@@ -172,7 +172,8 @@ def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) 
     """The step of a generator of GloTok's demo, on random tokens."""
     from glotok.config import load
     from glotok.generator import build_generator
-    from vistok.workbench.training.generator_training import TrainingLoss, parameter_groups
+    from vistok.workbench.training.generator_training import TrainingLoss
+    from vistok.workbench.training.optimizers import parameter_groups
     from vistok.workbench.training.seeds import seed_step
     from vistok.workbench.training.update import micro_steps
 
@@ -184,7 +185,7 @@ def generator(name: str, batch: int, precision: str, *, wrap: Wrap = unchanged) 
         inputs = torch.randn(batch, 2 * sizes_of.code_dim, grid, grid)
     else:
         inputs = torch.randint(sizes_of.semantic_codebook_size, (batch, grid * grid, 2))
-    groups = parameter_groups(model, settings.weight_decay)
+    groups = parameter_groups(model.parameters(), settings.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=sizes.RATE, betas=settings.betas, fused=True)
     learns = learner(TrainingLoss(model), settings, optimizer, wrap)
 

@@ -37,6 +37,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
+from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import begins_anew, start_from
@@ -66,7 +67,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         initialize_codebooks(model, train, config, accelerator)
     average = weight_average(model, settings.ema_decay)
     apply_switches(learned, average, settings, accelerator, replicated=type(model.quantizer))
-    optimizer: Any = torch.optim.Adam(learned.parameters(), betas=settings.betas, fused=True)
+    optimizer: Any = build_optimizer(learned, settings)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
 
     objects = {"model": model, "head": head, "discriminator": discriminator, "optimizer": optimizer}

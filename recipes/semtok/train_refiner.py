@@ -25,6 +25,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
+from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
@@ -51,7 +52,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
     average = weight_average(bare, settings.ema_decay)
     apply_switches(bare, average, settings, accelerator)
-    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
+    optimizer: Any = build_optimizer(bare, settings)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
 
     objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}

@@ -22,6 +22,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
+from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import start_from
 from vistok.workbench.training.state import TrainState
@@ -46,7 +47,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     terms = LossTerms(losses, tokenizer).to(accelerator.device)
     average = weight_average(bare, settings.ema_decay)
     apply_switches(bare, average, settings, accelerator)
-    optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
+    optimizer: Any = build_optimizer(bare, settings)
 
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process

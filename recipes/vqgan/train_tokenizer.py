@@ -29,6 +29,7 @@ from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
+from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import begins_anew, start_from
@@ -65,7 +66,7 @@ def train_tokenizer(config: VQGANConfig, paths: RunPaths, *, resume: bool) -> No
         initialize_codebook(model, train, config, accelerator)
     average = weight_average(model, settings.ema_decay)
     apply_switches(model, average, settings, accelerator, replicated=type(model.quantizer))
-    optimizer: Any = torch.optim.Adam(model.parameters(), betas=settings.betas, fused=True)
+    optimizer: Any = build_optimizer(model, settings)
     d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
 
     objects = {"model": model, "discriminator": discriminator, "optimizer": optimizer}

@@ -16,7 +16,6 @@ from vistok.workbench.training.generator_training import (
     GeneratorConfig,
     GeneratorTrainConfig,
     generator_record,
-    parameter_groups,
     train_generator,
 )
 
@@ -182,16 +181,6 @@ def test_a_loss_that_is_not_finite_names_the_generator_and_keeps_the_indices(tmp
     with pytest.raises(NonFiniteLossError, match="step 0: loss term guess is nan"):
         train(tmp_path, broken)
     assert load_file(tmp_path / "nonfinite-step-0.safetensors")["indices"].shape == (6,)
-
-
-@catches(SUBJECT, "if p.ndim > 1]", "if p.ndim > 0]")
-def test_only_matrices_decay():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3))
-    decayed, kept = parameter_groups(model, 0.1)
-    assert [tuple(p.shape) for p in decayed["params"]] == [(3, 2)]
-    assert decayed["weight_decay"] == 0.1
-    assert len(kept["params"]) == 3
-    assert kept["weight_decay"] == 0.0
 
 
 @catches(SUBJECT, 'if key not in ("samples", "attention")', 'if key != "attention"')

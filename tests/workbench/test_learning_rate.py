@@ -34,8 +34,10 @@ def test_a_constant_rate_never_decays():
 
 
 @catches(SUBJECT, "in optimizer.param_groups:", "in optimizer.param_groups[:1]:")
-def test_all_groups_of_parameters_get_the_rate():
+@catches(SUBJECT, 'rate * group.get("rate_scale", 1.0)', "rate")
+def test_all_groups_of_parameters_get_the_rate_times_their_scale():
     groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in (0.1, 0.2)]
+    groups.append({"params": [torch.zeros(1, requires_grad=True)], "rate_scale": 3.0})
     optimizer = torch.optim.SGD(groups)
     set_learning_rate(optimizer, 0.05)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.05]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.05, 0.05 * 3.0]

@@ -30,7 +30,7 @@ def toy(paper=None, **settings):
 
 @catches(SUBJECT, "self._tensors(*self.networks.values(), *self.frozen.values(), self.average)", "self._tensors()")
 @catches(SUBJECT, "*self.states()]", "]")
-@catches(SUBJECT, 'for name in ("exp_avg", "exp_avg_sq")', 'for name in ("exp_avg",)')
+@catches(SUBJECT, 'else ("exp_avg", "exp_avg_sq")', 'else ("exp_avg",)')
 def test_weights_their_average_and_both_moments_are_held():
     training = toy()
     training.count(4, 0)
@@ -54,7 +54,7 @@ def test_mixed_precision_is_the_settings():
     assert narrow.flops_float32 == 0
 
 
-@catches(SUBJECT, "parameter_groups(model, settings.weight_decay)", "model.parameters()")
+@catches(SUBJECT, "self._optimizer(model, settings, settings.weight_decay)", "self._optimizer(model, settings)")
 def test_a_training_with_values_learns_as_it_is_told():
     torch.manual_seed(0)
     training = toy(Paper(torch.device("cpu"), pretend=False), weight_decay=0.5)

@@ -20,9 +20,9 @@ from vistok.workbench.training.generator_training import (
     GeneratorTrainConfig,
     TrainingLoss,
     generator_step,
-    parameter_groups,
 )
 from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.optimizers import build_optimizer, hidden_matrices
 from vistok.workbench.training.update import Learner
 from vistok.workbench.training.weight_average import weight_average
 
@@ -107,7 +107,7 @@ class Paper:
 
     def learner(self, network: nn.Module, settings: TrainConfig, optimizer: Any = None) -> Learner:
         """A network that learns, by Adam unless an optimizer is given."""
-        given = optimizer or self._adam(torch.optim.Adam, network.parameters(), settings)
+        given = optimizer or self._optimizer(network, settings)
         losses = _Unread(Path(tempfile.gettempdir()))
         if self._cuda is None:
             return Learner.prepared(network, given, self._accelerator, settings, losses)
@@ -115,11 +115,11 @@ class Paper:
         object.__setattr__(learner, "cuda", self._cuda)
         return learner
 
-    def _adam(self, kind: Any, parameters: Any, settings: TrainConfig) -> Any:
-        """With the trainings' fused kernels, which hold nothing for themselves and do not know the meta device."""
+    def _optimizer(self, network: nn.Module, settings: TrainConfig, weight_decay: float | None = None) -> Any:
+        """The training's own; on the meta device, which fused kernels do not know, what it keeps."""
         if self.device == META:
-            return _OnlyStates(parameters, betas=settings.betas)
-        return kind(parameters, betas=settings.betas, fused=True)
+            return _OnlyStates(network, settings)
+        return build_optimizer(network, settings, weight_decay)
 
     def images(self, size: int, channels: int, side: int) -> Tensor:
         """A micro-batch of images."""
@@ -138,8 +138,7 @@ class Paper:
         """
         with self.building():
             model = build()
-        groups = parameter_groups(model, settings.weight_decay)
-        optimizer = self._adam(torch.optim.AdamW, groups, settings)
+        optimizer = self._optimizer(model, settings, settings.weight_decay)
         learner = self.learner(TrainingLoss(model), settings, optimizer)
 
         def step(size: int, index: int) -> None:
@@ -170,13 +169,19 @@ class _PretendedLearner(Learner):
 
 
 class _OnlyStates(torch.optim.Adam):
-    """Adam that keeps its moments and computes nothing."""
+    """Keeps the moments of a training's optimizer and computes nothing: two a weight, one where Muon learns it."""
+
+    def __init__(self, network: nn.Module, settings: TrainConfig) -> None:
+        super().__init__(network.parameters(), betas=settings.betas)
+        matrices = hidden_matrices(network) if settings.optimizer == "muon" else []
+        self._hidden = {id(matrix) for matrix in matrices}
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for parameter in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
             if not self.state[parameter]:
-                self.state[parameter] |= {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+                moments = ("momentum_buffer",) if id(parameter) in self._hidden else ("exp_avg", "exp_avg_sq")
+                self.state[parameter] |= {name: torch.zeros_like(parameter) for name in moments}
 
 
 class _Unread(FiniteLosses):

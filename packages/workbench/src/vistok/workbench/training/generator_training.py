@@ -20,6 +20,7 @@ from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig, own_micro_batches, training_steps
+from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.seeds import seed_step
 from vistok.workbench.training.sharded_state import whole_state
 from vistok.workbench.training.state import TrainState
@@ -80,7 +81,7 @@ def train_generator(
     resume: bool,
     record: Mapping[str, Any],
 ) -> None:
-    """Train with AdamW; write checkpoints, metrics, the weights (averaged where asked for) and their record.
+    """Train with AdamW, or Muon; write checkpoints, metrics, the weights (averaged where asked for) and their record.
 
     Args:
         model: What is trained, with ``loss(inputs, labels, generator=)``. Build it after ``torch.manual_seed``.
@@ -97,7 +98,7 @@ def train_generator(
     bare = model.to(accelerator.device)
     average, network = weight_average(bare, settings.ema_decay), TrainingLoss(bare)
     apply_switches(network, average, settings, accelerator)
-    optimizer: Any = torch.optim.AdamW(parameter_groups(bare, settings.weight_decay), betas=settings.betas, fused=True)
+    optimizer: Any = build_optimizer(bare, settings, settings.weight_decay)
     objects = {"model": bare, "optimizer": optimizer, "average": average}
     folder, writes = paths.checkpoints(stage), accelerator.is_main_process
     losses = FiniteLosses(paths.folder)
@@ -158,13 +159,6 @@ def generator_classes(paths: RunPaths, name: str) -> tuple[str, ...]:
     """The names of the classes that a trained generator draws; their numbers where its record has no names."""
     record = generator_record(paths, name)
     return tuple(record.get("class_names") or map(str, range(record["num_classes"])))
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices only: not for biases, norms and other vectors."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 class TrainingLoss(nn.Module):

@@ -19,6 +19,6 @@ def scheduled_rate(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give all parameter groups one learning rate."""
+    """Give all parameter groups one learning rate, times their own ``rate_scale`` where they have one."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_scale", 1.0)

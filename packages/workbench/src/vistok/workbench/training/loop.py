@@ -38,7 +38,9 @@ class TrainConfig(Config):
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)  # global: over all processes and accumulated micro-batches
     accumulation: int = Field(1, ge=1)  # micro-batches a step
+    optimizer: Literal["adam", "muon"] = "adam"  # muon: of the matrices in transformer blocks; all else is Adam's
     learning_rate: float = Field(2e-4, gt=0)
+    muon_rate: float = Field(5.0, gt=0)  # of those matrices, over the learning rate
     betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     warmup_steps: int = Field(0, ge=0)
     decay_start: float = Field(1.0, ge=0, le=1)  # fraction of the steps after which a cosine falls to the final rate
