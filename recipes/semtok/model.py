@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
+from semtok.nested import from_all_and_some
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
@@ -34,6 +35,7 @@ class TrainingOutput(NamedTuple):
     x_t: Tensor
     velocity: Tensor  # that the path has
     predicted: Tensor  # that the decoder says
+    predicted_from_some: Tensor | None  # that it says with some of the tokens; none without nested dropout
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
@@ -211,8 +213,8 @@ class SemTok(
         encoded = self.encoder(x)
         quantized = self.quantizer(encoded.features).quantized
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
-        predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
-        return TrainingOutput(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
+        seen = from_all_and_some(self.decoder, path.x_t, quantized, draws.t, draws.hidden, draws.nested)
+        return TrainingOutput(x, path.x_t, path.velocity, *seen, encoded.patches, encoded.features, quantized)
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

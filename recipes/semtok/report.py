@@ -34,12 +34,14 @@ from vistok.workbench.run.tracking import read_metrics
 TOKENIZER_PANELS = {
     "flow matching": ["flow"],
     "perceptual, one-step estimate": ["perceptual"],
+    "from some of the tokens": ["nested"],
     "entropy": ["entropy"],
     "alignment": ["alignment"],
 }
 REFINER_PANELS = {
     "reconstruction": ["reconstruction"],
     "perceptual": ["perceptual"],
+    "from some of the tokens": ["nested"],
     "adversarial": ["adversarial", "discriminator"],
 }
 SHOWN_SEEDS = 6
