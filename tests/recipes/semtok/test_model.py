@@ -265,8 +265,8 @@ def test_images_that_do_not_fit_are_refused(tokenizer, shape, message):
 
 @pytest.mark.parametrize("stage", ["sample", "refine", "decode"])
 def test_tokens_and_sizes_that_do_not_fit_are_refused(tokenizer, tokens, stage):
-    with pytest.raises(ValueError, match=r"tokens: expected \(B, 4\), got \(3, 3\)"):
-        getattr(tokenizer, stage)(tokens[:, :3])
+    with pytest.raises(ValueError, match=r"tokens: expected \(B, 4\), or fewer of each image, got \(3, 5\)"):
+        getattr(tokenizer, stage)(torch.cat([tokens, tokens[:, :1]], dim=1))
     with pytest.raises(ValueError, match="size: expected sides divisible by 4, got 16x18"):
         getattr(tokenizer, stage)(tokens, size=(16, 18))
 
