@@ -179,6 +179,8 @@ class ReconstructConfig(Config):
     stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 25)
     noise_seeds: int = Field(4, ge=2)
     noise_images: int = Field(64, ge=2)
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # of the curve, in tokens; none: 1, 2, 4, ...
+    wanted_psnr: tuple[float, ...] | None = None  # for the fewest tokens of each image; none: that of half
 
 
 class SemTokConfig(Config):
@@ -210,6 +212,11 @@ class SemTokConfig(Config):
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
         if (self.losses.nested_weight or self.refiner.nested_weight) and self.tokenizer.num_tokens < 2:
             raise ValueError("nested_weight: expected 0 for images of a single token, got more")
+        if self.reconstruct.lengths and max(self.reconstruct.lengths) > self.tokenizer.num_tokens:
+            raise ValueError(
+                f"reconstruct.lengths: expected at most tokenizer.num_tokens = {self.tokenizer.num_tokens}, "
+                f"got {max(self.reconstruct.lengths)}"
+            )
         bits = self.tokenizer.bits
         for name, generator in self.generators.items():
             groups = generator.num_groups
@@ -217,6 +224,12 @@ class SemTokConfig(Config):
                 raise ValueError(
                     f"generators.{name}.num_groups: expected a divisor of tokenizer.bits = {bits}, got {groups}"
                 )
+            for label, drawing in generator.samples.items():
+                if drawing.num_tokens and drawing.num_tokens > self.tokenizer.num_tokens:
+                    raise ValueError(
+                        f"generators.{name}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
+                        f"{self.tokenizer.num_tokens}, got {drawing.num_tokens}"
+                    )
             if bits // groups > MOST_GROUP_BITS:
                 raise ValueError(
                     f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
