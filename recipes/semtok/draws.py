@@ -25,7 +25,8 @@ class Draws(NamedTuple):
 
     def to(self, device: torch.device) -> "Draws":
         """The same on a device."""
-        return Draws(*(part if part is None else to_device(part, device) for part in self))
+        nested = None if self.nested is None else to_device(self.nested, device)
+        return Draws(to_device(self.t, device), to_device(self.noise, device), to_device(self.hidden, device), nested)
 
 
 def draw(places: Tensor, step: int, seed: int, sizes: TokenizerConfig, losses: LossConfig) -> Draws:
