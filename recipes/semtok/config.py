@@ -27,6 +27,8 @@ GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluat
 MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
+NestedSets = Literal["prefix", "scattered", "both"]
+NestedLengths = Literal["log_uniform", "uniform"]
 AlignedStreams = Literal["both", "patches", "queries"]
 
 
@@ -106,6 +108,9 @@ class LossConfig(PerceptualConfig):
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
+    nested_weight: float = Field(0.0, ge=0)  # on flow and perceptual term from some of the tokens, in the same step
+    nested_sets: NestedSets = "prefix"  # which these are; in stage II too
+    nested_lengths: NestedLengths = "log_uniform"  # and how many
     perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
     entropy_weight: float = Field(0.0025, ge=0)
     entropy_temperature: float = Field(0.1, gt=0)
@@ -137,6 +142,7 @@ class RefinerConfig(PerceptualConfig):
     reconstruction: Literal["l1", "l2"] = "l1"
     reconstruction_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.1, ge=0)
+    nested_weight: float = Field(0.0, ge=0)  # on the first two terms from some of the tokens, in the same step
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(15_000, ge=0)
 
@@ -173,6 +179,8 @@ class ReconstructConfig(Config):
     stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 25)
     noise_seeds: int = Field(4, ge=2)
     noise_images: int = Field(64, ge=2)
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # of the curve, in tokens; none: 1, 2, 4, ...
+    wanted_psnr: tuple[float, ...] | None = None  # for the fewest tokens of each image; none: that of half
 
 
 class SemTokConfig(Config):
@@ -202,6 +210,13 @@ class SemTokConfig(Config):
             )
         if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
+        if (self.losses.nested_weight or self.refiner.nested_weight) and self.tokenizer.num_tokens < 2:
+            raise ValueError("nested_weight: expected 0 for images of a single token, got more")
+        if self.reconstruct.lengths and max(self.reconstruct.lengths) > self.tokenizer.num_tokens:
+            raise ValueError(
+                f"reconstruct.lengths: expected at most tokenizer.num_tokens = {self.tokenizer.num_tokens}, "
+                f"got {max(self.reconstruct.lengths)}"
+            )
         bits = self.tokenizer.bits
         for name, generator in self.generators.items():
             groups = generator.num_groups
@@ -209,6 +224,12 @@ class SemTokConfig(Config):
                 raise ValueError(
                     f"generators.{name}.num_groups: expected a divisor of tokenizer.bits = {bits}, got {groups}"
                 )
+            for label, drawing in generator.samples.items():
+                if drawing.num_tokens and drawing.num_tokens > self.tokenizer.num_tokens:
+                    raise ValueError(
+                        f"generators.{name}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
+                        f"{self.tokenizer.num_tokens}, got {drawing.num_tokens}"
+                    )
             if bits // groups > MOST_GROUP_BITS:
                 raise ValueError(
                     f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from semtok.lengths import with_missing
 from vistok.generators import DoubleStreamBlock, Modulation, TimeEmbedding, modulate, rotary_table_1d
 from vistok.tokenizers import PatchPositions, patchify, unpatchify
 
@@ -12,6 +13,7 @@ class Decoder(nn.Module):
 
     ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
     network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
+    Of fewer codes than ``num_tokens`` the rest is hidden.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Decoder(nn.Module):
         """See the class."""
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
+        codes, hidden = with_missing(codes, hidden, self.code_positions.shape[1])
         patches = self.embed(patchify(x_t, self.patch_size)) + positions
         tokens = self.embed_codes(codes * codes.shape[-1] ** 0.5)  # from +-1/sqrt(L) to +-1
         if hidden is not None:

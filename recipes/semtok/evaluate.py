@@ -8,20 +8,17 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
+from semtok.length_curve import length_measures
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
-from vistok.workbench.data import Images
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
-from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label, spread
+from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.tokens.shards import is_cached
-
-PARTS = (0.25, 0.5, 0.75)  # of the tokens
-PART_IMAGES = 500
 
 
 def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
@@ -40,9 +37,8 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add_reconstruction("refined", tokenizer)
     evaluation.add("noise", "the same tokens", lambda: noise_measures(stored))
     evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
-    evaluation.add(
-        "parts of the tokens", "PSNR", lambda: part_measures(tokenizer, stored["tokens"], validation, config)
-    )
+    for section, values in length_measures(tokenizer, stored["tokens"], validation, config).items():
+        evaluation.measures[section] = values
     evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
     if is_cached(paths.tokens):
         cache, bits = load_tokens(paths), config.tokenizer.bits
@@ -91,29 +87,6 @@ def other_image_measures(stored: dict[str, Tensor]) -> dict[str, float]:
         raise NotMeasurableError(f"another image's sample needs at least 2 validation images, got {len(seeds)}")
     others = seeds.roll(1, dims=0)
     return {"psnr_other_image": _mean_psnr([(seeds[:, i], others[:, i]) for i in range(seeds.shape[1])])}
-
-
-@torch.no_grad()
-def part_measures(tokenizer: SemTok, tokens: Tensor, images: Images, config: SemTokConfig) -> dict[str, float]:
-    """PSNR of stage II from a quarter, half and three quarters of the tokens: the first ones, or scattered ones.
-
-    Means over at most 500 images. Scattered tokens are drawn for each image; more of them contain the fewer.
-    """
-    some = spread(len(images), PART_IMAGES)
-    draws = torch.Generator().manual_seed(config.seed)
-    ranks = {"prefix": torch.arange(tokens.shape[1]).expand(len(some), -1)}
-    ranks["scattered"] = torch.rand(len(some), tokens.shape[1], generator=draws).argsort(dim=1).argsort(dim=1)
-    measures = {}
-    for kind, rank in ranks.items():
-        for share in PARTS:
-            found = []
-            for chunk in torch.arange(len(some)).split(100):
-                hidden = rank[chunk] >= round(share * tokens.shape[1])
-                noise = torch.Generator().manual_seed(config.seed)
-                made = tokenizer.refine(tokens[some[chunk]].long(), hidden=hidden, generator=noise)
-                found.append(psnr(made.cpu(), images.batch(some[chunk])))
-            measures[f"{kind}_{share:.0%}"] = torch.cat(found).mean().item()
-    return measures
 
 
 def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:

@@ -82,11 +82,11 @@ def generate(
     *,
     observe: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Tensor:
-    """Tokens ``(B, N)`` of the given classes, from the kind of generator that ``settings`` are for.
+    """Tokens ``(B, N)`` of the given classes, from the kind of generator that ``settings`` are for; or the first few.
 
     ``observe`` sees groups and mask after each step of masked AR.
     """
-    options: dict[str, Any] = {"guidance": settings.guidance}
+    options: dict[str, Any] = {"guidance": settings.guidance, "num_tokens": settings.num_tokens}
     if isinstance(settings, MaskedSampleConfig):
         options["settings"] = MaskedSampling(
             order=settings.order,
@@ -94,7 +94,8 @@ def generate(
             noise=settings.confidence_noise,
             refresh_every=settings.refresh_every,
         )
-        options |= {"num_steps": min(settings.num_steps, model.length * model.num_units), "observe": observe}
+        units = (settings.num_tokens or model.length) * model.num_units
+        options |= {"num_steps": min(settings.num_steps, units), "observe": observe}
     with mixed_precision(labels.device, settings.mixed_precision):
         drawn: Tensor = model.sample(labels, generator=draws, **options)
     return groups.join(drawn)

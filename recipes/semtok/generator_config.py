@@ -11,6 +11,7 @@ from vistok.workbench.training.generator_training import GeneratorConfig
 class MaskedSampleConfig(SampleConfig):
     """How masked AR draws images."""
 
+    num_tokens: int | None = Field(None, ge=1)  # draw the first so many and decode these; none: all
     num_steps: int = Field(32, ge=1)  # a step fixes several tokens
     order: Literal["random", "confidence", "raster"] = "random"
     temperature: float = Field(1.0, ge=0)
@@ -24,6 +25,7 @@ class MaskedSampleConfig(SampleConfig):
 class FARSampleConfig(SampleConfig):
     """How FAR draws images."""
 
+    num_tokens: int | None = Field(None, ge=1)  # stop after so many and decode these; none: all
     guidance: float = Field(2.0, ge=1)
 
 

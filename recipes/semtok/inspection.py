@@ -93,7 +93,7 @@ def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: Lat
     pipeline = open_pipeline(config, paths, choice.generator, choice.samples, space)
     tokenizer, groups = pipeline.tokenizer, token_groups(config, choice.generator)
     settings: AnySampleConfig = pipeline.settings  # type: ignore[assignment]  # the pipeline knows no recipe's kinds
-    classes, length = pipeline.class_names[:SAMPLES], config.tokenizer.num_tokens
+    classes = pipeline.class_names[:SAMPLES]
     labels = torch.arange(len(classes)).to(tokenizer.device)
     seen: list[tuple[Tensor, Tensor]] = []
     tokens = generate(
@@ -103,6 +103,7 @@ def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: Lat
     if isinstance(settings, MaskedSampleConfig):
         states = [(seen[0][0], torch.ones_like(seen[0][1])), *seen]
     else:
+        length = tokens.shape[1]
         hidden = torch.arange(length) >= torch.arange(length + 1)[:, None]
         states = [(tokens, each.expand(len(classes), -1)) for each in hidden]
     some = [states[index] for index in spread(len(states), STATES).tolist()]

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
+from semtok.lengths import check_length
+from semtok.nested import from_all_and_some
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
@@ -34,6 +36,7 @@ class TrainingOutput(NamedTuple):
     x_t: Tensor
     velocity: Tensor  # that the path has
     predicted: Tensor  # that the decoder says
+    predicted_from_some: Tensor | None  # that it says with some of the tokens; none without nested dropout
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
@@ -49,6 +52,8 @@ class SemTok(
     },
 ):
     """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64 of ``bits`` bits each.
+
+    What takes tokens takes the first ones of each image, ``(B, k)``, too: the others are hidden from the decoder.
 
     Args:
         settings: Sizes.
@@ -121,16 +126,17 @@ class SemTok(
         return values.float() if space is None else space.decode(values.float())
 
     @torch.no_grad()
-    def encode(self, images: Tensor) -> Tensor:
-        """Images to tokens."""
+    def encode(self, images: Tensor, num_tokens: int | None = None) -> Tensor:
+        """Images to tokens, or to the first ``num_tokens`` of them."""
         tokens: Tensor = self.quantizer(self.encoder(self.to_space(images)).features).indices
-        return tokens
+        return tokens if num_tokens is None else tokens[:, : check_length(num_tokens, self.settings.num_tokens)]
 
     @torch.no_grad()
     def codes(self, tokens: Tensor) -> Tensor:
-        """The codes ``(B, N, L)`` of tokens, of length 1."""
-        if tokens.ndim != 2 or tokens.shape[1] != self.settings.num_tokens:
-            raise ValueError(f"tokens: expected (B, {self.settings.num_tokens}), got {tuple(tokens.shape)}")
+        """The codes ``(B, k, L)`` of tokens ``(B, k)``, of length 1."""
+        most = self.settings.num_tokens
+        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= most:
+            raise ValueError(f"tokens: expected (B, {most}), or fewer of each image, got {tuple(tokens.shape)}")
         return self.quantizer.indices_to_codes(tokens.to(self.device))
 
     @torch.no_grad()
@@ -145,7 +151,7 @@ class SemTok(
     ) -> Tensor:
         """Stage I: images of tokens, from noise in the steps of ``sampler``; clamped to [-1, 1].
 
-        ``hidden (B, N)`` bool marks tokens that are not known.
+        ``hidden``, bool of the shape of ``tokens``, marks those that are not known.
         """
         noise = self._noise(len(tokens), size, generator)
         return self.from_space(self.solve(self.codes(tokens), noise, sampler, hidden)).clamp(-1, 1)
@@ -176,11 +182,16 @@ class SemTok(
         return self.from_space(self.refiner(start, codes, _to(hidden, self.device))).clamp(-1, 1)
 
     def decode(
-        self, tokens: Tensor, *, size: tuple[int, int] | None = None, generator: torch.Generator | None = None
+        self,
+        tokens: Tensor,
+        *,
+        hidden: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Tokens to images: :meth:`refine` where there is a refiner, else :meth:`sample`."""
         decode = self.sample if self.refiner is None else self.refine
-        return decode(tokens, size=size, generator=generator)
+        return decode(tokens, hidden=hidden, size=size, generator=generator)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images through their tokens."""
@@ -211,8 +222,8 @@ class SemTok(
         encoded = self.encoder(x)
         quantized = self.quantizer(encoded.features).quantized
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
-        predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
-        return TrainingOutput(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
+        seen = from_all_and_some(self.decoder, path.x_t, quantized, draws.t, draws.hidden, draws.nested)
+        return TrainingOutput(x, path.x_t, path.velocity, *seen, encoded.patches, encoded.features, quantized)
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

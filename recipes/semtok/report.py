@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from semtok.config import SemTokConfig
-from semtok.evaluate import PARTS, by_steps, reconstructions, studies
+from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.generator_config import MaskedSampleConfig
+from semtok.length_report import lengths_section
 from semtok.paths import RunPaths
-from semtok.reconstruct import PREFIX, load_reconstructions
+from semtok.reconstruct import load_reconstructions
 from semtok.sample import PROGRESS
-from vistok.metrics import psnr
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.measures import load_evaluation
@@ -34,12 +34,14 @@ from vistok.workbench.run.tracking import read_metrics
 TOKENIZER_PANELS = {
     "flow matching": ["flow"],
     "perceptual, one-step estimate": ["perceptual"],
+    "from some of the tokens": ["nested"],
     "entropy": ["entropy"],
     "alignment": ["alignment"],
 }
 REFINER_PANELS = {
     "reconstruction": ["reconstruction"],
     "perceptual": ["perceptual"],
+    "from some of the tokens": ["nested"],
     "adversarial": ["adversarial", "discriminator"],
 }
 SHOWN_SEEDS = 6
@@ -59,7 +61,8 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
-    sections += [prefix_section(stored, measures), noise_section(stored, measures), tokens_section(measures, config)]
+    sections.append(lengths_section(stored, measures, bits=config.tokenizer.bits))
+    sections += [noise_section(stored, measures), tokens_section(measures, config)]
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
@@ -146,40 +149,6 @@ def steps_table(measures: dict[str, Any], drawing: MaskedSampleConfig, label: st
     )
     names = [*keys[:-1], measures["names"]["frechet_distance"]]
     return Table(["steps", *names], [[name, *(values.get(key) for key in keys)] for name, values in lines], caption)
-
-
-def prefix_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Section:
-    """Reconstructions from the first tokens only, and from scattered ones."""
-    study = stored["prefix"]
-    originals = stored["prefix originals"]
-    rows, labels = [], []
-    for index, image in enumerate(originals):
-        for stage, label in ((0, "stage I"), (1, "stage II")):
-            rows.append(torch.cat([study[index, stage], image[None]]))
-            labels.append(label)
-    columns = [f"{100 * share:g}%" for share in PREFIX]
-    grid = image_grid(
-        torch.cat(rows), columns=len(columns) + 1, row_labels=labels, column_labels=[*columns, "original"]
-    )
-    series = {
-        name: [psnr(study[:, stage, part].contiguous(), originals).mean().item() for part in range(len(PREFIX))]
-        for stage, name in ((0, "stage I"), (1, "stage II"))
-    }
-    curve = plot_lines([100 * share for share in PREFIX], series, x_label="tokens known, %", y_label="PSNR, dB")
-    parts = measures["parts of the tokens"]
-    table = Table(
-        ["tokens known", "the first, dB", "scattered, dB"],
-        [[f"{part:.0%}", parts[f"prefix_{part:.0%}"], parts[f"scattered_{part:.0%}"]] for part in PARTS],
-        caption="PSNR of stage II, means over at most 500 validation images. Random order generates scattered tokens.",
-    )
-    return Section(
-        "Parts of the tokens",
-        [
-            Picture(grid, "Decoded from the first part of the tokens, the others hidden.", pixelated=True),
-            Picture(curve, f"PSNR over these {len(study)} images."),
-            table,
-        ],
-    )
 
 
 def noise_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Section:

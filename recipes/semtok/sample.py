@@ -78,7 +78,8 @@ def progress(study: Study, order: Literal["raster", "random"]) -> Tensor:
     same noise.
     """
     labels = (torch.arange(PROGRESS_CLASSES) % study.num_classes).to(study.tokenizer.device)
-    settings = study.settings.model_copy(update={"order": order, "num_steps": study.tokenizer.settings.num_tokens})
+    changes = {"order": order, "num_steps": study.tokenizer.settings.num_tokens, "num_tokens": None}
+    settings = study.settings.model_copy(update=changes)
     states: list[tuple[Tensor, Tensor]] = []
     generate(
         study.model,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
 from semtok.model import LatentSpace, SemTok
+from semtok.nested import twice
 from semtok.networks import build_discriminator
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
@@ -130,9 +131,12 @@ def refiner_step(
         for micro, batch in micro_steps(refiner, step, batches, log):
             given = inputs(tokenizer, batch.images, places[micro.index], step, config)
             with refiner.precision():
-                reconstruction = as_shown(tokenizer.from_space(refiner.model(*given)))
+                shown = as_shown(tokenizer.from_space(refiner.model(*given)))
+                reconstruction, *from_some = shown.split(len(batch.images))
                 logits = None if adversary is None else adversary(reconstruction)
             values = terms(batch.images, reconstruction, logits)
+            for nested in from_some:
+                values["nested"] = terms.total(terms(batch.images, nested, None))
             micro.backward(values, terms.total(values), {"images": batch.images, "reconstruction": reconstruction})
             fakes.append(reconstruction.detach())
     return log, fakes
@@ -162,11 +166,17 @@ def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | N
 def inputs(
     tokenizer: SemTok, images: Tensor, places: Tensor, step: int, config: SemTokConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the refiner is given: where it starts, the codes, and which tokens are hidden (never all, as in stage I)."""
+    """What the refiner is given: where it starts, the codes, and which tokens are hidden (never all, as in stage I).
+
+    With nested dropout all of it a second time behind the first, with other tokens hidden.
+    """
     codes = tokenizer.codes(tokenizer.encode(images))
-    losses = config.losses.model_copy(update={"condition_dropout": 0.0})
+    changes = {"condition_dropout": 0.0, "nested_weight": config.refiner.nested_weight}
+    losses = config.losses.model_copy(update=changes)
     draws = draw(places, step, config.seed, config.tokenizer, losses).to(tokenizer.device)
-    start = draws.noise
+    start, hidden = draws.noise, draws.hidden
+    if draws.nested is not None:
+        start, codes, hidden = twice(start), twice(codes), torch.cat([hidden, draws.nested])
     if config.refiner.input == "sample":
-        start = tokenizer.solve(codes, start, hidden=draws.hidden)
-    return start, codes, draws.hidden
+        start = tokenizer.solve(codes, start, hidden=hidden)
+    return start, codes, hidden

@@ -140,8 +140,16 @@ class LossTerms(nn.Module):
 
     def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
         """Each term as a scalar."""
-        out = out._replace(predicted=out.predicted.float())
-        terms = {"flow": F.mse_loss(out.predicted, out.velocity), "entropy": self._entropy(out.features)}
+        decoded = self._of_decoder(images, draws, out)
+        terms = {"flow": decoded.pop("flow"), "entropy": self._entropy(out.features), **decoded}
+        if out.predicted_from_some is not None:
+            terms["nested"] = self.total(
+                self._of_decoder(images, draws, out._replace(predicted=out.predicted_from_some))
+            )
+        return terms
+
+    def _of_decoder(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
+        terms = {"flow": F.mse_loss(out.predicted.float(), out.velocity)}
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(self.one_step(draws, out), images)
         return terms

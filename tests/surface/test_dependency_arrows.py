@@ -106,7 +106,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "masked_tokens": set(),
         "layers": {"_checks", "_random"},
         "flow": {"_random"},
-        "sampling": {"_random", "flow", "layers"},
+        "sampling": {"_checks", "_random", "flow", "layers"},
         "xar": {"_card", "_checks", "_random", "flow", "layers", "pretrained", "sampling"},
         "far": {"_card", "_checks", "layers", "pretrained", "sampling"},
         "masked_ar": {"_card", "_checks", "_random", "layers", "masked_tokens", "pretrained", "sampling"},

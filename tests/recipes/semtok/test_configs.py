@@ -95,6 +95,7 @@ def test_an_unknown_configuration_lists_the_shipped_ones():
         ("losses.suffix_dropout=0.95", "expected at most 1 together with condition_dropout, got 0.1 [+] 0.95"),
         ("sampler.guidance_low=0.6", "guidance_low: expected at most guidance_high = 0.505, got 0.6"),
         ("losses.time_shift=0", "losses.time_shift"),
+        ("generators.far.samples.default.num_tokens=5", "expected at most tokenizer.num_tokens = 4, got 5"),
         ("refiner.input=zeros", "refiner.input"),
         ("train.ema_decay=1", "train.ema_decay"),
         ("data.random_crop=true", r"alignment\.cache: expected false with data\.random_crop"),

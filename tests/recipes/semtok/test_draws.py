@@ -20,14 +20,14 @@ SIZES, LOSSES = tiny().tokenizer, tiny().losses
     data=st.data(),
 )
 def test_any_division_of_a_batch_draws_the_same(seed, step, count, data):
-    places = torch.arange(count)
-    whole = draw(places, step, seed, SIZES, LOSSES)
+    places, losses = torch.arange(count), tiny("losses.nested_weight=1", "losses.nested_sets=both").losses
+    whole = draw(places, step, seed, SIZES, losses)
     cuts = sorted(data.draw(st.sets(st.integers(1, count - 1), max_size=4))) if count > 1 else []
-    parts = [draw(part, step, seed, SIZES, LOSSES) for part in places.tensor_split(cuts)]
+    parts = [draw(part, step, seed, SIZES, losses) for part in places.tensor_split(cuts)]
     for field in whole._fields:
         assert torch.equal(getattr(whole, field), torch.cat([getattr(part, field) for part in parts]))
     order = torch.tensor(data.draw(st.permutations(range(count))))
-    shuffled = draw(order, step, seed, SIZES, LOSSES)
+    shuffled = draw(order, step, seed, SIZES, losses)
     assert torch.equal(shuffled.noise, whole.noise[order])
     assert torch.equal(shuffled.hidden, whole.hidden[order])
 

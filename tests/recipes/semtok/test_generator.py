@@ -15,6 +15,7 @@ from vistok.workbench.config import ConfigError
 
 SUBJECT = "semtok.generator"
 DRAWING = "generators.masked.samples.default"
+KINDS = ("masked", "far")
 
 
 def drawing(config, kind):
@@ -95,6 +96,26 @@ def test_a_sample_set_says_how_masked_ar_samples():
     model.sample = lambda labels, **given: asked.append(given["settings"]) or torch.zeros(3, 4, 2, dtype=torch.int64)
     generate(model, torch.arange(3), token_groups(config, "masked"), drawing(config, "masked"), generator())
     assert asked == [MaskedSampling(order="raster", temperature=0.5, noise=7.0, refresh_every=3)]
+
+
+@catches(SUBJECT, '"num_tokens": settings.num_tokens', '"num_tokens": None')
+@catches(SUBJECT, "(settings.num_tokens or model.length) * model.num_units", "model.length * model.num_units")
+def test_a_sample_set_of_the_first_tokens_stops_after_them():
+    """Whatever the number of steps; the study shows a whole generation."""
+    few = tiny(*(f"generators.{kind}.samples.default.num_tokens=3" for kind in KINDS), f"{DRAWING}.num_steps=100")
+    tokenizer, labels = tiny_tokenizer("constant"), torch.arange(3)
+    for kind in KINDS:
+        torch.manual_seed(0)
+        model, groups = build_generator(few, kind, 10).eval(), token_groups(few, kind)
+        tokens = generate(model, labels, groups, drawing(few, kind), generator())
+        assert tokens.shape == (3, 3)
+        assert tokenizer.refine(tokens).shape == (3, 1, 16, 16)
+        if kind == "far":
+            assert torch.equal(tokens, generate(model, labels, groups, drawing(tiny(), kind), generator())[:, :3])
+        else:
+            study = study_of(few, model, tokenizer)
+            assert sample.samples_by_steps(study)["by_steps"].shape[0] == 2
+            assert sample.progress(study, "random").shape == (4, len(sample.PROGRESS), 1, 16, 16)
 
 
 def test_xar_is_refused_and_the_reason_is_given():

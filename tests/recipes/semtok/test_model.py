@@ -201,7 +201,7 @@ def test_saved_and_loaded_is_the_same_to_the_bit(refiner, tokens, tmp_path):
 
 @catches(SUBJECT, "path.x_t, path.velocity", "path.x_t, -path.velocity")
 @catches(SUBJECT, "flow_path(x, draws.noise,", "flow_path(draws.noise, x,")
-@catches(SUBJECT, "quantized, draws.t, draws.hidden)", "encoded.features, draws.t)")
+@catches(SUBJECT, "quantized, draws.t, draws.hidden, draws", "encoded.features, draws.t, draws.hidden, draws")
 def test_forward_gives_the_path_the_velocity_and_what_the_decoder_says_of_them():
     """In float64 from the definitions."""
     tokenizer, images, t = tiny_tokenizer(model=SemTok), pictures(), torch.tensor([0.2, 0.5, 0.9])
@@ -265,8 +265,8 @@ def test_images_that_do_not_fit_are_refused(tokenizer, shape, message):
 
 @pytest.mark.parametrize("stage", ["sample", "refine", "decode"])
 def test_tokens_and_sizes_that_do_not_fit_are_refused(tokenizer, tokens, stage):
-    with pytest.raises(ValueError, match=r"tokens: expected \(B, 4\), got \(3, 3\)"):
-        getattr(tokenizer, stage)(tokens[:, :3])
+    with pytest.raises(ValueError, match=r"tokens: expected \(B, 4\), or fewer of each image, got \(3, 5\)"):
+        getattr(tokenizer, stage)(torch.cat([tokens, tokens[:, :1]], dim=1))
     with pytest.raises(ValueError, match="size: expected sides divisible by 4, got 16x18"):
         getattr(tokenizer, stage)(tokens, size=(16, 18))
 

@@ -58,6 +58,13 @@ def check_range(name: str, values: Tensor, highest: int) -> None:
         raise ValueError(f"{expected}, got values from {low} to {high}")
 
 
+def check_length(num_tokens: int | None, length: int) -> int:
+    """How many positions to draw, by default all; raise ``ValueError`` unless there are so many."""
+    if num_tokens is not None and not 1 <= num_tokens <= length:
+        raise ValueError(f"num_tokens must lie in 1..{length} (the number of positions), got {num_tokens}")
+    return length if num_tokens is None else num_tokens
+
+
 def check_share(name: str, value: float) -> None:
     """Raise ``ValueError`` unless a probability lies in ``[0, 1)``."""
     if not 0 <= value < 1:

@@ -231,19 +231,22 @@ class FAR(nn.Module, PretrainedGenerator):
         *,
         guidance: float | Guidance = 1.0,
         choice: TokenChoice = _FREE_CHOICE,
+        num_tokens: int | None = None,
         generator: torch.Generator | None = None,
         use_cache: bool = True,
     ) -> Tensor:
         """Tokens of the given classes. A bare ``guidance`` number is constant over positions and streams.
 
-        A schedule takes ``position / (T - 1)`` as progress. Without the cache every step runs all positions so far
-        again: same tokens, slower.
+        With ``num_tokens`` it stops after so many positions, ``(B, num_tokens, K)``: the first of those that it would
+        draw in all. A schedule takes ``position / (T - 1)`` as progress, also then. Without the cache every step runs
+        all positions so far again: same tokens, slower.
         """
         check_labels(labels, self.null_label)
         was_training = self.training
         self.eval()
         try:
-            tokens = sample_streams(self, labels, as_guidance(guidance, "constant"), choice, generator, use_cache)
+            scales = as_guidance(guidance, "constant")
+            tokens = sample_streams(self, labels, scales, choice, generator, use_cache, num_tokens)
         finally:
             self.train(was_training)
         return tokens[..., list(self.inverse_order)]

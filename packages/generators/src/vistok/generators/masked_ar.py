@@ -256,13 +256,11 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
         logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
-        weight = mask + ~mask * self.options.unmasked_weight
+        smoothing, weight = self.options.label_smoothing, mask + ~mask * self.options.unmasked_weight
         total = weight.new_zeros((), dtype=torch.float32)
         for unit, stream in enumerate(logits):
             target = tokens[..., unit].flatten().long()
-            terms = F.cross_entropy(
-                stream.flatten(0, 1), target, reduction="none", label_smoothing=self.options.label_smoothing
-            )
+            terms = F.cross_entropy(stream.flatten(0, 1), target, reduction="none", label_smoothing=smoothing)
             total = total + (terms * weight[..., unit].flatten()).sum()
         return total / weight.sum().clamp_min(1)
 
@@ -274,12 +272,14 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         num_steps: int = 16,
         guidance: float | Guidance = 1.0,
         settings: MaskedSampling = _CONFIDENCE,
+        num_tokens: int | None = None,
         generator: torch.Generator | None = None,
         observe: Callable[[Tensor, Tensor], None] | None = None,
     ) -> Tensor:
         """Tokens of the given classes in ``num_steps`` steps, from 1 to the number of units.
 
-        A bare ``guidance`` number grows linearly with the fraction of known units, from 1 to its value.
+        With ``num_tokens`` those of the first positions, ``(B, num_tokens, U)``: the others stay hidden. A bare
+        ``guidance`` number grows linearly with the fraction of them that is known, from 1 to its value.
         ``observe(tokens, mask)`` is called after every step with copies; the ids under the mask are that step's
         draws, which the next step replaces.
         """
@@ -288,7 +288,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         self.eval()
         try:
             scales = as_guidance(guidance, "linear")
-            return sample_masked(self, labels, num_steps, scales, settings, generator, observe)
+            return sample_masked(self, labels, num_steps, scales, settings, generator, observe, num_tokens)
         finally:
             self.train(was_training)
 

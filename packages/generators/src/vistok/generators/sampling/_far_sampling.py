@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vistok.generators._checks import check_length
 from vistok.generators.layers._packed_linear import packed
 from vistok.generators.layers.kv_cache import KVCache
 from vistok.generators.layers.label_embedding import LabelEmbedding
@@ -62,11 +63,12 @@ def sample_streams(
     choice: TokenChoice,
     generator: torch.Generator | None,
     use_cache: bool,
+    num_tokens: int | None,
 ) -> Tensor:
-    """Tokens (B, T, K), streams in the order of prediction."""
+    """Tokens (B, k, K) of the first ``num_tokens`` positions, streams in the order of prediction."""
     last = max(model.length - 1, 1)
-    scales = [guidance.at(position / last) for position in range(model.length)]
-    decoder = _Decoder(model, labels, any(scale != 1 for scale in scales), use_cache)
+    scales = [guidance.at(position / last) for position in range(check_length(num_tokens, model.length))]
+    decoder = _Decoder(model, labels, len(scales), any(scale != 1 for scale in scales), use_cache)
     for position, scale in enumerate(scales):
         decoder.start_position(position)
         for stream in range(len(model.order)):
@@ -91,18 +93,18 @@ class _Decoder:
     With the cache a step is a few rows against all weights, so these are packed once, before the first.
     """
 
-    def __init__(self, model: StreamModel, labels: Tensor, guided: bool, use_cache: bool) -> None:
+    def __init__(self, model: StreamModel, labels: Tensor, length: int, guided: bool, use_cache: bool) -> None:
         self.model = packed(model, layer_dtype(model.labels.table.weight)) if use_cache else model
         self.copies = 2 if guided else 1
         if guided:
             labels = torch.cat([labels, torch.full_like(labels, model.null_label)])
         self.prefix = model.labels(labels)[:, None]
-        self.tokens = labels.new_zeros(len(labels), model.length, len(model.order), dtype=torch.int64)
+        self.tokens = labels.new_zeros(len(labels), length, len(model.order), dtype=torch.int64)
         self.context = self.prefix
         self.caches: list[KVCache | None] = [None] * len(model.blocks)
         self.head_caches: list[KVCache | None] = [None] * len(model.head_blocks)
         if use_cache:
-            self.caches = self._new_caches(len(model.blocks), model.length)
+            self.caches = self._new_caches(len(model.blocks), length)
             self.head_caches = self._new_caches(len(model.head_blocks), len(model.order))
 
     def _new_caches(self, count: int, length: int) -> list[KVCache | None]:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from vistok.generators._checks import check_length
 from vistok.generators._random import gumbel, uniform
 from vistok.generators.sampling._masked_cache import CachedLogits, CachedModel
 from vistok.generators.sampling.guidance import Guidance, guide
@@ -89,12 +90,15 @@ def sample_masked(
     settings: MaskedSampling,
     generator: torch.Generator | None,
     observe: Callable[[Tensor, Tensor], None] | None,
+    num_tokens: int | None,
 ) -> Tensor:
-    """Tokens (B, T, U)."""
+    """Tokens (B, k, U) of the first ``num_tokens`` positions; the network sees the others hidden to the end."""
     batch, device = len(labels), labels.device
-    units = model.length * model.num_units
-    counts = masked_counts(units, num_steps, settings.schedule)
-    scales = _scales(guidance, counts, units)
+    length = check_length(num_tokens, model.length)
+    units, wanted = model.length * model.num_units, length * model.num_units
+    counts = masked_counts(wanted, num_steps, settings.schedule)
+    scales = _scales(guidance, counts, wanted)
+    unwanted = torch.arange(units, device=device) >= wanted
     tokens = torch.zeros(batch, model.length, model.num_units, dtype=torch.int64, device=device)
     mask = torch.ones_like(tokens, dtype=torch.bool)
     order = _fixed_order(settings.order, batch, units, device, generator)
@@ -116,11 +120,12 @@ def sample_masked(
         else:
             score = order
         score = score.masked_fill(~mask.flatten(1), math.inf)
-        lowest = score.argsort(dim=-1)[:, :left]
+        score = score.masked_fill(unwanted, -math.inf)
+        lowest = score.argsort(dim=-1)[:, : left + units - wanted]
         mask = torch.zeros_like(score, dtype=torch.bool).scatter(1, lowest, True).view_as(tokens)
         if observe is not None:
             observe(tokens.clone(), mask.clone())
-    return tokens
+    return tokens[:, :length]
 
 
 def _scales(guidance: Guidance, counts: list[int], units: int) -> list[float]:
