@@ -28,6 +28,7 @@ MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
 AlignedStreams = Literal["both", "patches", "queries"]
+Prediction = Literal["velocity", "image", "noise"]
 
 
 class TokenizerConfig(Config):
@@ -46,6 +47,7 @@ class TokenizerConfig(Config):
     decoder_width: int = Field(1536, ge=8)
     decoder_depth: int = Field(24, ge=1)
     decoder_heads: int = Field(24, ge=1)
+    prediction: Prediction = "velocity"  # what the decoder's output is; the others follow from it and the noisy image
 
     @property
     def channels(self) -> int:
@@ -77,8 +79,8 @@ class TokenizerConfig(Config):
         ):
             if width % (4 * heads):
                 raise ValueError(f"{name}: expected a multiple of 4 times {heads} heads, got {width}")
-        if self.channels * self.patch_size**2 > self.decoder_width:
-            # A velocity holds the noise of every value of a patch: through fewer channels it does not pass.
+        if self.prediction != "image" and self.channels * self.patch_size**2 > self.decoder_width:
+            # A velocity holds the noise of every value of a patch: through fewer channels it does not pass. Images do.
             raise ValueError(
                 f"patch_size: expected patches of at most decoder_width = {self.decoder_width} values, "
                 f"got {self.patch_size} x {self.patch_size} x {self.channels}"
@@ -102,8 +104,10 @@ class LossConfig(PerceptualConfig):
     """Stage I: the weights, and what each term leaves open."""
 
     flow_weight: float = Field(1.0, ge=0)
+    flow_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
     uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
+    time_shift_final: float | None = Field(None, gt=0)  # of the last step; from the first on it goes there evenly
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
@@ -157,6 +161,7 @@ class SamplerConfig(Config):
     guidance: float = Field(1.5, ge=0)
     guidance_low: float = Field(0.145, ge=0, le=1)
     guidance_high: float = Field(0.505, ge=0, le=1)
+    jump_at: float | None = Field(None, gt=0, lt=1)  # from the grid's first time at or below it one step to the image
 
     @model_validator(mode="after")
     def _interval_is_one(self) -> Self:

@@ -10,6 +10,8 @@ from vistok.tokenizers import PatchPositions, patchify, unpatchify
 class Decoder(nn.Module):
     r"""Velocity :math:`v_\theta(x_t, c, t)` of the straight path from image (t = 0) to noise (t = 1).
 
+    Or the image or the noise of that path: what its output is taken for is said by ``prediction`` of the settings.
+
     ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
     network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
     """

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
+from semtok.prediction import to_velocity
 from semtok.refiner import Refiner
-from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
+from vistok.generators import IntervalGuidance, flow_path, guide, jump_times, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
@@ -33,7 +34,7 @@ class TrainingOutput(NamedTuple):
     target: Tensor  # the clean input
     x_t: Tensor
     velocity: Tensor  # that the path has
-    predicted: Tensor  # that the decoder says
+    predicted: Tensor  # what the decoder says: a velocity, an image or noise
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
@@ -80,7 +81,9 @@ class SemTok(
             *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
         )
         self.refiner = (
-            None if refiner is None else Refiner(self.decoder, refiner, settings.channels, settings.working_size)
+            None
+            if refiner is None
+            else Refiner(self.decoder, refiner, settings.channels, settings.working_size, settings.prediction)
         )
 
     @classmethod
@@ -176,11 +179,16 @@ class SemTok(
         return self.from_space(self.refiner(start, codes, _to(hidden, self.device))).clamp(-1, 1)
 
     def decode(
-        self, tokens: Tensor, *, size: tuple[int, int] | None = None, generator: torch.Generator | None = None
+        self,
+        tokens: Tensor,
+        *,
+        hidden: Tensor | None = None,
+        size: tuple[int, int] | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Tokens to images: :meth:`refine` where there is a refiner, else :meth:`sample`."""
         decode = self.sample if self.refiner is None else self.refine
-        return decode(tokens, size=size, generator=generator)
+        return decode(tokens, hidden=hidden, size=size, generator=generator)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images through their tokens."""
@@ -197,13 +205,19 @@ class SemTok(
 
         def velocity(x: Tensor, time: float) -> Tensor:
             t = torch.full((len(x),), time, device=x.device)
-            conditional: Tensor = self.decoder(x, codes, t, hidden).float()
+            conditional = self.velocity(x, codes, t, hidden)
             scale = guidance.at(time)
             if scale == 1:
                 return conditional
-            return guide(conditional, self.decoder(x, codes, t, everything).float(), scale)
+            return guide(conditional, self.velocity(x, codes, t, everything), scale)
 
-        return solve_ode(velocity, noise, power_times(settings.num_steps, power=settings.power))
+        times = power_times(settings.num_steps, power=settings.power)
+        return solve_ode(velocity, noise, times if settings.jump_at is None else jump_times(times, settings.jump_at))
+
+    def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """What stage I's decoder says of the velocity at ``x_t (B, C, H, W)`` and ``t (B,)``, float32."""
+        output = self.decoder(x_t, codes, t, hidden).float()
+        return to_velocity(output, x_t, t[:, None, None, None], self.settings.prediction)
 
     def forward(self, images: Tensor, draws: Draws) -> TrainingOutput:
         """One training pass of stage I; see :class:`TrainingOutput`."""

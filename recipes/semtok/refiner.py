@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semtok.config import RefinerInput
+from semtok.config import Prediction, RefinerInput
 from semtok.decoder import Decoder
+from semtok.prediction import to_image
 
 
 class Refiner(nn.Module):
@@ -17,11 +18,15 @@ class Refiner(nn.Module):
       the noise; deterministic.
     - ``"noise"``: the same from noise :math:`s \sim N(0, I)`: keeps the sampler's input, and its variance.
     - ``"sample"``: :math:`\hat x = s + f_\theta(s, c, 0)` from a sample ``s`` of stage I, with ``f`` zero at the start.
+
+    Where the decoder predicts the image or the noise, the first two are what that says of the image.
     """
 
-    def __init__(self, decoder: Decoder, kind: RefinerInput, channels: int, size: int) -> None:
+    def __init__(
+        self, decoder: Decoder, kind: RefinerInput, channels: int, size: int, prediction: Prediction = "velocity"
+    ) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.prediction = kind, prediction
         self.network = copy.deepcopy(decoder)
         self.constant = nn.Parameter(torch.zeros(1, channels, size, size)) if kind == "constant" else None
         if kind == "sample":
@@ -36,4 +41,4 @@ class Refiner(nn.Module):
             start = constant.expand(codes.shape[0], -1, -1, -1)
         t = torch.full((codes.shape[0],), 0.0 if self.kind == "sample" else 1.0, device=codes.device)
         out: Tensor = self.network(start, codes, t, hidden).float()
-        return start + out if self.kind == "sample" else start - out
+        return start + out if self.kind == "sample" else to_image(out, start, t[:, None, None, None], self.prediction)

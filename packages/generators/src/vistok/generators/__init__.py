@@ -22,7 +22,14 @@ from vistok.generators.flow.flow_matching import (
     velocity_to_noise,
     velocity_to_score,
 )
-from vistok.generators.flow.solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
+from vistok.generators.flow.solvers import (
+    jump_times,
+    late_jump_times,
+    power_times,
+    solve_ode,
+    solve_sde,
+    uniform_times,
+)
 from vistok.generators.layers.attention import attention, check_attention_backend
 from vistok.generators.layers.cells import block_causal_mask, cell_permutation
 from vistok.generators.layers.double_stream import DoubleStreamBlock
@@ -84,6 +91,7 @@ __all__ = [
     "filter_logits",
     "flow_path",
     "guide",
+    "jump_times",
     "late_jump_times",
     "llamagen_3b",
     "llamagen_b",
