@@ -9,6 +9,7 @@ from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
 from semtok.model import SemTok
+from semtok.noise import add_noise
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
@@ -28,7 +29,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
@@ -37,7 +38,9 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add_mean_image()
     for steps in config.reconstruct.stage_one_steps:
         evaluation.add_reconstruction(stage_one(steps), StageOne(tokenizer, steps))
-    evaluation.add_reconstruction("refined", tokenizer)
+    if tokenizer.refiner is not None:
+        evaluation.add_reconstruction("refined", tokenizer)
+    add_noise(evaluation, tokenizer, stored["tokens"], validation, config)
     evaluation.add("noise", "the same tokens", lambda: noise_measures(stored))
     evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
     evaluation.add(
@@ -59,13 +62,22 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     generation = [
         section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = ("mean image", *reconstructions(config), "codes", "noise", "parts of the tokens", "probe", *generation)
+    sections = (
+        "mean image",
+        *reconstructions(config, stored),
+        "codes",
+        "noise",
+        "parts of the tokens",
+        "probe",
+        *generation,
+    )
     write_evaluation(paths, name, evaluation.measures, sections)
 
 
-def reconstructions(config: SemTokConfig) -> list[str]:
-    """The names of all reconstructions of a run, the refined one last."""
-    return [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
+def reconstructions(config: SemTokConfig, stored: dict[str, Tensor]) -> list[str]:
+    """The names of all reconstructions of a run, the refined one, if there is stage II, last."""
+    names = [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
+    return names if "refined" in stored else names[:-1]
 
 
 def noise_measures(stored: dict[str, Tensor]) -> dict[str, float]:
@@ -95,7 +107,7 @@ def other_image_measures(stored: dict[str, Tensor]) -> dict[str, float]:
 
 @torch.no_grad()
 def part_measures(tokenizer: SemTok, tokens: Tensor, images: Images, config: SemTokConfig) -> dict[str, float]:
-    """PSNR of stage II from a quarter, half and three quarters of the tokens: the first ones, or scattered ones.
+    """PSNR of the last stage from a quarter, half and three quarters of the tokens: the first, or scattered ones.
 
     Means over at most 500 images. Scattered tokens are drawn for each image; more of them contain the fewer.
     """
@@ -110,7 +122,7 @@ def part_measures(tokenizer: SemTok, tokens: Tensor, images: Images, config: Sem
             for chunk in torch.arange(len(some)).split(100):
                 hidden = rank[chunk] >= round(share * tokens.shape[1])
                 noise = torch.Generator().manual_seed(config.seed)
-                made = tokenizer.refine(tokens[some[chunk]].long(), hidden=hidden, generator=noise)
+                made = tokenizer.decode(tokens[some[chunk]].long(), hidden=hidden, generator=noise)
                 found.append(psnr(made.cpu(), images.batch(some[chunk])))
             measures[f"{kind}_{share:.0%}"] = torch.cat(found).mean().item()
     return measures

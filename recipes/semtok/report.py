@@ -8,6 +8,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.evaluate import PARTS, by_steps, reconstructions, studies
 from semtok.generator_config import MaskedSampleConfig
+from semtok.noise import noise_by_step_section
 from semtok.paths import RunPaths
 from semtok.reconstruct import PREFIX, load_reconstructions
 from semtok.sample import PROGRESS
@@ -41,6 +42,7 @@ REFINER_PANELS = {
     "reconstruction": ["reconstruction"],
     "perceptual": ["perceptual"],
     "adversarial": ["adversarial", "discriminator"],
+    "mean flow": ["mean_flow"],
 }
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10
@@ -59,14 +61,18 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
-    sections += [prefix_section(stored, measures), noise_section(stored, measures), tokens_section(measures, config)]
+    sections += [prefix_section(stored, measures), noise_section(stored, measures)]
+    sections.append(noise_by_step_section(measures, reconstructions(config, stored), len(stored["noise originals"])))
+    sections.append(tokens_section(measures, config))
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
     sections.append(making_section(environment, making_rows(config)))
-    found = findings(measures, reconstruction="refined", usage={"bits": measures["bits"]["alive"]})
+    found = findings(
+        measures, reconstruction=reconstructions(config, stored)[-1], usage={"bits": measures["bits"]["alive"]}
+    )
     sections += [*missing_sections(measures), verdict_section(found)]
     subtitle = data_line(
         measures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
@@ -75,14 +81,16 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
 
 
 def reconstruction_section(stored: dict[str, Tensor], measures: dict[str, Any], config: SemTokConfig) -> Section:
-    """Originals over stage I by its number of steps and stage II, and the measures of each."""
-    names = reconstructions(config)
-    labels = ["stage II, 1 call" if name == "refined" else name for name in names]
+    """Originals over stage I by its number of steps and stage II, if it is trained, and the measures of each."""
+    names = reconstructions(config, stored)
+    calls = "1 call" if config.refiner.num_steps == 1 else f"{config.refiner.num_steps} calls"
+    labels = [f"stage II, {calls}" if name == "refined" else name for name in names]
     rows = torch.cat([stored[name] for name in ("originals", *names)])
     sizes, called = config.tokenizer, measures["names"]
     caption = (
         f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
-        f"({sizes.num_tokens * sizes.bits} bits an image), and stage II's reconstruction in one network call."
+        f"({sizes.num_tokens * sizes.bits} bits an image)"
+        + (f", and what stage II makes of them in {calls}." if "refined" in names else "; there is no stage II.")
     )
     table = Table(
         ["reconstruction", "PSNR, dB", "SSIM", called["perceptual_distance"], called["frechet_distance"]],
@@ -153,8 +161,9 @@ def prefix_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Secti
     study = stored["prefix"]
     originals = stored["prefix originals"]
     rows, labels = [], []
+    stages = list(enumerate(("stage I", "stage II")[: study.shape[1]]))
     for index, image in enumerate(originals):
-        for stage, label in ((0, "stage I"), (1, "stage II")):
+        for stage, label in stages:
             rows.append(torch.cat([study[index, stage], image[None]]))
             labels.append(label)
     columns = [f"{100 * share:g}%" for share in PREFIX]
@@ -163,14 +172,14 @@ def prefix_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Secti
     )
     series = {
         name: [psnr(study[:, stage, part].contiguous(), originals).mean().item() for part in range(len(PREFIX))]
-        for stage, name in ((0, "stage I"), (1, "stage II"))
+        for stage, name in stages
     }
     curve = plot_lines([100 * share for share in PREFIX], series, x_label="tokens known, %", y_label="PSNR, dB")
     parts = measures["parts of the tokens"]
     table = Table(
         ["tokens known", "the first, dB", "scattered, dB"],
         [[f"{part:.0%}", parts[f"prefix_{part:.0%}"], parts[f"scattered_{part:.0%}"]] for part in PARTS],
-        caption="PSNR of stage II, means over at most 500 validation images. Random order generates scattered tokens.",
+        caption=f"PSNR of {stages[-1][1]}, means over at most 500 validation images. Random order scatters tokens.",
     )
     return Section(
         "Parts of the tokens",
@@ -242,7 +251,7 @@ def making_rows(config: SemTokConfig) -> list[list[str]]:
     return [
         ["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"],
         ["stage II", f"{config.train_refiner.steps} steps of {config.train_refiner.batch_size} images"],
-        ["refiner's input", config.refiner.input],
+        ["refiner's input", config.refiner.kind],
         ["stage I's sampler", f"guidance {config.sampler.guidance}, grid power {config.sampler.power}"],
         *generator_rows(config.generators),
     ]

@@ -61,9 +61,16 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             f"sample.{generator}.{samples}",
             (drawing,),
             (paths.samples(generator, samples), *studied),
-            needs=("train-refiner", f"train-generator.{generator}"),
+            needs=("train-tokenizer", f"train-generator.{generator}"),
+            reads=("train-refiner",),
         ),
-        Stage("reconstruct", ("reconstruct",), (paths.reconstructions,), needs=("train-refiner",)),
+        Stage(
+            "reconstruct",
+            ("reconstruct",),
+            (paths.reconstructions,),
+            needs=("train-tokenizer",),
+            reads=("train-refiner",),  # without it images are stage I's
+        ),
         Stage(
             f"evaluate.{evaluation}",
             (f"evaluations.{evaluation}",),

@@ -18,7 +18,7 @@ class Remembers:
     def __init__(self):
         self.hidden = []
 
-    def refine(self, tokens, *, hidden, generator):
+    def decode(self, tokens, *, hidden, generator):
         self.hidden.append(hidden)
         return hidden.float()[:, None, :, None].expand(-1, 1, -1, 16) * 2 - 1
 
