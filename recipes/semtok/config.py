@@ -27,6 +27,7 @@ GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluat
 MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
+RefinerKind = Literal["constant", "noise", "sample", "sampler", "mean_flow"]  # the input, or what takes a few steps
 AlignedStreams = Literal["both", "patches", "queries"]
 Prediction = Literal["velocity", "image", "noise"]
 
@@ -104,7 +105,7 @@ class LossConfig(PerceptualConfig):
     """Stage I: the weights, and what each term leaves open."""
 
     flow_weight: float = Field(1.0, ge=0)
-    flow_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
+    flow_loss_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
     uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
     time_shift_final: float | None = Field(None, gt=0)  # of the last step; from the first on it goes there evenly
@@ -135,14 +136,28 @@ class TokenizerTrainConfig(TrainConfig):
 
 
 class RefinerConfig(PerceptualConfig):
-    """Stage II: what the one-step network starts from, and its loss."""
+    """Stage II: how the network of one step, or of a few, is trained, what it starts from, and its loss."""
 
-    input: RefinerInput = "constant"
+    objective: Literal["reconstruction", "sampler", "mean_flow"] = "reconstruction"
+    input: RefinerInput = "constant"  # of "reconstruction"; the others start from noise
+    num_steps: int = Field(1, ge=1)  # calls of the network, of "sampler" and "mean_flow"
+    interval_share: float = Field(0.25, ge=0, le=1)  # of "mean_flow": images of two times; the others' are the same
     reconstruction: Literal["l1", "l2"] = "l1"
     reconstruction_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.1, ge=0)
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(15_000, ge=0)
+
+    @property
+    def kind(self) -> RefinerKind:
+        """What the refiner is."""
+        return self.input if self.objective == "reconstruction" else self.objective
+
+    @model_validator(mode="after")
+    def _one_step_is_one(self) -> Self:
+        if self.objective == "reconstruction" and self.num_steps > 1:
+            raise ValueError(f"num_steps: expected 1 with objective reconstruction, got {self.num_steps}")
+        return self
 
 
 class DiscriminatorConfig(Config):

@@ -37,6 +37,7 @@ class Decoder(nn.Module):
         self.unseen = nn.Parameter(0.02 * torch.randn(width))
         self.register_buffer("table", rotary_table_1d(num_tokens, width // num_heads), persistent=False)
         self.time = TimeEmbedding(width)
+        self.span: TimeEmbedding | None = None
         self.blocks = nn.ModuleList(DoubleStreamBlock(width, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.modulation = Modulation(width, 2, zero_init=True)
@@ -49,8 +50,16 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """See the class."""
+    def learn_spans(self) -> None:
+        """Take the length of a step as another input, which changes nothing at first."""
+        self.span = TimeEmbedding(self.out.in_features)
+        nn.init.zeros_(self.span.out.weight)
+        nn.init.zeros_(self.span.out.bias)
+
+    def forward(
+        self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None, span: Tensor | None = None
+    ) -> Tensor:
+        """See the class; ``span (B,)`` is the length of a step, of a decoder that learns the average velocity of it."""
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         patches = self.embed(patchify(x_t, self.patch_size)) + positions
@@ -58,7 +67,7 @@ class Decoder(nn.Module):
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
         tokens = tokens + self.code_positions
-        condition = self.time(t)
+        condition = self.time(t) if self.span is None or span is None else self.time(t) + self.span(span)
         for index, block in enumerate(self.blocks, start=1):
             patches, tokens = block(
                 patches,

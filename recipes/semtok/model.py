@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
+from semtok.config import RefinerKind, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
 from semtok.prediction import to_velocity
@@ -53,18 +53,21 @@ class SemTok(
 
     Args:
         settings: Sizes.
-        refiner: What the one-step refiner starts from; ``None`` has none, and images are sampled from stage I.
+        refiner: Stage II: what it makes an image from in one step (``"constant"``, ``"noise"``, ``"sample"``), or
+            how it learned to take a few from noise (``"sampler"``, ``"mean_flow"``); ``None``: images are stage I's.
         sampler: How stage I samples unless told otherwise.
         space: The latent space to work in, where ``settings.space_channels`` says so. It is not saved with the weights:
             give it again as ``SemTok.from_pretrained(folder, space=space)``.
+        refiner_steps: How many steps the last two take unless ``tokenizer.refiner.num_steps`` is set to others.
     """
 
     def __init__(
         self,
         settings: TokenizerConfig,
-        refiner: RefinerInput | None = None,
+        refiner: RefinerKind | None = None,
         sampler: SamplerConfig = SamplerConfig(),  # noqa: B008
         space: LatentSpace | None = None,
+        refiner_steps: int = 1,
     ) -> None:
         super().__init__()
         if (settings.space_channels is None) != (space is None):
@@ -80,11 +83,8 @@ class SemTok(
         self.decoder = Decoder(
             *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
         )
-        self.refiner = (
-            None
-            if refiner is None
-            else Refiner(self.decoder, refiner, settings.channels, settings.working_size, settings.prediction)
-        )
+        shape = (settings.channels, settings.working_size, settings.prediction)
+        self.refiner = None if refiner is None else Refiner(self.decoder, refiner, *shape, num_steps=refiner_steps)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]

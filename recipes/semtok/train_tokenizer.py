@@ -159,7 +159,7 @@ class LossTerms(nn.Module):
 
     def _flow(self, draws: Draws, out: TrainingOutput) -> Tensor:
         """The squared error of what is predicted, in the space that is asked for."""
-        kinds = self._tokenizer[0].settings.prediction, self.config.flow_space
+        kinds = self._tokenizer[0].settings.prediction, self.config.flow_loss_space
         return flow_loss(out.predicted, out.target, draws.noise, draws.t[:, None, None, None], *kinds)
 
     def _entropy(self, features: Tensor) -> Tensor:

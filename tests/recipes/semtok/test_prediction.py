@@ -112,7 +112,7 @@ def test_stage_ones_terms_take_the_output_for_what_it_is():
     tokenizer, images, t = tiny_tokenizer(prediction="image"), pictures(), torch.tensor([0.2, 0.5, 0.9])
     draws = Draws(t, torch.randn(3, 1, 16, 16, generator=generator(1)), torch.zeros(3, 4, dtype=torch.bool))
     out = tokenizer(images, draws)
-    losses = tiny("losses.flow_space=noise", "losses.perceptual_weight=0").losses
+    losses = tiny("losses.flow_loss_space=noise", "losses.perceptual_weight=0").losses
     terms = train_tokenizer.LossTerms(losses, tokenizer)
     weight = ((1 - t) / t).square()[:, None, None, None]
     expected = (weight * (out.predicted - images).square()).mean()

@@ -7,7 +7,7 @@ from _support.mutants import catches
 from _support.semtok_runs import tiny
 from semtok import train_tokenizer
 from semtok.draws import draw
-from semtok.times import annealed
+from semtok.times import annealed, draw_intervals
 
 SUBJECT = "semtok.times"
 
@@ -42,3 +42,22 @@ def test_a_step_of_training_draws_its_times_with_the_shift_of_that_step(tiny_run
         losses = config.losses.model_copy(update={"time_shift": shift})
         expected = draw(torch.arange(8), step, 0, config.tokenizer, losses)
         torch.testing.assert_close(seen[step].t, expected.t)
+
+
+@catches(SUBJECT, ".sort().values", "")
+@catches(SUBJECT, ".item() < share", ".item() > share")
+@catches(SUBJECT, "pair[[1, 1]]", "pair[[0, 0]]")
+@catches(SUBJECT, "* 65_537 + place)", "* 65_537)")
+def test_pairs_of_times_are_in_order_and_a_share_of_them_differ():
+    losses = tiny("losses.time_shift=3").losses
+    places = torch.arange(2000)
+    r, t = draw_intervals(places, 5, 0, losses, 0.25)
+    assert (r <= t).all()
+    assert (r < t).double().mean().item() == pytest.approx(0.25, abs=0.04)
+    # of two draws alike the larger has the square of their distribution: a half of the single draws lies below 3 / 4
+    assert (t < 0.75).double().mean().item() == pytest.approx(0.25, abs=0.04)
+    assert t.unique().numel() > 1990
+    part = draw_intervals(places[700:710], 5, 0, losses, 0.25)
+    assert torch.equal(part.t, t[700:710])
+    assert torch.equal(part.r, r[700:710])
+    assert not torch.equal(draw_intervals(places[:9], 6, 0, losses, 0.25).t, t[:9])

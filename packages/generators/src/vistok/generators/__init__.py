@@ -22,6 +22,13 @@ from vistok.generators.flow.flow_matching import (
     velocity_to_noise,
     velocity_to_score,
 )
+from vistok.generators.flow.mean_flow import (
+    MeanVelocity,
+    mean_flow_loss,
+    mean_flow_target,
+    mean_velocity,
+    solve_mean_flow,
+)
 from vistok.generators.flow.solvers import (
     jump_times,
     late_jump_times,
@@ -73,6 +80,7 @@ __all__ = [
     "MaskedAR",
     "MaskedAROptions",
     "MaskedSampling",
+    "MeanVelocity",
     "Modulation",
     "PretrainedGenerator",
     "RMSNorm",
@@ -106,6 +114,9 @@ __all__ = [
     "mask_ratio",
     "maskbit",
     "masked_counts",
+    "mean_flow_loss",
+    "mean_flow_target",
+    "mean_velocity",
     "modulate",
     "noise_to_velocity",
     "power_times",
@@ -114,6 +125,7 @@ __all__ = [
     "rotary_table_2d",
     "rotate",
     "score_to_velocity",
+    "solve_mean_flow",
     "solve_ode",
     "solve_sde",
     "uniform_times",
