@@ -77,7 +77,7 @@ def test_the_target_is_the_velocity_less_the_change_of_the_average_along_the_pat
     assert not out.target.requires_grad
 
 
-@catches("semtok.refiner", "codes, hidden, t - r)", "codes, hidden, t)")
+@catches("semtok.refiner", "t, hidden, t - r)", "t, hidden, t)")
 def test_the_network_is_told_how_long_each_step_is():
     network, spans = refiner("mean_flow", 4), []
     network.network.span.register_forward_hook(lambda _, inputs, __: spans.append(inputs[0].tolist()))
@@ -102,6 +102,7 @@ def test_each_trains_is_saved_and_decodes_as_it_was_trained(trained_run, objecti
     assert not torch.equal(loaded.decode(tokens, generator=generator()), loaded.sample(tokens, generator=generator()))
 
 
+@pytest.mark.slow
 def test_micro_batches_add_up_to_the_whole_batch(trained_run, monkeypatch):
     _, paths = trained_run
     seen = gradients_of_every_step(monkeypatch)
