@@ -222,6 +222,9 @@ class SemTokConfig(Config):
             )
         if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
+        for switch, plain in (("compile", False), ("checkpoint_activations", False), ("sharding", "none")):
+            if self.refiner.objective == "mean_flow" and getattr(self.train_refiner, switch) != plain:
+                raise ValueError(f"train_refiner.{switch}: expected {plain} with refiner.objective mean_flow".lower())
         bits = self.tokenizer.bits
         for name, generator in self.generators.items():
             groups = generator.num_groups

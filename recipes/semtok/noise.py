@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semtok.config import SemTokConfig
+from semtok.config import SamplerConfig, SemTokConfig
 from semtok.model import SemTok
 from semtok.reconstruct import stage_one
 from vistok.generators import flow_path
@@ -61,12 +61,14 @@ def decoders(tokenizer: SemTok, config: SemTokConfig) -> dict[str, Decode]:
     found: dict[str, Decode] = {}
     for steps in config.reconstruct.stage_one_steps:
         sampler = tokenizer.sampler.model_copy(update={"num_steps": steps})
-        found[stage_one(steps)] = lambda tokens, draws, sampler=sampler: tokenizer.sample(
-            tokens, sampler, generator=draws
-        )
+        found[stage_one(steps)] = partial(_sampled, tokenizer, sampler)
     if tokenizer.refiner is not None:
         found["refined"] = lambda tokens, draws: tokenizer.refine(tokens, generator=draws)
     return found
+
+
+def _sampled(tokenizer: SemTok, sampler: SamplerConfig, tokens: Tensor, draws: torch.Generator) -> Tensor:
+    return tokenizer.sample(tokens, sampler, generator=draws)
 
 
 def noise_of(decode: Decode, tokens: Tensor, originals: Tensor, seed: int) -> dict[str, float]:

@@ -72,10 +72,10 @@ class Refiner(nn.Module):
         kept = torch.is_grad_enabled() and self.num_steps > 1
 
         def step(x: Tensor, r: float, t: float) -> Tensor:
-            ends = (torch.full((x.shape[0],), time, device=x.device) for time in (r, t))
+            end, begin = (torch.full((x.shape[0],), time, device=x.device) for time in (r, t))
             if not kept:
-                return self.average_velocity(x, *ends, codes, hidden)
-            found: Tensor = checkpoint(self.average_velocity, x, *ends, codes, hidden, use_reentrant=False)
+                return self.average_velocity(x, end, begin, codes, hidden)
+            found: Tensor = checkpoint(self.average_velocity, x, end, begin, codes, hidden, use_reentrant=False)
             return found
 
         return solve_mean_flow(step, start, uniform_times(self.num_steps))

@@ -59,7 +59,7 @@ def test_any_number_of_steps_along_it_ends_where_the_flow_does():
 
 
 @catches(SUBJECT, "return MeanVelocity(value, derivative.detach())", "return MeanVelocity(value, derivative)")
-@catches(SUBJECT, "    with sdpa_kernel(SDPBackend.MATH):\n        value", "    if True:\n        value")
+@catches(SUBJECT, "    with sdpa_kernel(SDPBackend.MATH):\n        both", "    if True:\n        both")
 def test_a_network_with_attention_has_a_forward_derivative_and_a_gradient_of_its_value_alone():
     torch.manual_seed(0)
     block = DoubleStreamBlock(16, 2, conditioned=False).double()

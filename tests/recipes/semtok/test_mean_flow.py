@@ -112,6 +112,12 @@ def test_micro_batches_add_up_to_the_whole_batch(trained_run, monkeypatch):
     assert_gradients_agree(*seen)
 
 
+def test_a_forward_derivative_takes_plain_networks():
+    for switch in ("compile=true", "checkpoint_activations=true", "sharding=full"):
+        with pytest.raises(ConfigError, match=f"train_refiner.{switch.partition('=')[0]}: expected .* mean_flow"):
+            tiny("refiner.objective=mean_flow", f"train_refiner.{switch}")
+
+
 def test_more_than_one_step_is_of_the_objectives_that_take_steps():
     with pytest.raises(ConfigError, match="num_steps: expected 1 with objective reconstruction, got 4"):
         tiny("refiner.num_steps=4")

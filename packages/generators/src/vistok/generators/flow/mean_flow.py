@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,7 +61,8 @@ def mean_velocity(network: AverageVelocity, x_t: Tensor, r: Tensor, t: Tensor, v
     """
     tangents = (velocity, torch.zeros_like(r), torch.ones_like(t))
     with sdpa_kernel(SDPBackend.MATH):
-        value, derivative = torch.func.jvp(network, (x_t, r, t), tangents)
+        both: Any = torch.func.jvp(network, (x_t, r, t), tangents)
+    value, derivative = both
     return MeanVelocity(value, derivative.detach())
 
 
