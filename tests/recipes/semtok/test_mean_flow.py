@@ -1,5 +1,7 @@
 """Stage II of few steps: through the sampler, and by mean flow; both from stage I, in training and afterwards."""
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -110,6 +112,20 @@ def test_micro_batches_add_up_to_the_whole_batch(trained_run, monkeypatch):
         changes = ("train_refiner.steps=1", f"train_refiner.accumulation={accumulation}")
         stage.train_refiner(tiny("refiner.objective=mean_flow", *changes), paths, resume=False)
     assert_gradients_agree(*seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["sampler", "mean_flow"])
+def test_interrupted_and_resumed_is_the_same_to_the_bit(trained_run, objective):
+    _, paths = trained_run
+    changes = ("refiner.num_steps=2", "train_refiner.ema_decay=0.75", "train_refiner.steps=4")
+    config = tiny(f"refiner.objective={objective}", *changes)
+    stage.train_refiner(config, paths, resume=False)
+    whole = (paths.refined / "model.safetensors").read_bytes()
+    shutil.rmtree(paths.refined)
+    (paths.refiner_checkpoints / "step-000000004.pt").unlink()
+    stage.train_refiner(config, paths, resume=True)
+    assert (paths.refined / "model.safetensors").read_bytes() == whole
 
 
 def test_a_forward_derivative_takes_plain_networks():
