@@ -29,7 +29,9 @@ MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 RefinerInput = Literal["constant", "noise", "sample"]
 NestedSets = Literal["prefix", "scattered", "both"]
 NestedLengths = Literal["log_uniform", "uniform"]
+RefinerKind = Literal["constant", "noise", "sample", "sampler", "mean_flow"]  # the input, or what takes a few steps
 AlignedStreams = Literal["both", "patches", "queries"]
+Prediction = Literal["velocity", "image", "noise"]
 
 
 class TokenizerConfig(Config):
@@ -48,6 +50,7 @@ class TokenizerConfig(Config):
     decoder_width: int = Field(1536, ge=8)
     decoder_depth: int = Field(24, ge=1)
     decoder_heads: int = Field(24, ge=1)
+    prediction: Prediction = "velocity"  # what the decoder's output is; the others follow from it and the noisy image
 
     @property
     def channels(self) -> int:
@@ -79,8 +82,8 @@ class TokenizerConfig(Config):
         ):
             if width % (4 * heads):
                 raise ValueError(f"{name}: expected a multiple of 4 times {heads} heads, got {width}")
-        if self.channels * self.patch_size**2 > self.decoder_width:
-            # A velocity holds the noise of every value of a patch: through fewer channels it does not pass.
+        if self.prediction != "image" and self.channels * self.patch_size**2 > self.decoder_width:
+            # A velocity holds the noise of every value of a patch: through fewer channels it does not pass. Images do.
             raise ValueError(
                 f"patch_size: expected patches of at most decoder_width = {self.decoder_width} values, "
                 f"got {self.patch_size} x {self.patch_size} x {self.channels}"
@@ -104,8 +107,10 @@ class LossConfig(PerceptualConfig):
     """Stage I: the weights, and what each term leaves open."""
 
     flow_weight: float = Field(1.0, ge=0)
+    flow_loss_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
     uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
+    time_shift_final: float | None = Field(None, gt=0)  # of the last step; from the first on it goes there evenly
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     nested_weight: float = Field(0.0, ge=0)  # on flow and perceptual term from some of the tokens, in the same step
@@ -136,15 +141,29 @@ class TokenizerTrainConfig(TrainConfig):
 
 
 class RefinerConfig(PerceptualConfig):
-    """Stage II: what the one-step network starts from, and its loss."""
+    """Stage II: how the network of one step, or of a few, is trained, what it starts from, and its loss."""
 
-    input: RefinerInput = "constant"
+    objective: Literal["reconstruction", "sampler", "mean_flow"] = "reconstruction"
+    input: RefinerInput = "constant"  # of "reconstruction"; the others start from noise
+    num_steps: int = Field(1, ge=1)  # calls of the network, of "sampler" and "mean_flow"
+    interval_share: float = Field(0.25, ge=0, le=1)  # of "mean_flow": images of two times; the others' are the same
     reconstruction: Literal["l1", "l2"] = "l1"
     reconstruction_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.1, ge=0)
     nested_weight: float = Field(0.0, ge=0)  # on the first two terms from some of the tokens, in the same step
     adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
     discriminator_start: int = Field(15_000, ge=0)
+
+    @property
+    def kind(self) -> RefinerKind:
+        """What the refiner is."""
+        return self.input if self.objective == "reconstruction" else self.objective
+
+    @model_validator(mode="after")
+    def _one_step_is_one(self) -> Self:
+        if self.objective == "reconstruction" and self.num_steps > 1:
+            raise ValueError(f"num_steps: expected 1 with objective reconstruction, got {self.num_steps}")
+        return self
 
 
 class DiscriminatorConfig(Config):
@@ -163,6 +182,7 @@ class SamplerConfig(Config):
     guidance: float = Field(1.5, ge=0)
     guidance_low: float = Field(0.145, ge=0, le=1)
     guidance_high: float = Field(0.505, ge=0, le=1)
+    jump_at: float | None = Field(None, gt=0, lt=1)  # from the grid's first time at or below it one step to the image
 
     @model_validator(mode="after")
     def _interval_is_one(self) -> Self:
@@ -212,11 +232,16 @@ class SemTokConfig(Config):
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
         if (self.losses.nested_weight or self.refiner.nested_weight) and self.tokenizer.num_tokens < 2:
             raise ValueError("nested_weight: expected 0 for images of a single token, got more")
+        if self.refiner.nested_weight and self.refiner.objective == "mean_flow":
+            raise ValueError("refiner.nested_weight: expected 0 with refiner.objective mean_flow, got more")
         if self.reconstruct.lengths and max(self.reconstruct.lengths) > self.tokenizer.num_tokens:
             raise ValueError(
                 f"reconstruct.lengths: expected at most tokenizer.num_tokens = {self.tokenizer.num_tokens}, "
                 f"got {max(self.reconstruct.lengths)}"
             )
+        for switch, plain in (("compile", False), ("checkpoint_activations", False), ("sharding", "none")):
+            if self.refiner.objective == "mean_flow" and getattr(self.train_refiner, switch) != plain:
+                raise ValueError(f"train_refiner.{switch}: expected {plain} with refiner.objective mean_flow".lower())
         bits = self.tokenizer.bits
         for name, generator in self.generators.items():
             groups = generator.num_groups

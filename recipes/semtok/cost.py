@@ -11,7 +11,7 @@ from semtok.generator import build_generator
 from semtok.model import SemTok
 from semtok.networks import build_discriminator
 from semtok.train_refiner import LossTerms as RefinerTerms
-from semtok.train_refiner import refiner_step
+from semtok.train_refiner import learning, mean_flow_step, refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
 from vistok.losses import discriminator_loss
 from vistok.metrics import FeatureBackbone
@@ -63,10 +63,11 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     """Stage II: the frozen tokenizer encodes, the refiner and the discriminator learn."""
     losses, settings = config.refiner, config.train_refiner
     with paper.building():
-        tokenizer = SemTok(config.tokenizer, losses.input, config.sampler)
+        tokenizer = SemTok(config.tokenizer, losses.kind, config.sampler, None, losses.num_steps)
         discriminator, terms = build_discriminator(config), RefinerTerms(losses)
     tokenizer.requires_grad_(False)
-    bare: nn.Module = tokenizer.refiner  # type: ignore[assignment]
+    bare = learning(tokenizer, config)
+    update = mean_flow_step if losses.objective == "mean_flow" else refiner_step
     bare.requires_grad_(True)
     frozen: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
     if terms.perceptual is not None:
@@ -76,8 +77,8 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)
-        adversary = discriminator if index >= losses.discriminator_start else None
-        _, fakes = refiner_step(refiner, tokenizer, terms, adversary, [batch], sized, index)
+        adversary = discriminator if index >= losses.discriminator_start and update is refiner_step else None
+        _, fakes = update(refiner, tokenizer, terms, adversary, [batch], sized, index)
         if adversary is not None:
             discriminator_step(judge, [batch.images], fakes, d_loss, index)
 

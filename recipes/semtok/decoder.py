@@ -11,6 +11,8 @@ from vistok.tokenizers import PatchPositions, patchify, unpatchify
 class Decoder(nn.Module):
     r"""Velocity :math:`v_\theta(x_t, c, t)` of the straight path from image (t = 0) to noise (t = 1).
 
+    Or the image or the noise of that path: what its output is taken for is said by ``prediction`` of the settings.
+
     ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
     network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
     Of fewer codes than ``num_tokens`` the rest is hidden.
@@ -37,6 +39,7 @@ class Decoder(nn.Module):
         self.unseen = nn.Parameter(0.02 * torch.randn(width))
         self.register_buffer("table", rotary_table_1d(num_tokens, width // num_heads), persistent=False)
         self.time = TimeEmbedding(width)
+        self.span: TimeEmbedding | None = None
         self.blocks = nn.ModuleList(DoubleStreamBlock(width, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.modulation = Modulation(width, 2, zero_init=True)
@@ -49,8 +52,16 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """See the class."""
+    def learn_spans(self) -> None:
+        """Take the length of a step as another input, which changes nothing at first."""
+        self.span = TimeEmbedding(self.out.in_features)
+        nn.init.zeros_(self.span.out.weight)
+        nn.init.zeros_(self.span.out.bias)
+
+    def forward(
+        self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None, span: Tensor | None = None
+    ) -> Tensor:
+        """See the class; ``span (B,)`` is the length of a step, of a decoder that learns the average velocity of it."""
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         codes, hidden = with_missing(codes, hidden, self.code_positions.shape[1])
@@ -59,7 +70,7 @@ class Decoder(nn.Module):
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
         tokens = tokens + self.code_positions
-        condition = self.time(t)
+        condition = self.time(t) if self.span is None or span is None else self.time(t) + self.span(span)
         for index, block in enumerate(self.blocks, start=1):
             patches, tokens = block(
                 patches,

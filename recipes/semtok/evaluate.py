@@ -10,6 +10,7 @@ from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_curve import length_measures
 from semtok.model import SemTok
+from semtok.noise import add_noise
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
@@ -25,7 +26,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
@@ -34,7 +35,9 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add_mean_image()
     for steps in config.reconstruct.stage_one_steps:
         evaluation.add_reconstruction(stage_one(steps), StageOne(tokenizer, steps))
-    evaluation.add_reconstruction("refined", tokenizer)
+    if tokenizer.refiner is not None:
+        evaluation.add_reconstruction("refined", tokenizer)
+    add_noise(evaluation, tokenizer, stored["tokens"], validation, config)
     evaluation.add("noise", "the same tokens", lambda: noise_measures(stored))
     evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
     for section, values in length_measures(tokenizer, stored["tokens"], validation, config).items():
@@ -55,13 +58,22 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     generation = [
         section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = ("mean image", *reconstructions(config), "codes", "noise", "parts of the tokens", "probe", *generation)
+    sections = (
+        "mean image",
+        *reconstructions(config, stored),
+        "codes",
+        "noise",
+        "parts of the tokens",
+        "probe",
+        *generation,
+    )
     write_evaluation(paths, name, evaluation.measures, sections)
 
 
-def reconstructions(config: SemTokConfig) -> list[str]:
-    """The names of all reconstructions of a run, the refined one last."""
-    return [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
+def reconstructions(config: SemTokConfig, stored: dict[str, Tensor]) -> list[str]:
+    """The names of all reconstructions of a run, the refined one, if there is stage II, last."""
+    names = [*(stage_one(steps) for steps in config.reconstruct.stage_one_steps), "refined"]
+    return names if "refined" in stored else names[:-1]
 
 
 def noise_measures(stored: dict[str, Tensor]) -> dict[str, float]:

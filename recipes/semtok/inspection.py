@@ -26,7 +26,7 @@ LENGTHS = 9  # of the beginning of a sequence, from nothing to all
 @torch.no_grad()
 def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentSpace | None = None) -> Inspection:
     """All that the page is made of."""
-    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
     _, validation = config.data.load()
     tokens = load_reconstructions(paths)["tokens"].long()
     shown = choose_shown(validation, 2 * LENGTHS)
@@ -41,7 +41,7 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
         f"SemTok: {config.name}, token by token",
         (
             f"{validation.name} at {config.data.image_size} px; {tokens_line}",
-            "Every image is decoded by stage II from the same noise.",
+            f"Every image is decoded by {last_stage(tokenizer)} from the same noise.",
             validation.attribution,
         ),
         validation,
@@ -53,21 +53,28 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
     )
 
 
+def last_stage(tokenizer: SemTok) -> str:
+    """What decodes."""
+    return "stage I" if tokenizer.refiner is None else "stage II"
+
+
 @torch.no_grad()
 def decode_alike(
     tokenizer: SemTok, tokens: Tensor, seed: int, *, hidden: Tensor | None = None, refined: bool = True
 ) -> Tensor:
-    """Images of tokens, all from the same noise: they differ by their tokens alone. By stage II, or by stage I."""
+    """Images of tokens, all from the same noise: they differ by their tokens alone. By stage II (if there is one,
+    and it is asked for), or by stage I.
+    """
     sizes, draws = tokenizer.settings, torch.Generator().manual_seed(seed)
     noise = torch.randn(1, sizes.channels, sizes.working_size, sizes.working_size, generator=draws)
     start = noise.expand(len(tokens), -1, -1, -1).to(tokenizer.device)
-    if refined:
+    if refined and tokenizer.refiner is not None:
         return tokenizer.refine_from(tokens, start, hidden=hidden)
     return tokenizer.from_space(tokenizer.solve(tokenizer.codes(tokens), start, hidden=hidden)).clamp(-1, 1)
 
 
 def length_strip(tokenizer: SemTok, tokens: Tensor, seed: int) -> Strip:
-    """Images from the first tokens of their sequence, the others hidden, by both stages."""
+    """Images from the first tokens of their sequence, the others hidden, by each stage that there is."""
     length = tokens.shape[1]
     firsts = spread(length + 1, LENGTHS)
     hidden = (torch.arange(length) >= firsts[:, None])[:, None].expand(-1, len(tokens), -1)
@@ -75,18 +82,22 @@ def length_strip(tokenizer: SemTok, tokens: Tensor, seed: int) -> Strip:
         torch.stack(
             [to_uint8(decode_alike(tokenizer, tokens, seed, hidden=each, refined=refined)) for each in hidden], 1
         )
-        for refined in (False, True)
+        for refined in ((False,) if tokenizer.refiner is None else (False, True))
     ]
     values = [f"the first {first} of {length} tokens" for first in firsts.tolist()]
     note = "Decoded from the first tokens alone, the others hidden from the decoder."
     return Strip(
-        "Keep the beginning of the sequence", note, ("stage I", "stage II"), values, torch.stack(rows, 1).cpu()
+        "Keep the beginning of the sequence",
+        note,
+        ("stage I", "stage II")[: len(rows)],
+        values,
+        torch.stack(rows, 1).cpu(),
     )
 
 
 @torch.no_grad()
 def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentSpace | None = None) -> Strip:
-    """Samples of the first classes by stage II, from the tokens that are known so far.
+    """Samples of the first classes by the last stage, from the tokens that are known so far.
 
     FAR never changes what it has generated: its states follow from the last one.
     """
@@ -126,7 +137,7 @@ def open_editor(tokenizer: SemTok, title: str, examples: Tensor) -> TokenEditor:
 
 def run_editor(config: SemTokConfig, paths: RunPaths) -> TokenEditor:
     """The same of a run, with its held-out images."""
-    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer).eval().to(best_device())
     _, validation = config.data.load()
     return open_editor(tokenizer, f"SemTok: {config.name}", validation.pixels(spread(len(validation), 200)))
 

@@ -1,5 +1,6 @@
 """Quality by the number of tokens, over all validation images; and the fewest tokens that an image needs."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -29,7 +30,7 @@ def curve_lengths(num_tokens: int, asked: Sequence[int] | None) -> list[int]:
 def length_curve(
     tokenizer: SemTok, tokens: Tensor, images: Images, lengths: Sequence[int], seed: int
 ) -> dict[str, list[float]]:
-    """PSNR and SSIM of stage II from so many tokens, the others hidden: the first ones, or scattered ones.
+    """PSNR and SSIM of what is decoded from so many tokens, the others hidden: the first ones, or scattered ones.
 
     Means over all images. Scattered tokens are drawn for each image; more of them contain the fewer. Images smaller
     than SSIM's window have no SSIM.
@@ -45,7 +46,7 @@ def length_curve(
         for kind, rank in zip(SETS, (torch.arange(known.shape[1]).expand_as(scattered), scattered), strict=True):
             for length in lengths:
                 noise = torch.Generator().manual_seed(seed)
-                made = tokenizer.refine(known, hidden=rank >= length, generator=noise).cpu()
+                made = tokenizer.decode(known, hidden=rank >= length, generator=noise).cpu()
                 for name, values in _measured(made, originals).items():
                     found[f"{kind}_{name}", length].append(values)
     curve: dict[str, list[float]] = {"tokens": list(lengths)}
@@ -68,7 +69,10 @@ def part_measures(curve: Mapping[str, Sequence[float]], num_tokens: int) -> dict
 def length_measures(
     tokenizer: SemTok, tokens: Tensor, images: Images, config: SemTokConfig
 ) -> dict[str, dict[str, Any]]:
-    """All sections of an evaluation that are about lengths, by name."""
+    """All sections of an evaluation that are about lengths, by name; without stage II decoded in stage I's one step."""
+    if tokenizer.refiner is None:
+        tokenizer = copy.copy(tokenizer)
+        tokenizer.sampler = tokenizer.sampler.model_copy(update={"num_steps": 1})
     most, settings = config.tokenizer.num_tokens, config.reconstruct
     curve = length_curve(tokenizer, tokens, images, curve_lengths(most, settings.lengths), config.seed)
     parts = part_measures(curve, most)

@@ -14,24 +14,29 @@ from vistok.workbench.reporting.plots import plot_lines
 def lengths_section(stored: dict[str, Tensor], measures: dict[str, Any], *, bits: int) -> Section:
     """Reconstructions from the first tokens only, and quality by their number."""
     curve, count = measures["lengths"], measures["images"]["validation"]
+    decoder = "stage II" if stored["prefix"].shape[1] > 1 else "stage I in one step"
     lines = {"the first": curve["prefix_psnr"], "scattered": curve["scattered_psnr"]}
-    picture = plot_lines(curve["tokens"], lines, x_label="tokens known", y_label="PSNR of stage II, dB")
+    picture = plot_lines(curve["tokens"], lines, x_label="tokens known", y_label=f"PSNR of {decoder}, dB")
+    caption = (
+        f"PSNR and SSIM of {decoder}, means over all {count:,} validation images. Random order generates scattered "
+        "tokens."
+    )
     return Section(
         "Parts of the tokens",
         [
             prefix_picture(stored),
             Picture(picture, f"Means over all {count:,} validation images."),
-            curve_table(curve, bits=bits, count=count),
+            curve_table(curve, bits=bits, caption=caption),
             adaptive_table(measures["adaptive length"], bits=bits),
         ],
     )
 
 
 def prefix_picture(stored: dict[str, Tensor]) -> Picture:
-    """Some images from more and more of their first tokens, by both stages."""
+    """Some images from more and more of their first tokens, by each stage."""
     rows, labels = [], []
     for stages, image in zip(stored["prefix"], stored["prefix originals"], strict=True):
-        for stage, label in zip(stages, ("stage I", "stage II"), strict=True):
+        for stage, label in zip(stages, ("stage I", "stage II")[: len(stages)], strict=True):
             rows.append(torch.cat([stage, image[None]]))
             labels.append(label)
     columns = [*(f"{100 * share:g}%" for share in PREFIX), "original"]
@@ -39,7 +44,7 @@ def prefix_picture(stored: dict[str, Tensor]) -> Picture:
     return Picture(grid, "Decoded from the first part of the tokens, the others hidden.", pixelated=True)
 
 
-def curve_table(curve: dict[str, Any], *, bits: int, count: int) -> Table:
+def curve_table(curve: dict[str, Any], *, bits: int, caption: str) -> Table:
     """A line a length."""
     called = {"psnr": "dB", "ssim": "SSIM"}
     keys = [
@@ -52,10 +57,7 @@ def curve_table(curve: dict[str, Any], *, bits: int, count: int) -> Table:
     return Table(
         ["tokens known", "bits", *(label for _, label in keys)],
         [[str(length), f"{length * bits:,}", *line] for length, *line in values],
-        caption=(
-            f"PSNR and SSIM of stage II, means over all {count:,} validation images. Random order generates scattered "
-            "tokens."
-        ),
+        caption=caption,
     )
 
 

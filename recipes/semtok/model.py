@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from semtok.config import RefinerInput, SamplerConfig, TokenizerConfig
+from semtok.config import RefinerKind, SamplerConfig, TokenizerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
 from semtok.lengths import check_length
 from semtok.nested import from_all_and_some
+from semtok.prediction import to_velocity
 from semtok.refiner import Refiner
-from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
+from vistok.generators import IntervalGuidance, flow_path, guide, jump_times, power_times, solve_ode
 from vistok.quantizers import BinarySphericalQuantizer
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
@@ -35,7 +36,7 @@ class TrainingOutput(NamedTuple):
     target: Tensor  # the clean input
     x_t: Tensor
     velocity: Tensor  # that the path has
-    predicted: Tensor  # that the decoder says
+    predicted: Tensor  # what the decoder says: a velocity, an image or noise
     predicted_from_some: Tensor | None  # that it says with some of the tokens; none without nested dropout
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
@@ -57,18 +58,21 @@ class SemTok(
 
     Args:
         settings: Sizes.
-        refiner: What the one-step refiner starts from; ``None`` has none, and images are sampled from stage I.
+        refiner: Stage II: what it makes an image from in one step (``"constant"``, ``"noise"``, ``"sample"``), or
+            how it learned to take a few from noise (``"sampler"``, ``"mean_flow"``); ``None``: images are stage I's.
         sampler: How stage I samples unless told otherwise.
         space: The latent space to work in, where ``settings.space_channels`` says so. It is not saved with the weights:
             give it again as ``SemTok.from_pretrained(folder, space=space)``.
+        refiner_steps: How many steps the last two take unless ``tokenizer.refiner.num_steps`` is set to others.
     """
 
     def __init__(
         self,
         settings: TokenizerConfig,
-        refiner: RefinerInput | None = None,
+        refiner: RefinerKind | None = None,
         sampler: SamplerConfig = SamplerConfig(),  # noqa: B008
         space: LatentSpace | None = None,
+        refiner_steps: int = 1,
     ) -> None:
         super().__init__()
         if (settings.space_channels is None) != (space is None):
@@ -84,9 +88,8 @@ class SemTok(
         self.decoder = Decoder(
             *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
         )
-        self.refiner = (
-            None if refiner is None else Refiner(self.decoder, refiner, settings.channels, settings.working_size)
-        )
+        shape = (settings.channels, settings.working_size, settings.prediction)
+        self.refiner = None if refiner is None else Refiner(self.decoder, refiner, *shape, num_steps=refiner_steps)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -208,13 +211,19 @@ class SemTok(
 
         def velocity(x: Tensor, time: float) -> Tensor:
             t = torch.full((len(x),), time, device=x.device)
-            conditional: Tensor = self.decoder(x, codes, t, hidden).float()
+            conditional = self.velocity(x, codes, t, hidden)
             scale = guidance.at(time)
             if scale == 1:
                 return conditional
-            return guide(conditional, self.decoder(x, codes, t, everything).float(), scale)
+            return guide(conditional, self.velocity(x, codes, t, everything), scale)
 
-        return solve_ode(velocity, noise, power_times(settings.num_steps, power=settings.power))
+        times = power_times(settings.num_steps, power=settings.power)
+        return solve_ode(velocity, noise, times if settings.jump_at is None else jump_times(times, settings.jump_at))
+
+    def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """What stage I's decoder says of the velocity at ``x_t (B, C, H, W)`` and ``t (B,)``, float32."""
+        output = self.decoder(x_t, codes, t, hidden).float()
+        return to_velocity(output, x_t, t[:, None, None, None], self.settings.prediction)
 
     def forward(self, images: Tensor, draws: Draws) -> TrainingOutput:
         """One training pass of stage I; see :class:`TrainingOutput`."""

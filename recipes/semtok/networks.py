@@ -43,7 +43,7 @@ def check_networks(config: SemTokConfig) -> None:
             torch.empty(2, sizes.channels, sizes.working_size, sizes.working_size),
             torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
         )
-        SemTok(sizes, config.refiner.input, config.sampler)(torch.empty(images), draws)
+        SemTok(sizes, config.refiner.kind, config.sampler)(torch.empty(images), draws)
     with building("discriminator"):
         build_discriminator(config)(torch.empty(images))
     for name, generator in config.generators.items():

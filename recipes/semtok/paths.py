@@ -43,6 +43,11 @@ class RunPaths(paths.RunPaths):
         """The tokenizer with its one-step refiner, for ``SemTok.from_pretrained``."""
         return self.folder / "refined"
 
+    @property
+    def last_tokenizer(self) -> Path:
+        """The tokenizer of the last stage that is trained: with the refiner, or of stage I alone."""
+        return self.refined if (self.refined / "config.json").exists() else self.tokenizer
+
     def progress(self, generator: str, name: str = paths.DEFAULT) -> Path:
         """Samples by the number of decoding steps, and images while they are being generated."""
         samples = self.samples(generator, name)

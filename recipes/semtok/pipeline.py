@@ -57,13 +57,13 @@ def open_pipeline(
     config: SemTokConfig, paths: RunPaths, generator: str, samples: str, space: LatentSpace | None = None
 ) -> Pipeline:
     """The same of a run that is known: its sample set says how the generator draws."""
-    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
     model = load_generator(config, paths, generator).to(best_device())
     settings, groups = config.generators[generator].samples[samples], token_groups(config, generator)
 
     def draw(labels: Tensor, draws: torch.Generator) -> Tensor:
         tokens = generate(model, labels.to(tokenizer.device), groups, settings, draws)
-        return tokenizer.refine(tokens, generator=draws)
+        return tokenizer.decode(tokens, generator=draws)
 
     return Pipeline(tokenizer, model, settings, generator_classes(paths, generator), draw)
 
@@ -71,7 +71,7 @@ def open_pipeline(
 def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     """What :func:`open_pipeline` reads of a run."""
     weights = paths.generator(generator)
-    return [paths.refined, weights, weights.with_suffix(".json")]
+    return [paths.last_tokenizer, weights, weights.with_suffix(".json")]
 
 
 def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
@@ -83,7 +83,7 @@ def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
     tokenizer = SemTok.from_pretrained(paths.refined).eval()
     refiner, sizes = tokenizer.refiner, tokenizer.settings
     if refiner is None or refiner.kind == "sample":
-        raise ConfigError("refiner.input: expected constant or noise, which decode in one step, got sample")
+        raise ConfigError("refiner.input: expected constant or noise, which decode in few steps, got sample")
     shape = (sizes.channels, sizes.working_size, sizes.working_size)
 
     def decode(tokens: Tensor, start: Tensor | None = refiner.constant) -> Tensor:
@@ -95,5 +95,5 @@ def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
         {"tokens": tokenizer.codebook_sizes[0]},
         lambda images: (tokenizer.encode(images),),
         decode,
-        shape if refiner.kind == "noise" else None,
+        shape if refiner.constant is None else None,
     )

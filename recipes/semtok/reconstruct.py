@@ -21,8 +21,11 @@ PREFIX_IMAGES = 6
 
 @torch.no_grad()
 def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> None:
-    """Write the tokens of all validation images, of some the originals and what both stages make, and the studies."""
-    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
+    """Write the tokens of all validation images, of some the originals and what both stages make, and the studies.
+
+    Of a run without stage II there is what stage I makes.
+    """
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
     _, validation = config.data.load()
     tokens = encode_images(token_coder(tokenizer), validation)[TOKENS]
     if process_index() > 0:
@@ -31,7 +34,8 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
         spread(len(validation), count) for count in (SHOWN, config.reconstruct.noise_images, PREFIX_IMAGES)
     )
     tensors = {"tokens": tokens, "labels": validation.labels}
-    tensors["refined"] = tokenizer.refine(tokens[shown], generator=_draws(config))
+    if tokenizer.refiner is not None:
+        tensors["refined"] = tokenizer.refine(tokens[shown], generator=_draws(config))
     for count in config.reconstruct.stage_one_steps:
         sampler = config.sampler.model_copy(update={"num_steps": count})
         tensors[stage_one(count)] = tokenizer.sample(tokens[shown], sampler, generator=_draws(config))
@@ -72,11 +76,15 @@ def noise_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Tens
 
 @torch.no_grad()
 def prefix_study(tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> Tensor:
-    """Stage I, then stage II, from the first part of the tokens, the rest hidden: ``(n, 2, len(PREFIX), C, H, W)``."""
-    stages: list[list[Tensor]] = [[], []]
+    """Stage I, then stage II if there is one, from the first part of the tokens, the rest hidden.
+
+    ``(n, stages, len(PREFIX), C, H, W)``.
+    """
+    decoders = [tokenizer.sample] if tokenizer.refiner is None else [tokenizer.sample, tokenizer.refine]
+    stages: list[list[Tensor]] = [[] for _ in decoders]
     for share in PREFIX:
         hidden = (torch.arange(tokens.shape[1]) >= round(share * tokens.shape[1])).expand(len(tokens), -1)
-        for row, decode in zip(stages, (tokenizer.sample, tokenizer.refine), strict=True):
+        for row, decode in zip(stages, decoders, strict=True):
             noise = torch.Generator().manual_seed(config.seed)
             row.append(decode(tokens, hidden=hidden, generator=noise))
     return torch.stack([torch.stack(row, dim=1) for row in stages], dim=1)

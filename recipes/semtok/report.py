@@ -9,6 +9,7 @@ from semtok.config import SemTokConfig
 from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_report import lengths_section
+from semtok.noise import noise_by_step_section
 from semtok.paths import RunPaths
 from semtok.reconstruct import load_reconstructions
 from semtok.sample import PROGRESS
@@ -43,6 +44,7 @@ REFINER_PANELS = {
     "perceptual": ["perceptual"],
     "from some of the tokens": ["nested"],
     "adversarial": ["adversarial", "discriminator"],
+    "mean flow": ["mean_flow"],
 }
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10
@@ -62,14 +64,18 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
     sections.append(lengths_section(stored, measures, bits=config.tokenizer.bits))
-    sections += [noise_section(stored, measures), tokens_section(measures, config)]
+    sections.append(noise_section(stored, measures))
+    sections.append(noise_by_step_section(measures, reconstructions(config, stored), len(stored["noise originals"])))
+    sections.append(tokens_section(measures, config))
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
     sections.append(making_section(environment, making_rows(config)))
-    found = findings(measures, reconstruction="refined", usage={"bits": measures["bits"]["alive"]})
+    found = findings(
+        measures, reconstruction=reconstructions(config, stored)[-1], usage={"bits": measures["bits"]["alive"]}
+    )
     sections += [*missing_sections(measures), verdict_section(found)]
     subtitle = data_line(
         measures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
@@ -78,14 +84,16 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
 
 
 def reconstruction_section(stored: dict[str, Tensor], measures: dict[str, Any], config: SemTokConfig) -> Section:
-    """Originals over stage I by its number of steps and stage II, and the measures of each."""
-    names = reconstructions(config)
-    labels = ["stage II, 1 call" if name == "refined" else name for name in names]
+    """Originals over stage I by its number of steps and stage II, if it is trained, and the measures of each."""
+    names = reconstructions(config, stored)
+    calls = "1 call" if config.refiner.num_steps == 1 else f"{config.refiner.num_steps} calls"
+    labels = [f"stage II, {calls}" if name == "refined" else name for name in names]
     rows = torch.cat([stored[name] for name in ("originals", *names)])
     sizes, called = config.tokenizer, measures["names"]
     caption = (
         f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
-        f"({sizes.num_tokens * sizes.bits} bits an image), and stage II's reconstruction in one network call."
+        f"({sizes.num_tokens * sizes.bits} bits an image)"
+        + (f", and what stage II makes of them in {calls}." if "refined" in names else "; there is no stage II.")
     )
     table = Table(
         ["reconstruction", "PSNR, dB", "SSIM", called["perceptual_distance"], called["frechet_distance"]],
@@ -211,7 +219,7 @@ def making_rows(config: SemTokConfig) -> list[list[str]]:
     return [
         ["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"],
         ["stage II", f"{config.train_refiner.steps} steps of {config.train_refiner.batch_size} images"],
-        ["refiner's input", config.refiner.input],
+        ["refiner's input", config.refiner.kind],
         ["stage I's sampler", f"guidance {config.sampler.guidance}, grid power {config.sampler.power}"],
         *generator_rows(config.generators),
     ]

@@ -65,7 +65,7 @@ def samples_by_steps(study: Study) -> dict[str, Tensor]:
         draws = torch.Generator().manual_seed(study.seed)
         settings = study.settings.model_copy(update={"num_steps": steps})
         tokens = generate(study.model, labels.to(study.tokenizer.device), study.groups, settings, draws)
-        rows.append(to_uint8(study.tokenizer.refine(tokens, generator=draws)).cpu())
+        rows.append(to_uint8(study.tokenizer.decode(tokens, generator=draws)).cpu())
     return {"by_steps": torch.stack(rows), "labels": labels}
 
 

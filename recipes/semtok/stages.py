@@ -34,6 +34,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     masked = isinstance(config.generators[generator], MaskedConfig)
+    first, second = ("train-tokenizer",), ("train-refiner",)  # images are stage I's where there is no stage II
     studied = (paths.progress(generator, samples),) if masked else ()
     return [
         Stage(
@@ -61,9 +62,10 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             f"sample.{generator}.{samples}",
             (drawing,),
             (paths.samples(generator, samples), *studied),
-            needs=("train-refiner", f"train-generator.{generator}"),
+            needs=(*first, f"train-generator.{generator}"),
+            reads=second,
         ),
-        Stage("reconstruct", ("reconstruct",), (paths.reconstructions,), needs=("train-refiner",)),
+        Stage("reconstruct", ("reconstruct",), (paths.reconstructions,), first, second),
         Stage(
             f"evaluate.{evaluation}",
             (f"evaluations.{evaluation}",),

@@ -1,4 +1,4 @@
-"""Stage II: the one-step refiner, with encoder and quantizer frozen. Read it top to bottom."""
+"""Stage II: the refiner of one step or of a few, with encoder and quantizer frozen. Read it top to bottom."""
 
 from functools import partial
 from typing import Any
@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
+from semtok.mean_flow import MeanFlow
 from semtok.model import LatentSpace, SemTok
 from semtok.nested import twice
 from semtok.networks import build_discriminator
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
+from semtok.times import draw_intervals
+from vistok.generators import mean_flow_loss
 from vistok.losses import (
     discriminator_loss,
     generator_loss,
@@ -42,11 +45,12 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train_refiner, config.refiner
+    update = mean_flow_step if losses.objective == "mean_flow" else refiner_step
 
     torch.manual_seed(config.seed)
     tokenizer = with_refiner(SemTok.from_pretrained(paths.tokenizer, space=space), config, space)
     tokenizer.requires_grad_(False).to(accelerator.device)
-    bare: Any = tokenizer.refiner
+    bare = learning(tokenizer, config)
     bare.requires_grad_(True)
     discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
@@ -70,9 +74,9 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         set_learning_rate(d_optimizer, step.rate)
-        adversary = discriminator if step.index >= losses.discriminator_start else None
+        adversary = discriminator if step.index >= losses.discriminator_start and update is refiner_step else None
         batches = next(loaded)
-        step.log, fakes = refiner_step(refiner, tokenizer, terms, adversary, batches, config, step.index)
+        step.log, fakes = update(refiner, tokenizer, terms, adversary, batches, config, step.index)
         step.pictures = batches[-1].images, fakes[-1]
         if adversary is not None:
             reals = [batch.images for batch in batches]
@@ -142,6 +146,41 @@ def refiner_step(
     return log, fakes
 
 
+def mean_flow_step(
+    refiner: Learner,
+    tokenizer: SemTok,
+    terms: LossTerms,
+    adversary: nn.Module | None,
+    batches: list[MicroBatch],
+    config: SemTokConfig,
+    step: int,
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """The same by mean flow, which has one term of its own and no adversary.
+
+    Returns:
+        The loss, and where the average velocity would lead to from the noisy images.
+    """
+    settings = config.train_refiner
+    places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, refiner.accelerator)
+    log: dict[str, Tensor] = {}
+    estimates = []
+    for micro, batch in micro_steps(refiner, step, batches, log):
+        own = places[micro.index]
+        noise, codes, hidden = inputs(tokenizer, batch.images, own, step, config)
+        times = draw_intervals(own, step, config.seed, config.losses, config.refiner.interval_share).to(noise.device)
+        with refiner.precision():
+            out = refiner.model(tokenizer.to_space(batch.images), noise, times, codes, hidden)
+        loss = mean_flow_loss(out.predicted, out.target)
+        micro.backward({"mean_flow": loss}, loss, {"images": batch.images})
+        estimates.append(tokenizer.from_space(out.estimate).detach())
+    return log, estimates
+
+
+def learning(tokenizer: SemTok, config: SemTokConfig) -> Any:
+    """What learns: the refiner, by mean flow with its target."""
+    return MeanFlow(tokenizer.refiner) if config.refiner.objective == "mean_flow" else tokenizer.refiner  # type: ignore[arg-type]
+
+
 def as_shown(images: Tensor) -> Tensor:
     """Images clamped to [-1, 1], as decoding gives them; the gradient passes straight through.
 
@@ -153,11 +192,13 @@ def as_shown(images: Tensor) -> Tensor:
 
 def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | None) -> SemTok:
     """The tokenizer of stage I with a refiner that starts from its decoder."""
-    tokenizer = SemTok(stage_one.settings, config.refiner.input, config.sampler, space)
+    kind, steps = config.refiner.kind, config.refiner.num_steps
+    tokenizer = SemTok(stage_one.settings, kind, config.sampler, space, steps)
     tokenizer.encoder.load_state_dict(stage_one.encoder.state_dict())
     tokenizer.decoder.load_state_dict(stage_one.decoder.state_dict())
+    sizes = config.tokenizer
     tokenizer.refiner = Refiner(
-        tokenizer.decoder, config.refiner.input, config.tokenizer.channels, config.tokenizer.working_size
+        tokenizer.decoder, kind, sizes.channels, sizes.working_size, sizes.prediction, num_steps=steps
     )
     return tokenizer
 
@@ -177,6 +218,6 @@ def inputs(
     start, hidden = draws.noise, draws.hidden
     if draws.nested is not None:
         start, codes, hidden = twice(start), twice(codes), torch.cat([hidden, draws.nested])
-    if config.refiner.input == "sample":
+    if config.refiner.kind == "sample":
         start = tokenizer.solve(codes, start, hidden=hidden)
     return start, codes, hidden

@@ -14,7 +14,8 @@ from semtok.draws import Draws, draw
 from semtok.model import LatentSpace, SemTok, TrainingOutput
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
-from vistok.generators import velocity_to_data
+from semtok.prediction import flow_loss, to_image
+from semtok.times import annealed
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
@@ -87,12 +88,12 @@ def tokenizer_step(
     Returns:
         The terms, means over the micro-batches; images and what one step makes of them, if they are to be shown.
     """
-    settings = config.train
+    settings, losses = config.train, annealed(config.losses, step, config.train.steps)
     places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, learner.accelerator)
     log: dict[str, Tensor] = {}
     pictures = None
     for micro, batch in micro_steps(learner, step, batches, log):
-        draws = draw(places[micro.index], step, config.seed, config.tokenizer, config.losses)
+        draws = draw(places[micro.index], step, config.seed, config.tokenizer, losses)
         draws, wanted = draws.to(learner.accelerator.device), targets(batch) if targets else None
         with learner.precision():
             out, predicted = learner.model(batch.images, draws, wanted)
@@ -149,19 +150,27 @@ class LossTerms(nn.Module):
         return terms
 
     def _of_decoder(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
-        terms = {"flow": F.mse_loss(out.predicted.float(), out.velocity)}
+        out = out._replace(predicted=out.predicted.float())
+        terms = {"flow": self._flow(draws, out)}
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(self.one_step(draws, out), images)
         return terms
 
     def one_step(self, draws: Draws, out: TrainingOutput) -> Tensor:
         """The images where a single step from the noisy ones ends."""
-        estimate = velocity_to_data(out.predicted.float(), out.x_t, draws.t[:, None, None, None])
-        return self._tokenizer[0].from_space(estimate)
+        tokenizer = self._tokenizer[0]
+        prediction = tokenizer.settings.prediction
+        estimate = to_image(out.predicted.float(), out.x_t, draws.t[:, None, None, None], prediction)
+        return tokenizer.from_space(estimate)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
         return weighted_sum(terms, self.config)
+
+    def _flow(self, draws: Draws, out: TrainingOutput) -> Tensor:
+        """The squared error of what is predicted, in the space that is asked for."""
+        kinds = self._tokenizer[0].settings.prediction, self.config.flow_loss_space
+        return flow_loss(out.predicted, out.target, draws.noise, draws.t[:, None, None, None], *kinds)
 
     def _entropy(self, features: Tensor) -> Tensor:
         """Mean over tokens, in nats: of joint codes, or of each bit at each position on its own."""

@@ -37,7 +37,7 @@ def case(shape, dtype, affine, seed=1):
 @catches(SUBJECT, "outer = outer * weight.float()", "pass")
 @catches(SUBJECT, "value=-1", "value=-2")
 @catches(SUBJECT, ".mul_(inverse)", "")
-@catches(SUBJECT, 'if x.device.type == "cpu" and not torch.compiler.is_compiling():', "if True:")
+@catches(SUBJECT, 'x.device.type == "cpu" and not torch.compiler.is_compiling() and not _has_tangent(x)', "True")
 def test_it_follows_its_equation_and_so_do_its_gradients_by_hand_and_compiled(monkeypatch):
     for affine in (True, False):
         norm, x, outer = case((3, 2, 6), torch.float32, affine)
@@ -61,6 +61,17 @@ def test_in_bfloat16_only_input_and_output_are_rounded(rows, dim, affine, seed):
     for value, right in zip(found, exact, strict=True):
         torch.testing.assert_close(value, right.to(value.dtype), atol=1e-6, rtol=2**-7)
     assert found[0].dtype == found[1].dtype == torch.bfloat16
+
+
+@catches(SUBJECT, " and not _has_tangent(x)", "")
+def test_its_forward_derivative_is_that_of_its_equation():
+    for affine in (True, False):
+        norm, x, tangent = case((3, 6), torch.float32, affine)
+        value, derivative = torch.func.jvp(norm, (x,), (tangent,))
+        by_equation = lambda x, w=norm.weight: by_definition(x, w, 1e-3)  # noqa: E731
+        expected = torch.func.jvp(by_equation, (x,), (tangent,))
+        torch.testing.assert_close((value, derivative), expected, atol=1e-5, rtol=1e-5)
+        assert value.requires_grad == affine
 
 
 @catches(SUBJECT, "if torch.is_grad_enabled():", "if False:")

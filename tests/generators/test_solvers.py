@@ -7,7 +7,7 @@ from torch import Tensor
 
 from _support.mutants import catches
 from _support.strategies import seeded
-from vistok.generators import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
+from vistok.generators import jump_times, late_jump_times, power_times, solve_ode, solve_sde, uniform_times
 
 SUBJECT = "vistok.generators.flow.solvers"
 
@@ -49,6 +49,19 @@ def test_the_solver_takes_any_monotone_grid_and_runs_back():
     end = solve_ode(velocity, start, times, method="heun")
     torch.testing.assert_close(end, 0.2 + 0.8 * start, atol=1e-3, rtol=0)
     torch.testing.assert_close(solve_ode(velocity, end, times.flip(0), method="heun"), start, atol=1e-3, rtol=0)
+
+
+@catches(SUBJECT, "(times <= at) & (times > 0)", "(times < at) & (times > 0)")
+@catches(SUBJECT, "(times > 0)][:1]", "(times > 0)]")
+@catches(SUBJECT, "times[times > at], first", "times[times > at]")
+def test_a_jump_leaves_the_grid_at_its_first_time_that_is_late_enough_and_adds_no_step():
+    times = uniform_times(4)
+    assert jump_times(times, 0.5).tolist() == [1.0, 0.75, 0.5, 0.0]
+    assert jump_times(times, 0.6).tolist() == [1.0, 0.75, 0.5, 0.0]
+    assert jump_times(times, 0.1).tolist() == times.tolist()
+    assert jump_times(uniform_times(1), 0.5).tolist() == [1.0, 0.0]
+    data, noise = torch.tensor([2.0, -1.0]), torch.tensor([0.5, 3.0])
+    torch.testing.assert_close(solve_ode(lambda x, t: noise - data, noise, jump_times(times, 0.5)), data)
 
 
 def sde_moments(steps: int) -> tuple[float, float]:

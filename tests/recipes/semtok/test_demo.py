@@ -39,6 +39,7 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_pa
         "Generation step by step: masked",
         "Parts of the tokens",
         "Noise and content",
+        "Noise by step",
         "Tokens",
         "Training",
     ):

@@ -31,7 +31,7 @@ class Remembers:
     def __init__(self):
         self.hidden = []
 
-    def refine(self, tokens, *, hidden, generator):
+    def decode(self, tokens, *, hidden, generator):
         self.hidden.append(hidden)
         return hidden.float()[:, None, :, None].expand(-1, 1, -1, hidden.shape[1]) * 2 - 1
 

@@ -9,7 +9,7 @@ from semtok.refiner import Refiner
 SUBJECT = "semtok.refiner"
 
 
-@catches(SUBJECT, "else start - out", "else start + out")
+@catches(SUBJECT, "else to_image(out, start,", "else to_image(-out, start,")
 @catches(SUBJECT, '"sample" else 1.0', '"sample" else 0.0')
 @catches(SUBJECT, "self.network.reset_output()", "pass")
 def test_the_first_image_is_the_decoders_own_jump_or_the_sample_as_it_is():

@@ -22,7 +22,21 @@ from vistok.generators.flow.flow_matching import (
     velocity_to_noise,
     velocity_to_score,
 )
-from vistok.generators.flow.solvers import late_jump_times, power_times, solve_ode, solve_sde, uniform_times
+from vistok.generators.flow.mean_flow import (
+    MeanVelocity,
+    mean_flow_loss,
+    mean_flow_target,
+    mean_velocity,
+    solve_mean_flow,
+)
+from vistok.generators.flow.solvers import (
+    jump_times,
+    late_jump_times,
+    power_times,
+    solve_ode,
+    solve_sde,
+    uniform_times,
+)
 from vistok.generators.layers.attention import attention, check_attention_backend
 from vistok.generators.layers.cells import block_causal_mask, cell_permutation
 from vistok.generators.layers.double_stream import DoubleStreamBlock
@@ -66,6 +80,7 @@ __all__ = [
     "MaskedAR",
     "MaskedAROptions",
     "MaskedSampling",
+    "MeanVelocity",
     "Modulation",
     "PretrainedGenerator",
     "RMSNorm",
@@ -84,6 +99,7 @@ __all__ = [
     "filter_logits",
     "flow_path",
     "guide",
+    "jump_times",
     "late_jump_times",
     "llamagen_3b",
     "llamagen_b",
@@ -98,6 +114,9 @@ __all__ = [
     "mask_ratio",
     "maskbit",
     "masked_counts",
+    "mean_flow_loss",
+    "mean_flow_target",
+    "mean_velocity",
     "modulate",
     "noise_to_velocity",
     "power_times",
@@ -106,6 +125,7 @@ __all__ = [
     "rotary_table_2d",
     "rotate",
     "score_to_velocity",
+    "solve_mean_flow",
     "solve_ode",
     "solve_sde",
     "uniform_times",

@@ -61,6 +61,23 @@ def power_times(num_steps: int, *, power: float = 4.0) -> Tensor:
     return uniform_times(num_steps) ** power
 
 
+def jump_times(times: Tensor, at: float) -> Tensor:
+    """Follow a falling grid to its first time at or below ``at``, then go to 0 in one step: to the data estimate there.
+
+    No step is added, and a grid that has nothing but 0 there stays as it is.
+
+    Args:
+        times: A grid that ends at 0.
+        at: The time, in ``(0, 1)``.
+
+    Example:
+        >>> jump_times(uniform_times(4), 0.6).tolist()
+        [1.0, 0.75, 0.5, 0.0]
+    """
+    first = times[(times <= at) & (times > 0)][:1]
+    return torch.cat([times[times > at], first, times.new_zeros(1)])
+
+
 def solve_ode(velocity: Velocity, x: Tensor, times: Tensor, *, method: Literal["euler", "heun"] = "euler") -> Tensor:
     r"""Carry ``x`` along the velocity field from ``times[0]`` to ``times[-1]``.
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
 class RMSNorm(nn.Module):
@@ -48,10 +49,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        if x.device.type == "cpu" and not torch.compiler.is_compiling() and not _has_tangent(x):
             y: Tensor = _OnCPU.apply(x, self.weight, self.eps)
             return y
         return _in_float32(x, self.weight, self.eps)
+
+
+def _has_tangent(x: Tensor) -> bool:
+    """Whether a forward derivative passes, as under ``torch.func.jvp``; where the gradient is by hand there is none."""
+    return forward_ad.unpack_dual(x).tangent is not None
 
 
 def _in_float32(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:

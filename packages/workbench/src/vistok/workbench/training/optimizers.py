@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Adam, AdamW, Muon, Optimizer
+from torch.optim import Muon, Optimizer
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.training.blocks import blocks_of
@@ -26,8 +26,8 @@ def build_optimizer(network: nn.Module, settings: TrainConfig, weight_decay: flo
     if settings.optimizer == "muon":
         return MuonWithAdam(network, settings, weight_decay or 0.0)
     if weight_decay is None:
-        return Adam(network.parameters(), betas=settings.betas, fused=True)
-    return AdamW(parameter_groups(network.parameters(), weight_decay), betas=settings.betas, fused=True)
+        return torch.optim.Adam(network.parameters(), betas=settings.betas, fused=True)
+    return torch.optim.AdamW(parameter_groups(network.parameters(), weight_decay), betas=settings.betas, fused=True)
 
 
 class MuonWithAdam(Optimizer):
@@ -56,7 +56,7 @@ class MuonWithAdam(Optimizer):
             weight_decay=weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )
-        adam = AdamW(parameter_groups(others, weight_decay), betas=settings.betas, fused=True)
+        adam = torch.optim.AdamW(parameter_groups(others, weight_decay), betas=settings.betas, fused=True)
         super().__init__([*muon.param_groups, *adam.param_groups], {})
         self._parts = (muon, adam)
         self._share()
