@@ -1,5 +1,6 @@
 """The configuration of a SemTok run: one class a section, one YAML file a run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from semtok.generator_config import AnyGeneratorConfig
+from semtok.quantizer import AnyQuantizerConfig, BinarySphericalConfig, group_sizes
 from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.recipe_config import (
     DataConfig,
@@ -39,13 +41,34 @@ class TokenizerConfig(Config):
     space_stride: int = Field(1, ge=1)  # pixels a latent spans along each side
     patch_size: int = Field(8, ge=1)
     num_tokens: int = Field(256, ge=1)
-    bits: int = Field(18, ge=2, le=62)  # of a token
+    quantizer: AnyQuantizerConfig = BinarySphericalConfig()
+    bits: int = Field(18, ge=2, le=62)  # of a token, with quantizers bsq and lfq
     encoder_width: int = Field(1024, ge=8)
     encoder_depth: int = Field(12, ge=1)
     encoder_heads: int = Field(16, ge=1)
     decoder_width: int = Field(1536, ge=8)
     decoder_depth: int = Field(24, ge=1)
     decoder_heads: int = Field(24, ge=1)
+
+    @property
+    def token_parts(self) -> tuple[int, ...]:
+        """How many values each part of a token's number has, lowest first: its bits, its levels, or all of it."""
+        return self.quantizer.parts(self.bits)
+
+    @property
+    def code_dim(self) -> int:
+        """Channels of a code."""
+        return self.quantizer.code_dim(self.bits)
+
+    @property
+    def codebook_size(self) -> int:
+        """How many codes a token has."""
+        return math.prod(self.token_parts)
+
+    @property
+    def token_words(self) -> str:
+        """What a token is, in words."""
+        return f"{self.bits} bits" if self.quantizer.binary else f"{self.codebook_size:,} codes"
 
     @property
     def channels(self) -> int:
@@ -107,7 +130,9 @@ class LossConfig(PerceptualConfig):
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
-    entropy_weight: float = Field(0.0025, ge=0)
+    quantization_weight: float = Field(1.0, ge=0)  # commitment to codes and the codebook's own term; lfq and vector
+    beta: float = Field(0.25, ge=0)  # of the commitment
+    entropy_weight: float = Field(0.0025, ge=0)  # bsq and lfq
     entropy_temperature: float = Field(0.1, gt=0)
     entropy_codebook_weight: float = Field(1.0, ge=0)
     entropy_of: Literal["codes", "bits"] = "codes"  # joint codes over all positions, or each bit of each position
@@ -125,9 +150,17 @@ class LossConfig(PerceptualConfig):
 
 
 class TokenizerTrainConfig(TrainConfig):
-    """Stage I's optimisation."""
+    """Stage I's optimisation, and how a learned codebook is kept alive."""
 
     init_from: str | None = None  # where to start, as for fine-tuning: a checkpoint, a folder of them, or a tokenizer
+    codebook_start: Literal["k_means", "random"] = "k_means"  # of features; quantizer vector
+    revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
+    revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
+
+    def revives_after(self, step: int) -> bool:
+        """Whether unused codes are replaced after this step."""
+        done = step + 1
+        return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
 
 
 class RefinerConfig(PerceptualConfig):
@@ -202,14 +235,12 @@ class SemTokConfig(Config):
             )
         if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
-        bits = self.tokenizer.bits
+        bits, quantizer, parts = self.tokenizer.bits, self.tokenizer.quantizer, self.tokenizer.token_parts
         for name, generator in self.generators.items():
             groups = generator.num_groups
-            if bits % groups:
-                raise ValueError(
-                    f"generators.{name}.num_groups: expected a divisor of tokenizer.bits = {bits}, got {groups}"
-                )
-            if bits // groups > MOST_GROUP_BITS:
+            if len(parts) % groups:
+                raise ValueError(f"generators.{name}.num_groups: expected {quantizer.divisor_of(bits)}, got {groups}")
+            if max(group_sizes(parts, groups)) > 2**MOST_GROUP_BITS:
                 raise ValueError(
                     f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
                     f"got {bits} bits in {groups}"
@@ -226,7 +257,7 @@ def choose_generator(config: SemTokConfig, asked: str | None) -> str:
     if asked == "xar" and "xar" not in config.generators:
         raise ConfigError(
             f"generator xar: expected one of {', '.join(config.generators)}; xAR generates cells of a grid of "
-            f"continuous latents, and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.bits} bits "
+            f"continuous latents, and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.token_words} "
             "are a sequence"
         )
     return choose(config.generators, asked, what="generator")

@@ -30,7 +30,7 @@ def trainings(config: SemTokConfig, paper: Paper) -> list[Training]:
 
 def token_streams(config: SemTokConfig) -> tuple[int, list[int]]:
     """How many tokens an image has, and how many codes there are."""
-    return config.tokenizer.num_tokens, [2**config.tokenizer.bits]
+    return config.tokenizer.num_tokens, [config.tokenizer.codebook_size]
 
 
 def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:

@@ -10,8 +10,9 @@ from vistok.tokenizers import PatchPositions, patchify, unpatchify
 class Decoder(nn.Module):
     r"""Velocity :math:`v_\theta(x_t, c, t)` of the straight path from image (t = 0) to noise (t = 1).
 
-    ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
-    network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
+    ``x_t (B, C, H, W)``, ``codes (B, N, L)``, ``t (B,)``; codes have length 1 unless :attr:`code_scale` says otherwise.
+    ``hidden (B, N)`` bool marks tokens that the network is not to see (a learned vector takes
+    their place); with all of them hidden the field is unconditional.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Decoder(nn.Module):
         self.embed = nn.Linear(channels * patch_size**2, width)
         self.positions = PatchPositions(grid_size, width, num_heads)
         self.embed_codes = nn.Linear(bits, width)
+        self.code_scale = bits**0.5  # what brings codes to about unit deviation: here +-1/sqrt(L) to +-1
         self.code_positions = nn.Parameter(torch.randn(1, num_tokens, width))
         self.unseen = nn.Parameter(0.02 * torch.randn(width))
         self.register_buffer("table", rotary_table_1d(num_tokens, width // num_heads), persistent=False)
@@ -52,7 +54,7 @@ class Decoder(nn.Module):
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         patches = self.embed(patchify(x_t, self.patch_size)) + positions
-        tokens = self.embed_codes(codes * codes.shape[-1] ** 0.5)  # from +-1/sqrt(L) to +-1
+        tokens = self.embed_codes(codes * self.code_scale)
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
         tokens = tokens + self.code_positions

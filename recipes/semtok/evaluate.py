@@ -13,11 +13,13 @@ from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
+from vistok.quantizers import CodebookUsage
 from vistok.workbench.data import Images
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label, spread
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 
 PARTS = (0.25, 0.5, 0.75)  # of the tokens
@@ -43,14 +45,18 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add(
         "parts of the tokens", "PSNR", lambda: part_measures(tokenizer, stored["tokens"], validation, config)
     )
-    evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
+    sizes = config.tokenizer
+    if sizes.quantizer.binary:
+        evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], sizes.bits))
+    else:
+        evaluation.add("codebook", "usage", lambda: code_measures(stored["tokens"], sizes.codebook_size))
     if is_cached(paths.tokens):
-        cache, bits = load_tokens(paths), config.tokenizer.bits
+        cache = load_tokens(paths)
         add_probe(
             evaluation,
             "accuracy",
-            lambda some: to_signs(cache.pick(TOKENS, some), bits),
-            lambda some: to_signs(stored["tokens"][some], bits),
+            lambda some: as_features(tokenizer, cache.pick(TOKENS, some)),
+            lambda some: as_features(tokenizer, stored["tokens"][some]),
         )
     evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():
@@ -131,6 +137,22 @@ def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:
         "entropy": measures.entropy,
         "share_of_ones": measures.share_of_ones.flatten().tolist(),
     }
+
+
+def code_measures(tokens: Tensor, size: int) -> dict[str, float]:
+    """Share of the codes that occur on the validation images, and the perplexity of all tokens."""
+    usage = CodebookUsage(size)
+    usage(own_share(tokens.long()))  # it adds up over the processes
+    report = usage.report()
+    return {"size": size, "usage": report.usage.item(), "perplexity": report.perplexity.item()}
+
+
+@torch.no_grad()
+def as_features(tokenizer: SemTok, tokens: Tensor) -> Tensor:
+    """What a probe reads of tokens ``(M, N)``: the signs of their bits, or their codes, ``(M, N L)``."""
+    if tokenizer.settings.quantizer.binary:
+        return to_signs(tokens, tokenizer.settings.bits)
+    return tokenizer.codes(tokens.long()).flatten(1).cpu()
 
 
 def to_signs(tokens: Tensor, bits: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""SemTok: double-stream encoder, binary spherical quantizer, diffusion decoder (stage I), refiner (stage II)."""
+"""SemTok: double-stream encoder, quantizer, diffusion decoder (stage I), refiner (stage II)."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,6 @@ from semtok.decoder import Decoder
 from semtok.draws import Draws
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, power_times, solve_ode
-from vistok.quantizers import BinarySphericalQuantizer
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
@@ -37,6 +36,7 @@ class TrainingOutput(NamedTuple):
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
+    codes: Tensor  # the chosen codes, with gradient to what is learned of the codebook
 
 
 class SemTok(
@@ -48,7 +48,7 @@ class SemTok(
         SamplerConfig: (lambda c: c.model_dump(mode="json"), lambda values: SamplerConfig(**values)),
     },
 ):
-    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64 of ``bits`` bits each.
+    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64, numbers of codes.
 
     Args:
         settings: Sizes.
@@ -71,14 +71,16 @@ class SemTok(
             raise ValueError(f"space: expected {expected} for these settings, got {'none' if space is None else 'one'}")
         self.settings, self.sampler = settings, sampler
         self._space = (space,)  # in a tuple, so that its weights are not this module's
-        sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.bits)
+        sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.code_dim)
         self.encoder = QueryEncoder(
             *sizes, width=settings.encoder_width, depth=settings.encoder_depth, num_heads=settings.encoder_heads
         )
-        self.quantizer = BinarySphericalQuantizer(settings.bits, channel_dim=-1)
+        self.quantizer: Any = settings.quantizer.build(settings.bits)
         self.decoder = Decoder(
             *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
         )
+        if not settings.quantizer.unit_length:
+            self.decoder.code_scale = 1.0
         self.refiner = (
             None if refiner is None else Refiner(self.decoder, refiner, settings.channels, settings.working_size)
         )
@@ -100,7 +102,7 @@ class SemTok(
     @property
     def codebook_sizes(self) -> tuple[int]:
         """How many codes a token has."""
-        return (2**self.settings.bits,)
+        return (self.settings.codebook_size,)
 
     @property
     def device(self) -> torch.device:
@@ -123,15 +125,21 @@ class SemTok(
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Images to tokens."""
-        tokens: Tensor = self.quantizer(self.encoder(self.to_space(images)).features).indices
+        tokens: Tensor = self.quantizer(self.features(images)).indices
         return tokens
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the queries gather of images, before quantization ``(B, N, L)``."""
+        features: Tensor = self.encoder(self.to_space(images)).features
+        return features
 
     @torch.no_grad()
     def codes(self, tokens: Tensor) -> Tensor:
-        """The codes ``(B, N, L)`` of tokens, of length 1."""
+        """The codes ``(B, N, L)`` of tokens."""
         if tokens.ndim != 2 or tokens.shape[1] != self.settings.num_tokens:
             raise ValueError(f"tokens: expected (B, {self.settings.num_tokens}), got {tuple(tokens.shape)}")
-        return self.quantizer.indices_to_codes(tokens.to(self.device))
+        codes: Tensor = self.quantizer.indices_to_codes(tokens.to(self.device))
+        return codes
 
     @torch.no_grad()
     def sample(
@@ -209,10 +217,12 @@ class SemTok(
         """One training pass of stage I; see :class:`TrainingOutput`."""
         x = self.to_space(images)
         encoded = self.encoder(x)
-        quantized = self.quantizer(encoded.features).quantized
+        quantized, codes, _ = self.quantizer(encoded.features)
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
         predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
-        return TrainingOutput(x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized)
+        return TrainingOutput(
+            x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized, codes
+        )
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

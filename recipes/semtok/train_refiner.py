@@ -151,6 +151,8 @@ def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | N
     tokenizer = SemTok(stage_one.settings, config.refiner.input, config.sampler, space)
     tokenizer.encoder.load_state_dict(stage_one.encoder.state_dict())
     tokenizer.decoder.load_state_dict(stage_one.decoder.state_dict())
+    tokenizer.quantizer.load_state_dict(stage_one.quantizer.state_dict())
+    tokenizer.quantizer.eval()  # it counts no codes
     tokenizer.refiner = Refiner(
         tokenizer.decoder, config.refiner.input, config.tokenizer.channels, config.tokenizer.working_size
     )

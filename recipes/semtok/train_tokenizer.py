@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.code_terms import code_terms
+from semtok.codebook import start_codebook, tend_codebook
 from semtok.config import LossConfig, SemTokConfig
 from semtok.draws import Draws, draw
 from semtok.model import LatentSpace, SemTok, TrainingOutput
@@ -16,6 +18,7 @@ from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from vistok.generators import velocity_to_data
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
+from vistok.quantizers import VectorQuantizer
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import FiniteLosses
@@ -23,7 +26,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.sharded_state import save_whole
-from vistok.workbench.training.start import start_from
+from vistok.workbench.training.start import begins_anew, start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -44,17 +47,19 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=space)
     bare = StageOne(config, tokenizer, targets.dim if targets else None).to(accelerator.device)
     terms = LossTerms(losses, tokenizer).to(accelerator.device)
+    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
+    if begins_anew(folder, resume=resume, init_from=settings.init_from):
+        start_codebook(tokenizer, train, config, accelerator)
     average = weight_average(bare, settings.ema_decay)
-    apply_switches(bare, average, settings, accelerator)
+    apply_switches(bare, average, settings, accelerator, replicated=VectorQuantizer)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
 
     objects = {"model": bare, "optimizer": optimizer, "average": average}
-    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder"))
+        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder", "quantizer"))
     metrics = MetricsLog(paths.metrics, enabled=writes)
     learner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
@@ -65,6 +70,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         step.log, step.pictures = tokenizer_step(learner, targets, terms, batches, config, step.index, shown=shown)
         if average is not None:
             average.update_parameters(bare)
+        step.log |= tend_codebook(tokenizer, average, optimizer, batches[-1].images, config, step.index)
 
     final: Any = bare if average is None else average.module
     save_whole(final.tokenizer, paths.tokenizer, writes=writes)
@@ -114,7 +120,7 @@ class StageOne(nn.Module):
         self.after_quantization = alignment.queries == "codes"
         self.tokenizer = tokenizer
         self.heads = (
-            AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.bits, alignment.hidden_width, target_dim)
+            AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.code_dim, alignment.hidden_width, target_dim)
             if target_dim
             else None
         )
@@ -140,7 +146,11 @@ class LossTerms(nn.Module):
     def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
         """Each term as a scalar."""
         out = out._replace(predicted=out.predicted.float())
-        terms = {"flow": F.mse_loss(out.predicted, out.velocity), "entropy": self._entropy(out.features)}
+        terms = {"flow": F.mse_loss(out.predicted, out.velocity)}
+        if self._tokenizer[0].settings.quantizer.kind == "bsq":
+            terms["entropy"] = self._entropy(out.features)
+        else:
+            terms |= code_terms(self.config, self._tokenizer[0], out)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(self.one_step(draws, out), images)
         return terms
