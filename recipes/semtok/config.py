@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from semtok.generator_config import AnyGeneratorConfig
 from semtok.quantizer import AnyQuantizerConfig, BinarySphericalConfig, group_sizes
@@ -23,6 +23,8 @@ from vistok.workbench.recipe_config import (
 from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+
+PIXELS, AUTOENCODER = "pixels", "autoencoder:"
 
 GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]  # which have curves of their own
 
@@ -214,6 +216,7 @@ class SemTokConfig(Config):
     name: RunName = "semtok"
     seed: Seed = 0
     data: DataConfig = DataConfig()
+    space: str = PIXELS  # or autoencoder:FOLDER, the latents of diffusers' AutoencoderKL that is saved there
     tokenizer: TokenizerConfig = TokenizerConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     losses: LossConfig = LossConfig()
@@ -225,6 +228,13 @@ class SemTokConfig(Config):
     generators: dict[GeneratorName, AnyGeneratorConfig] = Field(min_length=1)
     reconstruct: ReconstructConfig = ReconstructConfig()
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
+
+    @field_validator("space")
+    @classmethod
+    def _space_is_known(cls, space: str) -> str:
+        if space != PIXELS and not (space.startswith(AUTOENCODER) and space.removeprefix(AUTOENCODER).strip()):
+            raise ValueError(f"expected {PIXELS} or {AUTOENCODER}FOLDER, got {space!r}")
+        return space
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

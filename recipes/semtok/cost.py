@@ -10,6 +10,7 @@ from semtok.config import SemTokConfig
 from semtok.generator import build_generator
 from semtok.model import SemTok
 from semtok.networks import build_discriminator
+from semtok.space import shapes_of
 from semtok.train_refiner import LossTerms as RefinerTerms
 from semtok.train_refiner import refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
@@ -37,7 +38,7 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
     """Stage I; with a cache of the alignment's features the backbone is held and does not run."""
     losses, alignment = config.losses, config.alignment
     with paper.building():
-        tokenizer = SemTok(config.tokenizer, sampler=config.sampler)
+        tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=shapes_of(config))
         backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if losses.alignment_weight else None
         bare = StageOne(config, tokenizer, backbone.dim if backbone else None)
         terms = LossTerms(losses, tokenizer)
@@ -63,7 +64,7 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     """Stage II: the frozen tokenizer encodes, the refiner and the discriminator learn."""
     losses, settings = config.refiner, config.train_refiner
     with paper.building():
-        tokenizer = SemTok(config.tokenizer, losses.input, config.sampler)
+        tokenizer = SemTok(config.tokenizer, losses.input, config.sampler, shapes_of(config))
         discriminator, terms = build_discriminator(config), RefinerTerms(losses)
     tokenizer.requires_grad_(False)
     bare: nn.Module = tokenizer.refiner  # type: ignore[assignment]

@@ -8,7 +8,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
-from semtok.model import SemTok
+from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
@@ -26,11 +26,11 @@ PARTS = (0.25, 0.5, 0.75)  # of the tokens
 PART_IMAGES = 500
 
 
-def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
+def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: LatentSpace | None = None) -> None:
     """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 

@@ -143,9 +143,9 @@ def open_editor(tokenizer: SemTok, title: str, examples: Tensor) -> TokenEditor:
     )
 
 
-def run_editor(config: SemTokConfig, paths: RunPaths) -> TokenEditor:
+def run_editor(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> TokenEditor:
     """The same of a run, with its held-out images."""
-    tokenizer = SemTok.from_pretrained(paths.refined).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval().to(best_device())
     _, validation = config.data.load()
     return open_editor(tokenizer, f"SemTok: {config.name}", validation.pixels(spread(len(validation), 200)))
 

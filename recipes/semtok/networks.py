@@ -6,6 +6,7 @@ from semtok.config import SemTokConfig
 from semtok.draws import Draws
 from semtok.generator import build_generator
 from semtok.model import SemTok
+from semtok.space import check_space, shapes_of
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
@@ -29,6 +30,7 @@ def check_networks(config: SemTokConfig) -> None:
         ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
     """
     sizes = config.tokenizer
+    check_space(config)
     for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
         if losses.perceptual_weight:
             check_perceptual(section, losses)
@@ -43,7 +45,7 @@ def check_networks(config: SemTokConfig) -> None:
             torch.empty(2, sizes.channels, sizes.working_size, sizes.working_size),
             torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
         )
-        SemTok(sizes, config.refiner.input, config.sampler)(torch.empty(images), draws)
+        SemTok(sizes, config.refiner.input, config.sampler, shapes_of(config))(torch.empty(images), draws)
     with building("discriminator"):
         build_discriminator(config)(torch.empty(images))
     for name, generator in config.generators.items():
