@@ -177,11 +177,19 @@ class RefinerConfig(PerceptualConfig):
 
 
 class DiscriminatorConfig(Config):
-    """PatchGAN."""
+    """PatchGAN, or light heads over the feature maps of a frozen backbone; LeCam beside its loss."""
 
-    base_width: int = Field(64, ge=4)
+    kind: Literal["patchgan", "features"] = "patchgan"
+    base_width: int = Field(64, ge=4)  # of patchgan; so are the next two
     num_layers: int = Field(3, ge=1)
     norm: Literal["batch", "group", "none"] = "batch"
+    backbone: str = "lite0"  # of features; so are the next three
+    weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
+    stages: int = Field(3, ge=1)
+    kernel_size: int = Field(9, ge=1)  # of a head's wide convolution, odd
+    lecam_weight: float = Field(0.0, ge=0)  # logits near the running mean of the other side; with few images
+    lecam_decay: float = Field(0.999, ge=0, lt=1)
+    lecam_form: Literal["paper", "lecam_gan", "maskbit"] = "paper"
 
 
 class SamplerConfig(Config):

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from semtok.alignment import Targets, backbone_features
 from semtok.config import SemTokConfig
 from semtok.generator import build_generator
+from semtok.judge import JudgeLoss
 from semtok.model import SemTok
 from semtok.networks import build_discriminator
 from semtok.space import shapes_of
 from semtok.train_refiner import LossTerms as RefinerTerms
 from semtok.train_refiner import refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
-from vistok.losses import discriminator_loss
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.cost.trainings import Paper, Training
 from vistok.workbench.training.adversarial_training import discriminator_step
@@ -66,6 +66,7 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     with paper.building():
         tokenizer = SemTok(config.tokenizer, losses.input, config.sampler, shapes_of(config))
         discriminator, terms = build_discriminator(config), RefinerTerms(losses)
+        d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator)
     tokenizer.requires_grad_(False)
     bare: nn.Module = tokenizer.refiner  # type: ignore[assignment]
     bare.requires_grad_(True)
@@ -73,7 +74,6 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     if terms.perceptual is not None:
         frozen["perceptual network"] = terms.perceptual
     refiner, judge = paper.learner(bare, settings), paper.learner(discriminator, settings)
-    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)

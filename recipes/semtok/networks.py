@@ -1,25 +1,25 @@
 """The discriminator, and whether all networks of a configuration can be built and fit each other."""
 
 import torch
+from torch import nn
 
 from semtok.config import SemTokConfig
 from semtok.draws import Draws
 from semtok.generator import build_generator
+from semtok.judge import build_judge
 from semtok.model import SemTok
 from semtok.space import check_space, shapes_of
 from vistok.generators import check_attention_backend
-from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
-def build_discriminator(config: SemTokConfig) -> PatchGANDiscriminator:
+def build_discriminator(config: SemTokConfig) -> nn.Module:
     """The discriminator of stage II."""
-    settings = config.discriminator
-    channels = config.tokenizer.image_channels
-    return PatchGANDiscriminator(channels, settings.base_width, settings.num_layers, norm=settings.norm)
+    sizes = config.tokenizer
+    return build_judge(config.discriminator, sizes.image_channels, sizes.image_size)
 
 
 @remembered
@@ -46,8 +46,12 @@ def check_networks(config: SemTokConfig) -> None:
             torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
         )
         SemTok(sizes, config.refiner.input, config.sampler, shapes_of(config))(torch.empty(images), draws)
+    if config.discriminator.kind == "features":
+        check_backbone("discriminator", config.discriminator)
     with building("discriminator"):
-        build_discriminator(config)(torch.empty(images))
+        judge = build_discriminator(config)
+        if config.discriminator.kind == "patchgan":  # a backbone computes no shapes without values
+            judge(torch.empty(images))
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
             check_attention_backend(generator.attention, best_device(), name="attention")

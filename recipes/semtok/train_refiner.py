@@ -1,6 +1,5 @@
 """Stage II: the one-step refiner, with encoder and quantizer frozen. Read it top to bottom."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -8,16 +7,13 @@ from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
+from semtok.judge import JudgeLoss
 from semtok.model import LatentSpace, SemTok
 from semtok.networks import build_discriminator
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
-from vistok.losses import (
-    discriminator_loss,
-    generator_loss,
-    reconstruction_loss,
-)
+from vistok.losses import generator_loss, reconstruction_loss
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -48,7 +44,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     bare.requires_grad_(True)
     discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
-    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
+    d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator).to(accelerator.device)
     average = weight_average(bare, settings.ema_decay)
     apply_switches(bare, average, settings, accelerator)
     optimizer: Any = torch.optim.Adam(bare.parameters(), betas=settings.betas, fused=True)
@@ -56,6 +52,8 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
     objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
+    if d_loss.lecam is not None:
+        objects["lecam"] = d_loss.lecam
     folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
