@@ -120,6 +120,8 @@ class AlignmentConfig(Config):
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
     hidden_width: int = Field(1024, ge=8)  # of the heads
     queries: Literal["features", "codes"] = "features"  # the query stream before quantization, or after it
+    query_target: Literal["pooled", "patches", "both"] = "pooled"  # which of the backbone's features it is aligned to
+    decoder_block: int | None = Field(None, ge=1)  # whose patches are aligned, too (REPA), counted from 1; none: none
     cache: bool = True  # compute the features once, before training; else at every step
 
 
@@ -140,6 +142,7 @@ class LossConfig(PerceptualConfig):
     entropy_of: Literal["codes", "bits"] = "codes"  # joint codes over all positions, or each bit of each position
     entropy_group_bits: int = Field(9, ge=1, le=24)  # of "codes"
     alignment_weight: float = Field(0.5, ge=0)  # 0: no alignment, and no backbone
+    decoder_alignment_weight: float = Field(0.5, ge=0)  # with alignment.decoder_block
 
     @model_validator(mode="after")
     def _shares_are_shares(self) -> Self:
@@ -237,6 +240,11 @@ class SemTokConfig(Config):
     reconstruct: ReconstructConfig = ReconstructConfig()
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
+    @property
+    def aligned(self) -> bool:
+        """Whether stage I needs the backbone's features."""
+        return bool(self.losses.alignment_weight or self.alignment.decoder_block)
+
     @field_validator("space")
     @classmethod
     def _space_is_known(cls, space: str) -> str:
@@ -251,7 +259,12 @@ class SemTokConfig(Config):
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
                 f"got {self.tokenizer.image_size}"
             )
-        if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
+        block, depth = self.alignment.decoder_block, self.tokenizer.decoder_depth
+        if block is not None and block > depth:
+            raise ValueError(
+                f"alignment.decoder_block: expected at most tokenizer.decoder_depth = {depth}, got {block}"
+            )
+        if self.data.random_crop and self.alignment.cache and self.aligned:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
         bits, quantizer, parts = self.tokenizer.bits, self.tokenizer.quantizer, self.tokenizer.token_parts
         for name, generator in self.generators.items():

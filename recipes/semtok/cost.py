@@ -39,7 +39,7 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
     losses, alignment = config.losses, config.alignment
     with paper.building():
         tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=shapes_of(config))
-        backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if losses.alignment_weight else None
+        backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if config.aligned else None
         bare = StageOne(config, tokenizer, backbone.dim if backbone else None)
         terms = LossTerms(losses, tokenizer)
     frozen: dict[str, nn.Module] = {} if terms.perceptual is None else {"perceptual network": terms.perceptual}
@@ -55,7 +55,7 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train", size), _batch(config, paper, size)
-        tokenizer_step(learner, targets if losses.alignment_weight else None, terms, [batch], sized, index)
+        tokenizer_step(learner, targets if config.aligned else None, terms, [batch], sized, index)
 
     return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, paper)
 

@@ -49,8 +49,16 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """See the class."""
+    def forward(
+        self,
+        x_t: Tensor,
+        codes: Tensor,
+        t: Tensor,
+        hidden: Tensor | None = None,
+        *,
+        blocks: list[Tensor] | None = None,
+    ) -> Tensor:
+        """See the class; a list for ``blocks`` is given the patches ``(B, h, w, width)`` after each block."""
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         patches = self.embed(patchify(x_t, self.patch_size)) + positions
@@ -68,5 +76,7 @@ class Decoder(nn.Module):
                 second_rotary=self.table,
                 update_second=index < len(self.blocks),  # nothing reads the last one's tokens
             )
+            if blocks is not None:
+                blocks.append(patches.unflatten(1, grid))
         shift, scale = (part[:, None] for part in self.modulation(condition))
         return unpatchify(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)

@@ -37,6 +37,7 @@ class TrainingOutput(NamedTuple):
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
     codes: Tensor  # the chosen codes, with gradient to what is learned of the codebook
+    hidden: Tensor | None = None  # the decoder's patches (B, h, w, width) after the block that was asked for
 
 
 class SemTok(
@@ -213,16 +214,17 @@ class SemTok(
 
         return solve_ode(velocity, noise, power_times(settings.num_steps, power=settings.power))
 
-    def forward(self, images: Tensor, draws: Draws) -> TrainingOutput:
+    def forward(self, images: Tensor, draws: Draws, decoder_block: int | None = None) -> TrainingOutput:
         """One training pass of stage I; see :class:`TrainingOutput`."""
         x = self.to_space(images)
         encoded = self.encoder(x)
         quantized, codes, _ = self.quantizer(encoded.features)
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
-        predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden)
-        return TrainingOutput(
-            x, path.x_t, path.velocity, predicted, encoded.patches, encoded.features, quantized, codes
-        )
+        blocks: list[Tensor] | None = [] if decoder_block else None
+        predicted = self.decoder(path.x_t, quantized, draws.t, draws.hidden, blocks=blocks)
+        hidden = blocks[decoder_block - 1] if blocks and decoder_block else None
+        seen = (encoded.patches, encoded.features, quantized, codes)
+        return TrainingOutput(x, path.x_t, path.velocity, predicted, *seen, hidden)
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

@@ -34,7 +34,7 @@ def check_networks(config: SemTokConfig) -> None:
     for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
         if losses.perceptual_weight:
             check_perceptual(section, losses)
-    if config.losses.alignment_weight:
+    if config.aligned:
         check_backbone("alignment", config.alignment)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)

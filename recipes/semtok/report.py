@@ -37,7 +37,7 @@ TOKENIZER_PANELS = {
     "perceptual, one-step estimate": ["perceptual"],
     "entropy": ["entropy"],
     "quantization": ["quantization"],
-    "alignment": ["alignment"],
+    "alignment": ["alignment", "decoder_alignment"],
 }
 REFINER_PANELS = {
     "reconstruction": ["reconstruction"],

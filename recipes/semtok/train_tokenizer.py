@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.alignment import AlignmentHeads, Targets, TargetSource
+from semtok.alignment_choices import ChosenHeads, Predicted, alignment_terms
 from semtok.code_terms import code_terms
 from semtok.codebook import start_codebook, tend_codebook
 from semtok.config import LossConfig, SemTokConfig
@@ -41,7 +42,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train, config.losses
-    targets = TargetSource(config, paths, train, accelerator) if losses.alignment_weight else None
+    targets = TargetSource(config, paths, train, accelerator) if config.aligned else None
 
     torch.manual_seed(config.seed)
     tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=space)
@@ -103,7 +104,7 @@ def tokenizer_step(
             out, predicted = learner.model(batch.images, draws, wanted)
         values = terms(batch.images, draws, out)
         if wanted is not None:
-            values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
+            values |= alignment_terms(predicted, wanted, config.alignment)
         micro.backward(values, terms.total(values), {"images": batch.images})
         if shown:
             with torch.no_grad():
@@ -117,21 +118,23 @@ class StageOne(nn.Module):
     def __init__(self, config: SemTokConfig, tokenizer: SemTok, target_dim: int | None) -> None:
         super().__init__()
         sizes, alignment = config.tokenizer, config.alignment
-        self.after_quantization = alignment.queries == "codes"
+        self.after_quantization, self.decoder_block = alignment.queries == "codes", alignment.decoder_block
         self.tokenizer = tokenizer
         self.heads = (
             AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.code_dim, alignment.hidden_width, target_dim)
             if target_dim
             else None
         )
+        self.chosen = ChosenHeads(sizes, alignment, target_dim) if target_dim else None
 
-    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[TrainingOutput, Targets | None]:
+    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[TrainingOutput, Predicted | None]:
         """The tokenizer's pass, and the heads' predictions where there are targets."""
-        out = self.tokenizer(images, draws)
-        if self.heads is None or targets is None:
+        out = self.tokenizer(images, draws, self.decoder_block)
+        if self.heads is None or self.chosen is None or targets is None:
             return out, None
         queries = out.quantized if self.after_quantization else self.tokenizer.quantizer.to_code_space(out.features)
-        return out, self.heads(out.patches, queries, targets.patches.shape[1:3])
+        predicted = self.heads(out.patches, queries, targets.patches.shape[1:3])
+        return out, self.chosen(queries, out.hidden, predicted)
 
 
 class LossTerms(nn.Module):

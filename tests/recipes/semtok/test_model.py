@@ -201,7 +201,7 @@ def test_saved_and_loaded_is_the_same_to_the_bit(refiner, tokens, tmp_path):
 
 @catches(SUBJECT, "path.x_t, path.velocity", "path.x_t, -path.velocity")
 @catches(SUBJECT, "flow_path(x, draws.noise,", "flow_path(draws.noise, x,")
-@catches(SUBJECT, "quantized, draws.t, draws.hidden)", "encoded.features, draws.t)")
+@catches(SUBJECT, "quantized, draws.t, draws.hidden, blocks=blocks)", "encoded.features, draws.t, blocks=blocks)")
 def test_forward_gives_the_path_the_velocity_and_what_the_decoder_says_of_them():
     """In float64 from the definitions."""
     tokenizer, images, t = tiny_tokenizer(model=SemTok), pictures(), torch.tensor([0.2, 0.5, 0.9])
