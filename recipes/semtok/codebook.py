@@ -57,7 +57,9 @@ def tend_codebook(
     """
     if not is_learned(config):
         return {}
-    quantizer, kept = tokenizer.quantizer, tokenizer if average is None else average.module.tokenizer
+    quantizer, kept = tokenizer.quantizer, tokenizer
+    if average is not None:
+        kept = average.module.tokenizer  # type: ignore[assignment,union-attr]
     quantizer.update()
     if not config.train.revives_after(step):
         return {}

@@ -9,7 +9,7 @@ from semtok.config import SemTokConfig, load
 from semtok.generator import generate, load_generator, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
-from semtok.space import open_space
+from semtok.space import AutoencoderSpace, open_space
 from semtok.stages import choose_entries
 from vistok.workbench.config import ConfigError
 from vistok.workbench.pipelines.card import Paper
@@ -79,8 +79,11 @@ def exportable_tokenizer(paths: RunPaths, space: LatentSpace | None = None) -> E
     """The run's tokenizer with its refiner, to be written as graphs.
 
     Raises:
-        ConfigError: The refiner starts from a sample, which is drawn in many steps.
+        ConfigError: The refiner starts from a sample, which is drawn in many steps; or it works in the latents of an
+            autoencoder of diffusers, whose decoder asks how many images a batch has.
     """
+    if isinstance(space, AutoencoderSpace):
+        raise ConfigError("space: expected pixels, as a graph of diffusers' decoder takes no batch of any size")
     tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval()
     refiner, sizes = tokenizer.refiner, tokenizer.settings
     if refiner is None or refiner.kind == "sample":

@@ -65,7 +65,7 @@ def test_a_discriminator_that_cannot_be_built_is_told_before_anything_trains():
 @catches(SUBJECT, "if side**2 < settings.kernel_size // 2", "if False")
 @catches(SUBJECT, "-(-image_size //", "(image_size //")
 def test_heads_that_are_wider_than_their_features_are_refused():
-    """Of 17 pixels the second stage has 5 x 5 features, a quarter rounded up: half a kernel of 25 fits, one of 26 not."""
+    """Of 17 pixels the second stage has 5 x 5 features, a quarter rounded up: half a kernel of 25 fits, 26 not."""
     fits = DiscriminatorConfig(kind="features", stages=2, kernel_size=51)
     assert build_judge(fits, 1, 17)(pictures(size=17)).shape[0] == 3
     with pytest.raises(ValueError, match="kernel_size: expected at most twice the 5 x 5 features, got 53"):

@@ -15,6 +15,7 @@ from semtok.inspection import load_editor
 from semtok.networks import check_networks
 from semtok.pipeline import load_pipeline
 from semtok.space import AutoencoderSpace, ShapesOnly, check_space, open_space, shapes_of
+from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 from vistok.workbench.config import ConfigError
 from vistok.workbench.graph_command import GraphOptions
 from vistok.workbench.inspect_command import InspectOptions
@@ -130,6 +131,7 @@ def test_what_stands_for_a_space_has_its_shapes(folder):
 def test_every_stage_works_in_the_latents_of_diffusers_autoencoder(tmp_path, monkeypatch):
     reason = "diffusers, the extra of vistok-recipes, is not installed"
     diffusers = pytest.importorskip("diffusers", reason=reason)
+    declare_missing_operators()  # diffusers imports torchvision
     few_images(monkeypatch)
     torch.manual_seed(0)
     sizes = {"in_channels": 1, "out_channels": 1, "latent_channels": 4, "norm_num_groups": 4, "scaling_factor": 0.7}
@@ -148,9 +150,9 @@ def test_every_stage_works_in_the_latents_of_diffusers_autoencoder(tmp_path, mon
     run = tmp_path / "tiny"
     assert (run / "report.html").is_file()
     COMMANDS["inspect"](InspectOptions(config=TINY, runs=tmp_path, set=keys))
-    COMMANDS["export-tokenizer"](
-        GraphOptions(config=TINY, runs=tmp_path, set=keys, folder=tmp_path / "graphs", format="torch")
-    )
+    graphs = GraphOptions(config=TINY, runs=tmp_path, set=keys, folder=tmp_path / "graphs", format="torch")
+    with pytest.raises(ConfigError, match="space: expected pixels, as a graph of diffusers' decoder takes no batch"):
+        COMMANDS["export-tokenizer"](graphs)
     pipeline = load_pipeline(run)
     assert pipeline.tensors(["7"]).shape == (1, 1, 16, 16)
     assert pipeline.tokenizer.encode(pictures()).shape == (3, 4)
