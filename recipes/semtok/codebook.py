@@ -59,7 +59,7 @@ def tend_codebook(
         return {}
     quantizer, kept = tokenizer.quantizer, tokenizer
     if average is not None:
-        kept = average.module.tokenizer  # type: ignore[assignment,union-attr]
+        kept = average.module.tokenizer  # type: ignore[assignment]
     quantizer.update()
     if not config.train.revives_after(step):
         return {}
