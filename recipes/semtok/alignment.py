@@ -50,11 +50,16 @@ class AlignmentHeads(nn.Module):
 
     def forward(self, patches: Tensor, queries: Tensor, grid: tuple[int, int]) -> Targets:
         """Predictions from ``patches (B, h, w, width)`` and ``queries (B, N, L)`` for a backbone's ``grid``."""
-        stream = patches.permute(0, 3, 1, 2)
-        if stream.shape[-2:] != grid:
-            smaller = grid[0] < stream.shape[-2]
-            stream = F.interpolate(stream, size=grid, mode="bilinear", antialias=smaller)
-        return Targets(self.patch_head(stream.permute(0, 2, 3, 1)), self.query_head(queries.flatten(1)))
+        return Targets(self.patch_head(on_grid(patches, grid)), self.query_head(queries.flatten(1)))
+
+
+def on_grid(stream: Tensor, grid: tuple[int, int]) -> Tensor:
+    """A stream of patches ``(B, h, w, width)`` brought to another grid."""
+    stream = stream.permute(0, 3, 1, 2)
+    if stream.shape[-2:] != grid:
+        smaller = grid[0] < stream.shape[-2]
+        stream = F.interpolate(stream, size=grid, mode="bilinear", antialias=smaller)
+    return stream.permute(0, 2, 3, 1)
 
 
 def alignment_loss(predicted: Targets, targets: Targets, streams: AlignedStreams = "both") -> Tensor:

@@ -15,6 +15,7 @@ from semtok.pipeline import PAPER, exportable_tokenizer, open_pipeline, pipeline
 from semtok.reconstruct import reconstruct_validation
 from semtok.report import write_report
 from semtok.sample import sample_images
+from semtok.space import open_space
 from semtok.stages import SECONDS, choose_entries, stages
 from semtok.train_generator import train_generator
 from semtok.train_refiner import train_refiner
@@ -69,21 +70,21 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
         "train-tokenizer",
         "Stage I: train encoder, quantizer and diffusion decoder.\n\n"
         "Several processes: torchrun --nproc_per_node 2 -m semtok train-tokenizer ...",
-        lambda run: train_tokenizer(run.config, run.paths, resume=run.resume),
+        lambda run: train_tokenizer(run.config, run.paths, resume=run.resume, space=open_space(run.config)),
         training=lambda run: run.config.train,
     ),
     Command(
         "train-refiner",
         "Stage II: train the one-step refiner (needs the tokenizer).\n\n"
         "Several processes: torchrun --nproc_per_node 2 -m semtok train-refiner ...",
-        lambda run: train_refiner(run.config, run.paths, resume=run.resume),
+        lambda run: train_refiner(run.config, run.paths, resume=run.resume, space=open_space(run.config)),
         training=lambda run: run.config.train_refiner,
     ),
     Command(
         "encode",
         "Cache the training images' tokens (needs the tokenizer).\n\n"
         "Several processes: torchrun --nproc_per_node 2 -m semtok encode ...",
-        lambda run: encode_data_set(run.config, run.paths, resume=run.resume),
+        lambda run: encode_data_set(run.config, run.paths, open_space(run.config), resume=run.resume),
         divides=True,
     ),
     Command(
@@ -96,19 +97,21 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     Command(
         "sample",
         "Generate images (needs refiner and generator).",
-        lambda run: sample_images(run.config, run.paths, run.choice.generator, run.choice.samples),
+        lambda run: sample_images(
+            run.config, run.paths, run.choice.generator, run.choice.samples, open_space(run.config)
+        ),
         divides=True,
     ),
     Command(
         "reconstruct",
         "Reconstruct the validation images with both stages, from several noises and from parts of their tokens.",
-        lambda run: reconstruct_validation(run.config, run.paths),
+        lambda run: reconstruct_validation(run.config, run.paths, open_space(run.config)),
         divides=True,
     ),
     Command(
         "evaluate",
         "Measure reconstructions, tokens, and all samples that there are.",
-        lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation),
+        lambda run: evaluate_run(run.config, run.paths, run.choice.evaluation, open_space(run.config)),
         divides=True,
     ),
     Command(
@@ -129,16 +132,22 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
     **token_commands(prepare, stage="encode", made_by=lambda run: tokenizer_checksum(run.paths.tokenizer)),
     **pipeline_command(
         prepare,
-        lambda run: open_pipeline(run.config, run.paths, run.choice.generator, run.choice.samples),
+        lambda run: open_pipeline(
+            run.config, run.paths, run.choice.generator, run.choice.samples, open_space(run.config)
+        ),
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
         reconstruction="refined",
     ),
-    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths), stage="train-refiner"),
+    **graph_command(
+        prepare,
+        lambda run: exportable_tokenizer(run.paths, open_space(run.config)),
+        stage="train-refiner",
+    ),
     **inspect_command(
         prepare,
-        lambda run: gather(run.config, run.paths, run.choice),
-        lambda run: run_editor(run.config, run.paths),
+        lambda run: gather(run.config, run.paths, run.choice, open_space(run.config)),
+        lambda run: run_editor(run.config, run.paths, open_space(run.config)),
         lambda run: write_report(run.config, run.paths, run.choice.evaluation),
     ),
     **runs_command(),

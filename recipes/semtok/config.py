@@ -1,12 +1,14 @@
 """The configuration of a SemTok run: one class a section, one YAML file a run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from semtok.generator_config import AnyGeneratorConfig
+from semtok.quantizer import AnyQuantizerConfig, BinarySphericalConfig, group_sizes
 from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.recipe_config import (
     DataConfig,
@@ -21,6 +23,8 @@ from vistok.workbench.recipe_config import (
 from vistok.workbench.training.loop import TrainConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+
+PIXELS, AUTOENCODER = "pixels", "autoencoder:"
 
 GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]  # which have curves of their own
 
@@ -43,7 +47,8 @@ class TokenizerConfig(Config):
     space_stride: int = Field(1, ge=1)  # pixels a latent spans along each side
     patch_size: int = Field(8, ge=1)
     num_tokens: int = Field(256, ge=1)
-    bits: int = Field(18, ge=2, le=62)  # of a token
+    quantizer: AnyQuantizerConfig = BinarySphericalConfig()
+    bits: int = Field(18, ge=2, le=62)  # of a token, with quantizers bsq and lfq
     encoder_width: int = Field(1024, ge=8)
     encoder_depth: int = Field(12, ge=1)
     encoder_heads: int = Field(16, ge=1)
@@ -51,6 +56,26 @@ class TokenizerConfig(Config):
     decoder_depth: int = Field(24, ge=1)
     decoder_heads: int = Field(24, ge=1)
     prediction: Prediction = "velocity"  # what the decoder's output is; the others follow from it and the noisy image
+
+    @property
+    def token_parts(self) -> tuple[int, ...]:
+        """How many values each part of a token's number has, lowest first: its bits, its levels, or all of it."""
+        return self.quantizer.parts(self.bits)
+
+    @property
+    def code_dim(self) -> int:
+        """Channels of a code."""
+        return self.quantizer.code_dim(self.bits)
+
+    @property
+    def codebook_size(self) -> int:
+        """How many codes a token has."""
+        return math.prod(self.token_parts)
+
+    @property
+    def token_words(self) -> str:
+        """What a token is, in words."""
+        return f"{self.bits} bits" if self.quantizer.binary else f"{self.codebook_size:,} codes"
 
     @property
     def channels(self) -> int:
@@ -100,6 +125,8 @@ class AlignmentConfig(Config):
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone
     hidden_width: int = Field(1024, ge=8)  # of the heads
     queries: Literal["features", "codes"] = "features"  # the query stream before quantization, or after it
+    query_target: Literal["pooled", "patches", "both"] = "pooled"  # which of the backbone's features it is aligned to
+    decoder_block: int | None = Field(None, ge=1)  # whose patches are aligned, too (REPA), counted from 1; none: none
     cache: bool = True  # compute the features once, before training; else at every step
 
 
@@ -117,12 +144,15 @@ class LossConfig(PerceptualConfig):
     nested_sets: NestedSets = "prefix"  # which these are; in stage II too
     nested_lengths: NestedLengths = "log_uniform"  # and how many
     perceptual_weight: float = Field(0.1, ge=0)  # on the one-step estimate
-    entropy_weight: float = Field(0.0025, ge=0)
+    quantization_weight: float = Field(1.0, ge=0)  # commitment to codes and the codebook's own term; lfq and vector
+    beta: float = Field(0.25, ge=0)  # of the commitment
+    entropy_weight: float = Field(0.0025, ge=0)  # bsq and lfq
     entropy_temperature: float = Field(0.1, gt=0)
     entropy_codebook_weight: float = Field(1.0, ge=0)
     entropy_of: Literal["codes", "bits"] = "codes"  # joint codes over all positions, or each bit of each position
     entropy_group_bits: int = Field(9, ge=1, le=24)  # of "codes"
     alignment_weight: float = Field(0.5, ge=0)  # 0: no alignment, and no backbone
+    decoder_alignment_weight: float = Field(0.5, ge=0)  # with alignment.decoder_block
 
     @model_validator(mode="after")
     def _shares_are_shares(self) -> Self:
@@ -135,9 +165,17 @@ class LossConfig(PerceptualConfig):
 
 
 class TokenizerTrainConfig(TrainConfig):
-    """Stage I's optimisation."""
+    """Stage I's optimisation, and how a learned codebook is kept alive."""
 
     init_from: str | None = None  # where to start, as for fine-tuning: a checkpoint, a folder of them, or a tokenizer
+    codebook_start: Literal["k_means", "random"] = "k_means"  # of features; quantizer vector
+    revive_every: int = Field(0, ge=0)  # steps between replacements of codes that no feature chose; 0: never
+    revive_until: float = Field(0.9, ge=0, le=1)  # fraction of the steps after which codes are left alone
+
+    def revives_after(self, step: int) -> bool:
+        """Whether unused codes are replaced after this step."""
+        done = step + 1
+        return bool(self.revive_every) and done % self.revive_every == 0 and done < self.revive_until * self.steps
 
 
 class RefinerConfig(PerceptualConfig):
@@ -167,11 +205,19 @@ class RefinerConfig(PerceptualConfig):
 
 
 class DiscriminatorConfig(Config):
-    """PatchGAN."""
+    """PatchGAN, or light heads over the feature maps of a frozen backbone; LeCam beside its loss."""
 
-    base_width: int = Field(64, ge=4)
+    kind: Literal["patchgan", "features"] = "patchgan"
+    base_width: int = Field(64, ge=4)  # of patchgan; so are the next two
     num_layers: int = Field(3, ge=1)
     norm: Literal["batch", "group", "none"] = "batch"
+    backbone: str = "lite0"  # of features; so are the next three
+    weights: str | None = None  # the backbone's, a local file; none: the packaged ones, or timm's download or cache
+    stages: int = Field(3, ge=1)
+    kernel_size: int = Field(9, ge=1)  # of a head's wide convolution, odd
+    lecam_weight: float = Field(0.0, ge=0)  # logits near the running mean of the other side; with few images
+    lecam_decay: float = Field(0.999, ge=0, lt=1)
+    lecam_form: Literal["paper", "lecam_gan", "maskbit"] = "paper"
 
 
 class SamplerConfig(Config):
@@ -209,6 +255,7 @@ class SemTokConfig(Config):
     name: RunName = "semtok"
     seed: Seed = 0
     data: DataConfig = DataConfig()
+    space: str = PIXELS  # or autoencoder:FOLDER, the latents of diffusers' AutoencoderKL that is saved there
     tokenizer: TokenizerConfig = TokenizerConfig()
     alignment: AlignmentConfig = AlignmentConfig()
     losses: LossConfig = LossConfig()
@@ -221,6 +268,18 @@ class SemTokConfig(Config):
     reconstruct: ReconstructConfig = ReconstructConfig()
     evaluations: dict[EntryName, EvaluateConfig] = Field({"default": EvaluateConfig()}, min_length=1)
 
+    @property
+    def aligned(self) -> bool:
+        """Whether stage I needs the backbone's features."""
+        return bool(self.losses.alignment_weight or self.alignment.decoder_block)
+
+    @field_validator("space")
+    @classmethod
+    def _space_is_known(cls, space: str) -> str:
+        if space != PIXELS and not (space.startswith(AUTOENCODER) and space.removeprefix(AUTOENCODER).strip()):
+            raise ValueError(f"expected {PIXELS} or {AUTOENCODER}FOLDER, got {space!r}")
+        return space
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.data.image_size != self.tokenizer.image_size:
@@ -228,7 +287,12 @@ class SemTokConfig(Config):
                 f"tokenizer.image_size: expected data.image_size = {self.data.image_size}, "
                 f"got {self.tokenizer.image_size}"
             )
-        if self.data.random_crop and self.alignment.cache and self.losses.alignment_weight:
+        block, depth = self.alignment.decoder_block, self.tokenizer.decoder_depth
+        if block is not None and block > depth:
+            raise ValueError(
+                f"alignment.decoder_block: expected at most tokenizer.decoder_depth = {depth}, got {block}"
+            )
+        if self.data.random_crop and self.alignment.cache and self.aligned:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
         if (self.losses.nested_weight or self.refiner.nested_weight) and self.tokenizer.num_tokens < 2:
             raise ValueError("nested_weight: expected 0 for images of a single token, got more")
@@ -242,20 +306,18 @@ class SemTokConfig(Config):
         for switch, plain in (("compile", False), ("checkpoint_activations", False), ("sharding", "none")):
             if self.refiner.objective == "mean_flow" and getattr(self.train_refiner, switch) != plain:
                 raise ValueError(f"train_refiner.{switch}: expected {plain} with refiner.objective mean_flow".lower())
-        bits = self.tokenizer.bits
+        bits, quantizer, parts = self.tokenizer.bits, self.tokenizer.quantizer, self.tokenizer.token_parts
         for name, generator in self.generators.items():
             groups = generator.num_groups
-            if bits % groups:
-                raise ValueError(
-                    f"generators.{name}.num_groups: expected a divisor of tokenizer.bits = {bits}, got {groups}"
-                )
+            if len(parts) % groups:
+                raise ValueError(f"generators.{name}.num_groups: expected {quantizer.divisor_of(bits)}, got {groups}")
             for label, drawing in generator.samples.items():
                 if drawing.num_tokens and drawing.num_tokens > self.tokenizer.num_tokens:
                     raise ValueError(
                         f"generators.{name}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
                         f"{self.tokenizer.num_tokens}, got {drawing.num_tokens}"
                     )
-            if bits // groups > MOST_GROUP_BITS:
+            if max(group_sizes(parts, groups)) > 2**MOST_GROUP_BITS:
                 raise ValueError(
                     f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
                     f"got {bits} bits in {groups}"
@@ -272,7 +334,7 @@ def choose_generator(config: SemTokConfig, asked: str | None) -> str:
     if asked == "xar" and "xar" not in config.generators:
         raise ConfigError(
             f"generator xar: expected one of {', '.join(config.generators)}; xAR generates cells of a grid of "
-            f"continuous latents, and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.bits} bits "
+            f"continuous latents, and SemTok's {config.tokenizer.num_tokens} tokens of {config.tokenizer.token_words} "
             "are a sequence"
         )
     return choose(config.generators, asked, what="generator")

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from semtok.alignment import Targets, backbone_features
 from semtok.config import SemTokConfig
 from semtok.generator import build_generator
+from semtok.judge import JudgeLoss
 from semtok.model import SemTok
 from semtok.networks import build_discriminator
+from semtok.space import shapes_of
 from semtok.train_refiner import LossTerms as RefinerTerms
 from semtok.train_refiner import learning, mean_flow_step, refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
-from vistok.losses import discriminator_loss
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.cost.trainings import Paper, Training
 from vistok.workbench.training.adversarial_training import discriminator_step
@@ -30,15 +31,15 @@ def trainings(config: SemTokConfig, paper: Paper) -> list[Training]:
 
 def token_streams(config: SemTokConfig) -> tuple[int, list[int]]:
     """How many tokens an image has, and how many codes there are."""
-    return config.tokenizer.num_tokens, [2**config.tokenizer.bits]
+    return config.tokenizer.num_tokens, [config.tokenizer.codebook_size]
 
 
 def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
     """Stage I; with a cache of the alignment's features the backbone is held and does not run."""
     losses, alignment = config.losses, config.alignment
     with paper.building():
-        tokenizer = SemTok(config.tokenizer, sampler=config.sampler)
-        backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if losses.alignment_weight else None
+        tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=shapes_of(config))
+        backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if config.aligned else None
         bare = StageOne(config, tokenizer, backbone.dim if backbone else None)
         terms = LossTerms(losses, tokenizer)
     frozen: dict[str, nn.Module] = {} if terms.perceptual is None else {"perceptual network": terms.perceptual}
@@ -54,7 +55,7 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train", size), _batch(config, paper, size)
-        tokenizer_step(learner, targets if losses.alignment_weight else None, terms, [batch], sized, index)
+        tokenizer_step(learner, targets if config.aligned else None, terms, [batch], sized, index)
 
     return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, paper)
 
@@ -63,8 +64,9 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     """Stage II: the frozen tokenizer encodes, the refiner and the discriminator learn."""
     losses, settings = config.refiner, config.train_refiner
     with paper.building():
-        tokenizer = SemTok(config.tokenizer, losses.kind, config.sampler, None, losses.num_steps)
+        tokenizer = SemTok(config.tokenizer, losses.kind, config.sampler, shapes_of(config), losses.num_steps)
         discriminator, terms = build_discriminator(config), RefinerTerms(losses)
+        d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator)
     tokenizer.requires_grad_(False)
     bare = learning(tokenizer, config)
     update = mean_flow_step if losses.objective == "mean_flow" else refiner_step
@@ -73,7 +75,6 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
     if terms.perceptual is not None:
         frozen["perceptual network"] = terms.perceptual
     refiner, judge = paper.learner(bare, settings), paper.learner(discriminator, settings)
-    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)

@@ -13,9 +13,10 @@ class Decoder(nn.Module):
 
     Or the image or the noise of that path: what its output is taken for is said by ``prediction`` of the settings.
 
-    ``x_t (B, C, H, W)``, ``codes (B, N, L)`` of length 1, ``t (B,)``. ``hidden (B, N)`` bool marks tokens that the
-    network is not to see (a learned vector takes their place); with all of them hidden the field is unconditional.
-    Of fewer codes than ``num_tokens`` the rest is hidden.
+    ``x_t (B, C, H, W)``, ``codes (B, N, L)``, ``t (B,)``; codes have length 1 unless :attr:`code_scale` says otherwise.
+    ``hidden (B, N)`` bool marks tokens that the network is not to see (a learned vector takes
+    their place); with all of them hidden the field is unconditional. Of fewer codes than ``num_tokens`` the rest is
+    hidden.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Decoder(nn.Module):
         self.embed = nn.Linear(channels * patch_size**2, width)
         self.positions = PatchPositions(grid_size, width, num_heads)
         self.embed_codes = nn.Linear(bits, width)
+        self.code_scale = bits**0.5  # what brings codes to about unit deviation: here +-1/sqrt(L) to +-1
         self.code_positions = nn.Parameter(torch.randn(1, num_tokens, width))
         self.unseen = nn.Parameter(0.02 * torch.randn(width))
         self.register_buffer("table", rotary_table_1d(num_tokens, width // num_heads), persistent=False)
@@ -59,14 +61,24 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.span.out.bias)
 
     def forward(
-        self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None, span: Tensor | None = None
+        self,
+        x_t: Tensor,
+        codes: Tensor,
+        t: Tensor,
+        hidden: Tensor | None = None,
+        span: Tensor | None = None,
+        *,
+        blocks: list[Tensor] | None = None,
     ) -> Tensor:
-        """See the class; ``span (B,)`` is the length of a step, of a decoder that learns the average velocity of it."""
+        """See the class; ``span (B,)`` is the length of a step, of a decoder that learns the average velocity of it.
+
+        A list for ``blocks`` is given the patches ``(B, h, w, width)`` after each block.
+        """
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         codes, hidden = with_missing(codes, hidden, self.code_positions.shape[1])
         patches = self.embed(patchify(x_t, self.patch_size)) + positions
-        tokens = self.embed_codes(codes * codes.shape[-1] ** 0.5)  # from +-1/sqrt(L) to +-1
+        tokens = self.embed_codes(codes * self.code_scale)
         if hidden is not None:
             tokens = torch.where(hidden[..., None], self.unseen.to(tokens.dtype), tokens)
         tokens = tokens + self.code_positions
@@ -80,5 +92,7 @@ class Decoder(nn.Module):
                 second_rotary=self.table,
                 update_second=index < len(self.blocks),  # nothing reads the last one's tokens
             )
+            if blocks is not None:
+                blocks.append(patches.unflatten(1, grid))
         shift, scale = (part[:, None] for part in self.modulation(condition))
         return unpatchify(self.out(modulate(self.norm(patches), shift, scale)), grid, self.patch_size)

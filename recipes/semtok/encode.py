@@ -7,12 +7,12 @@ from vistok.workbench.run.devices import best_device
 from vistok.workbench.tokens.encoding import Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 
-TOKENS = "tokens"  # the kind of tokens that there are, (M, V, N); bit k of one counts 2 ** k
+TOKENS = "tokens"  # the kind of tokens that there are, (M, V, N); of bits, bit k counts 2 ** k
 
 
 def token_coder(tokenizer: SemTok, made_by: str = "") -> Coder:
     """What makes tokens of images."""
-    return Coder(lambda images: {TOKENS: tokenizer.encode(images)}, {TOKENS: 2**tokenizer.settings.bits}, made_by)
+    return Coder(lambda images: {TOKENS: tokenizer.encode(images)}, {TOKENS: tokenizer.settings.codebook_size}, made_by)
 
 
 def encode_data_set(

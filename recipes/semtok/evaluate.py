@@ -9,24 +9,26 @@ from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_curve import length_measures
-from semtok.model import SemTok
+from semtok.model import LatentSpace, SemTok
 from semtok.noise import add_noise
 from semtok.paths import RunPaths
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
+from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 
 
-def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
+def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: LatentSpace | None = None) -> None:
     """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
@@ -42,14 +44,18 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add("noise", "other tokens", lambda: other_image_measures(stored))
     for section, values in length_measures(tokenizer, stored["tokens"], validation, config).items():
         evaluation.measures[section] = values
-    evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], config.tokenizer.bits))
+    sizes = config.tokenizer
+    if sizes.quantizer.binary:
+        evaluation.add("bits", "usage", lambda: bit_measures(stored["tokens"], sizes.bits))
+    else:
+        evaluation.add("codebook", "usage", lambda: code_measures(stored["tokens"], sizes.codebook_size))
     if is_cached(paths.tokens):
-        cache, bits = load_tokens(paths), config.tokenizer.bits
+        cache = load_tokens(paths)
         add_probe(
             evaluation,
             "accuracy",
-            lambda some: to_signs(cache.pick(TOKENS, some), bits),
-            lambda some: to_signs(stored["tokens"][some], bits),
+            lambda some: as_features(tokenizer, cache.pick(TOKENS, some)),
+            lambda some: as_features(tokenizer, stored["tokens"][some]),
         )
     evaluation.add_generation(samples)
     for label, (study, drawing) in studies(config, paths).items():
@@ -116,6 +122,22 @@ def bit_measures(tokens: Tensor, bits: int) -> dict[str, Any]:
         "entropy": measures.entropy,
         "share_of_ones": measures.share_of_ones.flatten().tolist(),
     }
+
+
+def code_measures(tokens: Tensor, size: int) -> dict[str, float]:
+    """Share of the codes that occur on the validation images, and the perplexity of all tokens."""
+    usage = CodebookUsage(size)
+    usage(own_share(tokens.long()))  # it adds up over the processes
+    report = usage.report()
+    return {"size": size, "usage": report.usage.item(), "perplexity": report.perplexity.item()}
+
+
+@torch.no_grad()
+def as_features(tokenizer: SemTok, tokens: Tensor) -> Tensor:
+    """What a probe reads of tokens ``(M, N)``: the signs of their bits, or their codes, ``(M, N L)``."""
+    if tokenizer.settings.quantizer.binary:
+        return to_signs(tokens, tokenizer.settings.bits)
+    return tokenizer.codes(tokens.long()).flatten(1).cpu()
 
 
 def to_signs(tokens: Tensor, bits: int) -> Tensor:

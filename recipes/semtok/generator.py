@@ -1,4 +1,4 @@
-"""The generators of a run: how each kind is built and drawn from. All see a token as groups of its bits."""
+"""The generators of a run: how each kind is built and drawn from. All see a token as groups of its parts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.generator_config import AnySampleConfig, MaskedConfig, MaskedSampleConfig
 from semtok.paths import RunPaths
-from vistok.generators import FAR, BitTokens, FAROptions, MaskedAR, MaskedAROptions, MaskedSampling
+from semtok.quantizer import group_sizes
+from vistok.generators import FAR, BitTokens, FAROptions, IdTokens, MaskedAR, MaskedAROptions, MaskedSampling
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
@@ -19,7 +20,7 @@ Generator = FAR | MaskedAR
 
 
 def build_generator(config: SemTokConfig, name: str, num_classes: int) -> Generator:
-    """Masked AR on bits, or FAR with the groups of a token as its streams."""
+    """Masked AR on bits (of codes that are not binary, on ids), or FAR with the groups of a token as its streams."""
     settings, length = config.generators[name], config.tokenizer.num_tokens
     sizes = {"width": settings.width, "depth": settings.depth, "num_heads": settings.num_heads}
     shared: dict[str, Any] = {
@@ -27,14 +28,16 @@ def build_generator(config: SemTokConfig, name: str, num_classes: int) -> Genera
         "dropout": settings.dropout,
         "attention": settings.attention,
     }
-    tokens = BitTokens(config.tokenizer.bits, settings.num_groups)
+    groups = token_groups(config, name)
+    binary = config.tokenizer.quantizer.binary
+    tokens = BitTokens(config.tokenizer.bits, settings.num_groups) if binary else IdTokens(groups.sizes)
     model: Generator
     if isinstance(settings, MaskedConfig):
         masked = MaskedAROptions(**shared, label_smoothing=settings.label_smoothing)
         model = MaskedAR(tokens, length, num_classes, **sizes, options=masked)
     else:
         far = FAROptions(**shared, prefix_rotation=settings.prefix_rotation, head_depth=settings.head_depth)
-        model = FAR(tokens.unit_sizes, (1, length), num_classes, **sizes, options=far)
+        model = FAR(groups.sizes, (1, length), num_classes, **sizes, options=far)
     torch.nn.init.normal_(model.labels.table.weight, std=settings.label_init_std)
     return model
 
@@ -48,28 +51,27 @@ def load_generator(config: SemTokConfig, paths: RunPaths, name: str) -> Generato
 
 @dataclass(frozen=True)
 class TokenGroups:
-    """A token of ``bits`` bits as ``count`` groups of its bits, lowest first.
+    """A token as several smaller numbers of these sizes, lowest first: groups of its bits, or of its levels.
 
     Example:
-        >>> TokenGroups(4, 2).split(torch.tensor([[0b0110]])).tolist()
+        >>> TokenGroups((4, 4)).split(torch.tensor([[0b0110]])).tolist()
         [[[2, 1]]]
     """
 
-    bits: int
-    count: int
+    sizes: tuple[int, ...]
 
     def split(self, tokens: Tensor) -> Tensor:
         """Tokens ``(B, N)`` as groups ``(B, N, G)``."""
-        groups: Tensor = (tokens[..., None] >> self._shifts(tokens.device)) & (2 ** (self.bits // self.count) - 1)
+        groups: Tensor = tokens[..., None] // self._places(tokens.device) % torch.tensor(self.sizes).to(tokens.device)
         return groups
 
     def join(self, groups: Tensor) -> Tensor:
         """Inverse of :meth:`split`."""
-        tokens: Tensor = (groups << self._shifts(groups.device)).sum(dim=-1)
+        tokens: Tensor = (groups * self._places(groups.device)).sum(dim=-1)
         return tokens
 
-    def _shifts(self, device: torch.device) -> Tensor:
-        return torch.arange(self.count, device=device) * (self.bits // self.count)
+    def _places(self, device: torch.device) -> Tensor:
+        return torch.tensor([1, *self.sizes[:-1]]).cumprod(dim=0).to(device)
 
 
 @torch.no_grad()
@@ -103,4 +105,4 @@ def generate(
 
 def token_groups(config: SemTokConfig, name: str) -> TokenGroups:
     """How a generator sees a token."""
-    return TokenGroups(config.tokenizer.bits, config.generators[name].num_groups)
+    return TokenGroups(group_sizes(config.tokenizer.token_parts, config.generators[name].num_groups))

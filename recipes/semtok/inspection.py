@@ -14,7 +14,7 @@ from semtok.pipeline import load_pipeline, open_pipeline
 from semtok.reconstruct import load_reconstructions
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
-from vistok.workbench.inspection.contents import Inspection, Strip, choose_shown, occurring_book
+from vistok.workbench.inspection.contents import Book, Inspection, Strip, choose_shown, occurring_book, whole_book
 from vistok.workbench.inspection.editor import EditedBook, TokenEditor
 from vistok.workbench.inspection.strips import SAMPLES, STATES, generation_strip
 from vistok.workbench.recipe_config import Choice
@@ -36,7 +36,7 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
     else:
         missing.append(f"Generation step by step: {choice.generator} is not trained.")
     sizes = config.tokenizer
-    tokens_line = f"{sizes.num_tokens} tokens of {sizes.bits} bits; seed {config.seed}."
+    tokens_line = f"{sizes.num_tokens} tokens of {sizes.token_words}; seed {config.seed}."
     return Inspection(
         f"SemTok: {config.name}, token by token",
         (
@@ -46,7 +46,7 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
         ),
         validation,
         shown,
-        [occurring_book("binary", tokens, sizes.bits)],
+        [token_book(tokenizer, tokens)],
         lambda tokens: decode_alike(tokenizer, tokens[0], config.seed),
         strips,
         missing=missing,
@@ -56,6 +56,21 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
 def last_stage(tokenizer: SemTok) -> str:
     """What decodes."""
     return "stage I" if tokenizer.refiner is None else "stage II"
+
+
+def token_book(tokenizer: SemTok, tokens: Tensor) -> Book:
+    """The codes of tokens: the patterns of bits that occur, or all codes."""
+    if tokenizer.settings.quantizer.binary:
+        return occurring_book("binary", tokens, tokenizer.settings.bits)
+    return whole_book("codes", tokens, every_code(tokenizer))
+
+
+@torch.no_grad()
+def every_code(tokenizer: SemTok) -> Tensor:
+    """All codes ``(K, L)`` of a quantizer whose tokens are not bits, on the CPU."""
+    numbers = torch.arange(tokenizer.settings.codebook_size, device=tokenizer.device)
+    codes: Tensor = tokenizer.quantizer.indices_to_codes(numbers)
+    return codes.detach().cpu()
 
 
 @torch.no_grad()
@@ -125,19 +140,24 @@ def generation(config: SemTokConfig, paths: RunPaths, choice: Choice, space: Lat
 
 def open_editor(tokenizer: SemTok, title: str, examples: Tensor) -> TokenEditor:
     """A tokenizer as the app takes it; ``examples (n, C, H, W)`` uint8 are images to begin with."""
-    books = [EditedBook("binary", 2**tokenizer.settings.bits)]
+    sizes = tokenizer.settings
+    book = (
+        EditedBook("binary", sizes.codebook_size)
+        if sizes.quantizer.binary
+        else EditedBook("codes", sizes.codebook_size, every_code(tokenizer))
+    )
     return TokenEditor(
         title,
         lambda images: [tokenizer.encode(images)],
         lambda tokens: decode_alike(tokenizer, tokens[0], 0),
-        books,
+        [book],
         examples,
     )
 
 
-def run_editor(config: SemTokConfig, paths: RunPaths) -> TokenEditor:
+def run_editor(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> TokenEditor:
     """The same of a run, with its held-out images."""
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer).eval().to(best_device())
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
     _, validation = config.data.load()
     return open_editor(tokenizer, f"SemTok: {config.name}", validation.pixels(spread(len(validation), 200)))
 

@@ -1,5 +1,6 @@
-"""SemTok: double-stream encoder, binary spherical quantizer, diffusion decoder (stage I), refiner (stage II)."""
+"""SemTok: double-stream encoder, quantizer, diffusion decoder (stage I), refiner (stage II)."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +15,6 @@ from semtok.nested import from_all_and_some
 from semtok.prediction import to_velocity
 from semtok.refiner import Refiner
 from vistok.generators import IntervalGuidance, flow_path, guide, jump_times, power_times, solve_ode
-from vistok.quantizers import BinarySphericalQuantizer
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
@@ -41,6 +41,8 @@ class TrainingOutput(NamedTuple):
     patches: Tensor  # the encoder's image stream (B, h, w, width)
     features: Tensor  # its query stream (B, N, L), before quantization
     quantized: Tensor  # after it (B, N, L), straight-through
+    codes: Tensor  # the chosen codes, with gradient to what is learned of the codebook
+    hidden: Tensor | None = None  # the decoder's patches (B, h, w, width) after the block that was asked for
 
 
 class SemTok(
@@ -52,7 +54,7 @@ class SemTok(
         SamplerConfig: (lambda c: c.model_dump(mode="json"), lambda values: SamplerConfig(**values)),
     },
 ):
-    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64 of ``bits`` bits each.
+    """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64, numbers of codes.
 
     What takes tokens takes the first ones of each image, ``(B, k)``, too: the others are hidden from the decoder.
 
@@ -80,14 +82,16 @@ class SemTok(
             raise ValueError(f"space: expected {expected} for these settings, got {'none' if space is None else 'one'}")
         self.settings, self.sampler = settings, sampler
         self._space = (space,)  # in a tuple, so that its weights are not this module's
-        sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.bits)
+        sizes = (settings.channels, settings.grid_size, settings.patch_size, settings.num_tokens, settings.code_dim)
         self.encoder = QueryEncoder(
             *sizes, width=settings.encoder_width, depth=settings.encoder_depth, num_heads=settings.encoder_heads
         )
-        self.quantizer = BinarySphericalQuantizer(settings.bits, channel_dim=-1)
+        self.quantizer: Any = settings.quantizer.build(settings.bits)
         self.decoder = Decoder(
             *sizes, width=settings.decoder_width, depth=settings.decoder_depth, num_heads=settings.decoder_heads
         )
+        if not settings.quantizer.unit_length:
+            self.decoder.code_scale = 1.0
         shape = (settings.channels, settings.working_size, settings.prediction)
         self.refiner = None if refiner is None else Refiner(self.decoder, refiner, *shape, num_steps=refiner_steps)
 
@@ -108,7 +112,7 @@ class SemTok(
     @property
     def codebook_sizes(self) -> tuple[int]:
         """How many codes a token has."""
-        return (2**self.settings.bits,)
+        return (self.settings.codebook_size,)
 
     @property
     def device(self) -> torch.device:
@@ -131,16 +135,22 @@ class SemTok(
     @torch.no_grad()
     def encode(self, images: Tensor, num_tokens: int | None = None) -> Tensor:
         """Images to tokens, or to the first ``num_tokens`` of them."""
-        tokens: Tensor = self.quantizer(self.encoder(self.to_space(images)).features).indices
+        tokens: Tensor = self.quantizer(self.features(images)).indices
         return tokens if num_tokens is None else tokens[:, : check_length(num_tokens, self.settings.num_tokens)]
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the queries gather of images, before quantization ``(B, N, L)``."""
+        features: Tensor = self.encoder(self.to_space(images)).features
+        return features
 
     @torch.no_grad()
     def codes(self, tokens: Tensor) -> Tensor:
-        """The codes ``(B, k, L)`` of tokens ``(B, k)``, of length 1."""
+        """The codes ``(B, k, L)`` of tokens ``(B, k)``."""
         most = self.settings.num_tokens
         if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= most:
             raise ValueError(f"tokens: expected (B, {most}), or fewer of each image, got {tuple(tokens.shape)}")
-        return self.quantizer.indices_to_codes(tokens.to(self.device))
+        codes: Tensor = self.quantizer.indices_to_codes(tokens.to(self.device))
+        return codes
 
     @torch.no_grad()
     def sample(
@@ -225,14 +235,18 @@ class SemTok(
         output = self.decoder(x_t, codes, t, hidden).float()
         return to_velocity(output, x_t, t[:, None, None, None], self.settings.prediction)
 
-    def forward(self, images: Tensor, draws: Draws) -> TrainingOutput:
+    def forward(self, images: Tensor, draws: Draws, decoder_block: int | None = None) -> TrainingOutput:
         """One training pass of stage I; see :class:`TrainingOutput`."""
         x = self.to_space(images)
         encoded = self.encoder(x)
-        quantized = self.quantizer(encoded.features).quantized
+        quantized, codes, _ = self.quantizer(encoded.features)
         path = flow_path(x, draws.noise, draws.t[:, None, None, None])
-        seen = from_all_and_some(self.decoder, path.x_t, quantized, draws.t, draws.hidden, draws.nested)
-        return TrainingOutput(x, path.x_t, path.velocity, *seen, encoded.patches, encoded.features, quantized)
+        blocks: list[Tensor] | None = [] if decoder_block else None
+        decoder = partial(self.decoder, blocks=blocks)
+        seen = from_all_and_some(decoder, path.x_t, quantized, draws.t, draws.hidden, draws.nested)
+        hidden = blocks[decoder_block - 1][: len(x)] if blocks and decoder_block else None
+        encoder = (encoded.patches, encoded.features, quantized, codes)
+        return TrainingOutput(x, path.x_t, path.velocity, *seen, *encoder, hidden)
 
     def _noise(self, batch: int, size: tuple[int, int] | None, generator: torch.Generator | None) -> Tensor:
         height, width = size or (self.settings.image_size, self.settings.image_size)

@@ -1,24 +1,25 @@
 """The discriminator, and whether all networks of a configuration can be built and fit each other."""
 
 import torch
+from torch import nn
 
 from semtok.config import SemTokConfig
 from semtok.draws import Draws
 from semtok.generator import build_generator
+from semtok.judge import build_judge
 from semtok.model import SemTok
+from semtok.space import check_space, shapes_of
 from vistok.generators import check_attention_backend
-from vistok.losses import PatchGANDiscriminator
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
 
 
-def build_discriminator(config: SemTokConfig) -> PatchGANDiscriminator:
+def build_discriminator(config: SemTokConfig) -> nn.Module:
     """The discriminator of stage II."""
-    settings = config.discriminator
-    channels = config.tokenizer.image_channels
-    return PatchGANDiscriminator(channels, settings.base_width, settings.num_layers, norm=settings.norm)
+    sizes = config.tokenizer
+    return build_judge(config.discriminator, sizes.image_channels, sizes.image_size)
 
 
 @remembered
@@ -29,10 +30,11 @@ def check_networks(config: SemTokConfig) -> None:
         ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
     """
     sizes = config.tokenizer
+    check_space(config)
     for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
         if losses.perceptual_weight:
             check_perceptual(section, losses)
-    if config.losses.alignment_weight:
+    if config.aligned:
         check_backbone("alignment", config.alignment)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)
@@ -43,9 +45,13 @@ def check_networks(config: SemTokConfig) -> None:
             torch.empty(2, sizes.channels, sizes.working_size, sizes.working_size),
             torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
         )
-        SemTok(sizes, config.refiner.kind, config.sampler)(torch.empty(images), draws)
+        SemTok(sizes, config.refiner.kind, config.sampler, shapes_of(config))(torch.empty(images), draws)
+    if config.discriminator.kind == "features":
+        check_backbone("discriminator", config.discriminator)
     with building("discriminator"):
-        build_discriminator(config)(torch.empty(images))
+        judge = build_discriminator(config)
+        if config.discriminator.kind == "patchgan":  # a backbone computes no shapes without values
+            judge(torch.empty(images))
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
             check_attention_backend(generator.attention, best_device(), name="attention")

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semtok.config import SemTokConfig, load
 from semtok.generator import generate, load_generator, token_groups
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
+from semtok.space import AutoencoderSpace, open_space
 from semtok.stages import choose_entries
 from vistok.workbench.config import ConfigError
 from vistok.workbench.pipelines.card import Paper
@@ -41,7 +42,7 @@ def load_pipeline(
         generator: Which generator of the configuration; the first by default.
         samples: Which of its sample sets says how it draws; the first by default.
         revision: Of the hub.
-        space: The latent space of a run that works in one.
+        space: The latent space of a run that works in one; by default that of its configuration.
 
     Raises:
         FileNotFoundError: There is no such folder, or the run has no trained generator of that name.
@@ -50,7 +51,7 @@ def load_pipeline(
     paths = RunPaths(pipeline_folder(source, "semtok", revision=revision))
     config = load(str(paths.folder / CONFIG))
     chosen = choose_entries(config, generator, samples, None)
-    return open_pipeline(config, paths, chosen.generator, chosen.samples, space)
+    return open_pipeline(config, paths, chosen.generator, chosen.samples, space or open_space(config))
 
 
 def open_pipeline(
@@ -74,13 +75,16 @@ def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     return [paths.last_tokenizer, weights, weights.with_suffix(".json")]
 
 
-def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
+def exportable_tokenizer(paths: RunPaths, space: LatentSpace | None = None) -> ExportableTokenizer:
     """The run's tokenizer with its refiner, to be written as graphs.
 
     Raises:
-        ConfigError: The refiner starts from a sample, which is drawn in many steps.
+        ConfigError: The refiner starts from a sample, which is drawn in many steps; or it works in the latents of an
+            autoencoder of diffusers, whose decoder asks how many images a batch has.
     """
-    tokenizer = SemTok.from_pretrained(paths.refined).eval()
+    if isinstance(space, AutoencoderSpace):
+        raise ConfigError("space: expected pixels, as a graph of diffusers' decoder takes no batch of any size")
+    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval()
     refiner, sizes = tokenizer.refiner, tokenizer.settings
     if refiner is None or refiner.kind == "sample":
         raise ConfigError("refiner.input: expected constant or noise, which decode in few steps, got sample")
@@ -89,8 +93,9 @@ def exportable_tokenizer(paths: RunPaths) -> ExportableTokenizer:
     def decode(tokens: Tensor, start: Tensor | None = refiner.constant) -> Tensor:
         return tokenizer.from_space(refiner(start, tokenizer.codes(tokens))).clamp(-1, 1)
 
+    modules = [part for part in (tokenizer, space) if isinstance(part, nn.Module)]
     return ExportableTokenizer(
-        tokenizer,
+        tokenizer if len(modules) == 1 else nn.ModuleList(modules),
         (sizes.image_channels, sizes.image_size, sizes.image_size),
         {"tokens": tokenizer.codebook_sizes[0]},
         lambda images: (tokenizer.encode(images),),

@@ -1,5 +1,6 @@
 """The run's page: pictures first, then measures, then how the run was made."""
 
+import math
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ TOKENIZER_PANELS = {
     "perceptual, one-step estimate": ["perceptual"],
     "from some of the tokens": ["nested"],
     "entropy": ["entropy"],
-    "alignment": ["alignment"],
+    "quantization": ["quantization"],
+    "alignment": ["alignment", "decoder_alignment"],
 }
 REFINER_PANELS = {
     "reconstruction": ["reconstruction"],
@@ -73,9 +75,7 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
     sections.append(making_section(environment, making_rows(config)))
-    found = findings(
-        measures, reconstruction=reconstructions(config, stored)[-1], usage={"bits": measures["bits"]["alive"]}
-    )
+    found = findings(measures, reconstruction=reconstructions(config, stored)[-1], usage=token_usage(measures))
     sections += [*missing_sections(measures), verdict_section(found)]
     subtitle = data_line(
         measures, train.name, image_size=config.data.image_size, seed=config.seed, processor=environment["processor"]
@@ -90,9 +90,10 @@ def reconstruction_section(stored: dict[str, Tensor], measures: dict[str, Any], 
     labels = [f"stage II, {calls}" if name == "refined" else name for name in names]
     rows = torch.cat([stored[name] for name in ("originals", *names)])
     sizes, called = config.tokenizer, measures["names"]
+    rate = sizes.num_tokens * math.log2(sizes.codebook_size)
     caption = (
-        f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.bits} bits "
-        f"({sizes.num_tokens * sizes.bits} bits an image)"
+        f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.token_words} "
+        f"({rate:g} bits an image)"
         + (f", and what stage II makes of them in {calls}." if "refined" in names else "; there is no stage II.")
     )
     table = Table(
@@ -189,29 +190,45 @@ def noise_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Sectio
 
 
 def tokens_section(measures: dict[str, Any], config: SemTokConfig) -> Section:
-    """How bits are used, and what a linear probe reads from them."""
-    bits = measures["bits"]
-    rows: list[list[str | float]] = [
-        ["bits alive", f"{bits['alive']:.1%}", f"of {bits['count']:,}: both values occur on the validation images"],
-        ["mean entropy of a bit", bits["entropy"], "in bits; 1 is a fair coin"],
-    ]
+    """How bits or codes are used, and what a linear probe reads from them."""
+    rows = usage_rows(measures)
     if "probe" in measures:
         probe = measures["probe"]
         rows.append(["linear probe of the tokens", f"{probe['accuracy']:.1%}", "of the validation images' classes"])
         rows.append(["most frequent class", f"{probe['most_frequent_class']:.1%}", "what guessing reaches"])
-    balance = sorted(bits["share_of_ones"])
-    curve = plot_lines(
-        list(range(1, len(balance) + 1)), {"bits, sorted": balance}, x_label="bit", y_label="share of ones"
-    )
+    blocks: list[Picture | Table | Text] = [Table(["measure", "value", "meaning"], rows)]
+    if "bits" in measures:
+        balance = sorted(measures["bits"]["share_of_ones"])
+        numbers = list(range(1, len(balance) + 1))
+        curve = plot_lines(numbers, {"bits, sorted": balance}, x_label="bit", y_label="share of ones")
+        blocks.append(Picture(curve, "Balance of all bits."))
     aligned = config.losses.alignment_weight
     text = Text(
         f"The encoder's two streams are aligned to {config.alignment.backbone} with weight {aligned}."
         if aligned
         else "Trained without semantic alignment."
     )
-    return Section(
-        "Tokens", [Table(["measure", "value", "meaning"], rows), Picture(curve, "Balance of all bits."), text]
-    )
+    return Section("Tokens", [*blocks, text])
+
+
+def usage_rows(measures: dict[str, Any]) -> list[list[str | float]]:
+    """The lines on the use of bits, or of codes that are not strings of bits."""
+    if "bits" in measures:
+        bits = measures["bits"]
+        return [
+            ["bits alive", f"{bits['alive']:.1%}", f"of {bits['count']:,}: both values occur on the validation images"],
+            ["mean entropy of a bit", bits["entropy"], "in bits; 1 is a fair coin"],
+        ]
+    codes = measures["codebook"]
+    return [
+        ["codes in use", f"{codes['usage']:.1%}", f"of {codes['size']:,}: occur on the validation images"],
+        ["perplexity", codes["perplexity"], "as many codes, equally often used, have the same entropy"],
+    ]
+
+
+def token_usage(measures: dict[str, Any]) -> dict[str, float]:
+    """What tokens are made of, and the share in use."""
+    return {"bits": measures["bits"]["alive"]} if "bits" in measures else {"codes": measures["codebook"]["usage"]}
 
 
 def making_rows(config: SemTokConfig) -> list[list[str]]:

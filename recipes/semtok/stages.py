@@ -39,7 +39,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     return [
         Stage(
             "train-tokenizer",
-            ("seed", "data", "tokenizer", "alignment", "losses", "train", "sampler"),
+            ("seed", "data", "space", "tokenizer", "alignment", "losses", "train", "sampler"),
             (paths.tokenizer / "model.safetensors", paths.tokenizer / "config.json"),
             checkpoints=paths.tokenizer_checkpoints,
         ),

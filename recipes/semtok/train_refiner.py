@@ -1,6 +1,5 @@
 """Stage II: the refiner of one step or of a few, with encoder and quantizer frozen. Read it top to bottom."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
 from semtok.draws import draw
+from semtok.judge import JudgeLoss
 from semtok.mean_flow import MeanFlow
 from semtok.model import LatentSpace, SemTok
 from semtok.nested import twice
@@ -17,11 +17,7 @@ from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
 from semtok.times import draw_intervals
 from vistok.generators import mean_flow_loss
-from vistok.losses import (
-    discriminator_loss,
-    generator_loss,
-    reconstruction_loss,
-)
+from vistok.losses import generator_loss, reconstruction_loss
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -54,7 +50,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     bare.requires_grad_(True)
     discriminator = build_discriminator(config)
     terms = LossTerms(losses).to(accelerator.device)
-    d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
+    d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator).to(accelerator.device)
     average = weight_average(bare, settings.ema_decay)
     apply_switches(bare, average, settings, accelerator)
     optimizer: Any = build_optimizer(bare, settings)
@@ -62,6 +58,8 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
 
     objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
     objects |= {"d_optimizer": d_optimizer, "average": average}
+    if d_loss.lecam is not None:
+        objects["lecam"] = d_loss.lecam
     folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
@@ -196,6 +194,8 @@ def with_refiner(stage_one: SemTok, config: SemTokConfig, space: LatentSpace | N
     tokenizer = SemTok(stage_one.settings, kind, config.sampler, space, steps)
     tokenizer.encoder.load_state_dict(stage_one.encoder.state_dict())
     tokenizer.decoder.load_state_dict(stage_one.decoder.state_dict())
+    tokenizer.quantizer.load_state_dict(stage_one.quantizer.state_dict())
+    tokenizer.quantizer.eval()  # it counts no codes
     sizes = config.tokenizer
     tokenizer.refiner = Refiner(
         tokenizer.decoder, kind, sizes.channels, sizes.working_size, sizes.prediction, num_steps=steps

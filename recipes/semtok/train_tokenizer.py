@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.alignment import AlignmentHeads, Targets, TargetSource
+from semtok.alignment_choices import ChosenHeads, Predicted, alignment_terms
+from semtok.code_terms import code_terms
+from semtok.codebook import start_codebook, tend_codebook
 from semtok.config import LossConfig, SemTokConfig
 from semtok.draws import Draws, draw
 from semtok.model import LatentSpace, SemTok, TrainingOutput
@@ -17,6 +20,7 @@ from semtok.perceptual import PerceptualTerm
 from semtok.prediction import flow_loss, to_image
 from semtok.times import annealed
 from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
+from vistok.quantizers import VectorQuantizer
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.finite import FiniteLosses
@@ -25,7 +29,7 @@ from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.optimizers import build_optimizer
 from vistok.workbench.training.sharded_state import save_whole
-from vistok.workbench.training.start import start_from
+from vistok.workbench.training.start import begins_anew, start_from
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
 from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
@@ -40,23 +44,25 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train, config.losses
-    targets = TargetSource(config, paths, train, accelerator) if losses.alignment_weight else None
+    targets = TargetSource(config, paths, train, accelerator) if config.aligned else None
 
     torch.manual_seed(config.seed)
     tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=space)
     bare = StageOne(config, tokenizer, targets.dim if targets else None).to(accelerator.device)
     terms = LossTerms(losses, tokenizer).to(accelerator.device)
+    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
+    if begins_anew(folder, resume=resume, init_from=settings.init_from):
+        start_codebook(tokenizer, train, config, accelerator)
     average = weight_average(bare, settings.ema_decay)
-    apply_switches(bare, average, settings, accelerator)
+    apply_switches(bare, average, settings, accelerator, replicated=VectorQuantizer)
     optimizer: Any = build_optimizer(bare, settings)
 
     objects = {"model": bare, "optimizer": optimizer, "average": average}
-    folder, writes = paths.tokenizer_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder"))
+        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder", "quantizer"))
     metrics = MetricsLog(paths.metrics, enabled=writes)
     learner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
@@ -67,6 +73,7 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
         step.log, step.pictures = tokenizer_step(learner, targets, terms, batches, config, step.index, shown=shown)
         if average is not None:
             average.update_parameters(bare)
+        step.log |= tend_codebook(tokenizer, average, optimizer, batches[-1].images, config, step.index)
 
     final: Any = bare if average is None else average.module
     save_whole(final.tokenizer, paths.tokenizer, writes=writes)
@@ -99,7 +106,7 @@ def tokenizer_step(
             out, predicted = learner.model(batch.images, draws, wanted)
         values = terms(batch.images, draws, out)
         if wanted is not None:
-            values["alignment"] = alignment_loss(predicted, wanted, config.alignment.streams)
+            values |= alignment_terms(predicted, wanted, config.alignment)
         micro.backward(values, terms.total(values), {"images": batch.images})
         if shown:
             with torch.no_grad():
@@ -113,21 +120,23 @@ class StageOne(nn.Module):
     def __init__(self, config: SemTokConfig, tokenizer: SemTok, target_dim: int | None) -> None:
         super().__init__()
         sizes, alignment = config.tokenizer, config.alignment
-        self.after_quantization = alignment.queries == "codes"
+        self.after_quantization, self.decoder_block = alignment.queries == "codes", alignment.decoder_block
         self.tokenizer = tokenizer
         self.heads = (
-            AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.bits, alignment.hidden_width, target_dim)
+            AlignmentHeads(sizes.encoder_width, sizes.num_tokens, sizes.code_dim, alignment.hidden_width, target_dim)
             if target_dim
             else None
         )
+        self.chosen = ChosenHeads(sizes, alignment, target_dim) if target_dim else None
 
-    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[TrainingOutput, Targets | None]:
+    def forward(self, images: Tensor, draws: Draws, targets: Targets | None) -> tuple[TrainingOutput, Predicted | None]:
         """The tokenizer's pass, and the heads' predictions where there are targets."""
-        out = self.tokenizer(images, draws)
-        if self.heads is None or targets is None:
+        out = self.tokenizer(images, draws, self.decoder_block)
+        if self.heads is None or self.chosen is None or targets is None:
             return out, None
         queries = out.quantized if self.after_quantization else self.tokenizer.quantizer.to_code_space(out.features)
-        return out, self.heads(out.patches, queries, targets.patches.shape[1:3])
+        predicted = self.heads(out.patches, queries, targets.patches.shape[1:3])
+        return out, self.chosen(queries, out.hidden, predicted)
 
 
 class LossTerms(nn.Module):
@@ -142,7 +151,12 @@ class LossTerms(nn.Module):
     def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:
         """Each term as a scalar."""
         decoded = self._of_decoder(images, draws, out)
-        terms = {"flow": decoded.pop("flow"), "entropy": self._entropy(out.features), **decoded}
+        terms = {"flow": decoded.pop("flow")}
+        if self._tokenizer[0].settings.quantizer.kind == "bsq":
+            terms["entropy"] = self._entropy(out.features)
+        else:
+            terms |= code_terms(self.config, self._tokenizer[0], out)
+        terms |= decoded
         if out.predicted_from_some is not None:
             terms["nested"] = self.total(
                 self._of_decoder(images, draws, out._replace(predicted=out.predicted_from_some))

@@ -62,7 +62,7 @@ def test_glotok_by_its_name(tmp_path):
     assert "mutual_information" in codes
 
 
-@catches("semtok.model", "return (2**self.settings.bits,)", "return (self.settings.bits,)")
+@catches("semtok.model", "return (self.settings.codebook_size,)", "return (self.settings.bits,)")
 def test_semtok_by_its_name(tmp_path):
     settings = semtok.config.TokenizerConfig(
         image_size=16,

@@ -20,7 +20,7 @@ EXTRAS = {
     "vistok-generators": {"hub", "xformers"},
     "vistok-metrics": {"backbones", "diffusers", "fidelity"},
     "vistok-workbench": {"app", "http", "onnx", "openmoji", "track"},
-    "vistok-recipes": {"app", "fidelity", "http", "onnx", "openmoji", "track"},
+    "vistok-recipes": {"app", "diffusers", "fidelity", "http", "onnx", "openmoji", "track"},
 }
 ours = pytest.mark.parametrize("name", list(PROJECTS))
 

@@ -146,8 +146,8 @@ def test_the_gradients_are_clipped_to_the_norm():
     torch.testing.assert_close(moved[0] / moved[0].norm(), moved[1] / moved[1].norm(), rtol=1e-3, atol=1e-4)
 
 
-@catches(SUBJECT, "network.requires_grad_(True)", "network.requires_grad_(False)")
-@catches(SUBJECT, "network.requires_grad_(False)", "network.requires_grad_(True)")
+@catches(SUBJECT, "weight.requires_grad_(True)", "weight.requires_grad_(False)")
+@catches(SUBJECT, "weight.requires_grad_(False)", "weight.requires_grad_(True)")
 def test_a_frozen_network_passes_gradients_on_and_takes_none():
     network, inputs = make(), REALS.clone().requires_grad_()
     with frozen(network):
@@ -158,3 +158,12 @@ def test_a_frozen_network_passes_gradients_on_and_takes_none():
     assert all(p.grad is not None for p in network.parameters())
     with frozen(None):
         pass
+
+
+@catches(SUBJECT, "network.parameters() if weight.requires_grad]", "network.parameters()]")
+def test_what_never_learns_does_not_learn_after_it_was_frozen():
+    network = make()
+    network[0].requires_grad_(False)
+    with frozen(network):
+        assert not any(p.requires_grad for p in network.parameters())
+    assert [p.requires_grad for p in network.parameters()] == [False, False, True, True]

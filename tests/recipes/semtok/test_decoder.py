@@ -18,7 +18,7 @@ def lively_decoder():
     return decoder.eval()
 
 
-@catches(SUBJECT, "codes * codes.shape[-1] ** 0.5", "codes")
+@catches(SUBJECT, "codes * self.code_scale", "codes")
 def test_codes_of_length_1_are_embedded_as_signs_whatever_their_number_of_bits():
     decoder = lively_decoder()
     seen = []

@@ -43,7 +43,7 @@ def test_ten_crop_gives_the_tokens_of_ten_parts_of_larger_images(tmp_path, monke
     assert drawn.min() > 300
 
 
-@catches(SUBJECT, "2**tokenizer.settings.bits", "tokenizer.settings.bits")
+@catches(SUBJECT, "tokenizer.settings.codebook_size", "tokenizer.settings.bits")
 def test_a_token_has_as_many_values_as_its_bits_say():
     coder = token_coder(tiny_tokenizer())
     assert coder.sizes == {TOKENS: 2**6}

@@ -10,6 +10,7 @@ from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
 from semtok.generator import TokenGroups, build_generator, generate, token_groups
+from semtok.quantizer import group_sizes
 from vistok.generators import BitTokens, MaskedSampling
 from vistok.workbench.config import ConfigError
 
@@ -26,14 +27,15 @@ def study_of(config, model, tokenizer):
     return sample.Study(model, tokenizer, token_groups(config, "masked"), drawing(config, "masked"), 10, config.seed)
 
 
-@catches(SUBJECT, "device=device) * (", "device=device).flip(0) * (")
+@catches(SUBJECT, ".cumprod(dim=0).to", ".flip(0).cumprod(dim=0).to")
+@catches(SUBJECT, "[1, *self.sizes[:-1]]", "[*self.sizes]")
 @given(st.data())
 def test_groups_are_those_of_the_signs_and_turn_back(data):
     bits_a_group, num_groups = data.draw(st.integers(1, 20)), data.draw(st.integers(1, 3))
     bits = bits_a_group * num_groups
     if bits < 2:
         bits, num_groups = 2, 1
-    cut = TokenGroups(bits, num_groups)
+    cut = TokenGroups(group_sizes((2,) * bits, num_groups))
     tokens = torch.tensor(data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=6))).view(1, -1)
     groups = cut.split(tokens)
     signs = ((tokens[..., None] >> torch.arange(bits)) & 1) * 2 - 1

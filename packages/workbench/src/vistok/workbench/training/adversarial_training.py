@@ -45,9 +45,13 @@ def discriminator_step(
 
 @contextlib.contextmanager
 def frozen(network: nn.Module | None) -> Iterator[None]:
-    """Within the block a network takes part and does not learn: gradients pass through it, and none reaches it."""
-    if network is not None:
-        network.requires_grad_(False)
+    """Within the block a network takes part and does not learn: gradients pass through it, and none reaches it.
+
+    What of it never learns, such as a backbone within, does not learn afterwards either.
+    """
+    learning = [] if network is None else [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
     yield
-    if network is not None:
-        network.requires_grad_(True)
+    for weight in learning:
+        weight.requires_grad_(True)
