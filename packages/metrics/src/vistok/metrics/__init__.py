@@ -1,6 +1,7 @@
 """Numbers about tokenizers and generators; every definition is in the docstring of its function."""
 
 from vistok.metrics.codes.bit_balance import BitBalance, BitMeasures, index_bits
+from vistok.metrics.codes.class_information import ClassInformation, class_information
 from vistok.metrics.codes.code_pairs import CodePairs, PairMeasures
 from vistok.metrics.codes.code_usage import CodeUsage, UsageMeasures
 from vistok.metrics.codes.cosine import CosineMoments, cosine_moments, welch_bound
@@ -92,6 +93,7 @@ __all__ = [
     "BandMeasures",
     "BitBalance",
     "BitMeasures",
+    "ClassInformation",
     "CodePairs",
     "CodeUsage",
     "CosineMoments",
@@ -142,6 +144,7 @@ __all__ = [
     "adm_crop",
     "bootstrap_interval",
     "centre_crop",
+    "class_information",
     "compare",
     "cosine_moments",
     "count_stages",
