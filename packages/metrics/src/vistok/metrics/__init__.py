@@ -66,6 +66,7 @@ from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
 from vistok.metrics.ranks import merged_over_ranks
 from vistok.metrics.rate.baselines import rate_distortion_baselines
+from vistok.metrics.rate.codec_curves import codec_curves
 from vistok.metrics.rate.image_codecs import image_codec_point
 from vistok.metrics.rate.principal_components import PrincipalComponentCodec, fit_principal_component_codec
 from vistok.metrics.rate.rate_distortion import RateDistortion, RateDistortionPoint, rate_distortion_point
@@ -145,6 +146,7 @@ __all__ = [
     "bootstrap_interval",
     "centre_crop",
     "class_information",
+    "codec_curves",
     "compare",
     "cosine_moments",
     "count_stages",
