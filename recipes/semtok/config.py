@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from semtok.generator_config import AnyGeneratorConfig
+from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.recipe_config import (
     DataConfig,
     EntryName,
-    EvaluateConfig,
     PerceptualConfig,
     RunName,
     choose,
@@ -173,6 +173,13 @@ class ReconstructConfig(Config):
     stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 25)
     noise_seeds: int = Field(4, ge=2)
     noise_images: int = Field(64, ge=2)
+
+
+class EvaluateConfig(recipe_config.EvaluateConfig):
+    """What is measured."""
+
+    meaning: bool = False  # what tokens mean: other noise, swapped tokens, bits and class, probes of plain codes
+    codecs: bool = False  # principal components, WebP and JPEG beside the tokenizer's bits and distortion
 
 
 class SemTokConfig(Config):

@@ -8,8 +8,11 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
+from semtok.meaning import SECTIONS as MEANING
+from semtok.meaning import add_meaning
 from semtok.model import SemTok
 from semtok.paths import RunPaths
+from semtok.rate import add_codecs
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
@@ -56,10 +59,15 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
             evaluation.add_likeness(by_steps(label, steps), images, study["labels"])
+    if settings.meaning:
+        add_meaning(evaluation, tokenizer, stored, config, paths.swaps(name))
+    if settings.codecs:
+        add_codecs(evaluation, tokenizer, stored["tokens"], config)
     generation = [
         section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = ("mean image", *reconstructions(config), "codes", "noise", "parts of the tokens", "probe", *generation)
+    before = ("mean image", *reconstructions(config), "codes", "noise", "parts of the tokens", "probe")
+    sections = (*before, *generation, *MEANING)
     write_evaluation(paths, name, evaluation.measures, sections)
 
 

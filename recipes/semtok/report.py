@@ -8,7 +8,10 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.evaluate import PARTS, by_steps, reconstructions, studies
 from semtok.generator_config import MaskedSampleConfig
+from semtok.meaning_section import meaning_section
 from semtok.paths import RunPaths
+from semtok.rate import SECTION as RATE
+from semtok.rate import rate_section
 from semtok.reconstruct import PREFIX, load_reconstructions
 from semtok.sample import PROGRESS
 from vistok.metrics import psnr
@@ -29,6 +32,7 @@ from vistok.workbench.reporting.sections import (
     write_page,
 )
 from vistok.workbench.reporting.verdict import findings, verdict_section
+from vistok.workbench.run.tensor_files import load_tensors
 from vistok.workbench.run.tracking import read_metrics
 
 TOKENIZER_PANELS = {
@@ -60,6 +64,10 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
     sections += [prefix_section(stored, measures), noise_section(stored, measures), tokens_section(measures, config)]
+    if paths.swaps(name).exists() and "swaps" in measures:
+        sections.append(meaning_section(load_tensors(paths.swaps(name)), measures))
+    if RATE in measures:
+        sections.append(rate_section(measures, config))
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),

@@ -34,6 +34,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     masked = isinstance(config.generators[generator], MaskedConfig)
+    pictures = (paths.swaps(evaluation),) if config.evaluations[evaluation].meaning else ()
     studied = (paths.progress(generator, samples),) if masked else ()
     return [
         Stage(
@@ -67,7 +68,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         Stage(
             f"evaluate.{evaluation}",
             (f"evaluations.{evaluation}",),
-            (paths.evaluation(evaluation),),
+            (paths.evaluation(evaluation), *pictures),
             needs=("reconstruct",),
             reads=("encode", *every_sample),
         ),
