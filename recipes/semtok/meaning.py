@@ -202,6 +202,10 @@ def add_plain_probes(evaluation: Evaluation, config: SemTokConfig) -> None:
         return codec.values(codec.encode(images.batch(some)))
 
     add_probe(evaluation, "pca_codes", lambda some: levels(train, some), lambda some: levels(validation, some))
+    found = evaluation.measures.get("probe", {})
+    if {"accuracy", "pixels", "pca_codes"} <= set(found):
+        above = {f"above_{name}": found["accuracy"] - found[name] for name in ("pixels", "pca_codes")}
+        evaluation.add("probe", "differences", lambda: above)
 
 
 @torch.no_grad()

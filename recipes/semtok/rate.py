@@ -25,7 +25,8 @@ FITTED_VALUES = 2**25  # of all training images that they are fitted to, at most
 def add_codecs(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> None:
     """Add ``rate and distortion``: ``bits``, ``psnr`` and ``ssim`` of stage II, and of each codec lists of them.
 
-    All of them on the same validation images, at most 500; principal components are fitted to training images.
+    ``pca_psnr`` is that of principal components at as many bits. All on the same validation images, at most 500;
+    components are fitted to training images.
     """
     evaluation.add(SECTION, "codecs", lambda: rate_measures(evaluation, tokenizer, tokens, config))
 
@@ -55,6 +56,7 @@ def rate_measures(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, con
         for name, points in codec_curves(images, fitted, bits_per_image=budgets).items()
     }
     own = {"bits": bits, "psnr": psnr(made, images).mean().item(), "ssim": ssim(made, images).mean().item()}
+    own["pca_psnr"] = curves["PCA"]["psnr"][budgets.index(bits)]
     return {"images": len(images), "fitted to": len(fitted), **own, "curves": curves}
 
 

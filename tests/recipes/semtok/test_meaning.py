@@ -183,6 +183,7 @@ def greys(monkeypatch):
     ), shades
 
 
+@catches(SUBJECT, 'found["accuracy"] - found[name]', 'found[name] - found["accuracy"]')
 @catches(SUBJECT, "judge = fit_judge", "fit_judge")
 @catches(SUBJECT, "unflatten(0, seeds.shape[:2])", "unflatten(0, seeds.shape[1::-1])")
 @catches(SUBJECT, "codec.encode(images.batch(some))", "codec.encode(validation.batch(some))")
@@ -194,7 +195,9 @@ def test_all_of_it_stands_in_sections_of_one_evaluation(greys, tmp_path, monkeyp
         **{"tokens": shades[16:], "labels": torch.arange(8) % 2, "noise originals": images[:3]},
         **{"seeds": torch.stack([images[:3], images[:3].flip(2)], dim=1)},
     }
-    made, config = evaluate(), tiny("tokenizer.bits=8", "generators.masked.num_groups=2", "generators.far.num_groups=2")
+    made = evaluate()
+    made.measures["probe"] = {"accuracy": 0.75}
+    config = tiny("tokenizer.bits=8", "generators.masked.num_groups=2", "generators.far.num_groups=2")
     add_meaning(made, Rows(), stored, config, tmp_path / "swaps.safetensors")
     found = made.measures
     assert found[LEFT_OUT] == {}
@@ -203,6 +206,7 @@ def test_all_of_it_stands_in_sections_of_one_evaluation(greys, tmp_path, monkeyp
     assert set(found["places"]) == {"place", "change", "area", "class_changes", "information"}
     assert found["swaps"]["all_class_changes"] == 1
     assert found["probe"]["pixels"] == found["probe"]["pca_codes"] == 1
+    assert found["probe"]["above_pixels"] == found["probe"]["above_pca_codes"] == -0.25
     assert load_tensors(tmp_path / "swaps.safetensors")["images"].shape == (4, 6, 1, 16, 16)
     monkeypatch.setattr(meaning, "MOST_VALUES", 255)
     other = evaluate()
