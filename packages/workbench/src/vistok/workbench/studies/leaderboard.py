@@ -20,7 +20,9 @@ from vistok.workbench.studies.outcomes import FINISHED
 from vistok.workbench.studies.results import Results
 from vistok.workbench.studies.schema import Leaderboard
 
-_IMAGES, _TRAINING = 500, 2000  # that codecs are measured on and fitted to, at most
+_IMAGES = 500  # that codecs are measured on, at most
+_TRAINING = (2000, 5000)  # that they are fitted to, at most: of large images, and of those of which memory holds more
+_VALUES = 2**25  # of all training images that are held for it, where they are more than the smaller number
 _RATES = (0.5, 1.0, 2.0, 4.0)  # of codecs, times the mean rate of the rows
 _SHOWN = 12
 
@@ -62,7 +64,9 @@ def _codecs(
     train: Images, validation: Images, rates: Sequence[float]
 ) -> tuple[list[tuple[str, RateDistortionPoint]], str]:
     """Each codec at several rates, or why there are none."""
-    images, fitted = _some(validation, _IMAGES), _some(train, _TRAINING)
+    fewer, more = _TRAINING
+    held = _VALUES // (train.channels * train.image_size**2)
+    images, fitted = _some(validation, _IMAGES), _some(train, max(fewer, min(more, held)))
     found: dict[str, RateDistortionPoint] = {}
     try:
         for rate in rates:
