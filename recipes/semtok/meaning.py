@@ -155,7 +155,7 @@ def swap_measures(
         change = images.double() - whole.double()
         areas = changed_area(change)
         values = {"change": change.square().mean().item(), "area": _mean(areas[areas > 0])}
-        if judge is not None:
+        if judge is not None and classes is not None:
             values["class_changes"] = (judge.predict(images) != classes).double().mean().item()
         return values
 
