@@ -9,7 +9,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.inspection import decode_alike
 from semtok.model import SemTok
-from semtok.rate import FITTED_VALUES, MOST_VALUES
+from semtok.rate import FITTED_VALUES, MOST_VALUES, image_bits
 from vistok.metrics import (
     NotMeasurableError,
     Recognizer,
@@ -71,7 +71,7 @@ def add_meaning(
         measures, by_place = information_measures(bits, labels, seed=config.seed)
         evaluation.add("information", "bits and class", lambda: measures)
         evaluation.add("places", "information", lambda: {"information": by_place[places].tolist()})
-    add_plain_probes(evaluation, config)
+    add_plain_probes(evaluation, image_bits(tokenizer), config.seed)
     if process_index() == 0:
         save_tensors(pictures, swapped_pictures(tokenizer, tokens[some], labels[some], config.seed))
 
@@ -184,8 +184,8 @@ def information_measures(bits: Tensor, labels: Tensor, *, seed: int) -> tuple[di
     return measures, found.mean(dim=-1)
 
 
-def add_plain_probes(evaluation: Evaluation, config: SemTokConfig) -> None:
-    """The probe of the tokens once more, of raw pixels and of principal components at the tokens' bits."""
+def add_plain_probes(evaluation: Evaluation, bits: int, seed: int) -> None:
+    """The probe of the tokens once more, of raw pixels and of principal components at as many bits."""
     train, validation = evaluation.train, evaluation.validation
     if len(train.class_names) < 2:
         return
@@ -195,8 +195,8 @@ def add_plain_probes(evaluation: Evaluation, config: SemTokConfig) -> None:
         evaluation.add("probe", "plain codes", lambda: _refuse(reason))
         return
     add_probe(evaluation, "pixels", lambda some: train.batch(some), lambda some: validation.batch(some))
-    fitted = train.batch(some_images(train, FITTED_VALUES // values, config.seed))
-    codec = fit_principal_component_codec(fitted, bits_per_image=config.tokenizer.num_tokens * config.tokenizer.bits)
+    fitted = train.batch(some_images(train, FITTED_VALUES // values, seed))
+    codec = fit_principal_component_codec(fitted, bits_per_image=bits)
 
     def levels(images: Images, some: Tensor) -> Tensor:
         return codec.values(codec.encode(images.batch(some)))

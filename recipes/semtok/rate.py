@@ -1,5 +1,6 @@
 """Bits and distortion: the tokenizer's point and those of parts of its tokens, among the curves of codecs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def rate_measures(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, con
         raise NotMeasurableError(
             f"images of {train.channels * pixels:,} values are more than {MOST_VALUES:,} for codecs"
         )
-    bits = config.tokenizer.num_tokens * config.tokenizer.bits
+    bits = image_bits(tokenizer)
     some = spread(len(validation), IMAGES)
     images = torch.cat([validation.batch(part) for part in some.split(100)])
     noise = torch.Generator().manual_seed(config.seed)
@@ -63,8 +64,8 @@ def rate_measures(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, con
 def rate_section(measures: Mapping[str, Any], config: SemTokConfig) -> Section:
     """The tokenizer's point among the curves, PSNR by bits; its first tokens are a curve of their own."""
     found, sizes = measures[SECTION], config.tokenizer
-    label = f"{sizes.num_tokens} tokens of {sizes.bits} bits"
-    curves = {"first tokens": length_curve(measures)}
+    label = f"{sizes.num_tokens} tokens"
+    curves = {"first tokens": first_tokens(measures, sizes.num_tokens)}
     rows: list[list[str | float | int | None]] = [[label, found["bits"], found["psnr"], found["ssim"]]]
     for name, points in found["curves"].items():
         curves[name] = list(zip(points["bits"], points["psnr"], strict=True))
@@ -80,8 +81,19 @@ def rate_section(measures: Mapping[str, Any], config: SemTokConfig) -> Section:
     return Section("Rate and distortion", [Picture(plot, "Up and left is better."), table])
 
 
-def length_curve(measures: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Bits and PSNR of stage II from the first tokens alone, then from all of them."""
-    whole, parts = measures[SECTION], measures["parts of the tokens"]
-    firsts = sorted((int(key[7:-1]), value) for key, value in parts.items() if key.startswith("prefix_"))
-    return [*((part / 100 * whole["bits"], value) for part, value in firsts), (whole["bits"], whole["psnr"])]
+def first_tokens(measures: Mapping[str, Any], num_tokens: int) -> list[tuple[float, float]]:
+    """Bits and PSNR of stage II from the first tokens alone, then from all of them: a measured curve, or its parts."""
+    whole, parts = measures[SECTION], measures.get("parts of the tokens", {})
+    if curve := measures.get("lengths"):
+        shares = [
+            (length / num_tokens, value) for length, value in zip(curve["tokens"], curve["prefix_psnr"], strict=True)
+        ]
+    else:
+        shares = sorted((int(key[7:-1]) / 100, value) for key, value in parts.items() if key.startswith("prefix_"))
+    firsts = [(share * whole["bits"], value) for share, value in shares if share < 1]
+    return [*firsts, (whole["bits"], whole["psnr"])]
+
+
+def image_bits(tokenizer: SemTok) -> int:
+    """Bits of an image's tokens as written."""
+    return round(tokenizer.settings.num_tokens * math.log2(tokenizer.codebook_sizes[0]))

@@ -7,7 +7,7 @@ from _support.mutants import catches
 from _support.semtok_runs import tiny
 from _support.strategies import seeded
 from semtok import rate
-from semtok.rate import SECTION, length_curve, rate_measures, rate_section
+from semtok.rate import SECTION, first_tokens, rate_measures, rate_section
 from vistok.metrics import NotMeasurableError, fit_principal_component_codec, psnr, ssim
 from vistok.metrics.report.page import Table
 from vistok.workbench.data import ImageSet
@@ -17,6 +17,8 @@ SUBJECT = "semtok.rate"
 
 class Grey:
     """A tokenizer whose images are as bright as their first token."""
+
+    settings, codebook_sizes = tiny().tokenizer, (2**6,)
 
     def refine(self, tokens, *, generator):
         return (tokens[:, :1, None, None] / 127.5 - 1).expand(-1, 1, 16, 16)
@@ -37,7 +39,7 @@ class Sides:
 @catches(SUBJECT, "point.bits_per_pixel * pixels", "point.bits_per_pixel")
 @catches(SUBJECT, "round(factor * bits)", "round(factor)")
 @catches(SUBJECT, "codec_curves(images, fitted,", "codec_curves(images, images,")
-@catches(SUBJECT, "config.tokenizer.num_tokens * config.tokenizer.bits\n", "config.tokenizer.bits\n")
+@catches(SUBJECT, "tokenizer.settings.num_tokens * math.log2", "math.log2")
 def test_the_point_and_the_curves_are_of_the_same_images(monkeypatch):
     """4 tokens of 6 bits: components take 3, 6, 12, 24, 48 and 64 bits."""
     monkeypatch.setattr(rate, "IMAGES", 5)
@@ -74,13 +76,17 @@ MEASURES = {
 }
 
 
-@catches(SUBJECT, 'part / 100 * whole["bits"]', "part / 100")
+@catches(SUBJECT, 'share * whole["bits"]', "share")
+@catches(SUBJECT, "length / num_tokens", "length")
+@catches(SUBJECT, "if share < 1", "")
 @catches(SUBJECT, 'if key.startswith("prefix_")', "")
 @catches(SUBJECT, 'points["psnr"], points["ssim"], strict', 'points["ssim"], points["psnr"], strict')
 def test_the_first_tokens_are_a_curve_that_ends_at_all_of_them():
-    assert length_curve(MEASURES) == [(6, 15.0), (18, 21.0), (24, 22.0)]
+    assert first_tokens(MEASURES, 4) == [(6, 15.0), (18, 21.0), (24, 22.0)]
+    curve = {"tokens": [1, 2, 4], "prefix_psnr": [14.0, 18.0, 21.9]}  # the last one is of other images
+    assert first_tokens(MEASURES | {"lengths": curve}, 4) == [(6, 14.0), (12, 18.0), (24, 22.0)]
     picture, table = rate_section(MEASURES, tiny()).blocks
     assert picture.png.startswith(b"\x89PNG")
     assert isinstance(table, Table)
-    rows = [["4 tokens of 6 bits", 24, 22.0, 0.8], ["PCA", 3, 10, 0.1], ["PCA", 6, 12, 0.2]]
+    rows = [["4 tokens", 24, 22.0, 0.8], ["PCA", 3, 10, 0.1], ["PCA", 6, 12, 0.2]]
     assert table.rows == rows
