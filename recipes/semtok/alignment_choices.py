@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from semtok.alignment import Targets, alignment_loss, on_grid
-from semtok.config import AlignmentConfig, TokenizerConfig
+from semtok.config import AlignmentConfig
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.losses import patch_alignment_loss
 
 _WAVES = 4  # of a place along each side

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from semtok.config import LossConfig, TokenizerConfig
+from semtok.config import LossConfig
 from semtok.nested import nested_hidden
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.generators import logit_normal_times
 from vistok.workbench.run.devices import to_device
 

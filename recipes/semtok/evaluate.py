@@ -9,9 +9,12 @@ from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_curve import length_measures
+from semtok.meaning import SECTIONS as MEANING
+from semtok.meaning import add_meaning
 from semtok.model import LatentSpace, SemTok
 from semtok.noise import add_noise
 from semtok.paths import RunPaths
+from semtok.rate import add_codecs
 from semtok.reconstruct import StageOne, load_reconstructions, stage_one
 from semtok.sample import load_progress
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
@@ -61,18 +64,15 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: Latent
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
             evaluation.add_likeness(by_steps(label, steps), images, study["labels"])
+    if settings.meaning:
+        add_meaning(evaluation, tokenizer, stored, config, paths.swaps(name))
+    if settings.codecs:
+        add_codecs(evaluation, tokenizer, stored["tokens"], config)
     generation = [
         section for section in evaluation.measures if section.startswith(("real images", "samples ", "steps of "))
     ]
-    sections = (
-        "mean image",
-        *reconstructions(config, stored),
-        "codes",
-        "noise",
-        "parts of the tokens",
-        "probe",
-        *generation,
-    )
+    before = ("mean image", *reconstructions(config, stored), "codes", "noise", "parts of the tokens", "probe")
+    sections = (*before, *generation, *MEANING)
     write_evaluation(paths, name, evaluation.measures, sections)
 
 

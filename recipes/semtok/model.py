@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from semtok.config import RefinerKind, SamplerConfig, TokenizerConfig
+from semtok.config import RefinerKind, SamplerConfig
 from semtok.decoder import Decoder
 from semtok.draws import Draws
 from semtok.lengths import check_length
 from semtok.nested import from_all_and_some
 from semtok.prediction import to_velocity
 from semtok.refiner import Refiner
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.generators import IntervalGuidance, flow_path, guide, jump_times, power_times, solve_ode
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained

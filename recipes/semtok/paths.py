@@ -52,3 +52,8 @@ class RunPaths(paths.RunPaths):
         """Samples by the number of decoding steps, and images while they are being generated."""
         samples = self.samples(generator, name)
         return samples.with_name(samples.name.replace("samples", "progress", 1))
+
+    def swaps(self, name: str = paths.DEFAULT) -> Path:
+        """Images of an evaluation (uint8) with one token of another image."""
+        evaluation = self.evaluation(name)
+        return evaluation.with_name(evaluation.name.replace("evaluation", "swaps", 1)).with_suffix(".safetensors")

@@ -84,7 +84,7 @@ def exportable_tokenizer(paths: RunPaths, space: LatentSpace | None = None) -> E
     """
     if isinstance(space, AutoencoderSpace):
         raise ConfigError("space: expected pixels, as a graph of diffusers' decoder takes no batch of any size")
-    tokenizer = SemTok.from_pretrained(paths.refined, space=space).eval()
+    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval()
     refiner, sizes = tokenizer.refiner, tokenizer.settings
     if refiner is None or refiner.kind == "sample":
         raise ConfigError("refiner.input: expected constant or noise, which decode in few steps, got sample")

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from semtok.config import Prediction
+from semtok.tokenizer_config import Prediction
 from vistok.generators import data_to_velocity, noise_to_velocity, velocity_to_data
 
 #: In place of distances to an end of the path that are smaller, where something is divided by them; JiT's (2511.13720).

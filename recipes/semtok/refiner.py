@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from semtok.config import Prediction, RefinerKind
+from semtok.config import RefinerKind
 from semtok.decoder import Decoder
 from semtok.prediction import NEAREST, to_image, to_velocity
+from semtok.tokenizer_config import Prediction
 from vistok.generators import solve_mean_flow, uniform_times
 
 

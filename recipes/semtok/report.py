@@ -10,8 +10,11 @@ from semtok.config import SemTokConfig
 from semtok.evaluate import by_steps, reconstructions, studies
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_report import lengths_section
+from semtok.meaning_section import meaning_section
 from semtok.noise import noise_by_step_section
 from semtok.paths import RunPaths
+from semtok.rate import SECTION as RATE
+from semtok.rate import rate_section
 from semtok.reconstruct import load_reconstructions
 from semtok.sample import PROGRESS
 from vistok.metrics.report.page import Picture, Section, Table, Text
@@ -31,6 +34,7 @@ from vistok.workbench.reporting.sections import (
     write_page,
 )
 from vistok.workbench.reporting.verdict import findings, verdict_section
+from vistok.workbench.run.tensor_files import load_tensors
 from vistok.workbench.run.tracking import read_metrics
 
 TOKENIZER_PANELS = {
@@ -69,6 +73,10 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     sections.append(noise_section(stored, measures))
     sections.append(noise_by_step_section(measures, reconstructions(config, stored), len(stored["noise originals"])))
     sections.append(tokens_section(measures, config))
+    if paths.swaps(name).exists() and "swaps" in measures:
+        sections.append(meaning_section(load_tensors(paths.swaps(name)), measures))
+    if RATE in measures:
+        sections.append(rate_section(measures, config))
     trainings = [
         ("tokenizer", TOKENIZER_PANELS, "Stage I: unweighted terms of the loss."),
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),

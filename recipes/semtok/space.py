@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semtok.config import AUTOENCODER, PIXELS, SemTokConfig, TokenizerConfig
+from semtok.config import AUTOENCODER, PIXELS, SemTokConfig
 from semtok.model import LatentSpace
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.metrics.harness.diffusers_autoencoders import load_diffusers_autoencoder
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import read_json

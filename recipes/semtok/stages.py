@@ -35,6 +35,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
     masked = isinstance(config.generators[generator], MaskedConfig)
     first, second = ("train-tokenizer",), ("train-refiner",)  # images are stage I's where there is no stage II
+    pictures = (paths.swaps(evaluation),) if config.evaluations[evaluation].meaning else ()
     studied = (paths.progress(generator, samples),) if masked else ()
     return [
         Stage(
@@ -69,7 +70,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         Stage(
             f"evaluate.{evaluation}",
             (f"evaluations.{evaluation}",),
-            (paths.evaluation(evaluation),),
+            (paths.evaluation(evaluation), *pictures),
             needs=("reconstruct",),
             reads=("encode", *every_sample),
         ),

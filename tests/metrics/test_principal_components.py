@@ -8,6 +8,7 @@ from _support.mutants import catches
 from _support.strategies import normal, seeded, uniform
 from vistok.metrics import fit_principal_component_codec, mean_squared_error, rate_distortion_point, to_uint8
 from vistok.metrics.rate import principal_components
+from vistok.metrics.rate.principal_components import fit_principal_component_codecs
 from vistok.workbench.data import load_images
 
 SUBJECT = "vistok.metrics.rate.principal_components"
@@ -70,7 +71,7 @@ def test_levels_of_a_normal_variable_are_lloyds():
         assert (values - nearest).square().mean().item() == pytest.approx(error, abs=0.01)
 
 
-@catches(SUBJECT, "values @ self.components + self.mean", "values @ self.components")
+@catches(SUBJECT, "self.values(tokens) @ self.components + self.mean", "self.values(tokens) @ self.components")
 @catches(SUBJECT, "(_flat(images) - self.mean)", "_flat(images)")
 @catches(SUBJECT, "torch.linalg.svd(pixels - mean,", "torch.linalg.svd(pixels,")
 def test_with_bits_enough_images_come_back():
@@ -84,7 +85,7 @@ def test_with_bits_enough_images_come_back():
     assert errors[2] < 8
 
 
-@catches(SUBJECT, "components = components[: len(bits)]", "components = components[-len(bits) :]")
+@catches(SUBJECT, "leading = components[: len(bits)]", "leading = components[-len(bits) :]")
 def test_it_beats_as_many_random_directions():
     train, images = correlated(0, 400), correlated(1, 50)
     codec = fit_principal_component_codec(train, bits_per_image=12)
@@ -116,6 +117,21 @@ def test_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+@catches(SUBJECT, "_shared_out(deviations.square(), budget,", "_shared_out(deviations.square(), budgets[0],")
+@catches(SUBJECT, "return torch.stack([levels[column] for", "return torch.stack([levels[0 * column] for")
+def test_several_budgets_are_fitted_as_each_alone():
+    train, images = correlated(0, 100), correlated(1, 20)
+    several = fit_principal_component_codecs(train, (6, 20))
+    for codec, bits in zip(several, (6, 20), strict=True):
+        alone = fit_principal_component_codec(train, bits_per_image=bits)
+        tokens = codec.encode(images)
+        assert torch.equal(tokens, alone.encode(images))
+        rounded = codec.values(tokens) - (images.flatten(1).double() - codec.mean) @ codec.components.T
+        assert rounded.abs().max() < (several[0].levels[0].max() - several[0].levels[0].min())
+        assert torch.equal(codec.decode(tokens), alone.decode(tokens))
+    assert len(several[1].levels) > len(several[0].levels)
 
 
 def test_fitting_twice_gives_one_codec_for_any_order_of_images():

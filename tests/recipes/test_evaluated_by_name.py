@@ -8,6 +8,7 @@ import torch
 
 import glotok.config
 import semtok.config
+import semtok.tokenizer_config
 import vqgan.config
 from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
@@ -64,7 +65,7 @@ def test_glotok_by_its_name(tmp_path):
 
 @catches("semtok.model", "return (self.settings.codebook_size,)", "return (self.settings.bits,)")
 def test_semtok_by_its_name(tmp_path):
-    settings = semtok.config.TokenizerConfig(
+    settings = semtok.tokenizer_config.TokenizerConfig(
         image_size=16,
         patch_size=2,
         num_tokens=8,

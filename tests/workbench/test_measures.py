@@ -19,6 +19,7 @@ from vistok.metrics import (
     to_uint8,
 )
 from vistok.workbench.data import ImageSet, load_images
+from vistok.workbench.evaluation import judge
 from vistok.workbench.evaluation import measures as module
 from vistok.workbench.evaluation.measures import (
     Evaluation,
@@ -236,7 +237,7 @@ def test_the_judge_is_fitted_on_some_images_of_a_large_set(digits, monkeypatch):
     _, validation = digits
     samples = {"xar": {"images": validation.images[:8], "labels": validation.labels[:8]}}
     many = generation(SETTINGS, samples, *digits)["real images"]["recognised"]
-    monkeypatch.setattr(module, "_JUDGED_BY", 20)
+    monkeypatch.setattr(judge, "MOST", 20)
     few = generation(SETTINGS, samples, *digits)["real images"]["recognised"]
     assert few != many
 

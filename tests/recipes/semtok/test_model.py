@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.semtok_runs import generator, lively, pictures, tiny, tiny_tokenizer
-from semtok.config import SamplerConfig, TokenizerConfig
+from semtok.config import SamplerConfig
 from semtok.draws import Draws
 from semtok.model import SemTok
+from semtok.tokenizer_config import TokenizerConfig
 
 SUBJECT = "semtok.model"
 FEW = SamplerConfig(num_steps=4)

@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 
 from _support.mutants import catches
 from _support.semtok_runs import generator, pictures, tiny, tiny_tokenizer
-from semtok.config import TokenizerConfig
 from semtok.generator import build_generator, generate, token_groups
 from semtok.model import SemTok
 from semtok.networks import check_networks
 from semtok.quantizer import BinarySphericalConfig, FiniteScalarConfig, LookupFreeConfig, VectorConfig, group_sizes
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.generators import BitTokens, IdTokens
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.tensor_files import save_tensors

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from vistok.workbench.studies.cells import cells_of
 from vistok.workbench.studies.leaderboard import leaderboard_sections
 from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome
 from vistok.workbench.studies.results import Results
-from vistok.workbench.studies.schema import Study
+from vistok.workbench.studies.schema import Leaderboard, Study
 
 SUBJECT = "vistok.workbench.studies.leaderboard"
 MEASURES = {"rate": {"path": "rate"}, "PSNR": {"path": "psnr"}, "usage": {"path": "usage"}}
@@ -74,7 +75,7 @@ def blocks(sections, heading):
 
 @catches(SUBJECT, "summary and summary.mean", "summary and summary.num")
 @catches(SUBJECT, "{board.rate: point.bits_per_pixel}", "{board.rate: point.psnr}")
-@catches(SUBJECT, "factor * rate", "factor")
+@catches(SUBJECT, "factor * (sum(rows) / len(rows))", "factor")
 def test_rows_and_codecs_stand_in_one_table_that_can_be_sorted(results, monkeypatch):
     with_few_images(monkeypatch)
     (table,) = blocks(leaderboard_sections(results), "Leaderboard")
@@ -88,6 +89,26 @@ def test_rows_and_codecs_stand_in_one_table_that_can_be_sorted(results, monkeypa
     assert [f"PCA, {int(factor * mean * 256 + 1e-6)} bits" for factor in (0.5, 1, 2, 4)] == list(components)
     assert all(rate < 2.5 and 8 < quality < 60 and usage is None for rate, quality, usage in components.values())
     assert {"JPEG", "WebP"} <= {name.partition(",")[0] for name in rows}
+
+
+@catches(SUBJECT, "max(fewer, min(more, held))", "fewer")
+@catches(SUBJECT, "_VALUES // (train.channels * train.image_size**2)", "_VALUES // train.image_size")
+def test_codecs_are_fitted_to_all_small_images_and_to_some_large_ones(monkeypatch):
+    """Of 4,500 images of 32 x 32 all are used, where memory may hold them; 0.9 dB more than 2,000 give at 384 bits."""
+    counts = []
+    monkeypatch.setattr(leaderboard, "_some", lambda images, count: counts.append(count) or torch.zeros(1))
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
+    for channels, side in ((1, 32), (3, 64), (3, 256)):
+        images = SimpleNamespace(channels=channels, image_size=side)
+        leaderboard._codecs(images, images, [1.0])
+    assert counts == [500, 5000, 500, 2730, 500, 2000]
+
+
+@catches(SUBJECT, 'if board.codec_rates == "rows":', "if False:")
+@catches(SUBJECT, "return sorted(set(rows))", "return list(rows)")
+def test_codecs_stand_at_the_rows_own_rates_where_these_are_a_curve():
+    board = Leaderboard.model_validate(BOARD | {"codec_rates": "rows"})
+    assert leaderboard._rates(board, [1.0, 0.2, 1.0, 0.5]) == [0.2, 0.5, 1.0]
 
 
 @catches(SUBJECT, "(rate.mean, quality.mean)", "(quality.mean, rate.mean)")

@@ -1,6 +1,7 @@
 """Numbers about tokenizers and generators; every definition is in the docstring of its function."""
 
 from vistok.metrics.codes.bit_balance import BitBalance, BitMeasures, index_bits
+from vistok.metrics.codes.class_information import ClassInformation, class_information
 from vistok.metrics.codes.code_pairs import CodePairs, PairMeasures
 from vistok.metrics.codes.code_usage import CodeUsage, UsageMeasures
 from vistok.metrics.codes.cosine import CosineMoments, cosine_moments, welch_bound
@@ -65,6 +66,7 @@ from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import from_uint8, to_uint8
 from vistok.metrics.ranks import merged_over_ranks
 from vistok.metrics.rate.baselines import rate_distortion_baselines
+from vistok.metrics.rate.codec_curves import codec_curves
 from vistok.metrics.rate.image_codecs import image_codec_point
 from vistok.metrics.rate.principal_components import PrincipalComponentCodec, fit_principal_component_codec
 from vistok.metrics.rate.rate_distortion import RateDistortion, RateDistortionPoint, rate_distortion_point
@@ -92,6 +94,7 @@ __all__ = [
     "BandMeasures",
     "BitBalance",
     "BitMeasures",
+    "ClassInformation",
     "CodePairs",
     "CodeUsage",
     "CosineMoments",
@@ -142,6 +145,8 @@ __all__ = [
     "adm_crop",
     "bootstrap_interval",
     "centre_crop",
+    "class_information",
+    "codec_curves",
     "compare",
     "cosine_moments",
     "count_stages",

@@ -54,13 +54,16 @@ class PrincipalComponentCodec:
         columns = [_nearest(column, levels) for column, levels in zip(values.unbind(1), self.levels, strict=True)]
         return torch.stack(columns, dim=1)
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)``, uint8, of tokens."""
+    def values(self, tokens: Tensor) -> Tensor:
+        """The levels ``(N, M)``, float64, that tokens stand for."""
         if tokens.ndim != 2 or tokens.shape[1] != len(self.levels):
             raise ValueError(f"tokens must be (N, {len(self.levels)}), got {tuple(tokens.shape)}")
         columns = zip(tokens.cpu().unbind(1), self.levels, strict=True)
-        values = torch.stack([levels[column] for column, levels in columns], dim=1)
-        pixels = values @ self.components + self.mean
+        return torch.stack([levels[column] for column, levels in columns], dim=1)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)``, uint8, of tokens."""
+        pixels = self.values(tokens) @ self.components + self.mean
         return pixels.round().clamp(0, 255).to(torch.uint8).view(-1, *self.image_shape)
 
 
@@ -92,21 +95,32 @@ def fit_principal_component_codec(
         >>> codec.encode(images).shape == (64, len(codec.codebook_sizes))
         True
     """
+    return fit_principal_component_codecs(train_images, (bits_per_image,), most_bits=most_bits)[0]
+
+
+def fit_principal_component_codecs(
+    train_images: Tensor, budgets: Sequence[int], *, most_bits: int = 8
+) -> list[PrincipalComponentCodec]:
+    """One of :func:`fit_principal_component_codec` for each number of bits; the components are computed once."""
     if train_images.ndim != 4 or len(train_images) < 2:
         raise ValueError(f"train_images must be (N, C, H, W) with at least 2, got {tuple(train_images.shape)}")
-    if bits_per_image < 1 or most_bits < 1:
-        raise ValueError(f"bits_per_image and most_bits must be at least 1, got {bits_per_image} and {most_bits}")
+    for bits_per_image in budgets:
+        if bits_per_image < 1 or most_bits < 1:
+            raise ValueError(f"bits_per_image and most_bits must be at least 1, got {bits_per_image} and {most_bits}")
     pixels = _flat(train_images)
     mean = pixels.mean(dim=0)
     _, deviations, components = torch.linalg.svd(pixels - mean, full_matrices=False)
     if not float(deviations[0]) > 0:
         raise ValueError("train_images must not be all equal")
-    bits = _shared_out(deviations.square(), bits_per_image, most_bits)
-    components = components[: len(bits)]
-    values = (pixels - mean) @ components.T
-    levels = [_lloyd_levels(column, 2**count) for column, count in zip(values.unbind(1), bits, strict=True)]
     channels, height, width = train_images.shape[1:]
-    return PrincipalComponentCodec(mean, components, levels, (channels, height, width))
+    codecs = []
+    for budget in budgets:
+        bits = _shared_out(deviations.square(), budget, most_bits)
+        leading = components[: len(bits)]
+        values = (pixels - mean) @ leading.T
+        levels = [_lloyd_levels(column, 2**count) for column, count in zip(values.unbind(1), bits, strict=True)]
+        codecs.append(PrincipalComponentCodec(mean, leading, levels, (channels, height, width)))
+    return codecs
 
 
 def _shared_out(variances: Tensor, budget: int, most: int) -> list[int]:

@@ -20,7 +20,6 @@ from vistok.metrics import (
     Resampling,
     bootstrap_interval,
     evaluate_tokenizer,
-    fit_recognizer,
     frechet_distance,
     frechet_distance_infinity,
     gaussian_factor,
@@ -37,6 +36,7 @@ from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import network_features
+from vistok.workbench.evaluation.judge import MOST, fit_judge
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
@@ -50,7 +50,6 @@ LEFT_OUT = "left out"
 _OWN = ("seconds", "subject")  # of one reconstruction among several
 _BATCH = 100
 _MEAN_OF = 5000  # training images that the mean image is of, at most
-_JUDGED_BY = 5000  # training images that the judge of samples is fitted on, at most: its time grows with the square
 
 
 class Side(NamedTuple):
@@ -229,8 +228,8 @@ class Evaluation:
 
     def _judged(self) -> dict[str, float]:
         """Fit the judge of the samples, and what it makes of held-out images."""
-        fitted, held_out = (some_images(images, _JUDGED_BY, self.seed) for images in (self.train, self.validation))
-        self.judge = fit_recognizer(self.train.batch(fitted), self.train.labels[fitted])
+        held_out = some_images(self.validation, MOST, self.seed)
+        self.judge = fit_judge(self.train, self.seed)
         images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(_BATCH)]))
         accuracy = self.judge.accuracy(images, self.validation.labels[held_out])
         return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}

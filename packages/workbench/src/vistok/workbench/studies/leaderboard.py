@@ -20,7 +20,9 @@ from vistok.workbench.studies.outcomes import FINISHED
 from vistok.workbench.studies.results import Results
 from vistok.workbench.studies.schema import Leaderboard
 
-_IMAGES, _TRAINING = 500, 2000  # that codecs are measured on and fitted to, at most
+_IMAGES = 500  # that codecs are measured on, at most
+_TRAINING = (2000, 5000)  # that they are fitted to, at most: of large images, and of those of which memory holds more
+_VALUES = 2**25  # of all training images that are held for it, where they are more than the smaller number
 _RATES = (0.5, 1.0, 2.0, 4.0)  # of codecs, times the mean rate of the rows
 _SHOWN = 12
 
@@ -34,7 +36,7 @@ def leaderboard_sections(results: Results) -> list[Section]:
         return []
     rates = [summary.mean for row in results.rows if (summary := results.summary(row, board.rate))]
     train, validation = _images(finished[0], results.runs)
-    codecs, why = _codecs(train, validation, sum(rates) / len(rates)) if rates else ([], "no row has a rate")
+    codecs, why = _codecs(train, validation, _rates(board, rates)) if rates else ([], "no row has a rate")
     sections = [Section("Leaderboard", [_table(results, board, codecs)]), *_curves(results, board, codecs)]
     if why:
         sections.append(Section("Codecs", [Text(f"Left out: {why}.")]))
@@ -51,13 +53,24 @@ def _images(cell: Cell, runs: Path) -> tuple[Images, Images]:
     return train, validation
 
 
-def _codecs(train: Images, validation: Images, rate: float) -> tuple[list[tuple[str, RateDistortionPoint]], str]:
+def _rates(board: Leaderboard, rows: Sequence[float]) -> list[float]:
+    """The rates of codecs, in bits a pixel: around the rows' mean, or theirs."""
+    if board.codec_rates == "rows":
+        return sorted(set(rows))
+    return [factor * (sum(rows) / len(rows)) for factor in _RATES]
+
+
+def _codecs(
+    train: Images, validation: Images, rates: Sequence[float]
+) -> tuple[list[tuple[str, RateDistortionPoint]], str]:
     """Each codec at several rates, or why there are none."""
-    images, fitted = _some(validation, _IMAGES), _some(train, _TRAINING)
+    fewer, more = _TRAINING
+    held = _VALUES // (train.channels * train.image_size**2)
+    images, fitted = _some(validation, _IMAGES), _some(train, max(fewer, min(more, held)))
     found: dict[str, RateDistortionPoint] = {}
     try:
-        for factor in _RATES:
-            found |= rate_distortion_baselines(images, fitted, bits_per_pixel=factor * rate)
+        for rate in rates:
+            found |= rate_distortion_baselines(images, fitted, bits_per_pixel=rate)
     except (NotMeasurableError, ValueError) as error:
         return [], str(error)
     return list(found.items()), ""

@@ -95,6 +95,7 @@ class Leaderboard(Config):
 
     rate: Label  # the measure of bits a pixel
     quality: dict[Label, Literal["psnr", "ssim"]] = Field(min_length=1)  # measures, and what codecs have of the kind
+    codec_rates: Literal["mean", "rows"] = "mean"  # half to four times the rows' mean rate, or each row's own
     originals: str | dict[Recipe, str]  # FILE/TENSOR in a run's folder, images as uint8
     reconstructions: str | dict[Recipe, str]  # the same, made of them
 
