@@ -33,10 +33,9 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     drawing, page = f"generators.{generator}.samples.{samples}", paths.report(evaluation)
     trained = config.generators[generator].training_keys()
     every_sample = [f"sample.{name}.{label}" for name, each in config.generators.items() for label in each.samples]
-    masked = isinstance(config.generators[generator], MaskedConfig)
     first, second = ("train-tokenizer",), ("train-refiner",)  # images are stage I's where there is no stage II
+    studied = (paths.progress(generator, samples),) if isinstance(config.generators[generator], MaskedConfig) else ()
     pictures = (paths.swaps(evaluation),) if config.evaluations[evaluation].meaning else ()
-    studied = (paths.progress(generator, samples),) if masked else ()
     return [
         Stage(
             "train-tokenizer",

@@ -37,7 +37,7 @@ class Judge:
 class Rows:
     """A tokenizer of grey rows: token ``i`` is the brightness of the ``i``-th of four bands of four rows."""
 
-    settings, device, codebook_sizes = tiny().tokenizer, torch.device("cpu"), (2**8,)
+    settings, device, codebook_sizes, refiner = tiny().tokenizer, torch.device("cpu"), (2**8,), "one"
 
     def refine_from(self, tokens, start, *, hidden=None):
         return (tokens.float() / 127.5 - 1).repeat_interleave(4, dim=1)[:, None, :, None].expand(-1, 1, -1, 16)

@@ -20,7 +20,7 @@ class Grey:
 
     settings, codebook_sizes = tiny().tokenizer, (2**6,)
 
-    def refine(self, tokens, *, generator):
+    def decode(self, tokens, *, generator):
         return (tokens[:, :1, None, None] / 127.5 - 1).expand(-1, 1, 16, 16)
 
 
