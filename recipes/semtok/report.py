@@ -42,7 +42,7 @@ REFINER_PANELS = {
     "reconstruction": ["reconstruction"],
     "perceptual": ["perceptual"],
     "adversarial": ["adversarial", "discriminator"],
-    "mean flow": ["mean_flow"],
+    "mean flow, squared error": ["mean_flow_error"],
 }
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10
