@@ -50,7 +50,7 @@ REFINER_PANELS = {
     "perceptual": ["perceptual"],
     "from some of the tokens": ["nested"],
     "adversarial": ["adversarial", "discriminator"],
-    "mean flow": ["mean_flow"],
+    "mean flow, squared error": ["mean_flow_error"],
 }
 SHOWN_SEEDS = 6
 STEP_SAMPLES = 10

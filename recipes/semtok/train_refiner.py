@@ -156,7 +156,7 @@ def mean_flow_step(
     """The same by mean flow, which has one term of its own and no adversary.
 
     Returns:
-        The loss, and where the average velocity would lead to from the noisy images.
+        The loss and the squared error that it weighs; where the average velocity would lead to from the noisy images.
     """
     settings = config.train_refiner
     places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, refiner.accelerator)
@@ -168,8 +168,8 @@ def mean_flow_step(
         times = draw_intervals(own, step, config.seed, config.losses, config.refiner.interval_share).to(noise.device)
         with refiner.precision():
             out = refiner.model(tokenizer.to_space(batch.images), noise, times, codes, hidden)
-        loss = mean_flow_loss(out.predicted, out.target)
-        micro.backward({"mean_flow": loss}, loss, {"images": batch.images})
+        loss, error = (mean_flow_loss(out.predicted, out.target, power=power) for power in (1.0, 0.0))
+        micro.backward({"mean_flow": loss, "mean_flow_error": error}, loss, {"images": batch.images})
         estimates.append(tokenizer.from_space(out.estimate).detach())
     return log, estimates
 
