@@ -10,13 +10,13 @@ from vistok.workbench.run.stages import Stage
 #: About the seconds of each stage, and of a step of those that train, on 2 cores of an AMD EPYC, by configuration.
 SECONDS = {
     "digits": {
-        "train-tokenizer": 0.066,
-        "train-refiner": 0.052,
-        "encode": 1.8,
+        "train-tokenizer": 0.132,
+        "train-refiner": 0.107,
+        "encode": 3.0,
         "train-generator": 0.045,
-        "sample": 9.9,
-        "reconstruct": 4.3,
-        "evaluate": 40.0,
+        "sample": 12.0,
+        "reconstruct": 9.0,
+        "evaluate": 85.0,
         "report": 1.0,
     },
 }
