@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from semtok.config import MOST_VALUES
 from vistok.workbench.data import SourceDescription
 
 BASE = "emoji64"
@@ -13,8 +12,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
     """What differs from the configuration :data:`BASE` for these images at this size.
 
     Patches are the smallest of at least 4 pixels a side that divide the image into at most 8 x 8, or 16 x 16 where it
-    is larger than 64 pixels; the decoder is wide enough for a patch's values to pass. Images of few enough values are
-    set beside their pixels and codecs.
+    is larger than 64 pixels; the decoder is wide enough for a patch's values to pass.
 
     Args:
         images: What the source holds.
@@ -32,7 +30,6 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
     largest_grid = 8 if image_size <= 64 else 16
     patch = next(size for size in divisors if size >= 4 and image_size // size <= largest_grid)
     heads = max(4, -(-images.channels * patch**2 // _HEAD_WIDTH))
-    small = images.channels * image_size**2 <= MOST_VALUES
     batch = 32 if image_size <= 32 else 16 if image_size <= 64 else 8
     return {
         "name": "semtok-auto",
@@ -45,5 +42,4 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         "tokenizer.decoder_heads": heads,
         "train.batch_size": batch,
         "train_refiner.batch_size": batch,
-        "evaluations.default": {"meaning": small, "codecs": small},
     }

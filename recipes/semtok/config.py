@@ -28,7 +28,6 @@ PIXELS, AUTOENCODER = "pixels", "autoencoder:"
 
 GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]  # which have curves of their own
 
-MOST_VALUES = 12_288  # of an image that plain codes (pixels, principal components) are for
 MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import MOST_VALUES, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.inspection import decode_alike
 from semtok.model import SemTok
-from semtok.rate import FITTED_VALUES, image_bits
+from semtok.rate import FITTED_VALUES, MOST_VALUES, image_bits
 from vistok.metrics import (
     NotMeasurableError,
     Recognizer,

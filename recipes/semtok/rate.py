@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.config import MOST_VALUES, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.model import SemTok
 from vistok.metrics import NotMeasurableError, codec_curves, psnr, ssim
 from vistok.metrics.report.page import Picture, Section, Table
@@ -19,6 +19,7 @@ from vistok.workbench.reporting.plots import plot_labelled_points
 SECTION = "rate and distortion"
 IMAGES = 500  # validation images that are coded, at most
 BUDGETS = (1 / 8, 1 / 4, 1 / 2, 1, 2, 8 / 3)  # of principal components, times the tokenizer's bits: 48 to 1,024 of 384
+MOST_VALUES = 12_288  # of an image that plain codes (pixels, principal components) are for
 FITTED_VALUES = 2**25  # of all training images that they are fitted to, at most
 
 
