@@ -72,7 +72,7 @@ NAVIGATION = {
     "docs/losses/README": {"": "docs/losses/*"},
     "docs/quantizers/README": {"": "docs/quantizers/*"},
     "docs/generators/README": {"": "docs/generators/*"},
-    "docs/evidence": {"": "benchmarks/results/studies/*/*/study"},
+    "docs/evidence": {"": "benchmarks/results/studies/*/*/study benchmarks/results/studies/correlations/correlations"},
     "docs/measurements": {"": "benchmarks/results/*"},
     "docs/changelogs": {"": "packages/*/CHANGELOG recipes/CHANGELOG"},
 }
