@@ -9,7 +9,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.inspection import decode_alike
 from semtok.model import SemTok
-from semtok.rate import FITTED_VALUES, MOST_VALUES, image_bits
+from semtok.rate import MOST_VALUES, fitted_images, image_bits
 from vistok.metrics import (
     NotMeasurableError,
     Recognizer,
@@ -19,7 +19,6 @@ from vistok.metrics import (
     to_uint8,
 )
 from vistok.workbench.data import Images
-from vistok.workbench.data.drawing import some_images
 from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.evaluation.judge import fit_judge
 from vistok.workbench.evaluation.measures import Evaluation
@@ -195,8 +194,7 @@ def add_plain_probes(evaluation: Evaluation, bits: int, seed: int) -> None:
         evaluation.add("probe", "plain codes", lambda: _refuse(reason))
         return
     add_probe(evaluation, "pixels", lambda some: train.batch(some), lambda some: validation.batch(some))
-    fitted = train.batch(some_images(train, FITTED_VALUES // values, seed))
-    codec = fit_principal_component_codec(fitted, bits_per_image=bits)
+    codec = fit_principal_component_codec(fitted_images(train, seed), bits_per_image=bits)
 
     def levels(images: Images, some: Tensor) -> Tensor:
         return codec.values(codec.encode(images.batch(some)))

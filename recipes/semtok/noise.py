@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semtok.config import SamplerConfig, SemTokConfig
+from semtok.config import SemTokConfig
 from semtok.model import SemTok
-from semtok.reconstruct import stage_one
+from semtok.reconstruct import StageOne, stage_one
 from vistok.generators import flow_path
 from vistok.metrics import NotMeasurableError, psnr, to_uint8
 from vistok.metrics.report.page import Picture, Section, Table
@@ -60,15 +60,10 @@ def decoders(tokenizer: SemTok, config: SemTokConfig) -> dict[str, Decode]:
     """Stage I in each number of steps and stage II, by the names of their reconstructions."""
     found: dict[str, Decode] = {}
     for steps in config.reconstruct.stage_one_steps:
-        sampler = tokenizer.sampler.model_copy(update={"num_steps": steps})
-        found[stage_one(steps)] = partial(_sampled, tokenizer, sampler)
+        found[stage_one(steps)] = StageOne(tokenizer, steps).decode
     if tokenizer.refiner is not None:
         found["refined"] = lambda tokens, draws: tokenizer.refine(tokens, generator=draws)
     return found
-
-
-def _sampled(tokenizer: SemTok, sampler: SamplerConfig, tokens: Tensor, draws: torch.Generator) -> Tensor:
-    return tokenizer.sample(tokens, sampler, generator=draws)
 
 
 def noise_of(decode: Decode, tokens: Tensor, originals: Tensor, seed: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from semtok.config import SemTokConfig
 from semtok.model import SemTok
 from vistok.metrics import NotMeasurableError, codec_curves, psnr, ssim
 from vistok.metrics.report.page import Picture, Section, Table
+from vistok.workbench.data import Images
 from vistok.workbench.data.drawing import some_images
 from vistok.workbench.evaluation.measures import Evaluation
 from vistok.workbench.evaluation.sampling import spread
@@ -46,7 +47,7 @@ def rate_measures(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, con
     images = torch.cat([validation.batch(part) for part in some.split(100)])
     noise = torch.Generator().manual_seed(config.seed)
     made = torch.cat([tokenizer.decode(part, generator=noise).cpu() for part in tokens[some].long().split(100)])
-    fitted = train.batch(some_images(train, FITTED_VALUES // (train.channels * pixels), config.seed))
+    fitted = fitted_images(train, config.seed)
     budgets = sorted({max(1, round(factor * bits)) for factor in BUDGETS})
     curves = {
         name: {
@@ -92,6 +93,11 @@ def first_tokens(measures: Mapping[str, Any], num_tokens: int) -> list[tuple[flo
         shares = sorted((int(key[7:-1]) / 100, value) for key, value in parts.items() if key.startswith("prefix_"))
     firsts = [(share * whole["bits"], value) for share, value in shares if share < 1]
     return [*firsts, (whole["bits"], whole["psnr"])]
+
+
+def fitted_images(train: Images, seed: int) -> Tensor:
+    """The training images that components are fitted to."""
+    return train.batch(some_images(train, FITTED_VALUES // (train.channels * train.image_size**2), seed))
 
 
 def image_bits(tokenizer: SemTok) -> int:

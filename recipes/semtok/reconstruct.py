@@ -37,8 +37,7 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
     if tokenizer.refiner is not None:
         tensors["refined"] = tokenizer.refine(tokens[shown], generator=_draws(config))
     for count in config.reconstruct.stage_one_steps:
-        sampler = config.sampler.model_copy(update={"num_steps": count})
-        tensors[stage_one(count)] = tokenizer.sample(tokens[shown], sampler, generator=_draws(config))
+        tensors[stage_one(count)] = StageOne(tokenizer, count).decode(tokens[shown], _draws(config))
     tensors["seeds"] = noise_study(tokenizer, tokens[noisy], config)
     tensors["prefix"] = prefix_study(tokenizer, tokens[parts], config)
     for name, indices in (("originals", shown), ("noise originals", noisy), ("prefix originals", parts)):
@@ -48,15 +47,19 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
 
 
 class StageOne:
-    """Stage I of a tokenizer in so many steps, as an evaluation takes it."""
+    """Stage I of a tokenizer in so many steps."""
 
     def __init__(self, tokenizer: SemTok, steps: int) -> None:
         self.tokenizer, self.device = tokenizer, tokenizer.device
         self.sampler = tokenizer.sampler.model_copy(update={"num_steps": steps})
 
+    def decode(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Images of tokens, from noise of a generator or of the default one."""
+        return self.tokenizer.sample(tokens, self.sampler, generator=generator)
+
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Images through their tokens, from noise of the default generator."""
-        return self.tokenizer.sample(self.tokenizer.encode(images), self.sampler)
+        """Images through their tokens, as an evaluation asks for them."""
+        return self.decode(self.tokenizer.encode(images))
 
 
 def stage_one(steps: int) -> str:
