@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from _support.mutants import catches
+from vistok.workbench.training import precision
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
@@ -86,7 +87,8 @@ def test_gradients_of_before_do_not_count():
 
 
 @catches(SUBJECT, "loss(real_logits.float(), fake_logits.float())", "loss(real_logits, fake_logits)")
-def test_in_bf16_the_loss_still_sees_float32():
+def test_in_bf16_the_loss_still_sees_float32(monkeypatch):
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda device: True)
     dtypes = []
 
     def loss(real, fake):

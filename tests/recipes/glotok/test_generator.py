@@ -5,6 +5,7 @@ import torch
 
 from _support.glotok_runs import tiny
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.tokens_in_memory import in_memory
 from glotok.encode import TokenCache
 from glotok.generator import build_generator, from_streams, generate, generator_inputs, to_streams
@@ -87,7 +88,8 @@ def test_each_kind_can_take_what_it_is_given_and_gives_images(name):
 
 
 @catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")
-def test_the_generator_alone_draws_in_the_precision_of_the_sample_set():
+def test_the_generator_alone_draws_in_the_precision_of_the_sample_set(monkeypatch):
+    with_bfloat16(monkeypatch)
     config, seen = tiny(), []
     tokenizer = GloTok(config.tokenizer).eval()
     tokenizer.decoder.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))

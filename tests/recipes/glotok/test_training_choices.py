@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import glotok.train_tokenizer as stage
 from _support.glotok_runs import tiny
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.recipe_processes import of_stage
 from glotok.cli import COMMANDS
 from glotok.model import GloTok
@@ -154,8 +155,9 @@ def test_a_run_can_start_from_all_that_a_checkpoint_holds(tiny_run, tmp_path):
             assert tuple(state[part]["param_groups"][0]["betas"]) == (0.5, 0.6)
 
 
-def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images):
+def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images, monkeypatch):
     """Its last convolution runs in bfloat16 in the generator's step as in its own."""
+    with_bfloat16(monkeypatch)
     _, paths = tiny_run
     config = tiny("train.mixed_precision=bf16")
     model, discriminator = GloTok(config.tokenizer), PatchGANDiscriminator(1, 8, 1, norm="group")

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
@@ -174,7 +175,8 @@ def test_a_picture_in_progress_hides_no_more_than_it_says(order, monkeypatch):
 
 
 @catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")
-def test_a_generator_draws_in_the_precision_of_its_sample_set():
+def test_a_generator_draws_in_the_precision_of_its_sample_set(monkeypatch):
+    with_bfloat16(monkeypatch)
     config, seen = tiny(), []
 
     class Watched:

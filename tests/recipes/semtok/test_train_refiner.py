@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 import semtok.train_refiner as stage
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.semtok_runs import assert_gradients_agree, generator, gradients_of_every_step, pictures, tiny
 from semtok.model import SemTok
@@ -82,6 +83,7 @@ def test_trackers_see_training_images_beside_their_reconstructions(trained_run, 
 
 def test_the_refiner_trains_on_the_tokens_that_every_other_stage_sees(trained_run, monkeypatch):
     """Encoded in float32 also under bf16: an encoder under autocast gives other bits here and there."""
+    with_bfloat16(monkeypatch)
     _, paths = trained_run
     seen, given = [], stage.inputs
 
@@ -174,7 +176,8 @@ def test_the_total_is_weighted_and_the_pixel_term_is_the_one_asked_for(trained):
     assert set(l1) == {"reconstruction", "perceptual"}
 
 
-def test_half_precision_trains_and_keeps_float32_weights(trained_run):
+def test_half_precision_trains_and_keeps_float32_weights(trained_run, monkeypatch):
+    with_bfloat16(monkeypatch)
     _, paths = trained_run
     changes = ("train_refiner.mixed_precision=bf16", "train_refiner.steps=2", "refiner.discriminator_start=0")
     stage.train_refiner(tiny(*changes), paths, resume=False)

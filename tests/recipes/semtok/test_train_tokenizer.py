@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import semtok.train_tokenizer as stage
 from _support.forked_processes import run_forked_line
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.recipe_processes import assert_same_training, documented_line
 from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
 from _support.semtok_runs import (
@@ -178,7 +179,8 @@ def test_the_saved_weights_are_the_average(tiny_run, monkeypatch):
     assert any((saved[name] - value).abs().max() > 1e-4 for name, value in zip(names, after[-1], strict=False))
 
 
-def test_half_precision_trains_and_keeps_float32_weights(tiny_run):
+def test_half_precision_trains_and_keeps_float32_weights(tiny_run, monkeypatch):
+    with_bfloat16(monkeypatch)
     _, paths = tiny_run
     stage.train_tokenizer(tiny("train.mixed_precision=bf16", "train.steps=3"), paths, resume=False)
     assert all(math.isfinite(line[name]) for line in read_metrics(paths.metrics) for name in ("flow", "alignment"))

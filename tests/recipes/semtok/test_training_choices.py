@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from _support.precision import with_bfloat16
 from _support.semtok_runs import tiny, tiny_tokenizer
 from semtok import train_refiner, train_tokenizer
 from semtok.alignment import TargetSource
@@ -79,6 +80,7 @@ def test_the_refiner_is_the_average_of_its_weights_and_resumes_to_the_same_bits(
 
 
 def test_the_refiners_logits_have_one_precision_in_both_steps(trained_run, monkeypatch):
+    with_bfloat16(monkeypatch)
     _, paths = trained_run
     dtypes, build = [], train_refiner.build_discriminator
 

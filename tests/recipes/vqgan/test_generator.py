@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
+from _support.precision import with_bfloat16
 from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
 from vistok.generators import BitTokens, IdTokens
@@ -112,7 +113,8 @@ def test_each_kind_can_take_what_it_is_given_and_gives_images(name, quantizer):
 
 
 @catches(SUBJECT, "with mixed_precision(labels.device, settings.mixed_precision):", "with torch.no_grad():")
-def test_the_generator_alone_draws_in_the_precision_of_the_sample_set():
+def test_the_generator_alone_draws_in_the_precision_of_the_sample_set(monkeypatch):
+    with_bfloat16(monkeypatch)
     config, tokenizer, cache = parts()
     seen = []
     tokenizer.decoder.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))

@@ -15,6 +15,7 @@ from vistok.workbench.run.costs import WALL
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 from vistok.workbench.studies.association import write_correlations
 from vistok.workbench.studies.cells import Cell, Data, cells_of, chosen_data
+from vistok.workbench.studies.joining import read_joined
 from vistok.workbench.studies.outcomes import FAILED, FINISHED, total_cost
 from vistok.workbench.studies.pages import write_study
 from vistok.workbench.studies.results import Results, collect
@@ -43,6 +44,8 @@ class StudyOptions(OutputOptions):
     """The folder of all runs."""
     out: Path | None = None
     """Where the pages go; by default RUNS/STUDY/DATA."""
+    join: tuple[Path, ...] = ()
+    """Files study.json of the same study and images: their finished cells count as made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,10 @@ def run_study(options: RunStudyOptions) -> Output:
         if getattr(options, name) < 1:
             raise ConfigError(f"{name}: expected at least 1, got {getattr(options, name)}")
     study, data, cells = asked(options)
-    run_cells(cells, options.runs, jobs=options.jobs, threads=options.threads)
-    results = collect(options.study.stem, study, data, cells, options.runs)
+    joined = read_joined(options.join, study, cells)
+    here = [cell for cell in cells if joined.of(cell) is None]
+    run_cells(here, options.runs, jobs=options.jobs, threads=options.threads)
+    results = collect(options.study.stem, study, data, cells, options.runs, joined)
     output = _written(results, _folder(options, data))
     failed = sum(outcome.state == FAILED for outcome in results.outcomes)
     if failed:
@@ -86,15 +91,13 @@ def run_study(options: RunStudyOptions) -> Output:
 
 def report_study(options: StudyOptions) -> Output:
     """Write the pages of a study again from what is there."""
-    study, data, cells = asked(options)
-    results = collect(options.study.stem, study, data, cells, options.runs)
-    return _written(results, _folder(options, data))
+    results = _collected(options)
+    return _written(results, _folder(options, results.data))
 
 
 def plan_study(options: RunStudyOptions) -> Output:
     """Say which cells are finished, which would run, and about how long that takes; runs nothing."""
-    study, data, cells = asked(options)
-    results = collect(options.study.stem, study, data, cells, options.runs)
+    results = _collected(options)
     lines = plan_lines(results, jobs=options.jobs)
     return Output({"cells": _states(results), "left": lines[-1]}, text="\n".join(lines))
 
@@ -140,6 +143,12 @@ def _override(text: str) -> tuple[str, Any]:
         return key.strip(), read_yaml(value)
     except StrictYAMLError as error:
         raise ConfigError(f"set {text!r}: not valid YAML ({error})") from None
+
+
+def _collected(options: StudyOptions) -> Results:
+    study, data, cells = asked(options)
+    joined = read_joined(options.join, study, cells)
+    return collect(options.study.stem, study, data, cells, options.runs, joined)
 
 
 def _written(results: Results, folder: Path) -> Output:

@@ -28,10 +28,12 @@ _SHOWN = 12
 
 
 def leaderboard_sections(results: Results) -> list[Section]:
-    """The sections of a study with a leaderboard; none before a cell is finished."""
+    """The sections of a study with a leaderboard; none before a cell is finished here."""
     board = results.study.leaderboard
     ended = zip(results.cells, results.outcomes, strict=True)
-    finished = [cell for cell, outcome in ended if outcome.state == FINISHED]
+    finished = [
+        cell for cell, outcome in ended if outcome.state == FINISHED and (results.runs / cell.run.name).exists()
+    ]
     if board is None or not finished:
         return []
     rates = [summary.mean for row in results.rows if (summary := results.summary(row, board.rate))]

@@ -67,7 +67,7 @@ def study_sections(results: Results) -> list[Section]:
     plots = _plots(results)
     if plots:
         sections.append(Section("Plots", plots))
-    sections += [Section("Rows", [_settings(results)]), Section("Costs", [_costs(results), _circumstances()])]
+    sections += [Section("Rows", [_settings(results)]), Section("Costs", [_costs(results), _circumstances(results)])]
     return sections
 
 
@@ -147,13 +147,22 @@ def _assignments(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
 
 
-def _circumstances() -> Table:
-    """Where and with what the page was made; each run's folder has its own in ``environment.json``."""
-    found = environment_record()
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    machine = f"{found['processor']}, {found['cores']} cores; {found['platform']}"
-    rows = [["command", found["command"]], ["machine", machine], ["versions", versions]]
+def _circumstances(results: Results) -> Table:
+    """Where and with what the page was made, and the cells that come from elsewhere."""
+    here = environment_record()
+    rows = [["command", here["command"]], ["machine", _machine(here)], ["versions", _versions(here)]]
+    for origin in results.origins:
+        there, commit = origin["environment"], origin["commit"] or "no commit"
+        rows.append(["cells made elsewhere", f"{_machine(there)}; {commit}; {_versions(there)}"])
     return Table(["", "of this page"], rows, "Each run has its own in environment.json.")
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    return f"{environment['processor']}, {environment['cores']} cores; {environment['platform']}"
+
+
+def _versions(environment: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
 
 
 def _costs(results: Results) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vistok.workbench.run.folder import environment_record
 from vistok.workbench.studies.cells import Cell, Data
+from vistok.workbench.studies.joining import Joined
 from vistok.workbench.studies.outcomes import (
     FINISHED,
     Outcome,
@@ -37,6 +38,7 @@ class Results:
         values: The numbers that there are.
         outcomes: How each cell ended, in the order of the cells.
         costs: What the stages of each cell cost, in the order of the cells.
+        origins: Where cells come from that were not made here: environments and commits.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Results:
     values: Values
     outcomes: Sequence[Outcome]
     costs: Sequence[Mapping[str, Mapping[str, float]]]
+    origins: Sequence[Mapping[str, Any]] = ()
 
     @property
     def rows(self) -> list[str]:
@@ -83,11 +86,27 @@ class Results:
         return self.study.measures[self.study.columns[column][0]].path_of(cell.run.recipe) is not None
 
 
-def collect(name: str, study: Study, data: Data | None, cells: Sequence[Cell], runs: Path) -> Results:
-    """Read all that there is of a study."""
-    outcomes = [read_outcome(cell, runs) for cell in cells]
-    costs = [stage_costs(cell, runs) for cell in cells]
-    return Results(name, study, data, runs, cells, read_values(study, cells, runs), outcomes, costs)
+def collect(
+    name: str,
+    study: Study,
+    data: Data | None,
+    cells: Sequence[Cell],
+    runs: Path,
+    joined: Joined = Joined(),  # noqa: B008  # holds nothing, and nothing changes it
+) -> Results:
+    """Read all that there is of a study; a cell that is finished here is not taken from elsewhere."""
+    values, outcomes, costs = read_values(study, cells, runs), [], []
+    for cell in cells:
+        here, elsewhere = read_outcome(cell, runs), joined.of(cell)
+        if elsewhere is None or here.state == FINISHED:
+            outcomes.append(here)
+            costs.append(stage_costs(cell, runs))
+            continue
+        outcomes.append(elsewhere.outcome)
+        costs.append(elsewhere.costs)
+        for column, value in elsewhere.values.items():
+            values[cell.row][column][cell.run.seed] = value
+    return Results(name, study, data, runs, cells, values, outcomes, costs, joined.origins)
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -99,6 +118,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "data": results.data and results.data.name,
         "environment": environment_record(),
         "commit": _commit(),
+        "joined": results.origins,
         "measures": {name: measure.model_dump(mode="json") for name, measure in study.measures.items()},
         "cells": [
             _cell(cell, outcome, costs)

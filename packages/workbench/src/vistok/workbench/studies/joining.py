@@ -1,0 +1,77 @@
+"""Cells that were made elsewhere, as a ``study.json`` has them: what several machines made on one page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.files import read_json
+from vistok.workbench.studies.cells import Cell
+from vistok.workbench.studies.outcomes import FINISHED, Outcome
+from vistok.workbench.studies.schema import Study
+
+Key = tuple[str, tuple[str, ...], str | None, str | None]
+
+
+class Made(NamedTuple):
+    """A cell that was finished elsewhere: how it ended, what its stages cost, its numbers by column."""
+
+    outcome: Outcome
+    costs: Mapping[str, Mapping[str, float]]
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All that is joined to a study.
+
+    Attributes:
+        cells: What was made elsewhere, by what a cell is known by.
+        origins: Where: the environment and the commit of each file, those that it had joined itself included.
+    """
+
+    cells: Mapping[Key, Made] = field(default_factory=dict)
+    origins: Sequence[Mapping[str, Any]] = ()
+
+    def of(self, cell: Cell) -> Made | None:
+        """What was made of a cell elsewhere."""
+        return self.cells.get((cell.run.name, cell.generators, cell.samples, cell.evaluation))
+
+
+def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> Joined:
+    """Read the finished cells of the files that are among those asked for; of a cell in two files the first.
+
+    A cell is the same where its folder has the same name, so where recipe, configuration, data, seed and settings are.
+
+    Raises:
+        ConfigError: A file has none of the cells.
+    """
+    asked = {(cell.run.name, cell.generators, cell.samples, cell.evaluation) for cell in cells}
+    made: dict[Key, Made] = {}
+    origins: list[Mapping[str, Any]] = []
+    for file in files:
+        found = read_json(file, "cells", "values", "environment", "commit")
+        numbers: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for value in found["values"]:
+            numbers.setdefault((value["row"], value["seed"]), []).append(value)
+        mine: dict[Key, Made] = {}
+        for cell in found["cells"]:
+            key = (cell["folder"], tuple(cell["generators"]), cell["samples"], cell["evaluation"])
+            if cell["state"] == FINISHED and key in asked:
+                values = _by_column(study, numbers.get((cell["row"], cell["seed"]), []))
+                mine[key] = Made(Outcome(FINISHED, threads=cell["threads"]), cell["stages"], values)
+        if not mine:
+            raise ConfigError(f"join: expected finished cells of this study, these images and seeds, {file} has none")
+        made = mine | made
+        origins += [{"environment": found["environment"], "commit": found["commit"]}, *found.get("joined", [])]
+    return Joined(made, origins)
+
+
+def _by_column(study: Study, values: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {
+        column: value["value"]
+        for column, (name, generator) in study.columns.items()
+        for value in values
+        if value["measure"] == name and generator in (None, value["generator"])
+    }
