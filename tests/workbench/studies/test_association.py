@@ -27,9 +27,9 @@ def write_study(folder, cells, *, data="digits", study="mine"):
     (folder / "study.json").write_text(json.dumps(found))
 
 
-def four_rows(generator="xar"):
+def five_rows(generator="xar"):
     """Gini falls where FID falls, but for one pair."""
-    numbers = [(0.1, 10.0), (0.2, 20.0), (0.3, 40.0), (0.4, 30.0)]
+    numbers = [(0.1, 10.0), (0.2, 20.0), (0.3, 40.0), (0.4, 30.0), (0.5, 50.0)]
     return [
         (f"row {index}", seed, [generator], {("Gini", None): gini + seed / 100, ("FID", generator): fid + seed})
         for index, (gini, fid) in enumerate(numbers)
@@ -62,33 +62,33 @@ def test_a_cell_of_two_studies_is_one_point_with_the_measures_of_both(tmp_path):
 
 @catches(SUBJECT, "if predictor in cell.values and outcome in cell.values]", "if predictor in cell.values]")
 def test_points_are_of_cells_that_have_both_and_know_their_row(tmp_path):
-    write_study(tmp_path, [*four_rows(), ("new", 0, ["xar"], {("Gini", None): 0.9})])
+    write_study(tmp_path, [*five_rows(), ("new", 0, ["xar"], {("Gini", None): 0.9})])
     (cells,) = read_cells([tmp_path]).values()
     points = points_of(cells, "Gini", "FID")
-    assert points.predictor.tolist() == pytest.approx([0.1, 0.11, 0.2, 0.21, 0.3, 0.31, 0.4, 0.41])
-    assert len(set(points.rows)) == 4
+    assert points.predictor.tolist() == pytest.approx([0.1, 0.11, 0.2, 0.21, 0.3, 0.31, 0.4, 0.41, 0.5, 0.51])
+    assert len(set(points.rows)) == 5
     assert points.rows[0] == points.rows[1] != points.rows[2]
 
 
 @catches(SUBJECT, "for each in (points, points.row_means())", "for each in (points, points)")
 @catches(SUBJECT, "points = points_of(cells, predictor, outcome)", "points = points_of(cells, outcome, outcome)")
 def test_the_page_has_both_correlations_of_cells_and_of_row_means(tmp_path):
-    write_study(tmp_path / "studies", four_rows())
+    write_study(tmp_path / "studies", five_rows())
     page = write_correlations([tmp_path / "studies"], ["Gini"], ["FID"], tmp_path / "out")
     (entry,) = json.loads((tmp_path / "out" / "correlations.json").read_text())
-    assert (entry["data"], entry["generator"], entry["cells"], entry["rows"]) == ("digits", "xar", 8, 4)
-    assert entry["Spearman of row means"][0] == pytest.approx(0.8)  # one pair of four turned: 1 - 6 * 2 / 60
-    assert entry["Kendall of row means"][0] == pytest.approx(4 / 6)
-    assert entry["Kendall of cells"][0] == pytest.approx(20 / 28)  # 4 of the 28 pairs of cells are turned
-    assert "+0.80" in page.read_text()
+    assert (entry["data"], entry["generator"], entry["cells"], entry["rows"]) == ("digits", "xar", 10, 5)
+    assert entry["Spearman of row means"][0] == pytest.approx(0.9)  # one pair of five turned: 1 - 6 * 2 / 120
+    assert entry["Kendall of row means"][0] == pytest.approx(8 / 10)
+    assert entry["Kendall of cells"][0] == pytest.approx(37 / 45)  # 4 of the 45 pairs of cells are turned
+    assert "+0.90" in page.read_text()
     assert (tmp_path / "out" / "pictures" / "correlations-1.png").exists()
 
 
-@catches(SUBJECT, "enough = count >= _FEWEST_ROWS", "enough = True")
+@catches(SUBJECT, "enough = count >= FEWEST_ROWS", "enough = True")
 def test_too_few_rows_are_said(tmp_path):
-    write_study(tmp_path / "a", four_rows()[:4])
+    write_study(tmp_path / "a", five_rows()[:8])
     page = write_correlations([tmp_path / "a"], ["Gini"], ["FID"], tmp_path / "out")
-    assert "fewer than 3 rows" in page.read_text()
+    assert "fewer than 5 rows" in page.read_text()
 
 
 @catches(SUBJECT, "if name not in known:", "if False:")
@@ -96,7 +96,7 @@ def test_too_few_rows_are_said(tmp_path):
 def test_measures_and_studies_that_there_are_not_are_told(tmp_path):
     with pytest.raises(ConfigError, match=r"folders: expected at least one study\.json in .*, got none"):
         read_cells([tmp_path])
-    write_study(tmp_path, four_rows())
+    write_study(tmp_path, five_rows())
     with pytest.raises(ConfigError, match="predictors: expected some of FID, Gini, got 'Gigi'"):
         write_correlations([tmp_path], ["Gigi"], ["FID"], tmp_path / "out")
     with pytest.raises(ConfigError, match="outcomes: expected some of FID, Gini, got 'IS'"):

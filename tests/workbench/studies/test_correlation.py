@@ -50,10 +50,10 @@ def test_by_hand():
 
 @catches(SUBJECT, "float(a @ b) / scale if scale else math.nan", "float(a @ b) / (scale or 1)")
 def test_what_does_not_vary_has_no_correlation():
-    constant, other = np.ones(4), np.arange(4.0)
+    constant, other = np.ones(5), np.arange(5.0)
     assert math.isnan(spearman(constant, other))
     assert math.isnan(kendall(other, constant))
-    found = correlate(Points(constant, other, "abcd"), spearman, resamples=20)
+    found = correlate(Points(constant, other, "abcde"), spearman, resamples=20)
     assert all(map(math.isnan, found))
 
 
@@ -97,7 +97,7 @@ def test_rows_have_the_means_of_their_cells():
     assert (means.predictor.tolist(), means.outcome.tolist(), means.rows) == ([2.0, 5.0], [3.0, 7.0], ["a", "b"])
 
 
-@catches(SUBJECT, "if len(names) < _FEWEST_ROWS", "if len(points.rows) < _FEWEST_ROWS")
-def test_two_rows_are_too_few():
-    with pytest.raises(ValueError, match="points must be of at least 3 rows, got 2"):
-        correlate(Points(np.arange(4.0), np.arange(4.0), ["a", "a", "b", "b"]), spearman)
+@catches(SUBJECT, "if len(names) < FEWEST_ROWS", "if len(points.rows) < FEWEST_ROWS")
+def test_four_rows_are_too_few():
+    with pytest.raises(ValueError, match="points must be of at least 5 rows, got 4"):
+        correlate(Points(np.arange(6.0), np.arange(6.0), ["a", "a", "b", "b", "c", "d"]), spearman)

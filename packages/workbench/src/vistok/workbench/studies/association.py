@@ -12,10 +12,17 @@ from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.workbench.config import ConfigError
 from vistok.workbench.reporting.plots import plot_scatter
 from vistok.workbench.run.files import read_json, write_atomically
-from vistok.workbench.studies.correlation import RESAMPLES, Correlation, Points, correlate, kendall, spearman
+from vistok.workbench.studies.correlation import (
+    FEWEST_ROWS,
+    RESAMPLES,
+    Correlation,
+    Points,
+    correlate,
+    kendall,
+    spearman,
+)
 from vistok.workbench.studies.pages import write_page
 
-_FEWEST_ROWS = 3
 _MEASURES = {"Spearman": spearman, "Kendall": kendall}
 
 
@@ -105,7 +112,7 @@ def write_correlations(folders: Sequence[Path], predictors: Sequence[str], outco
 
 def _entry(group: Group, predictor: str, outcome: str, points: Points) -> dict[str, Any]:
     count = len(set(points.rows))
-    enough = count >= _FEWEST_ROWS
+    enough = count >= FEWEST_ROWS
     values = [
         correlate(each, measure) if enough else None
         for each in (points, points.row_means())
@@ -124,7 +131,7 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Correlation | None) -> str:
     if value is None:
-        return f"fewer than {_FEWEST_ROWS} rows"
+        return f"fewer than {FEWEST_ROWS} rows"
     if np.isnan(value.value):
         return "does not vary"
     return f"{value.value:+.2f} [{value.low:+.2f}, {value.high:+.2f}]"

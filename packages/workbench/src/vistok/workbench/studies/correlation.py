@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 LEVEL = 0.95
 RESAMPLES = 2000
-_FEWEST_ROWS = 3
+#: Of which a correlation is told: the bootstrap of fewer has a handful of samples that differ.
+FEWEST_ROWS = 5
 
 Values = npt.NDArray[np.float64]
 
@@ -82,11 +83,11 @@ def correlate(
         level: The share of resamples within the interval.
 
     Raises:
-        ValueError: There are fewer than 3 rows.
+        ValueError: There are fewer than 5 rows.
     """
     names = list(dict.fromkeys(points.rows))
-    if len(names) < _FEWEST_ROWS:
-        raise ValueError(f"points must be of at least {_FEWEST_ROWS} rows, got {len(names)}")
+    if len(names) < FEWEST_ROWS:
+        raise ValueError(f"points must be of at least {FEWEST_ROWS} rows, got {len(names)}")
     cells = [np.flatnonzero([row == name for row in points.rows]) for name in names]
     draws = np.random.default_rng(seed)
     found = []
