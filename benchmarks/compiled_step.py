@@ -42,9 +42,11 @@ def build(case: str, wrap: Wrap) -> TrainingStep:
         config = load_semtok("digits", ("losses.alignment_weight=0",))
         return ours.semtok_of(config, torch.rand(32, 1, 32, 32) * 2 - 1, wrap=wrap)
     size, batch = (128, 8) if case == "glotok_128" else (32, 32)
-    given = (f"data.image_size={size}", f"tokenizer.image_size={size}", f"train.batch_size={batch}")
+    sizes = (f"data.image_size={size}", f"tokenizer.image_size={size}", f"train.batch_size={batch}")
     images = torch.rand(batch, 1, size, size) * 2 - 1
-    return ours.glotok_of(load_glotok("digits", given), images, adversarial=True, wrap=wrap)
+    return ours.glotok_of(
+        load_glotok("digits", (*sizes, "tokenizer.residual=true")), images, adversarial=True, wrap=wrap
+    )
 
 
 def measure(case: str, compiled: bool, threads: int, steps: int) -> dict[str, float]:

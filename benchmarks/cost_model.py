@@ -50,8 +50,8 @@ class Cell(NamedTuple):
 
 
 CELLS = (
-    Cell("glotok", "tokenizer", 32, _CONV),
-    Cell("glotok", "tokenizer", 6, _CONV, 64),
+    Cell("glotok", "tokenizer", 32, (*_CONV, "tokenizer.residual=true")),
+    Cell("glotok", "tokenizer", 6, (*_CONV, "tokenizer.residual=true"), 64),
     Cell("vqgan", "tokenizer", 32, _CONV),
     Cell("vqgan", "tokenizer", 8, _CONV, 64),
     Cell("vqgan", "tokenizer", 16, _CONV, 32, "bf16"),

@@ -33,7 +33,8 @@ ROWS = {
 def prepared(config_name: str, row: str) -> Any:
     """The step of a row."""
     alignment, precision = ROWS[row]
-    config = load(config_name, (f"losses.alignment={alignment}", f"train.mixed_precision={precision}"))
+    changes = (f"losses.alignment={alignment}", f"train.mixed_precision={precision}", "tokenizer.residual=true")
+    config = load(config_name, changes)
     torch.manual_seed(0)
     shape = (config.train.batch_size, config.tokenizer.image_channels, config.data.image_size, config.data.image_size)
     return glotok_of(config, torch.rand(shape) * 2 - 1, adversarial=True).run

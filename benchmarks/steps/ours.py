@@ -108,6 +108,7 @@ def glotok(shape: Shape, precision: str, *, adversarial: bool) -> TrainingStep:
         "tokenizer.num_blocks": sizes.BLOCKS,
         "tokenizer.latent_channels": sizes.LATENTS,
         "tokenizer.code_dim": sizes.CODE_DIM,
+        "tokenizer.residual": "true",
         "tokenizer.semantic_codebook_size": sizes.CODES,
         "tokenizer.visual_codebook_size": sizes.CODES,
         "train.batch_size": shape.batch,

@@ -26,7 +26,7 @@ class Branch(NamedTuple):
     features: Tensor  # Z in code space (unit vectors), before quantization
     codes: Tensor  # the chosen codes, with gradient to the codebook
     indices: Tensor  # (B, h, w)
-    residual: Tensor  # R(sg[codes]) or R(codes): what the residual loss trains
+    residual: Tensor | None  # R(sg[codes]) or R(codes): what the residual loss trains; none without recovery
     quantized: Tensor  # the chosen codes, with gradient straight through to the features
     codebook: Tensor  # (K, d), as stored
 
@@ -175,12 +175,12 @@ class GloTok(
         )
 
 
-def _branch(book: VectorQuantizer, z: Tensor, quantized: Quantized, residual: Tensor) -> Branch:
+def _branch(book: VectorQuantizer, z: Tensor, quantized: Quantized, residual: Tensor | None) -> Branch:
     features = book.to_code_space(z)
     return Branch(features, quantized.codes, quantized.indices, residual, quantized.quantized, book.codebook)
 
 
-def _recover(recovery: nn.Module | None, quantized: Quantized, detach: bool) -> tuple[Tensor, Tensor]:
+def _recover(recovery: nn.Module | None, quantized: Quantized, detach: bool) -> tuple[Tensor, Tensor | None]:
     """The recovered features for the decoder, and the residual for its loss: one pass of the module over both inputs.
 
     The inputs have equal values. They differ in where gradients go: those of the decoder straight through to the
@@ -188,6 +188,6 @@ def _recover(recovery: nn.Module | None, quantized: Quantized, detach: bool) -> 
     """
     features, codes = quantized.quantized, quantized.codes
     if recovery is None:
-        return features, torch.zeros_like(codes)
+        return features, None
     to_decoder, to_loss = recovery(torch.cat([features, codes.detach() if detach else codes])).chunk(2)
     return features + to_decoder, to_loss

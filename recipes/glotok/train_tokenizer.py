@@ -137,7 +137,9 @@ class LossTerms(nn.Module):
         }
         if self.histogram is not None:
             terms["histogram"] = self.histogram(out.semantic.codebook)
-        terms["residual"] = self._residual(out.semantic) + self._residual(out.visual)
+        if out.semantic.residual is not None and out.visual.residual is not None:
+            residuals = (out.semantic, out.semantic.residual), (out.visual, out.visual.residual)
+            terms["residual"] = torch.stack([self._residual(branch, residual) for branch, residual in residuals]).sum()
         if self.representation is not None and out.predicted is not None:
             terms["representation"] = self.representation(out.predicted, images)
             terms["disentanglement"] = disentanglement_loss(out.visual.quantized, out.semantic.quantized)
@@ -162,12 +164,12 @@ class LossTerms(nn.Module):
         codes = F.normalize(branch.codebook, dim=1)
         return vector_entropy_loss(branch.features, codes, temperature=self.config.entropy_temperature)
 
-    def _residual(self, branch: Branch) -> Tensor:
+    def _residual(self, branch: Branch, residual: Tensor) -> Tensor:
         """Equation 10 for one branch; with the code detached it trains the recovery module alone."""
         return residual_loss(
             branch.features,
             branch.codes,
-            branch.residual,
+            residual,
             norm=self.config.residual_norm,
             detach_quantized=self.config.residual_code == "detached",
         )

@@ -93,6 +93,16 @@ def test_the_total_is_equation_13(parts):
     torch.testing.assert_close(terms.total(values), expected)
 
 
+@catches(SUBJECT, "if out.semantic.residual is not None and out.visual.residual is not None:", "if True:")
+def test_without_recovery_there_is_no_residual_term(parts):
+    from glotok.model import GloTok
+
+    config, paths, *_, images = parts
+    plain = GloTok(config.tokenizer.model_copy(update={"residual": False}))
+    terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
+    assert "residual" not in terms(images, plain(images), None)
+
+
 def test_a_chroma_term_counts_wrong_colours_once_more_and_is_absent_by_default(parts):
     from glotok.config import TokenizerConfig
 
