@@ -39,7 +39,7 @@ def read_outcome(cell: Cell, runs: Path) -> Outcome:
     if not _file(cell, runs).exists():
         return Outcome(OPEN)
     found = read_json(_file(cell, runs), "state", "error", "threads")
-    outcome = Outcome(**{name: found.get(name) for name in Outcome._fields})
+    outcome = Outcome(found["state"], found["error"], found["threads"], found.get("shipped"))
     if outcome.state != FINISHED:
         return outcome
     whole = is_as_shipped(cell, outcome.shipped) and _evaluation_is_whole(cell, runs / cell.run.name)

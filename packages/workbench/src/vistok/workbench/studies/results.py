@@ -96,7 +96,8 @@ def collect(
     joined: Joined = Joined(),  # noqa: B008  # holds nothing, and nothing changes it
 ) -> Results:
     """Read all that there is of a study; a cell that is finished here is not taken from elsewhere."""
-    values, outcomes, costs = read_values(study, cells, runs), [], []
+    values, outcomes = read_values(study, cells, runs), []
+    costs: list[Mapping[str, Mapping[str, float]]] = []
     for cell in cells:
         here, elsewhere = read_outcome(cell, runs), joined.of(cell)
         if elsewhere is None or here.state == FINISHED:
