@@ -171,7 +171,7 @@ def test_who_made_the_images_stands_under_them(results, monkeypatch):
     assert blocks(leaderboard_sections(results), "Reconstructions")[-1].text == "Images: drawn by somebody, CC BY"
 
 
-@catches(SUBJECT, "if outcome.state == FINISHED", "")
+@catches(SUBJECT, "if outcome.state == FINISHED and", "if")
 def test_there_is_nothing_to_show_before_a_cell_is_finished(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     unfinished = Results(
