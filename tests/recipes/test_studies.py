@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -58,6 +59,60 @@ def test_every_row_of_every_study_is_a_configuration_that_its_recipe_reads(path)
 def read_options(recipe, command):
     """The options of a command line, as the recipe's own command reads them."""
     return tyro.cli(recipe.Options, args=command[4:], config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def configurations(path, data):
+    """The rows of a study at one seed, each with its recipe and its configuration."""
+    study = load_study(path)
+    for cell in cells_of(study, path.parent, data=data, seeds=(0,)):
+        recipe = importlib.import_module(f"{cell.run.recipe}.cli")
+        yield cell, recipe.resolve(read_options(recipe, cell.commands(Path("runs"))[0]))
+
+
+def bits_of_an_image(recipe, tokenizer):
+    if recipe == "semtok":
+        return tokenizer.num_tokens * tokenizer.bits
+    both = "semantic_codebook_size", "visual_codebook_size"
+    books = [getattr(tokenizer, name) for name in both] if recipe == "glotok" else tokenizer.quantizer.codebook_sizes
+    return (tokenizer.image_size >> (len(tokenizer.multipliers) - 1)) ** 2 * sum(map(math.log2, books))
+
+
+@pytest.mark.parametrize("data", ["digits", "openmoji", "photos"])
+def test_every_row_of_the_leaderboard_has_as_many_bits_whatever_the_images(data):
+    rows = configurations(ROOT / "studies" / "leaderboard.yaml", Data(data, data))
+    assert {cell.row: bits_of_an_image(cell.run.recipe, config.tokenizer) for cell, config in rows} == dict.fromkeys(
+        load_study(ROOT / "studies" / "leaderboard.yaml").rows, 1024
+    )
+
+
+@pytest.mark.parametrize("name", ["bits", "generation", "residual", "uniformity"])
+def test_two_books_of_glotok_have_256_codes_each_whatever_the_images(name):
+    for data in ("digits", "photos"):
+        for cell, config in configurations(ROOT / "studies" / f"glotok_{name}.yaml", Data(data, data)):
+            if cell.run.recipe == "glotok":
+                size = 512 if "2x" in cell.row else 256
+                assert config.tokenizer.semantic_codebook_size == size, cell.label
+                assert config.tokenizer.visual_codebook_size == size, cell.label
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("studies/imagenet256/glotok_*.yaml")), ids=lambda path: path.stem)
+def test_tokenizers_of_a_large_study_are_trained_for_as_many_epochs(path):
+    epochs = 40 if path.stem == "glotok_weight" else 150
+    for cell, config in configurations(path, None):
+        found = config.train.steps * config.train.batch_size / 1_281_167
+        assert found == pytest.approx(epochs, rel=1e-4), cell.label
+
+
+def test_studies_that_are_published_still_mean_the_folders_that_they_were_made_in():
+    """Their files are joined by these names."""
+    for file in sorted(ROOT.glob("benchmarks/results/studies/*/*/study.json")):
+        published = json.loads(file.read_text())
+        path = ROOT / "studies" / f"{published['study']}.yaml"
+        study = load_study(path)
+        seeds = tuple(dict.fromkeys(cell["seed"] for cell in published["cells"]))
+        cells = cells_of(study, path.parent, data=chosen_data(study, published["data"]), seeds=seeds)
+        found = {(cell.row, cell.run.seed): cell.run.name for cell in cells}
+        assert {(cell["row"], cell["seed"]): cell["folder"] for cell in published["cells"]}.items() <= found.items()
 
 
 def start(path, runs):

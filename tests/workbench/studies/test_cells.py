@@ -94,10 +94,10 @@ def test_all_rows_come_at_one_seed_before_the_next_seed():
 
 @catches(
     SUBJECT,
-    "**study.set, **per_data, **row.set, **(overrides or {})",
-    "**(overrides or {}), **row.set, **per_data, **study.set",
+    "**study.set, **per_data, **own, **(overrides or {})",
+    "**(overrides or {}), **own, **per_data, **study.set",
 )
-@catches(SUBJECT, "**study.set, **per_data, **row.set", "**study.set, **row.set, **per_data")
+@catches(SUBJECT, "**study.set, **per_data, **own", "**study.set, **own, **per_data")
 def test_the_nearer_setting_has_the_last_word():
     study = toy(
         set={"a": "study", "b": "study", "c": "study", "d": "study"},
@@ -109,6 +109,44 @@ def test_the_nearer_setting_has_the_last_word():
     assert cell.run.seed == 5
     (elsewhere,) = cells_of(study, Path(), data=Data("photos", "photos"), seeds=(5,))
     assert elsewhere.run.set["b"] == "study"
+
+
+@catches(SUBJECT, "{} if listed else row.set_elsewhere", "row.set_elsewhere")
+@catches(SUBJECT, "own = {**row.set, **({} if", "own = {**({} if")
+def test_a_row_may_be_set_otherwise_with_images_that_the_study_does_not_list():
+    row = {"set": {"a": 1, "b": 1}, "set_elsewhere": {"b": 2, "c": 2}}
+    study = toy(data={"digits": {}}, rows={"base": row}, seeds=(0,))
+    settings = {}
+    for name in ("digits", "photos"):
+        (cell,) = cells_of(study, Path(), data=Data(name, name), overrides={"c": 3})
+        settings[name] = cell.run.set
+    assert settings == {"digits": {"a": 1, "b": 1, "c": 3}, "photos": {"a": 1, "b": 2, "c": 3}}
+    (own,) = cells_of(toy(rows={"base": row}, seeds=(0,)), Path(), data=None)
+    assert own.run.set == {"a": 1, "b": 1}
+
+
+def with_configuration(folder, text):
+    (folder / "cell_recipe" / "configs").mkdir(parents=True, exist_ok=True)
+    (folder / "cell_recipe" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (folder / "cell_recipe" / "configs" / "small.yaml").write_text(text)
+    return run(recipe="cell_recipe", config="small")
+
+
+@catches(SUBJECT, 'encoding="utf-8")), sort_keys=True))', 'encoding="utf-8"))))')
+@catches(SUBJECT, "if not file or not file.is_file():", "if True:")
+@catches(SUBJECT, "    except ModuleNotFoundError:", "    except ZeroDivisionError:")
+def test_a_run_knows_what_its_shipped_configuration_says_without_importing_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = with_configuration(tmp_path, "steps: 100\nwidth: 8")
+    assert len(first.shipped) == 10
+    assert with_configuration(tmp_path, "width: 8\nsteps: 100  # few").shipped == first.shipped
+    changed = with_configuration(tmp_path, "steps: 200\nwidth: 8")
+    assert changed.shipped != first.shipped
+    assert changed.name == first.name  # published studies are joined by it
+    for recipe in ("no_such_recipe", "no_such_package.recipe", "_support.toy_recipe"):
+        assert run(recipe=recipe, config="small").shipped is None
+    assert run(recipe="cell_recipe", config="large").shipped is None
+    assert run(recipe="cell_recipe", config=str(tmp_path / "cell_recipe" / "configs" / "small.yaml")).shipped is None
 
 
 @catches(SUBJECT, "row.recipe or study.recipe", "study.recipe or row.recipe")
@@ -155,12 +193,12 @@ def test_a_command_says_all_that_the_recipe_needs():
 
 
 @catches(SUBJECT, "study.rows[other], seed).run.name", "study.rows[other], 0).run.name")
-@catches(SUBJECT, "after.add(needed)", "pass")
+@catches(SUBJECT, "after[needed] = other", "pass")
 @catches(SUBJECT, "text.replace(_RUNS, str(runs.resolve()))", "text")
 def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
     rows = {"base": {}, "learner": {"set": {"teacher.checkpoint": "{run of base}/tokenizer/model.safetensors"}}}
     base, learner = toy_cells(rows=rows, seeds=(1,))
-    assert (base.after, learner.after) == (frozenset(), {base.run.name})
+    assert (base.after, learner.after) == ({}, {base.run.name: "base"})
     assert base.run.name in learner.run.set["teacher.checkpoint"]
     (words,) = learner.commands(Path("/runs"))
     assert f'teacher.checkpoint="/runs/{base.run.name}/tokenizer/model.safetensors"' in words
@@ -190,3 +228,10 @@ def test_rows_that_there_are_not_are_told():
     with pytest.raises(ConfigError, match="only: expected some of base, heavy, got 'hevy'"):
         cells_of(toy(), Path(), data=None, only=("base", "hevy"))
     assert {cell.row for cell in cells_of(toy(), Path(), data=None, only=("heavy",))} == {"heavy"}
+
+
+@catches(SUBJECT, "if not only or name in wanted}", "if not only or name in only}")
+def test_rows_that_are_read_from_come_with_those_that_are_asked_for():
+    rows = {"base": {}, "other": {}, "learner": {"set": {"teacher.checkpoint": "{run of base}/tokenizer"}}}
+    cells = cells_of(toy(rows=rows, seeds=(0,)), Path(), data=None, only=("learner",))
+    assert [cell.row for cell in cells] == ["base", "learner"]

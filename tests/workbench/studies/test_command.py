@@ -1,6 +1,7 @@
 """The command vistok-study, on a toy recipe."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -11,6 +12,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.strict_yaml import write_yaml
 from vistok.workbench.studies.command import (
     CorrelateOptions,
+    PlanStudyOptions,
     RunStudyOptions,
     StudyOptions,
     asked,
@@ -30,7 +32,7 @@ def write(tmp_path, **changes):
     return path
 
 
-@catches(SUBJECT, "options.runs / options.study.stem / (", "options.runs / (")
+@catches(SUBJECT, "options.runs / options.study.stem / name", "options.runs / name")
 def test_a_study_runs_to_its_page_and_its_pages_are_made_again(tmp_path, runs):  # noqa: F811
     options = {"study": write(tmp_path), "runs": runs, "data": "digits"}
     run_study(RunStudyOptions(**options, jobs=2))
@@ -71,7 +73,8 @@ def test_a_plan_says_what_is_left_and_how_long_it_takes_and_runs_nothing(tmp_pat
 
 
 @catches(SUBJECT, "return key.strip(), read_yaml(value)", "return key.strip(), value")
-@catches(SUBJECT, "if any(seed < 0 for seed in options.seeds):", "if False:")
+@catches(SUBJECT, "if any(seed < 0 for seed in options.seeds) or", "if")
+@catches(SUBJECT, "or len(set(options.seeds)) < len(options.seeds)", "")
 @catches(SUBJECT, "if not equals or not key:", "if False:")
 def test_options_choose_cells_and_mistakes_are_told(tmp_path):
     path = write(tmp_path)
@@ -79,7 +82,8 @@ def test_options_choose_cells_and_mistakes_are_told(tmp_path):
     assert data is None
     assert [(cell.row, cell.run.seed, cell.run.set) for cell in cells] == [("heavy", 7, {"weight": 3, "a.b": {"c": 1}})]
     for options, message in [
-        ({"seeds": (-1,)}, r"seeds: expected whole numbers from 0, got \[-1\]"),
+        ({"seeds": (-1,)}, r"seeds: expected whole numbers from 0, each once, got \[-1\]"),
+        ({"seeds": (0, 1, 0)}, r"seeds: expected whole numbers from 0, each once, got \[0, 1, 0\]"),
         ({"set": ("weight",)}, "set 'weight': expected key=value"),
         ({"set": ("a={",)}, "set 'a={': not valid YAML"),
     ]:
@@ -92,6 +96,35 @@ def test_no_jobs_and_no_threads_are_refused(tmp_path, runs):  # noqa: F811
     for options in ({"jobs": 0}, {"threads": 0}):
         with pytest.raises(ConfigError, match=r"(jobs|threads): expected at least 1, got 0"):
             run_study(RunStudyOptions(study=write(tmp_path), runs=runs, **options))
+    with pytest.raises(ConfigError, match="jobs: expected at least 1, got 0"):
+        plan_study(PlanStudyOptions(study=write(tmp_path), runs=runs, jobs=0))
+
+
+@catches(SUBJECT, "    if options.set:\n        name +=", "    if False:\n        name +=")
+@catches(SUBJECT, "plain_value(_overrides(options))", "options.set")
+@catches(SUBJECT, "return options.out or", "return")
+def test_a_try_has_pages_of_its_own(tmp_path, runs):  # noqa: F811
+    options = {"study": write(tmp_path), "runs": runs, "data": "digits"}
+    for settings in ((), ("weight=3",), ("weight=3.0",), ("weight=4",)):
+        report_study(StudyOptions(**options, set=settings))
+    folders = sorted(path.name for path in (runs / "toy").iterdir())
+    assert folders[0] == "digits"
+    assert len(folders) == 3
+    assert all(re.fullmatch(r"digits-try-[0-9a-f]{6}", name) for name in folders[1:])
+    report_study(StudyOptions(**options, set=("weight=5",), out=tmp_path / "mine"))
+    assert (tmp_path / "mine" / "study.json").exists()
+    assert len(list((runs / "toy").iterdir())) == 3
+
+
+@catches(SUBJECT, "if len(rows) > 1)", "if len(rows) > 2)")
+@catches(SUBJECT, "for cell in cells if options.set else ():", "for cell in cells:")
+def test_rows_that_a_setting_makes_equal_are_told_once(tmp_path, caplog):
+    asked(StudyOptions(study=write(tmp_path), set=("weight=2",)))
+    assert caplog.messages == ["set: makes these rows one run, with equal numbers: base, heavy"]
+    caplog.clear()
+    asked(StudyOptions(study=write(tmp_path), set=("size=2",)))
+    asked(StudyOptions(study=write(tmp_path, rows={"a": {}, "b": {}})))
+    assert caplog.messages == []
 
 
 @catches(SUBJECT, '"plan": plan_study', '"plan": report_study')
@@ -106,6 +139,10 @@ def test_the_command_line_is_read_and_errors_are_one_line(tmp_path, monkeypatch,
         main()
     assert ended.value.code == 2
     assert caplog.messages[-1] == "vistok-study: only: expected some of base, heavy, got 'hevy'"
+    monkeypatch.setattr(sys, "argv", ["vistok-study", "plan", str(path), "--threads", "2"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 def test_studies_are_correlated(tmp_path, runs):  # noqa: F811

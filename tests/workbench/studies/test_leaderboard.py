@@ -143,6 +143,24 @@ def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkey
     assert grids == [([5, 50, 50], ["original", "base", "heavy"]), ([9, 50], ["original", "small"])]
 
 
+@catches(SUBJECT, "and (results.runs / cell.run.name).exists()", "")
+def test_what_was_made_elsewhere_has_numbers_and_no_picture(results, monkeypatch):
+    monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
+    labels = []
+    monkeypatch.setattr(
+        leaderboard, "image_grid", lambda rows, *, columns, row_labels: labels.append(row_labels) or b"\x89PNG"
+    )
+    joined = cells_of(results.study, Path(), data=None, seeds=(7,))
+    cells = [*joined, *(cell for cell in results.cells if cell.row in ("base", "small"))]
+    outcomes = [Outcome(FINISHED)] * len(cells)
+    found = Results("mine", results.study, None, results.runs, cells, VALUES, outcomes, [{}] * len(cells))
+    sections = leaderboard_sections(found)
+    assert labels == [["original", "base"], ["original", "small"]]
+    assert len(blocks(sections, "Leaderboard")[0].rows) == 4
+    elsewhere = Results("mine", results.study, None, results.runs, joined, VALUES, outcomes[:4], [{}] * 4)
+    assert leaderboard_sections(elsewhere) == []
+
+
 @catches(SUBJECT, "if pictures and train.attribution", "if False")
 def test_who_made_the_images_stands_under_them(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
@@ -153,7 +171,7 @@ def test_who_made_the_images_stands_under_them(results, monkeypatch):
     assert blocks(leaderboard_sections(results), "Reconstructions")[-1].text == "Images: drawn by somebody, CC BY"
 
 
-@catches(SUBJECT, "outcome.state == FINISHED and ", "")
+@catches(SUBJECT, "if outcome.state == FINISHED and", "if")
 def test_there_is_nothing_to_show_before_a_cell_is_finished(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     unfinished = Results(

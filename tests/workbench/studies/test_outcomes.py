@@ -59,6 +59,25 @@ def test_a_cell_whose_evaluation_is_not_what_the_recipe_wrote_is_open_again(tmp_
     assert read_outcome(cell(), tmp_path).state == OPEN
 
 
+@catches(SUBJECT, "return shipped in (None, cell.run.shipped)", "return True")
+@catches(SUBJECT, "outcome._replace(shipped=cell.run.shipped)", "outcome")
+@catches(SUBJECT, '"state", "error", "threads")', "*Outcome._fields)")
+def test_a_finished_cell_whose_shipped_configuration_has_changed_is_open_again(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = tmp_path / "changeable" / "configs" / "any.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("steps: 100")
+    keep_outcome(cell(recipe="changeable"), tmp_path, Outcome(FINISHED, threads=1))
+    assert read_outcome(cell(recipe="changeable"), tmp_path).state == FINISHED
+    config.write_text("steps: 100  # as before")
+    assert read_outcome(cell(recipe="changeable"), tmp_path).state == FINISHED
+    config.write_text("steps: 200")
+    assert read_outcome(cell(recipe="changeable"), tmp_path) == Outcome(OPEN)
+    (before,) = tmp_path.glob("changeable-*/study/*.json")  # what was written when nothing was known of it
+    before.write_text('{"state": "finished", "error": "", "threads": 1}')
+    assert read_outcome(cell(recipe="changeable"), tmp_path) == Outcome(FINISHED, threads=1)
+
+
 @catches(SUBJECT, 'text.replace("\\r", "\\n")', "text")
 @catches(SUBJECT, "reversed(lines)", "lines")
 @pytest.mark.parametrize("begin", ["", "x" * 100_000 + "\n"])

@@ -77,11 +77,14 @@ def test_what_is_better_depends_on_the_measure():
 @catches(SUBJECT, "ended.state == FINISHED and costs]", "costs]")
 @catches(SUBJECT, "((WALL, 60), (CPU, 60), (MEMORY, 2**30))", "((WALL, 60), (CPU, 1), (MEMORY, 2**30))")
 @catches(SUBJECT, 'name.partition(".")[0] == stage', "name == stage")
+@catches(SUBJECT, "map(total_cost, costs) if total]", "map(total_cost, costs)]")
 def test_costs_are_means_over_the_finished_cells():
     outcomes = [Outcome(FINISHED)] * 5 + [Outcome("failed", "toy: broken")]
-    found = table(results(outcomes=outcomes, costs=["evaluate"]), "Costs")
-    assert found.header[-1] == "evaluate, minutes"
-    assert found.rows == [["base", 3, 4.0, 2.0, 2.0, 2.0], ["heavy", 2, 4.0, 2.0, 2.0, 2.0]]
+    found = table(results(outcomes=outcomes, costs=["evaluate", "report"]), "Costs")
+    assert found.header[5:8] == ["evaluate, minutes", "evaluate, CPU minutes", "evaluate, GiB"]
+    means, nothing = [4.0, 2.0, 2.0, 2.0, 1.0, 2.0], [None, None, None]
+    assert found.rows == [["base", 3, *means, *nothing], ["heavy", 2, *means, *nothing]]
+    assert len(found.header) == len(found.rows[0])
 
 
 @catches(SUBJECT, "if not any(values.values()):", "if False:")

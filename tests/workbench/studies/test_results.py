@@ -8,7 +8,7 @@ import pytest
 from _support.mutants import catches
 from _support.toy_studies import STUDY
 from vistok.workbench.studies.cells import Data, cells_of
-from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome, keep_outcome
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome, keep_outcome, log_file
 from vistok.workbench.studies.results import as_json, collect
 from vistok.workbench.studies.schema import Study
 
@@ -59,7 +59,8 @@ def test_without_the_reference_there_are_no_differences(tmp_path):
 
 
 @catches(SUBJECT, "if cell.run.seed not in values]", "if not values]")
-@catches(SUBJECT, 'f": {outcome.error} ({log_file(cell, self.runs)})" if outcome.error else ""', '""')
+@catches(SUBJECT, "f\": {outcome.error}{f' ({log})' if log.exists() else ''}\" if outcome.error else \"\"", '""')
+@catches(SUBJECT, "if log.exists() else ''", "if True else ''")
 @catches(SUBJECT, "[name for name in absent if self._is_measured(name, cell)]", "absent")
 def test_what_is_missing_is_named_with_its_reason(tmp_path):
     scores = {("base", 0): {"score": 1.0}, ("base", 1): {"left out": {}}, ("heavy", 0): None}
@@ -68,7 +69,10 @@ def test_what_is_missing_is_named_with_its_reason(tmp_path):
     missing = {(row, seed): what for row, seed, what in found.missing()}
     assert missing.keys() == {("base", 1), ("heavy", 0), ("heavy", 1)}
     assert missing["base", 1] == "no number for score"
-    assert missing["heavy", 0].startswith(f"failed: toy: broken ({tmp_path}")
+    assert missing["heavy", 0] == "failed: toy: broken"
+    log = log_file(found.cells[1], tmp_path)
+    log.write_text("toy: broken")
+    assert found.missing()[0] == ("heavy", 0, f"failed: toy: broken ({log})")
     assert missing["heavy", 1] == "not finished"
     assert found.summary("heavy", "score") is None
 

@@ -11,7 +11,7 @@ import pytest
 from _support.mutants import catches
 from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
 from vistok.workbench.studies.cells import cells_of
-from vistok.workbench.studies.outcomes import FAILED, FINISHED, OPEN, read_outcome
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, OPEN, Outcome, read_outcome
 from vistok.workbench.studies.runner import run_cells
 from vistok.workbench.studies.schema import Study
 from vistok.workbench.training.signals import Interrupted
@@ -91,7 +91,7 @@ def test_no_two_cells_of_a_folder_run_at_a_time_and_every_generator_has_its_turn
     assert [read_outcome(cell, runs).state for cell in cells] == [FINISHED] * 3
 
 
-@catches(SUBJECT, " and not cell.after & unmade", "")
+@catches(SUBJECT, " and unmade.isdisjoint(cell.after)", "")
 @catches(SUBJECT, "folders | {cell.run.name for cell in waiting}", "folders")
 def test_a_run_that_others_read_from_comes_first(runs):  # noqa: F811
     rows = {
@@ -104,6 +104,23 @@ def test_a_run_that_others_read_from_comes_first(runs):  # noqa: F811
     noted = [(what, name) for what, name, *_ in calls(runs)]
     assert noted[:2] == [("began", cells[1].run.name), ("ended", cells[1].run.name)]
     assert {name for _, name in noted[2:]} == {cells[0].run.name, cells[2].run.name}
+
+
+@catches(SUBJECT, "if other.after.get(cell.run.name) == cell.row]", "if False]")
+@catches(SUBJECT, "        waiting.remove(other)\n", "")
+@catches(SUBJECT, "keep_outcome(other, job.runs, Outcome(FAILED, why))", "pass")
+def test_a_cell_does_not_begin_without_the_run_that_it_reads_from(runs, caplog):  # noqa: F811
+    rows = {
+        "learner": {"set": {"teacher": "{run of base}/w"}},
+        "base": {"set": {"fail": 2}},
+        "other": {},
+    }
+    learner, base, other = toy_cells(rows=rows, seeds=(0,))
+    run_cells([learner, base, other], runs, jobs=1, threads=1)
+    assert read_outcome(learner, runs) == Outcome(FAILED, "needs base, which failed")
+    assert [read_outcome(cell, runs).state for cell in (base, other)] == [FAILED, FINISHED]
+    assert {name for _, name, *_ in calls(runs)} == {base.run.name, other.run.name}
+    assert "failed: learner, seed 0: needs base, which failed" in caplog.messages
 
 
 @catches(SUBJECT, 'f"killed by signal {-code}; " if code < 0 else ""', '""')

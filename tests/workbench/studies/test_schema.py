@@ -26,6 +26,7 @@ MISTAKES = [
     ({"generators": ["a", "b"], "rows": {"x": {"generator": "a"}}}, "rows.x.generator: expected none where"),
     ({"rows": {"a": {"set": {"x": "{run of b}/y"}}}}, "rows.a.set: expected {run of ROW} with another row .* got 'b'"),
     ({"rows": {"a": {"set": {"x": "{run of a}"}}}}, "rows.a.set: expected {run of ROW} with another row"),
+    ({"rows": {"a": {"set_elsewhere": {"x": "{run of b}"}}}}, "rows.a.set: expected {run of ROW} with .* got 'b'"),
     ({"data": {"a/b": {}}}, "data"),
     ({"rows": {" ": {}}}, "expected 1 to 80 printable characters"),
 ]
@@ -39,7 +40,8 @@ def toy(**changes):
 @catches(SUBJECT, "len(set(self.seeds)) < len(self.seeds)", "len(set(self.seeds)) > len(self.seeds)")
 @catches(SUBJECT, "len(set(self.generators)) < len(self.generators)", "False")
 @catches(SUBJECT, "unknown = row.paper.keys() - self.columns", "unknown = row.paper.keys() - row.paper.keys()")
-@catches(SUBJECT, "other not in self.rows or _runs_named(self.rows[other].set)", "other not in self.rows")
+@catches(SUBJECT, "other not in self.rows or self.rows[other].needs", "other not in self.rows")
+@catches(SUBJECT, "*self.set_elsewhere.values()", "")
 @catches(SUBJECT, "and not self.generators_of(name)", "and self.generators_of(name)")
 @catches(SUBJECT, "if row.generator is not None and len(self.generators) > 1", "if False")
 def test_a_mistake_is_told_in_one_line_with_its_key():

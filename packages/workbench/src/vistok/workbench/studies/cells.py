@@ -1,11 +1,12 @@
 """The cells of a study, one a row and seed: whose folder each has, and the commands that fill it."""
 
 import hashlib
+import importlib.util
 import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +65,16 @@ class Run:
         text = json.dumps(self.key, sort_keys=True)
         parts = (self.recipe, Path(self.config).stem, *([self.data.name] if self.data else []), f"s{self.seed}")
         readable = "-".join(dict.fromkeys(re.sub(r"[^\w.]+", "_", part)[:24] for part in parts))
-        return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        return f"{readable}-{short_checksum(text)}"
+
+    @cached_property
+    def shipped(self) -> str | None:
+        """The checksum of what the recipe's configuration of this name says; none of a file, whose content is a key."""
+        folder = None if self.config.endswith(_FILES) else _folder_of(self.recipe)
+        file = folder and folder / "configs" / f"{self.config}.yaml"
+        if not file or not file.is_file():
+            return None
+        return short_checksum(json.dumps(read_yaml(file.read_text(encoding="utf-8")), sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Cell:
         samples: The sample set; none: the generator's first one.
         evaluation: The evaluation; none: the configuration's first one.
         skip: Stages of the recipe that do not run.
-        after: Names of the runs that it reads from: they come first.
+        after: The runs that it reads from, which come first: the row of each by its folder's name.
     """
 
     row: str
@@ -87,13 +97,13 @@ class Cell:
     samples: str | None
     evaluation: str | None
     skip: tuple[str, ...]
-    after: frozenset[str] = frozenset()
+    after: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def request(self) -> str:
         """A name for what is asked of the run, the same for equal requests."""
         asked = (self.generators, self.samples, self.evaluation, self.skip)
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:10]
+        return short_checksum(json.dumps(asked))
 
     @property
     def family(self) -> str:
@@ -118,6 +128,11 @@ class Cell:
             options += ["--set", f"{key}={text.replace(_RUNS, str(runs.resolve()))}"]
         begin = [sys.executable, "-m", self.run.recipe, "demo"]
         return [[*begin, *options, *(["--generator", name] if name else [])] for name in self.generators or ("",)]
+
+
+def short_checksum(text: str) -> str:
+    """Ten digits that are other ones for another text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def named_data(text: str) -> Data:
@@ -177,7 +192,7 @@ def cells_of(
         place: The folder of its file: configurations that are files lie relative to it.
         data: The images.
         seeds: In place of the study's.
-        only: Some of its rows.
+        only: Some of its rows; those whose runs they read from are added.
         overrides: Settings that have the last word.
 
     Raises:
@@ -186,22 +201,35 @@ def cells_of(
     for name in only:
         if name not in study.rows:
             raise ConfigError(f"only: expected some of {', '.join(study.rows)}, got {name!r}")
-    per_data = study.data[data.name].set if data and data.name in study.data else {}
-    rows = {name: row for name, row in study.rows.items() if not only or name in only}
+    listed = data is None or data.name in study.data
+    per_data = study.data[data.name].set if data and listed else {}
+    wanted = {*only, *(needed for name in only for needed in study.rows[name].needs)}
+    rows = {name: row for name, row in study.rows.items() if not only or name in wanted}
 
     def cell(name: str, row: Row, seed: int) -> Cell:
         key = "config" if row.config is None else f"rows.{name}.config"
         config = config_for(row.config or study.config, data and data.name, key=key)
         config = str((place / config).resolve()) if config.endswith(_FILES) else config
-        settings, after = {}, set()
-        for setting, value in {**study.set, **per_data, **row.set, **(overrides or {})}.items():
+        settings, after = {}, {}
+        own = {**row.set, **({} if listed else row.set_elsewhere)}
+        for setting, value in {**study.set, **per_data, **own, **(overrides or {})}.items():
             for other in RUN_OF.findall(value) if isinstance(value, str) else ():
                 needed = cell(other, study.rows[other], seed).run.name
-                after.add(needed)
+                after[needed] = other
                 value = value.replace(f"{{run of {other}}}", f"{_RUNS}/{needed}")
             settings[setting] = value
         run = Run(row.recipe or study.recipe, config, data, seed, settings)
         samples, evaluation = row.samples or study.samples, row.evaluation or study.evaluation
-        return Cell(name, run, study.generators_of(name), samples, evaluation, study.skip, frozenset(after))
+        return Cell(name, run, study.generators_of(name), samples, evaluation, study.skip, after)
 
     return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]
+
+
+def _folder_of(recipe: str) -> Path | None:
+    """Where a recipe's package lies, which is not imported for it; none where it is a single file or not there."""
+    try:
+        spec = importlib.util.find_spec(recipe)
+    except ModuleNotFoundError:  # of a dotted name, the part before
+        return None
+    places = spec and spec.submodule_search_locations
+    return Path(next(iter(places))) if places else None

@@ -1,7 +1,8 @@
 """The command ``vistok-study``: run a study, write its pages again, say what is left, correlate measures."""
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +15,9 @@ from vistok.workbench.program import DONE, UNEXPECTED, run_command_line
 from vistok.workbench.run.costs import WALL
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 from vistok.workbench.studies.association import write_correlations
-from vistok.workbench.studies.cells import Cell, Data, cells_of, chosen_data
-from vistok.workbench.studies.joining import read_joined
-from vistok.workbench.studies.outcomes import FAILED, FINISHED, total_cost
+from vistok.workbench.studies.cells import Cell, Data, cells_of, chosen_data, plain_value, short_checksum
+from vistok.workbench.studies.joining import Joined, read_joined
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, read_outcome, total_cost
 from vistok.workbench.studies.pages import write_study
 from vistok.workbench.studies.results import Results, collect
 from vistok.workbench.studies.runner import run_cells
@@ -37,23 +38,29 @@ class StudyOptions(OutputOptions):
     seeds: tuple[int, ...] = ()
     """In place of the file's, as in --seeds 0 1 2."""
     only: tuple[str, ...] = ()
-    """Some rows, by name."""
+    """Some rows, by name; rows whose runs they read from are added."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """Override a setting of every row, as in --set train.steps=100; may be repeated."""
+    """Override a setting of every row, as in --set train.steps=100, for a try; may be repeated."""
     runs: Path = Path("runs")
     """The folder of all runs."""
     out: Path | None = None
-    """Where the pages go; by default RUNS/STUDY/DATA."""
+    """Where the pages go; by default RUNS/STUDY/DATA, and with --set RUNS/STUDY/DATA-try-CHECKSUM."""
     join: tuple[Path, ...] = ()
     """Files study.json of the same study and images: their finished cells count as made."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStudyOptions(StudyOptions):
-    """And how they are run."""
+class PlanStudyOptions(StudyOptions):
+    """And how many at a time."""
 
     jobs: int = 1
     """How many cells run at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStudyOptions(PlanStudyOptions):
+    """And with how many threads."""
+
     threads: int = 1
     """Of each cell; another number may change the last digits of a result."""
 
@@ -74,13 +81,9 @@ class CorrelateOptions(OutputOptions):
 
 def run_study(options: RunStudyOptions) -> Output:
     """Run every cell of a study that is not finished, in processes of their own, and write its pages."""
-    for name in ("jobs", "threads"):
-        if getattr(options, name) < 1:
-            raise ConfigError(f"{name}: expected at least 1, got {getattr(options, name)}")
     study, data, cells = asked(options)
     joined = read_joined(options.join, study, cells)
-    here = [cell for cell in cells if joined.of(cell) is None]
-    run_cells(here, options.runs, jobs=options.jobs, threads=options.threads)
+    run_cells(to_run(cells, joined, options.runs), options.runs, jobs=options.jobs, threads=options.threads)
     results = collect(options.study.stem, study, data, cells, options.runs, joined)
     output = _written(results, _folder(options, data))
     failed = sum(outcome.state == FAILED for outcome in results.outcomes)
@@ -95,7 +98,7 @@ def report_study(options: StudyOptions) -> Output:
     return _written(results, _folder(options, results.data))
 
 
-def plan_study(options: RunStudyOptions) -> Output:
+def plan_study(options: PlanStudyOptions) -> Output:
     """Say which cells are finished, which would run, and about how long that takes; runs nothing."""
     results = _collected(options)
     lines = plan_lines(results, jobs=options.jobs)
@@ -110,14 +113,34 @@ def correlate_studies(options: CorrelateOptions) -> Output:
 
 
 def asked(options: StudyOptions) -> tuple[Study, Data | None, list[Cell]]:
-    """The study, its images and its cells, as the options have them."""
+    """The study, its images and its cells, as the options have them.
+
+    Raises:
+        ConfigError: A number of seeds, jobs or threads is none that can be, or a setting is none.
+    """
+    for name in ("jobs", "threads"):
+        if getattr(options, name, 1) < 1:
+            raise ConfigError(f"{name}: expected at least 1, got {getattr(options, name)}")
+    if any(seed < 0 for seed in options.seeds) or len(set(options.seeds)) < len(options.seeds):
+        raise ConfigError(f"seeds: expected whole numbers from 0, each once, got {list(options.seeds)}")
     study = load_study(options.study)
     data = chosen_data(study, options.data)
-    if any(seed < 0 for seed in options.seeds):
-        raise ConfigError(f"seeds: expected whole numbers from 0, got {list(options.seeds)}")
-    overrides = dict(_override(text) for text in options.set)
-    chosen = {"seeds": options.seeds, "only": options.only, "overrides": overrides}
-    return study, data, cells_of(study, options.study.parent, data=data, **chosen)  # type: ignore[arg-type]
+    chosen = {"seeds": options.seeds, "only": options.only, "overrides": _overrides(options)}
+    cells = cells_of(study, options.study.parent, data=data, **chosen)  # type: ignore[arg-type]
+    same: dict[tuple[str, str], list[str]] = {}
+    for cell in cells if options.set else ():
+        same.setdefault((cell.run.name, cell.request), []).append(cell.row)
+    equal = dict.fromkeys(", ".join(rows) for rows in same.values() if len(rows) > 1)
+    if equal:
+        logger.warning("set: makes these rows one run, with equal numbers: %s", "; ".join(equal))
+    return study, data, cells
+
+
+def to_run(cells: Sequence[Cell], joined: Joined, runs: Path) -> list[Cell]:
+    """The cells that are not joined, and of the joined ones those whose folders an unfinished one reads from."""
+    begin = [cell for cell in cells if joined.of(cell) is None and read_outcome(cell, runs).state != FINISHED]
+    needed = {name for cell in begin for name in cell.after}
+    return [cell for cell in cells if joined.of(cell) is None or cell.run.name in needed]
 
 
 def plan_lines(results: Results, *, jobs: int) -> list[str]:
@@ -133,6 +156,10 @@ def plan_lines(results: Results, *, jobs: int) -> list[str]:
         minutes = left * sum(spent) / len(spent) / 60 / jobs
         total += f", about {minutes:.0f} minutes with {jobs} at a time, after the {len(spent)} that are finished"
     return [*lines, total]
+
+
+def _overrides(options: StudyOptions) -> dict[str, Any]:
+    return dict(_override(text) for text in options.set)
 
 
 def _override(text: str) -> tuple[str, Any]:
@@ -163,7 +190,11 @@ def _states(results: Results) -> list[dict[str, Any]]:
 
 
 def _folder(options: StudyOptions, data: Data | None) -> Path:
-    return options.out or options.runs / options.study.stem / (data.name if data else "data")
+    """Where the pages go: those of a try beside those of the study."""
+    name = data.name if data else "data"
+    if options.set:
+        name += f"-try-{short_checksum(json.dumps(plain_value(_overrides(options)), sort_keys=True))[:6]}"
+    return options.out or options.runs / options.study.stem / name
 
 
 def main() -> None:

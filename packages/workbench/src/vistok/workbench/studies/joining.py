@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import read_json
 from vistok.workbench.studies.cells import Cell
-from vistok.workbench.studies.outcomes import FINISHED, Outcome
+from vistok.workbench.studies.outcomes import FINISHED, Outcome, is_as_shipped
 from vistok.workbench.studies.schema import Study
 
 Key = tuple[str, tuple[str, ...], str | None, str | None]
@@ -42,12 +42,13 @@ class Joined:
 def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> Joined:
     """Read the finished cells of the files that are among those asked for; of a cell in two files the first.
 
-    A cell is the same where its folder has the same name, so where recipe, configuration, data, seed and settings are.
+    A cell is the same where its folder has the same name, so where recipe, configuration, data, seed and settings are,
+    and the recipe's shipped configuration says what it said there.
 
     Raises:
         ConfigError: A file has none of the cells.
     """
-    asked = {(cell.run.name, cell.generators, cell.samples, cell.evaluation) for cell in cells}
+    asked = {(cell.run.name, cell.generators, cell.samples, cell.evaluation): cell for cell in cells}
     made: dict[Key, Made] = {}
     origins: list[Mapping[str, Any]] = []
     for file in files:
@@ -58,9 +59,11 @@ def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> J
         mine: dict[Key, Made] = {}
         for cell in found["cells"]:
             key = (cell["folder"], tuple(cell["generators"]), cell["samples"], cell["evaluation"])
-            if cell["state"] == FINISHED and key in asked:
+            shipped = cell.get("shipped")
+            if cell["state"] == FINISHED and key in asked and is_as_shipped(asked[key], shipped):
                 values = _by_column(study, numbers.get((cell["row"], cell["seed"]), []))
-                mine[key] = Made(Outcome(FINISHED, threads=cell["threads"]), cell["stages"], values)
+                outcome = Outcome(FINISHED, threads=cell["threads"], shipped=shipped)
+                mine[key] = Made(outcome, cell["stages"], values)
         if not mine:
             raise ConfigError(f"join: expected finished cells of this study, these images and seeds, {file} has none")
         made = mine | made

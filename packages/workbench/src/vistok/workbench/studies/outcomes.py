@@ -20,26 +20,35 @@ _READ = 65_536  # bytes of a log's end, in which its last line is
 
 
 class Outcome(NamedTuple):
-    """How a cell ended: its state, the last line of its error, the threads that it had."""
+    """How a cell ended: its state, the last line of its error, its threads, the checksum of its configuration."""
 
     state: str
     error: str = ""
     threads: int | None = None
+    shipped: str | None = None
 
 
 def keep_outcome(cell: Cell, runs: Path, outcome: Outcome) -> None:
-    """Write how a cell ended into its folder."""
+    """Write how a cell ended into its folder, with what its configuration was."""
+    outcome = outcome._replace(shipped=cell.run.shipped)
     write_atomically(_file(cell, runs), json.dumps(outcome._asdict()) + "\n")
 
 
 def read_outcome(cell: Cell, runs: Path) -> Outcome:
-    """How a cell ended. It is finished only while its evaluation is as the recipe wrote it."""
+    """How a cell ended. It is finished only while its evaluation and the recipe's configuration are what they were."""
     if not _file(cell, runs).exists():
         return Outcome(OPEN)
-    outcome = Outcome(**read_json(_file(cell, runs), *Outcome._fields))
-    if outcome.state == FINISHED and not _evaluation_is_whole(cell, runs / cell.run.name):
-        return Outcome(OPEN)
-    return outcome
+    found = read_json(_file(cell, runs), "state", "error", "threads")
+    outcome = Outcome(found["state"], found["error"], found["threads"], found.get("shipped"))
+    if outcome.state != FINISHED:
+        return outcome
+    whole = is_as_shipped(cell, outcome.shipped) and _evaluation_is_whole(cell, runs / cell.run.name)
+    return outcome if whole else Outcome(OPEN)
+
+
+def is_as_shipped(cell: Cell, shipped: str | None) -> bool:
+    """Whether a cell was made with the configuration that its recipe has now, as far as is known."""
+    return shipped in (None, cell.run.shipped)
 
 
 def last_line(log: Path) -> str:

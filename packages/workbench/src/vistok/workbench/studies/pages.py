@@ -18,6 +18,7 @@ from vistok.workbench.studies.statistics import Summary
 
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _NOTHING = "–"
+_COSTS = ((WALL, 60), (CPU, 60), (MEMORY, 2**30))  # shown in minutes and in GiB
 
 Blocks = list[Text | Table | Picture]
 
@@ -171,21 +172,22 @@ def _costs(results: Results) -> Table:
     for row in results.rows:
         made = zip(results.cells, results.outcomes, results.costs, strict=True)
         mine = [costs for cell, ended, costs in made if cell.row == row and ended.state == FINISHED and costs]
-        totals = [total_cost(costs) for costs in mine]
-        means: list[float | None] = [
-            _mean([total[key] for total in totals], unit) for key, unit in ((WALL, 60), (CPU, 60), (MEMORY, 2**30))
-        ]
+        means = _mean_costs(mine)
         for stage in stages:
-            spent = [[c[WALL] for name, c in costs.items() if name.partition(".")[0] == stage] for costs in mine]
-            means.append(_mean([sum(each) for each in spent if each], 60))
+            means += _mean_costs(
+                [{name: cost for name, cost in costs.items() if name.partition(".")[0] == stage} for costs in mine]
+            )
         rows.append([row, len(mine), *means])
-    header = ["row", "cells", "minutes", "CPU minutes", "peak memory, GiB", *(f"{stage}, minutes" for stage in stages)]
+    header = ["row", "cells", "minutes", "CPU minutes", "peak memory, GiB"]
+    header += [f"{stage}, {what}" for stage in stages for what in ("minutes", "CPU minutes", "GiB")]
     caption = "Means over the finished cells, of all their stages; stages that cells share count in each of them."
     return Table(header, rows, caption)
 
 
-def _mean(values: Sequence[float], unit: float) -> float | None:
-    return sum(values) / len(values) / unit if values else None
+def _mean_costs(costs: Sequence[Mapping[str, Mapping[str, float]]]) -> list[float | None]:
+    """Time, the processors' time and peak memory, each the mean over the cells that have any."""
+    totals = [total for total in map(total_cost, costs) if total]
+    return [sum(total[key] for total in totals) / len(totals) / unit if totals else None for key, unit in _COSTS]
 
 
 def _measure(results: Results, column: str) -> Measure:

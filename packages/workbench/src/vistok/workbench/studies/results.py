@@ -73,7 +73,8 @@ class Results:
         found = []
         for cell, outcome in zip(self.cells, self.outcomes, strict=True):
             if outcome.state != FINISHED:
-                why = f": {outcome.error} ({log_file(cell, self.runs)})" if outcome.error else ""
+                log = log_file(cell, self.runs)
+                why = f": {outcome.error}{f' ({log})' if log.exists() else ''}" if outcome.error else ""
                 found.append((cell.row, cell.run.seed, outcome.state + why))
                 continue
             absent = [name for name, values in self.values[cell.row].items() if cell.run.seed not in values]

@@ -91,7 +91,9 @@ class Job:
 
 
 def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> None:
-    """Make all cells that are not finished; how each ended is kept in its folder, and a failure stops no other.
+    """Make all cells that are not finished; how each ended is kept in its folder.
+
+    A failure stops no other but those that read from the run that failed: they have failed, too.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; every process has ended, with its checkpoint written. A second Ctrl-C kills.
@@ -113,8 +115,7 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
                     job.stop()
                 for job in [job for job in running if job.has_ended()]:
                     running.remove(job)
-                    _note(job)
-                    bar.update(job.outcome() is not None)
+                    bar.update(_note(job, waiting))
                 bar.set_postfix_str("; ".join(job.cell.label for job in running))
                 time.sleep(_POLL_SECONDS)
         finally:
@@ -129,17 +130,25 @@ def _next_cell(waiting: Sequence[Cell], running: Sequence[Job]) -> Cell | None:
     folders = {job.cell.run.name for job in running}
     unmade = folders | {cell.run.name for cell in waiting}
     families = {job.cell.family for job in running}
-    free = [cell for cell in waiting if cell.run.name not in folders and not cell.after & unmade]
+    free = [cell for cell in waiting if cell.run.name not in folders and unmade.isdisjoint(cell.after)]
     return next((cell for cell in free if cell.family not in families), next(iter(free), None))
 
 
-def _note(job: Job) -> None:
-    outcome = job.outcome()
+def _note(job: Job, waiting: list[Cell]) -> int:
+    """Keep how a cell ended, and that those which need it cannot begin; how many cells that settles."""
+    cell, outcome = job.cell, job.outcome()
     if outcome is None:
-        logger.info("stopped: %s", job.cell.label)
-        return
-    keep_outcome(job.cell, job.runs, outcome)
-    if outcome.state == FAILED:
-        logger.error("failed: %s: %s (%s)", job.cell.label, outcome.error, log_file(job.cell, job.runs))
-    else:
-        logger.info("finished: %s", job.cell.label)
+        logger.info("stopped: %s", cell.label)
+        return 0
+    keep_outcome(cell, job.runs, outcome)
+    if outcome.state != FAILED:
+        logger.info("finished: %s", cell.label)
+        return 1
+    logger.error("failed: %s: %s (%s)", cell.label, outcome.error, log_file(cell, job.runs))
+    lost = [other for other in waiting if other.after.get(cell.run.name) == cell.row]
+    for other in lost:
+        waiting.remove(other)
+        why = f"needs {cell.row}, which failed"
+        keep_outcome(other, job.runs, Outcome(FAILED, why))
+        logger.error("failed: %s: %s", other.label, why)
+    return 1 + len(lost)

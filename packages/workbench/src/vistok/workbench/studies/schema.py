@@ -45,10 +45,6 @@ ConfigByData = str | Annotated[dict[str, str], Field(min_length=1)]
 """The name or the file of a configuration, or one for each data set by name."""
 
 
-def _runs_named(settings: Settings) -> list[str]:
-    return [name for value in settings.values() if isinstance(value, str) for name in RUN_OF.findall(value)]
-
-
 class Measure(Config):
     """A number of an evaluation."""
 
@@ -81,6 +77,7 @@ class Row(Config):
     """
 
     set: Settings = Field({})
+    set_elsewhere: Settings = Field({})  # too, with images that the study does not list
     recipe: Recipe | None = None
     config: ConfigByData | None = None
     generator: EntryName | None = None
@@ -88,6 +85,12 @@ class Row(Config):
     evaluation: EntryName | None = None
     note: str = ""
     paper: dict[str, float] = Field({})  # what the paper has for this row, by measure
+
+    @property
+    def needs(self) -> list[str]:
+        """The rows whose runs it reads from."""
+        values = [*self.set.values(), *self.set_elsewhere.values()]
+        return [name for value in values if isinstance(value, str) for name in RUN_OF.findall(value)]
 
 
 class Leaderboard(Config):
@@ -135,8 +138,8 @@ class Study(Config):
         for name, row in self.rows.items():
             if row.generator is not None and len(self.generators) > 1:
                 raise ValueError(f"rows.{name}.generator: expected none where the study has several generators")
-            for other in _runs_named(row.set):
-                if other not in self.rows or _runs_named(self.rows[other].set):
+            for other in row.needs:
+                if other not in self.rows or self.rows[other].needs:
                     raise ValueError(
                         f"rows.{name}.set: expected {{run of ROW}} with another row that needs none, got {other!r}"
                     )
