@@ -78,7 +78,7 @@ def waves(grid: tuple[int, int]) -> Tensor:
 def alignment_terms(predicted: Predicted, targets: Targets, settings: AlignmentConfig) -> dict[str, Tensor]:
     """Stage I's terms of alignment by name, unweighted: of the encoder's streams, and of the decoder's block."""
     standard = Targets(predicted.patches, predicted.pooled)
-    if predicted.query_patches is None or settings.streams == "patches":
+    if predicted.query_patches is None:
         terms = {"alignment": alignment_loss(standard, targets, settings.streams)}
     else:
         parts = [patch_alignment_loss(predicted.query_patches, targets.patches, channel_dim=-1)]

@@ -96,7 +96,7 @@ STAGES: list[Command[Run[SemTokConfig, RunPaths]]] = [
     ),
     Command(
         "sample",
-        "Generate images (needs refiner and generator).",
+        "Generate images (needs generator and tokenizer; decoded by the refiner where there is one).",
         lambda run: sample_images(
             run.config, run.paths, run.choice.generator, run.choice.samples, open_space(run.config)
         ),
@@ -141,7 +141,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
     ),
     **graph_command(
         prepare,
-        lambda run: exportable_tokenizer(run.paths, open_space(run.config)),
+        lambda run: exportable_tokenizer(run.paths, open_space(run.config), num_steps=run.config.refiner.num_steps),
         stage="train-refiner",
     ),
     **inspect_command(

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from semtok.generator_config import AnyGeneratorConfig
-from semtok.quantizer import group_sizes
+from semtok.generator_config import AnyGeneratorConfig, check_generator
 from semtok.tokenizer_config import Prediction, TokenizerConfig
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, ConfigError, Seed
@@ -27,8 +26,6 @@ CONFIGS = Path(__file__).parent / "configs"
 PIXELS, AUTOENCODER = "pixels", "autoencoder:"
 
 GeneratorName = Annotated[EntryName, other_than("tokenizer", "refiner", "evaluation")]  # which have curves of their own
-
-MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 RefinerInput = Literal["constant", "noise", "sample"]
 NestedSets = Literal["prefix", "scattered", "both"]
@@ -50,6 +47,13 @@ class AlignmentConfig(Config):
     decoder_block: int | None = Field(None, ge=1)  # whose patches are aligned, too (REPA), counted from 1; none: none
     cache: bool = True  # compute the features once, before training; else at every step
 
+    @model_validator(mode="after")
+    def _queries_are_aligned(self) -> Self:
+        for name, plain in (("queries", "features"), ("query_target", "pooled")):
+            if self.streams == "patches" and getattr(self, name) != plain:
+                raise ValueError(f"{name}: expected {plain} with streams patches, got {getattr(self, name)}")
+        return self
+
 
 class LossConfig(PerceptualConfig):
     """Stage I: the weights, and what each term leaves open."""
@@ -58,7 +62,9 @@ class LossConfig(PerceptualConfig):
     flow_loss_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
     uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
-    time_shift_final: float | None = Field(None, gt=0)  # of the last step; from the first on it goes there evenly
+    time_shift_final: float | None = Field(
+        None, gt=0
+    )  # of the last step; from the first on it goes there in equal factors
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     nested_weight: float = Field(0.0, ge=0)  # on flow and perceptual term from some of the tokens, in the same step
@@ -118,10 +124,19 @@ class RefinerConfig(PerceptualConfig):
         """What the refiner is."""
         return self.input if self.objective == "reconstruction" else self.objective
 
+    @property
+    def compares_images(self) -> bool:
+        """Whether its terms are those of images, with an adversary; mean flow has one of its own, of velocities."""
+        return self.objective != "mean_flow"
+
     @model_validator(mode="after")
-    def _one_step_is_one(self) -> Self:
+    def _objective_fits(self) -> Self:
         if self.objective == "reconstruction" and self.num_steps > 1:
             raise ValueError(f"num_steps: expected 1 with objective reconstruction, got {self.num_steps}")
+        if self.objective != "reconstruction" and self.input == "sample":
+            raise ValueError(f"input: expected noise with objective {self.objective}, which starts from it, got sample")
+        if not self.compares_images and self.nested_weight:
+            raise ValueError(f"nested_weight: expected 0 with objective {self.objective}, got {self.nested_weight}")
         return self
 
 
@@ -222,34 +237,32 @@ class SemTokConfig(Config):
             )
         if self.data.random_crop and self.alignment.cache and self.aligned:
             raise ValueError("alignment.cache: expected false with data.random_crop (it holds whole images)")
-        if (self.losses.nested_weight or self.refiner.nested_weight) and self.tokenizer.num_tokens < 2:
-            raise ValueError("nested_weight: expected 0 for images of a single token, got more")
-        if self.refiner.nested_weight and self.refiner.objective == "mean_flow":
-            raise ValueError("refiner.nested_weight: expected 0 with refiner.objective mean_flow, got more")
+        if block is not None and not self.losses.decoder_alignment_weight:
+            raise ValueError(
+                f"losses.decoder_alignment_weight: expected more than 0 with alignment.decoder_block {block}, got 0"
+            )
+        if not self.losses.condition_dropout and self.sampler.guidance != 1:
+            raise ValueError(
+                "sampler.guidance: expected 1 with losses.condition_dropout 0, which trains nothing to guide against, "
+                f"got {self.sampler.guidance}"
+            )
+        for section in ("losses", "refiner"):
+            weight = getattr(self, section).nested_weight
+            if weight and self.tokenizer.num_tokens < 2:
+                raise ValueError(f"{section}.nested_weight: expected 0 for images of a single token, got {weight}")
         if self.reconstruct.lengths and max(self.reconstruct.lengths) > self.tokenizer.num_tokens:
             raise ValueError(
                 f"reconstruct.lengths: expected at most tokenizer.num_tokens = {self.tokenizer.num_tokens}, "
                 f"got {max(self.reconstruct.lengths)}"
             )
-        for switch, plain in (("compile", False), ("checkpoint_activations", False), ("sharding", "none")):
-            if self.refiner.objective == "mean_flow" and getattr(self.train_refiner, switch) != plain:
-                raise ValueError(f"train_refiner.{switch}: expected {plain} with refiner.objective mean_flow".lower())
-        bits, quantizer, parts = self.tokenizer.bits, self.tokenizer.quantizer, self.tokenizer.token_parts
-        for name, generator in self.generators.items():
-            groups = generator.num_groups
-            if len(parts) % groups:
-                raise ValueError(f"generators.{name}.num_groups: expected {quantizer.divisor_of(bits)}, got {groups}")
-            for label, drawing in generator.samples.items():
-                if drawing.num_tokens and drawing.num_tokens > self.tokenizer.num_tokens:
-                    raise ValueError(
-                        f"generators.{name}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
-                        f"{self.tokenizer.num_tokens}, got {drawing.num_tokens}"
-                    )
-            if max(group_sizes(parts, groups)) > 2**MOST_GROUP_BITS:
+        for switch, plain in (("compile", "false"), ("checkpoint_activations", "false"), ("sharding", "none")):
+            given = str(getattr(self.train_refiner, switch)).lower()
+            if self.refiner.objective == "mean_flow" and given != plain:
                 raise ValueError(
-                    f"generators.{name}.num_groups: expected groups of at most {MOST_GROUP_BITS} bits, "
-                    f"got {bits} bits in {groups}"
+                    f"train_refiner.{switch}: expected {plain} with refiner.objective mean_flow, got {given}"
                 )
+        for name, generator in self.generators.items():
+            check_generator(f"generators.{name}", generator, self.tokenizer)
         return self
 
 

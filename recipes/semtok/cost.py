@@ -8,12 +8,9 @@ from torch import Tensor, nn
 from semtok.alignment import Targets, backbone_features
 from semtok.config import SemTokConfig
 from semtok.generator import build_generator
-from semtok.judge import JudgeLoss
 from semtok.model import SemTok
-from semtok.networks import build_discriminator
 from semtok.space import shapes_of
-from semtok.train_refiner import LossTerms as RefinerTerms
-from semtok.train_refiner import learning, mean_flow_step, refiner_step
+from semtok.train_refiner import Critics, learning, mean_flow_step, refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
 from vistok.metrics import FeatureBackbone
 from vistok.workbench.cost.trainings import Paper, Training
@@ -61,30 +58,34 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
 
 
 def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
-    """Stage II: the frozen tokenizer encodes, the refiner and the discriminator learn."""
+    """Stage II: the frozen tokenizer encodes, the refiner learns, and the discriminator where images are compared."""
     losses, settings = config.refiner, config.train_refiner
     with paper.building():
         tokenizer = SemTok(config.tokenizer, losses.kind, config.sampler, shapes_of(config), losses.num_steps)
-        discriminator, terms = build_discriminator(config), RefinerTerms(losses)
-        d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator)
+        critics = Critics(config, paper.device) if losses.compares_images else None
     tokenizer.requires_grad_(False)
     bare = learning(tokenizer, config)
-    update = mean_flow_step if losses.objective == "mean_flow" else refiner_step
     bare.requires_grad_(True)
     frozen: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
-    if terms.perceptual is not None:
-        frozen["perceptual network"] = terms.perceptual
-    refiner, judge = paper.learner(bare, settings), paper.learner(discriminator, settings)
+    if critics is not None and critics.terms.perceptual is not None:
+        frozen["perceptual network"] = critics.terms.perceptual
+    learners = {"refiner": paper.learner(bare, settings)}
+    starts: tuple[int, ...] = (0,)
+    if critics is not None:
+        learners["discriminator"] = paper.learner(critics.discriminator, settings)
+        starts = (0, losses.discriminator_start)
 
     def step(size: int, index: int) -> None:
         sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)
-        adversary = discriminator if index >= losses.discriminator_start and update is refiner_step else None
-        _, fakes = update(refiner, tokenizer, terms, adversary, [batch], sized, index)
+        if critics is None:
+            mean_flow_step(learners["refiner"], tokenizer, [batch], sized, index)
+            return
+        adversary = critics.discriminator if index >= losses.discriminator_start else None
+        _, fakes = refiner_step(learners["refiner"], tokenizer, critics.terms, adversary, [batch], sized, index)
         if adversary is not None:
-            discriminator_step(judge, [batch.images], fakes, d_loss, index)
+            discriminator_step(learners["discriminator"], [batch.images], fakes, critics.loss, index)
 
-    learners = {"refiner": refiner, "discriminator": judge}
-    return Training("refiner", settings, learners, frozen, step, (0, losses.discriminator_start), True, paper)
+    return Training("refiner", settings, learners, frozen, step, starts, True, paper)
 
 
 def generator_training(config: SemTokConfig, paper: Paper, name: str) -> Training:

@@ -15,14 +15,14 @@ from semtok.model import LatentSpace, SemTok
 from semtok.noise import add_noise
 from semtok.paths import RunPaths
 from semtok.rate import add_codecs
-from semtok.reconstruct import StageOne, load_reconstructions, stage_one
+from semtok.reconstruct import StageOneDecoder, load_reconstructions, stage_one
 from semtok.sample import load_progress
+from semtok.trained import trained_tokenizer
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
-from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 
@@ -31,7 +31,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: Latent
     """Write the measures of evaluation ``name`` and append them to the metrics."""
     settings = config.evaluations[name]
     train, validation = config.data.load()
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
+    tokenizer = trained_tokenizer(config, paths, space)
     stored = load_reconstructions(paths)
     samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
@@ -39,7 +39,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: Latent
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
     evaluation.add_mean_image()
     for steps in config.reconstruct.stage_one_steps:
-        evaluation.add_reconstruction(stage_one(steps), StageOne(tokenizer, steps))
+        evaluation.add_reconstruction(stage_one(steps), StageOneDecoder(tokenizer, steps))
     if tokenizer.refiner is not None:
         evaluation.add_reconstruction("refined", tokenizer)
     add_noise(evaluation, tokenizer, stored["tokens"], validation, config)

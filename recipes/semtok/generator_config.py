@@ -4,8 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from semtok.quantizer import group_sizes
+from semtok.tokenizer_config import TokenizerConfig
 from vistok.workbench.recipe_config import EntryName, SampleConfig
 from vistok.workbench.training.generator_training import GeneratorConfig
+
+_MOST_GROUP_BITS = 20  # a group is one softmax over 2 ** bits values
 
 
 class MaskedSampleConfig(SampleConfig):
@@ -52,3 +56,30 @@ class FARConfig(GeneratorConfig):
 
 
 AnyGeneratorConfig = Annotated[MaskedConfig | FARConfig, Field(discriminator="kind")]
+
+
+def check_generator(key: str, generator: MaskedConfig | FARConfig, tokenizer: TokenizerConfig) -> None:
+    """Whether a generator, whose settings are at ``key``, takes these tokens, and draws as it was trained.
+
+    Raises:
+        ValueError: Its groups do not divide a token, or are too large; or a sample set draws more tokens than an image
+            has, or is guided against what was never trained.
+    """
+    bits, parts, groups = tokenizer.bits, tokenizer.token_parts, generator.num_groups
+    if len(parts) % groups:
+        raise ValueError(f"{key}.num_groups: expected {tokenizer.quantizer.divisor_of(bits)}, got {groups}")
+    if max(group_sizes(parts, groups)) > 2**_MOST_GROUP_BITS:
+        raise ValueError(
+            f"{key}.num_groups: expected groups of at most {_MOST_GROUP_BITS} bits, got {bits} bits in {groups}"
+        )
+    for label, drawing in generator.samples.items():
+        if drawing.num_tokens and drawing.num_tokens > tokenizer.num_tokens:
+            raise ValueError(
+                f"{key}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
+                f"{tokenizer.num_tokens}, got {drawing.num_tokens}"
+            )
+        if not generator.label_dropout and drawing.guidance != 1:
+            raise ValueError(
+                f"{key}.samples.{label}.guidance: expected 1 with {key}.label_dropout 0, which trains nothing to guide "
+                f"against, got {drawing.guidance}"
+            )

@@ -11,14 +11,14 @@ from semtok.generator_config import AnySampleConfig, MaskedSampleConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.pipeline import load_pipeline, open_pipeline
-from semtok.reconstruct import load_reconstructions
+from semtok.reconstruct import last_stage, load_reconstructions
+from semtok.trained import trained_tokenizer
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.inspection.contents import Book, Inspection, Strip, choose_shown, occurring_book, whole_book
 from vistok.workbench.inspection.editor import EditedBook, TokenEditor
 from vistok.workbench.inspection.strips import SAMPLES, STATES, generation_strip
 from vistok.workbench.recipe_config import Choice
-from vistok.workbench.run.devices import best_device
 
 LENGTHS = 9  # of the beginning of a sequence, from nothing to all
 
@@ -26,9 +26,10 @@ LENGTHS = 9  # of the beginning of a sequence, from nothing to all
 @torch.no_grad()
 def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentSpace | None = None) -> Inspection:
     """All that the page is made of."""
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
+    tokenizer = trained_tokenizer(config, paths, space)
     _, validation = config.data.load()
-    tokens = load_reconstructions(paths)["tokens"].long()
+    stored = load_reconstructions(paths)
+    tokens = stored["tokens"].long()
     shown = choose_shown(validation, 2 * LENGTHS)
     strips, missing = [length_strip(tokenizer, tokens[shown], config.seed)], []
     if paths.generator(choice.generator).exists():
@@ -41,7 +42,7 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
         f"SemTok: {config.name}, token by token",
         (
             f"{validation.name} at {config.data.image_size} px; {tokens_line}",
-            f"Every image is decoded by {last_stage(tokenizer)} from the same noise.",
+            f"Every image is decoded by {last_stage(stored)} from the same noise.",
             validation.attribution,
         ),
         validation,
@@ -51,11 +52,6 @@ def gather(config: SemTokConfig, paths: RunPaths, choice: Choice, space: LatentS
         strips,
         missing=missing,
     )
-
-
-def last_stage(tokenizer: SemTok) -> str:
-    """What decodes."""
-    return "stage I" if tokenizer.refiner is None else "stage II"
 
 
 def token_book(tokenizer: SemTok, tokens: Tensor) -> Book:
@@ -157,7 +153,7 @@ def open_editor(tokenizer: SemTok, title: str, examples: Tensor) -> TokenEditor:
 
 def run_editor(config: SemTokConfig, paths: RunPaths, space: LatentSpace | None = None) -> TokenEditor:
     """The same of a run, with its held-out images."""
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
+    tokenizer = trained_tokenizer(config, paths, space)
     _, validation = config.data.load()
     return open_editor(tokenizer, f"SemTok: {config.name}", validation.pixels(spread(len(validation), 200)))
 

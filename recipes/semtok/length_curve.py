@@ -1,6 +1,5 @@
 """Quality by the number of tokens, over all validation images; and the fewest tokens that an image needs."""
 
-import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -12,6 +11,7 @@ from torch import Tensor
 from semtok.config import SemTokConfig
 from semtok.lengths import doubling
 from semtok.model import SemTok
+from semtok.reconstruct import in_one_step
 from vistok.metrics import NotMeasurableError, psnr, ssim
 from vistok.workbench.data import Images
 
@@ -70,9 +70,7 @@ def length_measures(
     tokenizer: SemTok, tokens: Tensor, images: Images, config: SemTokConfig
 ) -> dict[str, dict[str, Any]]:
     """All sections of an evaluation that are about lengths, by name; without stage II decoded in stage I's one step."""
-    if tokenizer.refiner is None:
-        tokenizer = copy.copy(tokenizer)
-        tokenizer.sampler = tokenizer.sampler.model_copy(update={"num_steps": 1})
+    tokenizer = in_one_step(tokenizer)
     most, settings = config.tokenizer.num_tokens, config.reconstruct
     curve = length_curve(tokenizer, tokens, images, curve_lengths(most, settings.lengths), config.seed)
     parts = part_measures(curve, most)

@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semtok.reconstruct import PREFIX
+from semtok.reconstruct import PREFIX, last_stage
 from vistok.metrics.report.page import Picture, Section, Table
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.reporting.plots import plot_lines
 
 
-def lengths_section(stored: dict[str, Tensor], measures: dict[str, Any], *, bits: int) -> Section:
-    """Reconstructions from the first tokens only, and quality by their number."""
+def lengths_section(stored: dict[str, Tensor], measures: dict[str, Any], *, bits: float) -> Section:
+    """Reconstructions from the first tokens only, and quality by their number; a token has so many ``bits``."""
     curve, count = measures["lengths"], measures["images"]["validation"]
-    decoder = "stage II" if stored["prefix"].shape[1] > 1 else "stage I in one step"
+    decoder = last_stage(measures, one_step=True)
     lines = {"the first": curve["prefix_psnr"], "scattered": curve["scattered_psnr"]}
     picture = plot_lines(curve["tokens"], lines, x_label="tokens known", y_label=f"PSNR of {decoder}, dB")
     caption = (
@@ -44,7 +44,7 @@ def prefix_picture(stored: dict[str, Tensor]) -> Picture:
     return Picture(grid, "Decoded from the first part of the tokens, the others hidden.", pixelated=True)
 
 
-def curve_table(curve: dict[str, Any], *, bits: int, caption: str) -> Table:
+def curve_table(curve: dict[str, Any], *, bits: float, caption: str) -> Table:
     """A line a length."""
     called = {"psnr": "dB", "ssim": "SSIM"}
     keys = [
@@ -56,12 +56,12 @@ def curve_table(curve: dict[str, Any], *, bits: int, caption: str) -> Table:
     values = zip(curve["tokens"], *(curve[key] for key, _ in keys), strict=True)
     return Table(
         ["tokens known", "bits", *(label for _, label in keys)],
-        [[str(length), f"{length * bits:,}", *line] for length, *line in values],
+        [[str(length), f"{length * bits:,.0f}", *line] for length, *line in values],
         caption=caption,
     )
 
 
-def adaptive_table(adaptive: dict[str, Any], *, bits: int) -> Table:
+def adaptive_table(adaptive: dict[str, Any], *, bits: float) -> Table:
     """A line a wanted PSNR."""
     names = ("wanted", "tokens", "reached", "psnr", "tokens_alike")
     lines = []

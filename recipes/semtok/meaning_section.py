@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from semtok.reconstruct import last_stage
 from vistok.metrics.report.page import Picture, Section, Table
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.reporting.plots import plot_lines
@@ -18,8 +19,8 @@ def meaning_section(stored: Mapping[str, Tensor], measures: Mapping[str, Any]) -
     rows = stored["images"]
     grid = image_grid(rows.flatten(0, 1), columns=rows.shape[1], column_labels=["own", *places, "other"])
     caption = (
-        "Stage II from an image's own tokens, from these with the token of that place taken from the other image, and "
-        "the other image; all from one noise."
+        f"What {last_stage(measures)} makes of an image's own tokens, of these with the token of that place taken from "
+        "the other image, and of the other image; all from one noise."
     )
     blocks: list[Picture | Table] = [Picture(grid, caption, pixelated=True)]
     table = [*agreement_rows(measures), *swap_rows(measures), *information_rows(measures), *probe_rows(measures)]

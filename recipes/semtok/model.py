@@ -1,5 +1,6 @@
 """SemTok: double-stream encoder, quantizer, diffusion decoder (stage I), refiner (stage II)."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,8 +15,9 @@ from semtok.lengths import check_length
 from semtok.nested import from_all_and_some
 from semtok.prediction import to_velocity
 from semtok.refiner import Refiner
+from semtok.sampling import sampler_guidance, sampler_times
 from semtok.tokenizer_config import TokenizerConfig
-from vistok.generators import IntervalGuidance, flow_path, guide, jump_times, power_times, solve_ode
+from vistok.generators import flow_path, guide, solve_ode
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
 from vistok.workbench.data import check_images
@@ -126,12 +128,12 @@ class SemTok(
         check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)
         (space,) = self._space
         images = images.to(self.device)
-        return images if space is None else space.encode(images)
+        return images if space is None else _in_float32(space.encode, images)
 
     def from_space(self, values: Tensor) -> Tensor:
         """Inverse of :meth:`to_space`; gradients pass."""
         (space,) = self._space
-        return values.float() if space is None else space.decode(values.float())
+        return values.float() if space is None else _in_float32(space.decode, values)
 
     @torch.no_grad()
     def encode(self, images: Tensor, num_tokens: int | None = None) -> Tensor:
@@ -180,7 +182,10 @@ class SemTok(
         size: tuple[int, int] | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Stage II: images of tokens in one call (after stage I's sampler, with input "sample"); clamped to [-1, 1]."""
+        """Stage II: images of tokens in the refiner's one call, or few; clamped to [-1, 1].
+
+        A refiner of input "sample" goes on from what stage I's ``sampler`` makes.
+        """
         return self.refine_from(tokens, self._noise(len(tokens), size, generator), sampler, hidden=hidden)
 
     @torch.no_grad()
@@ -218,7 +223,7 @@ class SemTok(
         settings = sampler or self.sampler
         hidden = _to(hidden, self.device)
         everything = torch.ones(codes.shape[:2], dtype=torch.bool, device=self.device)
-        guidance = IntervalGuidance(settings.guidance, settings.guidance_low, settings.guidance_high)
+        guidance = sampler_guidance(settings)
 
         def velocity(x: Tensor, time: float) -> Tensor:
             t = torch.full((len(x),), time, device=x.device)
@@ -228,8 +233,7 @@ class SemTok(
                 return conditional
             return guide(conditional, self.velocity(x, codes, t, everything), scale)
 
-        times = power_times(settings.num_steps, power=settings.power)
-        return solve_ode(velocity, noise, times if settings.jump_at is None else jump_times(times, settings.jump_at))
+        return solve_ode(velocity, noise, sampler_times(settings))
 
     def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, hidden: Tensor | None = None) -> Tensor:
         """What stage I's decoder says of the velocity at ``x_t (B, C, H, W)`` and ``t (B,)``, float32."""
@@ -256,6 +260,14 @@ class SemTok(
         stride = self.settings.space_stride
         shape = (batch, self.settings.channels, height // stride, width // stride)
         return torch.randn(shape, generator=generator).to(self.device)
+
+
+def _in_float32(through: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Autocast is off within a latent space: every stage sees the same latents."""
+    if values.is_meta:  # which has no autocast
+        return through(values)
+    with torch.autocast(values.device.type, enabled=False):
+        return through(values.float())
 
 
 def _to(hidden: Tensor | None, device: torch.device) -> Tensor | None:

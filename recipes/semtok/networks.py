@@ -24,15 +24,16 @@ def build_discriminator(config: SemTokConfig) -> nn.Module:
 
 @remembered
 def check_networks(config: SemTokConfig) -> None:
-    """Build and run every network of a run on the meta device.
+    """Build and run every network that a run's trainings have on the meta device.
 
     Raises:
         ConfigError: One cannot be built, or does not take what the one before it gives; the message names the section.
     """
     sizes = config.tokenizer
     check_space(config)
-    for section, losses in (("losses", config.losses), ("refiner", config.refiner)):
-        if losses.perceptual_weight:
+    judged = config.refiner.compares_images
+    for section, losses, used in (("losses", config.losses, True), ("refiner", config.refiner, judged)):
+        if used and losses.perceptual_weight:
             check_perceptual(section, losses)
     if config.aligned:
         check_backbone("alignment", config.alignment)
@@ -46,15 +47,21 @@ def check_networks(config: SemTokConfig) -> None:
             torch.zeros(2, sizes.num_tokens, dtype=torch.bool),
         )
         SemTok(sizes, config.refiner.kind, config.sampler, shapes_of(config))(torch.empty(images), draws)
-    if config.discriminator.kind == "features":
-        check_backbone("discriminator", config.discriminator)
-    with building("discriminator"):
-        judge = build_discriminator(config)
-        if config.discriminator.kind == "patchgan":  # a backbone computes no shapes without values
-            judge(torch.empty(images))
+    if judged:
+        check_discriminator(config, images)
     for name, generator in config.generators.items():
         with building(f"generators.{name}"):
             check_attention_backend(generator.attention, best_device(), name="attention")
             model = build_generator(config, name, _CLASSES)
             groups = torch.zeros(2, sizes.num_tokens, generator.num_groups, dtype=torch.int64)
             model.loss(groups, torch.zeros(2, dtype=torch.int64))
+
+
+def check_discriminator(config: SemTokConfig, images: tuple[int, ...]) -> None:
+    """Build the discriminator, and run one that sees pixels: a backbone computes no shapes without values."""
+    if config.discriminator.kind == "features":
+        check_backbone("discriminator", config.discriminator)
+    with building("discriminator"):
+        judge = build_discriminator(config)
+        if config.discriminator.kind == "patchgan":
+            judge(torch.empty(images))

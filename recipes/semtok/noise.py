@@ -15,7 +15,7 @@ from torch import Tensor
 
 from semtok.config import SemTokConfig
 from semtok.model import SemTok
-from semtok.reconstruct import StageOne, stage_one
+from semtok.reconstruct import StageOneDecoder, stage_one
 from vistok.generators import flow_path
 from vistok.metrics import NotMeasurableError, psnr, to_uint8
 from vistok.metrics.report.page import Picture, Section, Table
@@ -60,7 +60,7 @@ def decoders(tokenizer: SemTok, config: SemTokConfig) -> dict[str, Decode]:
     """Stage I in each number of steps and stage II, by the names of their reconstructions."""
     found: dict[str, Decode] = {}
     for steps in config.reconstruct.stage_one_steps:
-        found[stage_one(steps)] = StageOne(tokenizer, steps).decode
+        found[stage_one(steps)] = StageOneDecoder(tokenizer, steps).decode
     if tokenizer.refiner is not None:
         found["refined"] = lambda tokens, draws: tokenizer.refine(tokens, generator=draws)
     return found

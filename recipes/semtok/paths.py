@@ -40,7 +40,7 @@ class RunPaths(paths.RunPaths):
 
     @property
     def refined(self) -> Path:
-        """The tokenizer with its one-step refiner, for ``SemTok.from_pretrained``."""
+        """The tokenizer with its refiner, for ``SemTok.from_pretrained``."""
         return self.folder / "refined"
 
     @property

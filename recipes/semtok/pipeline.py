@@ -11,6 +11,7 @@ from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
 from semtok.space import AutoencoderSpace, open_space
 from semtok.stages import choose_entries
+from semtok.trained import trained_tokenizer
 from vistok.workbench.config import ConfigError
 from vistok.workbench.pipelines.card import Paper
 from vistok.workbench.pipelines.graphs import ExportableTokenizer
@@ -58,7 +59,7 @@ def open_pipeline(
     config: SemTokConfig, paths: RunPaths, generator: str, samples: str, space: LatentSpace | None = None
 ) -> Pipeline:
     """The same of a run that is known: its sample set says how the generator draws."""
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
+    tokenizer = trained_tokenizer(config, paths, space)
     model = load_generator(config, paths, generator).to(best_device())
     settings, groups = config.generators[generator].samples[samples], token_groups(config, generator)
 
@@ -75,19 +76,29 @@ def pipeline_files(paths: RunPaths, generator: str) -> list[Path]:
     return [paths.last_tokenizer, weights, weights.with_suffix(".json")]
 
 
-def exportable_tokenizer(paths: RunPaths, space: LatentSpace | None = None) -> ExportableTokenizer:
+def exportable_tokenizer(
+    paths: RunPaths, space: LatentSpace | None = None, *, num_steps: int | None = None
+) -> ExportableTokenizer:
     """The run's tokenizer with its refiner, to be written as graphs.
 
+    Args:
+        paths: The run's.
+        space: The latent space that it works in.
+        num_steps: Of a refiner that takes a few; by default those that it was saved with.
+
     Raises:
-        ConfigError: The refiner starts from a sample, which is drawn in many steps; or it works in the latents of an
-            autoencoder of diffusers, whose decoder asks how many images a batch has.
+        ConfigError: There is no refiner, or it starts from a sample, which is drawn in many steps; or it works in the
+            latents of an autoencoder of diffusers, whose decoder asks how many images a batch has.
     """
     if isinstance(space, AutoencoderSpace):
         raise ConfigError("space: expected pixels, as a graph of diffusers' decoder takes no batch of any size")
     tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval()
     refiner, sizes = tokenizer.refiner, tokenizer.settings
-    if refiner is None or refiner.kind == "sample":
+    if refiner is None:
+        raise ConfigError(f"{paths.folder}: expected a tokenizer with a refiner, which train-refiner makes, got none")
+    if refiner.kind == "sample":
         raise ConfigError("refiner.input: expected constant or noise, which decode in few steps, got sample")
+    refiner.num_steps = num_steps or refiner.num_steps
     shape = (sizes.channels, sizes.working_size, sizes.working_size)
 
     def decode(tokens: Tensor, start: Tensor | None = refiner.constant) -> Tensor:

@@ -1,6 +1,5 @@
 """Bits and distortion: the tokenizer's point and those of parts of its tokens, among the curves of codecs."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from semtok.config import SemTokConfig
 from semtok.model import SemTok
+from semtok.reconstruct import in_one_step, last_stage
 from vistok.metrics import NotMeasurableError, codec_curves, psnr, ssim
 from vistok.metrics.report.page import Picture, Section, Table
 from vistok.workbench.data import Images
@@ -25,10 +25,11 @@ FITTED_VALUES = 2**25  # of all training images that they are fitted to, at most
 
 
 def add_codecs(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, config: SemTokConfig) -> None:
-    """Add ``rate and distortion``: ``bits``, ``psnr`` and ``ssim`` of stage II, and of each codec lists of them.
+    """Add ``rate and distortion``: ``bits``, ``psnr`` and ``ssim`` of the tokenizer, and of each codec lists of them.
 
-    ``pca_psnr`` is that of principal components at as many bits. All on the same validation images, at most 500;
-    components are fitted to training images.
+    Without stage II the tokenizer decodes in stage I's one step, as on the curve of its first tokens. ``pca_psnr`` is
+    that of principal components at as many bits. All on the same validation images, at most 500; components are fitted
+    to training images.
     """
     evaluation.add(SECTION, "codecs", lambda: rate_measures(evaluation, tokenizer, tokens, config))
 
@@ -45,8 +46,8 @@ def rate_measures(evaluation: Evaluation, tokenizer: SemTok, tokens: Tensor, con
     bits = image_bits(tokenizer)
     some = spread(len(validation), IMAGES)
     images = torch.cat([validation.batch(part) for part in some.split(100)])
-    noise = torch.Generator().manual_seed(config.seed)
-    made = torch.cat([tokenizer.decode(part, generator=noise).cpu() for part in tokens[some].long().split(100)])
+    noise, quick = torch.Generator().manual_seed(config.seed), in_one_step(tokenizer)
+    made = torch.cat([quick.decode(part, generator=noise).cpu() for part in tokens[some].long().split(100)])
     fitted = fitted_images(train, config.seed)
     budgets = sorted({max(1, round(factor * bits)) for factor in BUDGETS})
     curves = {
@@ -75,15 +76,16 @@ def rate_section(measures: Mapping[str, Any], config: SemTokConfig) -> Section:
         {label: (found["bits"], found["psnr"])}, curves, x_label="bits an image", y_label="PSNR, dB"
     )
     caption = (
-        f"Stage II and codecs on the same {found['images']:,} validation images; principal components (PCA), each "
-        f"with a scalar codebook, fitted to {found['fitted to']:,} training images; WebP and JPEG with headers."
+        f"Tokens decoded by {last_stage(measures, one_step=True)}, and codecs, on the same {found['images']:,} "
+        "validation images; principal components (PCA), each with a scalar codebook, fitted to "
+        f"{found['fitted to']:,} training images; WebP and JPEG with headers."
     )
     table = Table(["code", "bits an image", "PSNR, dB", "SSIM"], rows, caption)
     return Section("Rate and distortion", [Picture(plot, "Up and left is better."), table])
 
 
 def first_tokens(measures: Mapping[str, Any], num_tokens: int) -> list[tuple[float, float]]:
-    """Bits and PSNR of stage II from the first tokens alone, then from all of them: a measured curve, or its parts."""
+    """Bits and PSNR from the first tokens alone, then from all of them: a measured curve, or its parts."""
     whole, parts = measures[SECTION], measures.get("parts of the tokens", {})
     if curve := measures.get("lengths"):
         shares = [
@@ -102,4 +104,4 @@ def fitted_images(train: Images, seed: int) -> Tensor:
 
 def image_bits(tokenizer: SemTok) -> int:
     """Bits of an image's tokens as written."""
-    return round(tokenizer.settings.num_tokens * math.log2(tokenizer.codebook_sizes[0]))
+    return round(tokenizer.settings.num_tokens * tokenizer.settings.token_bits)

@@ -1,5 +1,8 @@
 """Tokens of the validation images; reconstructions of some: both stages, by steps, noise and parts of the tokens."""
 
+import copy
+from collections.abc import Container
+
 import torch
 from torch import Tensor
 
@@ -7,9 +10,9 @@ from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, token_coder
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
+from semtok.trained import trained_tokenizer
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
-from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import encode_images
@@ -25,7 +28,7 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
 
     Of a run without stage II there is what stage I makes.
     """
-    tokenizer = SemTok.from_pretrained(paths.last_tokenizer, space=space).eval().to(best_device())
+    tokenizer = trained_tokenizer(config, paths, space)
     _, validation = config.data.load()
     tokens = encode_images(token_coder(tokenizer), validation)[TOKENS]
     if process_index() > 0:
@@ -37,7 +40,7 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
     if tokenizer.refiner is not None:
         tensors["refined"] = tokenizer.refine(tokens[shown], generator=_draws(config))
     for count in config.reconstruct.stage_one_steps:
-        tensors[stage_one(count)] = StageOne(tokenizer, count).decode(tokens[shown], _draws(config))
+        tensors[stage_one(count)] = StageOneDecoder(tokenizer, count).decode(tokens[shown], _draws(config))
     tensors["seeds"] = noise_study(tokenizer, tokens[noisy], config)
     tensors["prefix"] = prefix_study(tokenizer, tokens[parts], config)
     for name, indices in (("originals", shown), ("noise originals", noisy), ("prefix originals", parts)):
@@ -46,7 +49,7 @@ def reconstruct_validation(config: SemTokConfig, paths: RunPaths, space: LatentS
     save_tensors(paths.reconstructions, {name: tensor.cpu() for name, tensor in {**tensors, **pixels}.items()})
 
 
-class StageOne:
+class StageOneDecoder:
     """Stage I of a tokenizer in so many steps."""
 
     def __init__(self, tokenizer: SemTok, steps: int) -> None:
@@ -63,8 +66,23 @@ class StageOne:
 
 
 def stage_one(steps: int) -> str:
-    """The name of stage I's reconstructions in so many steps."""
+    """The name of stage I's reconstructions in so many steps, whichever of them a jump to the image leaves out."""
     return f"stage I, {steps} steps" if steps > 1 else "stage I, 1 step"
+
+
+def in_one_step(tokenizer: SemTok) -> SemTok:
+    """A tokenizer whose ``decode`` takes no sampler's many steps: without stage II it is stage I's one step."""
+    if tokenizer.refiner is None:
+        tokenizer = copy.copy(tokenizer)
+        tokenizer.sampler = tokenizer.sampler.model_copy(update={"num_steps": 1})
+    return tokenizer
+
+
+def last_stage(measures: Container[str], *, one_step: bool = False) -> str:
+    """What decoded the images of an evaluation, or those of :func:`in_one_step`."""
+    if "refined" in measures:
+        return "stage II"
+    return "stage I in one step" if one_step else "stage I"
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """The run's page: pictures first, then measures, then how the run was made."""
 
-import math
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -15,8 +15,9 @@ from semtok.noise import noise_by_step_section
 from semtok.paths import RunPaths
 from semtok.rate import SECTION as RATE
 from semtok.rate import rate_section
-from semtok.reconstruct import load_reconstructions
+from semtok.reconstruct import load_reconstructions, stage_one
 from semtok.sample import PROGRESS
+from semtok.sampling import decoder_calls
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.measures import load_evaluation
@@ -69,7 +70,7 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
     for label, (study, drawing) in studies(config, paths).items():
         sections.append(steps_section(study, measures, drawing, label))
-    sections.append(lengths_section(stored, measures, bits=config.tokenizer.bits))
+    sections.append(lengths_section(stored, measures, bits=config.tokenizer.token_bits))
     sections.append(noise_section(stored, measures))
     sections.append(noise_by_step_section(measures, reconstructions(config, stored), len(stored["noise originals"])))
     sections.append(tokens_section(measures, config))
@@ -82,7 +83,7 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
         ("refiner", REFINER_PANELS, "Stage II: unweighted terms of the loss."),
     ]
     sections.append(training_section(read_metrics(paths.metrics), trainings, list(config.generators)))
-    sections.append(making_section(environment, making_rows(config)))
+    sections.append(making_section(environment, making_rows(config, measures)))
     found = findings(measures, reconstruction=reconstructions(config, stored)[-1], usage=token_usage(measures))
     sections += [*missing_sections(measures), verdict_section(found)]
     subtitle = data_line(
@@ -94,31 +95,44 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
 def reconstruction_section(stored: dict[str, Tensor], measures: dict[str, Any], config: SemTokConfig) -> Section:
     """Originals over stage I by its number of steps and stage II, if it is trained, and the measures of each."""
     names = reconstructions(config, stored)
-    calls = "1 call" if config.refiner.num_steps == 1 else f"{config.refiner.num_steps} calls"
-    labels = [f"stage II, {calls}" if name == "refined" else name for name in names]
+    calls = calls_of(config)
+    shown = "1 call" if calls["refined"] == 1 else f"{calls['refined']} calls"
+    labels = [f"stage II, {shown}" if name == "refined" else name for name in names]
     rows = torch.cat([stored[name] for name in ("originals", *names)])
     sizes, called = config.tokenizer, measures["names"]
-    rate = sizes.num_tokens * math.log2(sizes.codebook_size)
     caption = (
         f"Validation images, what stage I samples from their {sizes.num_tokens} tokens of {sizes.token_words} "
-        f"({rate:g} bits an image)"
-        + (f", and what stage II makes of them in {calls}." if "refined" in names else "; there is no stage II.")
+        f"({sizes.num_tokens * sizes.token_bits:g} bits an image)"
+        + (f", and what stage II makes of them in {shown}." if "refined" in names else "; there is no stage II.")
     )
+    keys = ("psnr", "ssim", "perceptual_distance", "frechet_distance")
     table = Table(
-        ["reconstruction", "PSNR, dB", "SSIM", called["perceptual_distance"], called["frechet_distance"]],
+        ["reconstruction", "calls", "PSNR, dB", "SSIM", called["perceptual_distance"], called["frechet_distance"]],
         [
-            [label, *(measures[name].get(key) for key in ("psnr", "ssim", "perceptual_distance", "frechet_distance"))]
+            [label, calls.get(name), *(measures[name].get(key) for key in keys)]
             for name, label in zip((*names, "mean image"), (*labels, "mean training image"), strict=True)
         ],
         caption=(
             f"Means over all {measures['images']['validation']:,} validation images; features: {measures['features']}. "
-            "Not LPIPS, and not the Inception FID; lower is better for both."
+            "Not LPIPS, and not the Inception FID; lower is better for both. Calls are those of a decoder's network: "
+            "two at a guided step, none at the steps that a jump to the image leaves out."
         ),
     )
     picture = Picture(
         image_grid(rows, columns=len(stored["originals"]), row_labels=["original", *labels]), caption, pixelated=True
     )
     return Section("Reconstructions", [picture, table])
+
+
+def calls_of(config: SemTokConfig) -> dict[str, int]:
+    """How often each reconstruction calls a decoder's network."""
+    sampler, refiner = config.sampler, config.refiner
+    calls = {
+        stage_one(steps): decoder_calls(sampler.model_copy(update={"num_steps": steps}))
+        for steps in config.reconstruct.stage_one_steps
+    }
+    before = decoder_calls(sampler) if refiner.kind == "sample" else 0
+    return calls | {"refined": before + refiner.num_steps}
 
 
 def steps_section(
@@ -210,13 +224,22 @@ def tokens_section(measures: dict[str, Any], config: SemTokConfig) -> Section:
         numbers = list(range(1, len(balance) + 1))
         curve = plot_lines(numbers, {"bits, sorted": balance}, x_label="bit", y_label="share of ones")
         blocks.append(Picture(curve, "Balance of all bits."))
-    aligned = config.losses.alignment_weight
-    text = Text(
-        f"The encoder's two streams are aligned to {config.alignment.backbone} with weight {aligned}."
-        if aligned
-        else "Trained without semantic alignment."
-    )
-    return Section("Tokens", [*blocks, text])
+    return Section("Tokens", [*blocks, Text(alignment_line(config))])
+
+
+def alignment_line(config: SemTokConfig) -> str:
+    """What was aligned to what, with which weights."""
+    settings, losses, said = config.alignment, config.losses, []
+    targets = {"pooled": "its pooled feature", "patches": "its patches", "both": "its patches and its pooled feature"}
+    if losses.alignment_weight:
+        streams = ["the encoder's patches to its patches"] if settings.streams != "queries" else []
+        if settings.streams != "patches":
+            streams.append("the queries to " + targets[settings.query_target])
+        said.append(f"{' and '.join(streams)} with weight {losses.alignment_weight}")
+    if settings.decoder_block:
+        weight = losses.decoder_alignment_weight
+        said.append(f"the decoder's patches after block {settings.decoder_block} to its patches with weight {weight}")
+    return f"Aligned to {settings.backbone}: {'; '.join(said)}." if said else "Trained without semantic alignment."
 
 
 def usage_rows(measures: dict[str, Any]) -> list[list[str | float]]:
@@ -239,12 +262,16 @@ def token_usage(measures: dict[str, Any]) -> dict[str, float]:
     return {"bits": measures["bits"]["alive"]} if "bits" in measures else {"codes": measures["codebook"]["usage"]}
 
 
-def making_rows(config: SemTokConfig) -> list[list[str]]:
-    """What the recipe adds to the record of how a run was made."""
-    return [
-        ["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"],
-        ["stage II", f"{config.train_refiner.steps} steps of {config.train_refiner.batch_size} images"],
-        ["refiner's input", config.refiner.kind],
-        ["stage I's sampler", f"guidance {config.sampler.guidance}, grid power {config.sampler.power}"],
-        *generator_rows(config.generators),
-    ]
+def making_rows(config: SemTokConfig, measures: Container[str]) -> list[list[str]]:
+    """What the recipe adds to the record of how a run was made; nothing of stage II where nothing is measured of it."""
+    sampler, second = config.sampler, config.train_refiner
+    drawn = f"{sampler.num_steps} steps in {decoder_calls(sampler)} calls, grid power {sampler.power}"
+    if sampler.guidance != 1:
+        drawn += f", guidance {sampler.guidance} from {sampler.guidance_low} to {sampler.guidance_high}"
+    if sampler.jump_at is not None:
+        drawn += f", one step to the image from {sampler.jump_at} on"
+    rows = [["stage I", f"{config.train.steps} steps of {config.train.batch_size} images"]]
+    if "refined" in measures:
+        rows.append(["stage II", f"{second.steps} steps of {second.batch_size} images"])
+        rows.append(["refiner's input", config.refiner.kind])
+    return [*rows, ["stage I's sampler", drawn], *generator_rows(config.generators)]

@@ -36,16 +36,17 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
     first, second = ("train-tokenizer",), ("train-refiner",)  # images are stage I's where there is no stage II
     studied = (paths.progress(generator, samples),) if isinstance(config.generators[generator], MaskedConfig) else ()
     pictures = (paths.swaps(evaluation),) if config.evaluations[evaluation].meaning else ()
+    decoding = ("sampler", "refiner.num_steps")  # of evaluate and inspect too, which need reconstruct
     return [
         Stage(
             "train-tokenizer",
-            ("seed", "data", "space", "tokenizer", "alignment", "losses", "train", "sampler"),
+            ("seed", "data", "space", "tokenizer", "alignment", "losses", "train"),
             (paths.tokenizer / "model.safetensors", paths.tokenizer / "config.json"),
             checkpoints=paths.tokenizer_checkpoints,
         ),
         Stage(
             "train-refiner",
-            ("refiner", "discriminator", "train_refiner"),
+            (*refiner_settings(config), "train_refiner"),
             (paths.refined / "model.safetensors", paths.refined / "config.json"),
             needs=("train-tokenizer",),
             checkpoints=paths.refiner_checkpoints,
@@ -60,12 +61,12 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         ),
         Stage(
             f"sample.{generator}.{samples}",
-            (drawing,),
+            (drawing, *decoding),
             (paths.samples(generator, samples), *studied),
             needs=(*first, f"train-generator.{generator}"),
             reads=second,
         ),
-        Stage("reconstruct", ("reconstruct",), (paths.reconstructions,), first, second),
+        Stage("reconstruct", ("reconstruct", *decoding), (paths.reconstructions,), first, second),
         Stage(
             f"evaluate.{evaluation}",
             (f"evaluations.{evaluation}",),
@@ -78,3 +79,12 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         ),
         Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
     ]
+
+
+def refiner_settings(config: SemTokConfig) -> list[str]:
+    """What stage II depends on beside its optimisation: of what decodes only what the training runs through."""
+    refiner = config.refiner
+    unread = {"num_steps"} if refiner.objective == "mean_flow" else set()
+    keys = [f"refiner.{key}" for key in type(refiner).model_fields if key not in unread]
+    keys += ["discriminator"] if refiner.compares_images else []
+    return [*keys, "sampler"] if refiner.kind == "sample" else keys

@@ -46,6 +46,11 @@ class TokenizerConfig(Config):
         return math.prod(self.token_parts)
 
     @property
+    def token_bits(self) -> float:
+        """How many bits a token holds; of codes that are not strings of bits the logarithm of their number."""
+        return math.log2(self.codebook_size)
+
+    @property
     def token_words(self) -> str:
         """What a token is, in words."""
         return f"{self.bits} bits" if self.quantizer.binary else f"{self.codebook_size:,} codes"
@@ -72,6 +77,8 @@ class TokenizerConfig(Config):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
+        if self.space_channels is None and self.space_stride > 1:
+            raise ValueError(f"space_stride: expected 1 without a space, got {self.space_stride}")
         if self.image_size % self.stride:
             raise ValueError(f"image_size: expected a multiple of the stride {self.stride}, got {self.image_size}")
         for name, width, heads in (

@@ -41,44 +41,44 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     accelerator = open_accelerator(find_unused_parameters=True)
     train = config.data.load().train
     settings, losses = config.train_refiner, config.refiner
-    update = mean_flow_step if losses.objective == "mean_flow" else refiner_step
 
     torch.manual_seed(config.seed)
     tokenizer = with_refiner(SemTok.from_pretrained(paths.tokenizer, space=space), config, space)
     tokenizer.requires_grad_(False).to(accelerator.device)
     bare = learning(tokenizer, config)
     bare.requires_grad_(True)
-    discriminator = build_discriminator(config)
-    terms = LossTerms(losses).to(accelerator.device)
-    d_loss = JudgeLoss(losses.adversarial_kind, config.discriminator).to(accelerator.device)
+    critics = Critics(config, accelerator.device) if losses.compares_images else None
     average = weight_average(bare, settings.ema_decay)
     apply_switches(bare, average, settings, accelerator)
     optimizer: Any = build_optimizer(bare, settings)
-    d_optimizer: Any = torch.optim.Adam(discriminator.parameters(), betas=settings.betas, fused=True)
+    objects = {"model": bare, "optimizer": optimizer, "average": average}
+    if critics is not None:
+        d_optimizer: Any = torch.optim.Adam(critics.discriminator.parameters(), betas=settings.betas, fused=True)
+        objects |= {**critics.state(), "d_optimizer": d_optimizer}
 
-    objects = {"model": bare, "discriminator": discriminator, "optimizer": optimizer}
-    objects |= {"d_optimizer": d_optimizer, "average": average}
-    if d_loss.lecam is not None:
-        objects["lecam"] = d_loss.lecam
     folder, writes = paths.refiner_checkpoints, accelerator.is_main_process
     finite = FiniteLosses(paths.folder)
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     metrics = MetricsLog(paths.metrics, enabled=writes)
     refiner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
-    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
+    if critics is not None:
+        judge = Learner.prepared(critics.discriminator, d_optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
-        set_learning_rate(d_optimizer, step.rate)
-        adversary = discriminator if step.index >= losses.discriminator_start and update is refiner_step else None
         batches = next(loaded)
-        step.log, fakes = update(refiner, tokenizer, terms, adversary, batches, config, step.index)
+        if critics is None:
+            step.log, fakes = mean_flow_step(refiner, tokenizer, batches, config, step.index)
+        else:
+            set_learning_rate(d_optimizer, step.rate)
+            adversary = critics.discriminator if step.index >= losses.discriminator_start else None
+            step.log, fakes = refiner_step(refiner, tokenizer, critics.terms, adversary, batches, config, step.index)
+            if adversary is not None:
+                reals = [batch.images for batch in batches]
+                step.log["discriminator"] = discriminator_step(judge, reals, fakes, critics.loss, step.index)
         step.pictures = batches[-1].images, fakes[-1]
-        if adversary is not None:
-            reals = [batch.images for batch in batches]
-            step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)
         if average is not None:
             average.update_parameters(bare)
 
@@ -109,6 +109,20 @@ class LossTerms(nn.Module):
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
         return weighted_sum(terms, self.config)
+
+
+class Critics:
+    """What compares a refiner's images with others: the terms of its loss, and the discriminator with its own."""
+
+    def __init__(self, config: SemTokConfig, device: torch.device) -> None:
+        self.discriminator = build_discriminator(config)
+        self.terms = LossTerms(config.refiner).to(device)
+        self.loss = JudgeLoss(config.refiner.adversarial_kind, config.discriminator).to(device)
+
+    def state(self) -> dict[str, nn.Module]:
+        """What a training changes of it, by its name in a checkpoint."""
+        state = {"discriminator": self.discriminator}
+        return state if self.loss.lecam is None else state | {"lecam": self.loss.lecam}
 
 
 def refiner_step(
@@ -147,8 +161,6 @@ def refiner_step(
 def mean_flow_step(
     refiner: Learner,
     tokenizer: SemTok,
-    terms: LossTerms,
-    adversary: nn.Module | None,
     batches: list[MicroBatch],
     config: SemTokConfig,
     step: int,
@@ -176,7 +188,7 @@ def mean_flow_step(
 
 def learning(tokenizer: SemTok, config: SemTokConfig) -> Any:
     """What learns: the refiner, by mean flow with its target."""
-    return MeanFlow(tokenizer.refiner) if config.refiner.objective == "mean_flow" else tokenizer.refiner  # type: ignore[arg-type]
+    return tokenizer.refiner if config.refiner.compares_images else MeanFlow(tokenizer.refiner)  # type: ignore[arg-type]
 
 
 def as_shown(images: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
 """Stage I: encoder, quantizer and diffusion decoder together, with semantic alignment. Read it top to bottom."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semtok.alignment import AlignmentHeads, Targets, TargetSource
@@ -19,7 +19,6 @@ from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from semtok.prediction import flow_loss, to_image
 from semtok.times import annealed
-from vistok.losses import binary_spherical_entropy_loss, lookup_free_entropy_loss
 from vistok.quantizers import VectorQuantizer
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
@@ -36,6 +35,7 @@ from vistok.workbench.training.update import Learner, micro_steps, weighted_sum
 from vistok.workbench.training.weight_average import weight_average
 
 STAGE = "tokenizer"
+PARTS = ("encoder", "decoder", "quantizer")  # that begin with the weights of another tokenizer
 
 
 def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, space: LatentSpace | None = None) -> None:
@@ -62,7 +62,8 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     state = TrainState(folder, objects, every=settings.checkpoint_every, writes=writes, losses=finite)
     start = state.resume() if resume else 0
     if start == 0 and settings.init_from:
-        start_from(Path(settings.init_from), tokenizer, state, parts=("encoder", "decoder", "quantizer"))
+        read = partial(SemTok.from_pretrained, space=space)
+        start_from(Path(settings.init_from), tokenizer, state, parts=PARTS, read=read)
     metrics = MetricsLog(paths.metrics, enabled=writes)
     learner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
@@ -152,11 +153,7 @@ class LossTerms(nn.Module):
         """Each term as a scalar."""
         decoded = self._of_decoder(images, draws, out)
         terms = {"flow": decoded.pop("flow")}
-        if self._tokenizer[0].settings.quantizer.kind == "bsq":
-            terms["entropy"] = self._entropy(out.features)
-        else:
-            terms |= code_terms(self.config, self._tokenizer[0], out)
-        terms |= decoded
+        terms |= code_terms(self.config, self._tokenizer[0], out) | decoded
         if out.predicted_from_some is not None:
             terms["nested"] = self.total(
                 self._of_decoder(images, draws, out._replace(predicted=out.predicted_from_some))
@@ -185,28 +182,3 @@ class LossTerms(nn.Module):
         """The squared error of what is predicted, in the space that is asked for."""
         kinds = self._tokenizer[0].settings.prediction, self.config.flow_loss_space
         return flow_loss(out.predicted, out.target, draws.noise, draws.t[:, None, None, None], *kinds)
-
-    def _entropy(self, features: Tensor) -> Tensor:
-        """Mean over tokens, in nats: of joint codes, or of each bit at each position on its own."""
-        config = self.config
-        if config.entropy_of == "codes":
-            return binary_spherical_entropy_loss(
-                features,
-                temperature=config.entropy_temperature,
-                codebook_weight=config.entropy_codebook_weight,
-                group_bits=config.entropy_group_bits,
-                channel_dim=-1,
-                across_ranks=True,
-            )
-        num_tokens, bits = features.shape[1:]
-        directions = F.normalize(features.float(), dim=-1).flatten(1)
-        # The spherical probabilities sigma(4 u / (tau sqrt L)) are the lookup-free ones at temperature tau sqrt(L).
-        total = lookup_free_entropy_loss(
-            directions,
-            temperature=config.entropy_temperature * bits**0.5,
-            codebook_weight=config.entropy_codebook_weight,
-            group_bits=1,
-            channel_dim=-1,
-            across_ranks=True,
-        )
-        return total / num_tokens

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from _support import glotok_runs, semtok_runs, vqgan_runs
+from _support.mutants import catches
 from glotok.model import GloTok
 from glotok.pipeline import exportable_tokenizer as exportable_glotok
+from semtok.paths import RunPaths
 from semtok.pipeline import exportable_tokenizer as exportable_semtok
 from vistok.workbench.config import ConfigError
 from vistok.workbench.pipelines.graphs import export_tokenizer
@@ -60,6 +62,27 @@ def test_noise_is_asked_for_where_the_refiner_starts_from_it(tmp_path):
 def test_a_refiner_that_starts_from_a_sample_cannot_be_a_graph(tmp_path):
     with pytest.raises(ConfigError, match=r"refiner\.input: expected constant or noise"):
         built("semtok sample", tmp_path / "run")
+
+
+@catches("semtok.pipeline", "num_steps or refiner.num_steps", "refiner.num_steps")
+def test_a_refiner_of_few_steps_is_exported_with_as_many_as_are_asked_for(tmp_path):
+    paths = RunPaths(tmp_path)
+    tokenizer = semtok_runs.tiny_tokenizer("mean_flow")
+    tokenizer.save_pretrained(paths.refined)
+    tokens, start = torch.arange(8).reshape(2, 4), torch.randn(2, 1, 16, 16, generator=semtok_runs.generator())
+    for steps in (1, 3):
+        tokenizer.refiner.num_steps = steps
+        with torch.no_grad():
+            made = exportable_semtok(paths, num_steps=steps).decode(tokens, start)
+            torch.testing.assert_close(made, tokenizer.refine_from(tokens, start))
+    assert exportable_semtok(paths).decode(tokens, start).shape == (2, 1, 16, 16)
+
+
+def test_stage_one_alone_is_no_graph(tmp_path):
+    paths = RunPaths(tmp_path)
+    semtok_runs.tiny_tokenizer().save_pretrained(paths.tokenizer)
+    with pytest.raises(ConfigError, match="expected a tokenizer with a refiner, which train-refiner makes, got none"):
+        exportable_semtok(paths)
 
 
 @pytest.mark.slow

@@ -52,6 +52,15 @@ def test_saved_weights_begin_the_whole_network_or_the_parts_that_are_named(tmp_p
     assert equal(part.first, network(1).first)
 
 
+@catches(SUBJECT, "(read or type(model).from_pretrained)(source)", "type(model).from_pretrained(source)")
+def test_a_network_that_wants_more_than_a_folder_is_opened_as_told(tmp_path):
+    network(0).save_pretrained(tmp_path)
+    opened, begun = [], network(1)
+    start_from(tmp_path, begun, None, read=lambda source: opened.append(source) or network(2))
+    assert opened == [tmp_path]
+    assert equal(begun, network(2))
+
+
 @catches(SUBJECT, 'source.suffix == ".pt" or list_checkpoints(source)', 'source.suffix == ".pt"')
 def test_a_checkpoint_or_a_folder_of_them_begins_all_that_it_holds(tmp_path):
     model = network(0)

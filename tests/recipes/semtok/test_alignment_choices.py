@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from _support.mutants import catches
-from _support.semtok_runs import generator, pictures, tiny, tiny_tokenizer
+from _support.semtok_runs import TINY, generator, pictures, tiny, tiny_tokenizer
 from semtok import train_tokenizer
 from semtok.alignment import Targets, on_grid
 from semtok.alignment_choices import ChosenHeads, Predicted, alignment_terms, waves
-from semtok.config import AlignmentConfig
+from semtok.config import AlignmentConfig, load
 from semtok.draws import draw
 from semtok.model import SemTok
 from vistok.workbench.config import ConfigError
@@ -35,7 +35,6 @@ def cosine_distance(one, other):
 
 
 @catches(SUBJECT, 'settings.query_target == "both"', 'settings.query_target == "patches"')
-@catches(SUBJECT, 'settings.streams == "patches"', 'settings.streams == "queries"')
 @catches(SUBJECT, 'alignment_loss(standard, targets, "patches")', "alignment_loss(standard, targets)")
 @catches(SUBJECT, "torch.stack(parts).sum()", "torch.stack(parts).mean()")
 def test_the_query_stream_is_aligned_to_patches_to_the_pooled_feature_or_to_both():
@@ -43,13 +42,14 @@ def test_the_query_stream_is_aligned_to_patches_to_the_pooled_feature_or_to_both
     query_patches = torch.randn(3, 2, 2, 5, generator=generator(4))
     image = cosine_distance(said.patches, targets.patches)
     pooled, patches = cosine_distance(said.pooled, targets.pooled), cosine_distance(query_patches, targets.patches)
-    for streams, own in (("both", image), ("queries", 0), ("patches", image)):
+    for streams, own in (("both", image), ("queries", 0)):
         for target, expected in (("pooled", pooled), ("patches", patches), ("both", pooled + patches)):
             predicted = Predicted(*said, None if target == "pooled" else query_patches, None)
             terms = alignment_terms(predicted, targets, AlignmentConfig(streams=streams, query_target=target))
-            wanted = own if streams == "patches" else own + expected
             assert set(terms) == {"alignment"}
-            torch.testing.assert_close(terms["alignment"].double(), wanted, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(terms["alignment"].double(), own + expected, rtol=1e-4, atol=1e-5)
+    terms = alignment_terms(Predicted(*said, None, None), targets, AlignmentConfig(streams="patches"))
+    torch.testing.assert_close(terms["alignment"].double(), image, rtol=1e-4, atol=1e-5)
 
 
 @catches(SUBJECT, "sides.append(torch.cat([angles.sin()", "sides.append(torch.cat([angles.sin() * 0")
@@ -112,6 +112,22 @@ def test_by_default_there_is_nothing_more_to_learn():
     _, model, out, predicted = passed()
     assert not list(model.chosen.parameters())
     assert (out.hidden, predicted.query_patches, predicted.decoder) == (None, None, None)
+
+
+@catches("semtok.config", 'self.streams == "patches" and getattr', 'self.streams == "queries" and getattr')
+@pytest.mark.parametrize(("name", "plain"), [("query_target", "pooled"), ("queries", "features")])
+def test_what_is_said_of_queries_that_are_not_aligned_is_refused(name, plain):
+    given = {"query_target": "both", "queries": "codes"}[name]
+    with pytest.raises(ConfigError, match=rf"alignment: {name}: expected {plain} with streams patches, got {given}$"):
+        load(TINY, ("alignment.streams=patches", f"alignment.{name}={given}"))
+    assert load(TINY, ("alignment.streams=queries", f"alignment.{name}={given}"))
+
+
+@catches("semtok.config", "not self.losses.decoder_alignment_weight:", "False:")
+def test_a_block_whose_alignment_weighs_nothing_is_refused():
+    message = r"losses.decoder_alignment_weight: expected more than 0 with alignment.decoder_block 1, got 0"
+    with pytest.raises(ConfigError, match=message):
+        load(TINY, ("alignment.decoder_block=1", "losses.decoder_alignment_weight=0"))
 
 
 def test_a_block_that_is_not_there_is_refused():

@@ -1,11 +1,14 @@
 """The terms of codes, from their definitions in float64."""
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from _support.mutants import catches
 from _support.semtok_runs import generator, pictures, tiny_tokenizer
-from semtok.code_terms import code_terms, lookup_free_entropy
+from semtok.code_terms import bit_entropy, code_terms
 from semtok.config import LossConfig
 from semtok.draws import Draws
 from semtok.quantizer import FiniteScalarConfig, LookupFreeConfig, VectorConfig
@@ -30,22 +33,39 @@ def close(a, b):
     torch.testing.assert_close(a.double(), b.double(), rtol=1e-4, atol=1e-5)
 
 
-@catches(SUBJECT, "features if of_codes else features.flatten(1)", "features")
-@catches(SUBJECT, "total if of_codes else total / features.shape[1]", "total")
+def on_cube_or_sphere(features, on_sphere):
+    """Where LFQ's codes of -1 and 1 are, or BSQ's of unit length; and how long a side of the cube is there."""
+    features = features.double()
+    return (F.normalize(features, dim=-1), 1 / math.sqrt(6)) if on_sphere else (features, 1.0)
+
+
+@catches(SUBJECT, "features.flatten(1), temperature", "features.flatten(0, 1), temperature")
+@catches(SUBJECT, "total / features.shape[1]", "total")
+@catches(SUBJECT, "temperature * features.shape[-1] ** 0.5", "temperature")
+@catches(SUBJECT, "    if on_sphere:  #", "    if not on_sphere:  #")
 def test_entropy_of_bits_is_that_of_each_bit_of_each_position_on_its_own():
+    """Over a batch: sure of itself, and both values in use."""
     features = torch.randn(5, 4, 6, generator=generator(2))
-    p = torch.sigmoid(4 * features.double() / 0.7)
-    p = torch.stack([p, 1 - p], dim=-1)
-    expected = (entropy_of(p).mean(0) - 0.8 * entropy_of(p.mean(0))).sum() / 4
-    close(lookup_free_entropy(features, CONFIG.model_copy(update={"entropy_of": "bits"})), expected)
+    for on_sphere in (False, True):
+        u, side = on_cube_or_sphere(features, on_sphere)
+        p = torch.sigmoid(4 * u * side / 0.7)
+        p = torch.stack([p, 1 - p], dim=-1)
+        expected = (entropy_of(p).mean(0) - 0.8 * entropy_of(p.mean(0))).sum() / 4
+        config = CONFIG.model_copy(update={"entropy_of": "bits"})
+        close(bit_entropy(features, config, on_sphere=on_sphere), expected)
 
 
-@catches(SUBJECT, "config.entropy_group_bits if of_codes", "6 if of_codes")
+@catches(SUBJECT, "group_bits=config.entropy_group_bits", "group_bits=6")
+@catches(SUBJECT, "binary_spherical_entropy_loss if on_sphere", "lookup_free_entropy_loss if on_sphere")
 def test_entropy_of_codes_is_that_of_the_joint_codes_of_a_group():
+    """Of three bits, all enumerated, over tokens of all positions."""
     features = 0.3 * torch.randn(5, 4, 6, generator=generator(3))
-    codes = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3)
-    p = (2 * features.double().reshape(20, 2, 3) @ codes.T / 0.7).softmax(-1)
-    close(lookup_free_entropy(features, CONFIG), (entropy_of(p).mean(0) - 0.8 * entropy_of(p.mean(0))).sum())
+    for on_sphere in (False, True):
+        u, side = on_cube_or_sphere(features, on_sphere)
+        codes = side * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3)
+        p = (2 * u.reshape(20, 2, 3) @ codes.T / 0.7).softmax(-1)
+        expected = (entropy_of(p).mean(0) - 0.8 * entropy_of(p.mean(0))).sum()
+        close(bit_entropy(features, CONFIG, on_sphere=on_sphere), expected)
 
 
 @catches(SUBJECT, "features = tokenizer.quantizer.to_code_space(out.features)", "features = out.features")

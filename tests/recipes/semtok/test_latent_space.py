@@ -3,7 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
+from _support.mutants import catches
 from _support.semtok_runs import TINY, generator, pictures, tiny, tiny_tokenizer
 from semtok.cli import Options
 from semtok.config import SamplerConfig
@@ -59,6 +61,41 @@ def test_gradients_pass_through_the_way_back_and_not_through_the_way_in():
     assert not model.to_space(pictures().requires_grad_()).requires_grad
 
 
+class Mixed(Unshuffled, torch.nn.Module):
+    """What autocast would compute in half precision; it loses nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.there, self.back = torch.nn.Conv2d(4, 4, 1, bias=False), torch.nn.Conv2d(4, 4, 1, bias=False)
+        with torch.no_grad():
+            matrix = torch.randn(4, 4, generator=generator(5))
+            self.there.weight.copy_(matrix[..., None, None])
+            self.back.weight.copy_(matrix.inverse()[..., None, None])
+
+    def encode(self, images):
+        return self.there(super().encode(images))
+
+    def decode(self, latents):
+        return super().decode(self.back(latents))
+
+
+@catches("semtok.model", "values.device.type, enabled=False", "values.device.type, enabled=True")
+@catches("semtok.model", "_in_float32(space.encode, images)", "space.encode(images)")
+@catches("semtok.model", "_in_float32(space.decode, values)", "space.decode(values)")
+def test_latents_are_the_same_to_the_bit_under_mixed_precision():
+    """On the way in and on the way back, where gradients are float32 too."""
+    model = tiny_tokenizer(space=Mixed(), model=SemTok, **SETTINGS)
+    latents = model.to_space(pictures())
+    images = model.from_space(latents)
+    with torch.autocast("cpu", torch.bfloat16):
+        same = model.to_space(pictures())
+        back = model.from_space(latents.bfloat16().requires_grad_())
+        assert torch.equal(model.from_space(latents), images)
+    assert torch.equal(same, latents)
+    assert back.dtype == torch.float32
+    assert back.requires_grad
+
+
 def test_a_missing_or_unasked_space_is_refused(tmp_path):
     model = tiny_tokenizer("constant", Unshuffled(), **SETTINGS)
     model.save_pretrained(tmp_path)
@@ -102,3 +139,11 @@ def test_both_stages_train_in_latents(tmp_path):
     last = {line["stage"]: line for line in read_metrics(paths.metrics)}
     assert {"flow", "entropy", "perceptual"} <= set(last["tokenizer"])
     assert {"reconstruction", "perceptual", "adversarial", "discriminator"} <= set(last["refiner"])
+
+    changes = {"steps": 1, "learning_rate": 1e-12, "ema_decay": 0.0, "init_from": str(paths.tokenizer)}
+    again = RunPaths(tmp_path / "again")
+    changed = config.model_copy(update={"train": config.train.model_copy(update=changes)})
+    train_tokenizer(changed, again, resume=False, space=Unshuffled())
+    first = load_file(paths.tokenizer / "model.safetensors")
+    for name, value in load_file(again.tokenizer / "model.safetensors").items():
+        torch.testing.assert_close(value, first[name], rtol=0, atol=1e-6)

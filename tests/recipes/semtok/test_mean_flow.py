@@ -16,13 +16,17 @@ from _support.semtok_runs import (
     tiny,
     tiny_tokenizer,
 )
+from semtok import networks as checks
 from semtok import refiner as networks
 from semtok.config import SamplerConfig
+from semtok.cost import refiner_training
 from semtok.mean_flow import MeanFlow
 from semtok.model import SemTok
 from semtok.refiner import Refiner
 from semtok.times import Interval
 from vistok.workbench.config import ConfigError
+from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.run.checkpoint import load_latest_checkpoint
 from vistok.workbench.run.tracking import read_metrics
 
 SUBJECT = "semtok.mean_flow"
@@ -129,9 +133,53 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(trained_run, objective):
 
 
 def test_a_forward_derivative_takes_plain_networks():
-    for switch in ("compile=true", "checkpoint_activations=true", "sharding=full"):
-        with pytest.raises(ConfigError, match=f"train_refiner.{switch.partition('=')[0]}: expected .* mean_flow"):
+    for switch, plain in (
+        ("compile=true", "false"),
+        ("checkpoint_activations=true", "false"),
+        ("sharding=full", "none"),
+    ):
+        name, given = switch.split("=")
+        expected = f"train_refiner.{name}: expected {plain} with refiner.objective mean_flow, got {given}$"
+        with pytest.raises(ConfigError, match=expected):
             tiny("refiner.objective=mean_flow", f"train_refiner.{switch}")
+
+
+def test_what_an_objective_would_not_heed_is_refused():
+    for objective in ("sampler", "mean_flow"):
+        with pytest.raises(
+            ConfigError, match=f"refiner: input: expected noise with objective {objective}, .*got sample$"
+        ):
+            tiny(f"refiner.objective={objective}", "refiner.input=sample")
+    with pytest.raises(ConfigError, match=r"refiner: nested_weight: expected 0 with objective mean_flow, got 0\.5$"):
+        tiny("refiner.objective=mean_flow", "refiner.nested_weight=0.5")
+    assert tiny("refiner.objective=sampler", "refiner.nested_weight=0.5").refiner.nested_weight == 0.5
+
+
+@catches("semtok.networks", "    if judged:\n", "    if True:\n")
+@catches("semtok.networks", "if used and losses", "if losses")
+@catches("semtok.train_refiner", "if losses.compares_images else None", "if True else None")
+def test_mean_flow_builds_no_network_that_compares_images(trained_run, monkeypatch):
+    """Neither to train nor before: whoever has no weights of them needs none."""
+    _, paths = trained_run
+    for owner, name in ((stage, "Critics"), (checks, "build_discriminator")):
+        monkeypatch.setattr(owner, name, None)
+    monkeypatch.setattr(checks, "check_perceptual", lambda section, losses: sections.append(section))
+    sections = []
+    config = tiny("refiner.objective=mean_flow", "train_refiner.steps=1")
+    checks.check_networks.__wrapped__(config)
+    assert sections == ["losses"]
+    stage.train_refiner(config, paths, resume=False)
+    _, state = load_latest_checkpoint(paths.refiner_checkpoints)
+    assert not {"discriminator", "d_optimizer"} & set(state)
+
+
+def test_mean_flow_is_counted_without_a_discriminator():
+    training = refiner_training(tiny("refiner.objective=mean_flow"), Paper(torch.device("cpu"), pretend=False))
+    assert (list(training.learners), list(training.frozen)) == (["refiner"], ["encoder", "decoder"])
+    assert training.starts == (0,)
+    before = training.learners["refiner"].model.refiner.network.out.weight.clone()
+    training.step(4, 0)
+    assert not torch.equal(training.learners["refiner"].model.refiner.network.out.weight, before)
 
 
 def test_more_than_one_step_is_of_the_objectives_that_take_steps():

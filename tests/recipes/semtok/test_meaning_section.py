@@ -40,6 +40,12 @@ def test_every_number_stands_beside_what_bounds_it():
     assert [row[1:3] for row in table.rows] == [[5.0, 50.0], [0.02, 0.3]]
 
 
+@catches("semtok.reconstruct", 'if "refined" in measures:', "if measures:")
+def test_the_pictures_are_named_by_the_stage_that_decoded_them():
+    for measures, stage in ((MEASURES, "stage I"), (MEASURES | {"refined": {}}, "stage II")):
+        assert meaning_section(STORED, measures).blocks[0].caption.startswith(f"What {stage} makes of an image's own")
+
+
 @catches(SUBJECT, "value / whole for value", "value for value")
 @catches(SUBJECT, 'place + 1 for place in found["place"]', 'place for place in found["place"]')
 def test_places_are_counted_from_1_and_changes_are_shares(monkeypatch):

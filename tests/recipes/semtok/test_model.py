@@ -158,8 +158,8 @@ def test_a_seed_fixes_the_noise_and_the_constant_refiner_needs_none(tokenizer, t
 
 
 @catches(SUBJECT, "torch.ones(codes", "torch.zeros(codes")
-@catches(SUBJECT, "power=settings.power", "power=1.0")
-@catches(SUBJECT, "settings.guidance_high)", "1.0)")
+@catches("semtok.sampling", "power=settings.power", "power=1.0")
+@catches("semtok.sampling", "settings.guidance_high)", "1.0)")
 def test_the_sampler_follows_the_guided_velocity():
     """Euler on the grid ``(j / n) ** p`` by hand, the unconditional field being that with everything hidden."""
     tokenizer, noise = tiny_tokenizer(model=SemTok), torch.randn(3, 1, 16, 16, generator=generator(1))

@@ -145,7 +145,9 @@ def test_stage_two_adds_the_terms_of_some_tokens_and_gives_whole_sequences_to_th
 
 def test_it_needs_two_tokens():
     for key in ("losses", "refiner"):
-        with pytest.raises(ConfigError, match="nested_weight: expected 0 for images of a single token"):
+        with pytest.raises(
+            ConfigError, match=rf" {key}\.nested_weight: expected 0 for images of a single token, got 1"
+        ):
             tiny("tokenizer.num_tokens=1", f"{key}.nested_weight=1")
 
 

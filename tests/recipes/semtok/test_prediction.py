@@ -72,7 +72,7 @@ def test_the_sampler_ends_at_the_image_of_its_last_step():
             torch.testing.assert_close(tokenizer.solve(CODES, noise, settings), wanted, rtol=1e-4, atol=1e-4)
 
 
-@catches("semtok.model", "noise, times if settings.jump_at is None else", "noise, times if settings.num_steps else")
+@catches("semtok.sampling", "times if settings.jump_at is None else", "times if settings.num_steps else")
 def test_a_late_jump_ends_at_the_image_estimate_of_its_time():
     """Of four even steps those at 1 and 3/4 are made, and the one at 1/2 goes all the way."""
     tokenizer, noise = tiny_tokenizer(model=SemTok), torch.randn(3, 1, 16, 16, generator=generator(1))

@@ -1,12 +1,16 @@
 """The tokenizer's point among the curves of codecs."""
 
+import math
+
 import pytest
 import torch
 
 from _support.mutants import catches
-from _support.semtok_runs import tiny
+from _support.semtok_runs import tiny, tiny_tokenizer
 from _support.strategies import seeded
 from semtok import rate
+from semtok.length_curve import length_measures
+from semtok.quantizer import FiniteScalarConfig
 from semtok.rate import SECTION, first_tokens, rate_measures, rate_section
 from vistok.metrics import NotMeasurableError, fit_principal_component_codec, psnr, ssim
 from vistok.metrics.report.page import Table
@@ -18,7 +22,7 @@ SUBJECT = "semtok.rate"
 class Grey:
     """A tokenizer whose images are as bright as their first token."""
 
-    settings, codebook_sizes = tiny().tokenizer, (2**6,)
+    settings, refiner = tiny().tokenizer, "constant"
 
     def decode(self, tokens, *, generator):
         return (tokens[:, :1, None, None] / 127.5 - 1).expand(-1, 1, 16, 16)
@@ -39,7 +43,7 @@ class Sides:
 @catches(SUBJECT, "point.bits_per_pixel * pixels", "point.bits_per_pixel")
 @catches(SUBJECT, "round(factor * bits)", "round(factor)")
 @catches(SUBJECT, "codec_curves(images, fitted,", "codec_curves(images, images,")
-@catches(SUBJECT, "tokenizer.settings.num_tokens * math.log2", "math.log2")
+@catches(SUBJECT, "tokenizer.settings.num_tokens * ", "")
 def test_the_point_and_the_curves_are_of_the_same_images(monkeypatch):
     """4 tokens of 6 bits: components take 3, 6, 12, 24, 48 and 64 bits."""
     monkeypatch.setattr(rate, "IMAGES", 5)
@@ -58,6 +62,27 @@ def test_the_point_and_the_curves_are_of_the_same_images(monkeypatch):
     decoded = codec.decode(codec.encode(images))
     assert found["pca_psnr"] == linear["psnr"][3]
     assert linear["psnr"][3] == pytest.approx(psnr(decoded, sides.validation.pixels(some)).mean().item())
+
+
+@catches("semtok.reconstruct", "if tokenizer.refiner is None:", "if False:")
+@catches(SUBJECT, "quick.decode(part", "tokenizer.decode(part")
+def test_without_stage_two_the_point_is_of_one_step_as_the_curve_of_the_first_tokens():
+    sides, tokenizer = Sides(), tiny_tokenizer()
+    tokens = tokenizer.encode(sides.validation.batch(torch.arange(12)))
+    found = rate_measures(sides, tokenizer, tokens, tiny())
+    one_step = tokenizer.sampler.model_copy(update={"num_steps": 1})
+    made = tokenizer.sample(tokens, one_step, generator=seeded(0))
+    assert found["psnr"] == pytest.approx(psnr(made, sides.validation.batch(torch.arange(12))).mean().item())
+    curve = length_measures(tokenizer, tokens, sides.validation, tiny())["lengths"]
+    assert curve["prefix_psnr"][-1] == pytest.approx(found["psnr"])
+    assert tokenizer.sampler.num_steps == 3  # is left as it was
+
+
+def test_bits_of_an_image_are_the_logarithm_of_its_codes():
+    for quantizer, bits in ((tiny().tokenizer.quantizer, 24), (FiniteScalarConfig(kind="fsq", levels=(8, 4)), 20)):
+        assert rate.image_bits(tiny_tokenizer(quantizer=quantizer)) == bits
+    five = tiny().tokenizer.model_copy(update={"quantizer": FiniteScalarConfig(kind="fsq", levels=(5, 5))})
+    assert five.token_bits == pytest.approx(2 * math.log2(5))
 
 
 @catches(SUBJECT, "if train.channels * pixels > MOST_VALUES:", "if False:")
@@ -90,3 +115,6 @@ def test_the_first_tokens_are_a_curve_that_ends_at_all_of_them():
     assert isinstance(table, Table)
     rows = [["4 tokens", 24, 22.0, 0.8], ["PCA", 3, 10, 0.1], ["PCA", 6, 12, 0.2]]
     assert table.rows == rows
+    assert "decoded by stage I in one step, and codecs" in table.caption
+    *_, table = rate_section(MEASURES | {"refined": {}}, tiny()).blocks
+    assert "decoded by stage II, and codecs" in table.caption

@@ -69,35 +69,6 @@ def test_flow_and_perceptual_terms_are_those_of_the_velocity_and_of_the_one_step
     close(values["perceptual"], (estimate - target).square().sum(1).mean(), rtol=1e-3)
 
 
-def bernoulli_entropy(p):
-    return -(p * p.log() + (1 - p) * (1 - p).log())
-
-
-@catches(SUBJECT, "_temperature * bits**0.5", "_temperature")
-@catches(SUBJECT, "total / num_tokens", "total")
-@catches(SUBJECT, "dim=-1).flatten(1)", "dim=-1).flatten(0, 1)")
-def test_entropy_of_bits_is_that_of_each_bit_of_each_position_on_its_own():
-    """Over a batch: sure of itself, and both values in use."""
-    features = torch.randn(5, 4, 6, generator=generator(2))
-    config = LossConfig(entropy_of="bits", entropy_temperature=0.7, entropy_codebook_weight=0.8, perceptual_weight=0)
-    p = torch.sigmoid(4 * F.normalize(features.double(), dim=-1) / (0.7 * math.sqrt(6)))
-    expected = (bernoulli_entropy(p).mean(0) - 0.8 * bernoulli_entropy(p.mean(0))).sum() / 4
-    close(stage.LossTerms(config, None)._entropy(features), expected)
-
-
-@catches(SUBJECT, "group_bits=config.entropy_group_bits", "group_bits=6")
-def test_entropy_of_codes_is_that_of_the_joint_codes_of_a_group():
-    """Of three bits, all enumerated, over tokens of all positions."""
-    features = torch.randn(5, 4, 6, generator=generator(3))
-    config = LossConfig(entropy_temperature=0.7, entropy_codebook_weight=0.8, entropy_group_bits=3, perceptual_weight=0)
-    u = F.normalize(features.double(), dim=-1).reshape(20, 2, 3)
-    codes = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3) / math.sqrt(6)
-    p = (2 * u @ codes.T / 0.7).softmax(-1)  # (tokens, groups, codes)
-    entropy = -(p * p.log()).sum(-1).mean(0).sum()
-    mean = p.mean(0)
-    close(stage.LossTerms(config, None)._entropy(features), entropy + 0.8 * (mean * mean.log()).sum())
-
-
 @catches(SUBJECT, "weighted_sum(terms, self.config)", "sum(terms.values())")
 def test_the_total_weighs_each_term():
     config = LossConfig(perceptual_weight=0, flow_weight=0.7, entropy_weight=0.3, alignment_weight=0.2)

@@ -1,7 +1,7 @@
 """Where a training begins: with another one's checkpoint, or with the weights of a saved network."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ def begins_anew(checkpoints: Path, *, resume: bool, init_from: str | None) -> bo
     return not (resume and list_checkpoints(checkpoints)) and not init_from
 
 
-def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[str] = ("",)) -> None:
+def start_from(
+    source: Path,
+    model: Any,
+    state: TrainState,
+    *,
+    parts: Sequence[str] = ("",),
+    read: Callable[[Path], Any] | None = None,
+) -> None:
     """Begin with a training's checkpoint and all that it holds, or with the weights of a saved network alone.
 
     Args:
@@ -26,6 +33,7 @@ def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[s
         model: The network that is trained; its ``settings`` say how it is built.
         state: What takes a checkpoint's contents (:meth:`TrainState.start_from`).
         parts: Names of the submodules that begin with saved weights; by default the whole model.
+        read: Opens a saved network whose ``from_pretrained`` wants more than a folder; by default the model's own does.
 
     Raises:
         ConfigError: ``source`` is none of these, or of another architecture; the message lists what differs.
@@ -37,7 +45,7 @@ def start_from(source: Path, model: Any, state: TrainState, *, parts: Sequence[s
         raise ConfigError(
             f"train.init_from: expected a checkpoint, a folder of them or one of save_pretrained, got {source}"
         )
-    saved = type(model).from_pretrained(source)
+    saved = (read or type(model).from_pretrained)(source)
     ours, theirs = model.settings.model_dump(), saved.settings.model_dump()
     different = [f"{name} {theirs[name]} (here {ours[name]})" for name in ours if ours[name] != theirs[name]]
     if different:
