@@ -74,9 +74,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             needs=("reconstruct",),
             reads=("encode", *every_sample),
         ),
-        Stage(
-            "inspect", (drawing,), (paths.inspection,), needs=("reconstruct",), reads=(f"train-generator.{generator}",)
-        ),
+        Stage("inspect", (drawing,), (paths.inspection,), ("reconstruct",), (f"train-generator.{generator}",)),
         Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
     ]
 

@@ -1,5 +1,6 @@
 """Cells in processes: how many at a time, never two in a folder, failures, and stopping."""
 
+import logging
 import os
 import signal
 import threading
@@ -93,17 +94,18 @@ def test_no_two_cells_of_a_folder_run_at_a_time_and_every_generator_has_its_turn
 
 @catches(SUBJECT, " and unmade.isdisjoint(cell.after)", "")
 @catches(SUBJECT, "folders | {cell.run.name for cell in waiting}", "folders")
-def test_a_run_that_others_read_from_comes_first(runs):  # noqa: F811
+def test_a_run_that_others_read_from_comes_first(runs, caplog):  # noqa: F811
     rows = {
         "learner": {"set": {"weight": "{run of base}/w"}},
         "base": {},
         "third": {"set": {"weight": "{run of base}"}},
     }
     cells = toy_cells(rows=rows, seeds=(0,))
-    run_cells(cells, runs, jobs=3, threads=1)
-    noted = [(what, name) for what, name, *_ in calls(runs)]
-    assert noted[:2] == [("began", cells[1].run.name), ("ended", cells[1].run.name)]
-    assert {name for _, name in noted[2:]} == {cells[0].run.name, cells[2].run.name}
+    with caplog.at_level(logging.INFO):
+        run_cells(cells, runs, jobs=3, threads=1)
+    told = [message.partition(" (")[0] for message in caplog.messages]
+    assert told[:2] == ["begin: base, seed 0", "finished: base, seed 0"]
+    assert {name for _, name, *_ in calls(runs)[2:]} == {cells[0].run.name, cells[2].run.name}
 
 
 @catches(SUBJECT, "if other.after.get(cell.run.name) == cell.row]", "if False]")
