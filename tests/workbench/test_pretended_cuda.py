@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from _support.mutants import catches
 from vistok.workbench.cost.counting import count
@@ -106,7 +107,7 @@ def test_a_weight_is_converted_once_in_a_block_and_again_in_the_next():
     assert not mode._casts
 
 
-@catches(SUBJECT, "if function is F.scaled_dot_product_attention:", "if False:")
+@catches(SUBJECT, "if function is F.scaled_dot_product_attention and", "if False and")
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_keeps_no_matrix_of_weights(masked):
     q = nn.Parameter(torch.empty(1, 2, 256, 8, device="meta"))
@@ -120,6 +121,14 @@ def test_attention_keeps_no_matrix_of_weights(masked):
     matrix = 4 * 2 * 256 * 256
     assert counts.saved < (1 + masked / 2 if masked else 0.25) * matrix
     assert counts.flops == 14 * 2 * 256 * 256 * 8  # two products forward, five backward
+
+
+@catches(SUBJECT, " and torch.backends.cuda.mem_efficient_sdp_enabled()", "")
+def test_where_the_fused_kernels_are_forbidden_attention_has_a_derivative_forward():
+    q = torch.empty(1, 2, 4, 8, device="meta")
+    with PretendedCuda(), sdpa_kernel(SDPBackend.MATH):
+        out, derivative = torch.func.jvp(lambda x: F.scaled_dot_product_attention(x, x, x), (q,), (q,))
+    assert out.shape == derivative.shape == q.shape
 
 
 @catches(SUBJECT, "if function is F.dropout:", "if False:")

@@ -180,6 +180,7 @@ def test_mean_flow_is_counted_without_a_discriminator():
     before = training.learners["refiner"].model.refiner.network.out.weight.clone()
     training.step(4, 0)
     assert not torch.equal(training.learners["refiner"].model.refiner.network.out.weight, before)
+    assert refiner_training(tiny("refiner.objective=mean_flow"), Paper()).count(4, 0).flops > 0
 
 
 def test_more_than_one_step_is_of_the_objectives_that_take_steps():

@@ -34,7 +34,8 @@ class PretendedCuda(TorchFunctionMode):
     """Within the block tensors of a device say that they are on CUDA, and what is made on CUDA is made there.
 
     Only torch itself is told the truth. So a network takes the paths that it takes on a card: no check that would wait
-    for a value, no kernels made for the CPU. Attention and dropout keep what the fused kernels keep.
+    for a value, no kernels made for the CPU. Attention and dropout keep what the fused kernels keep,
+    but where ``sdpa_kernel`` forbids those, as a derivative forward does.
     A copy from the meta device to the CPU that nobody waits for arrives, as ones; what asks for a value fails.
 
     Args:
@@ -63,7 +64,7 @@ class PretendedCuda(TorchFunctionMode):
             args, kwargs = self._cast(name, args, kwargs)
         if function is F.dropout:
             return _dropout(*args, **kwargs)
-        if function is F.scaled_dot_product_attention:
+        if function is F.scaled_dot_product_attention and torch.backends.cuda.mem_efficient_sdp_enabled():
             return _fused_attention(*args, **kwargs)
         return function(*args, **kwargs)
 
