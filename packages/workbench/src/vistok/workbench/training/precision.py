@@ -30,4 +30,4 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 @functools.cache
 def _say_once() -> None:
-    logger.warning("mixed_precision: bf16 is computed in float32: this processor has no products in bfloat16")
+    logger.info("mixed_precision: bf16 is computed in float32: this processor has no products in bfloat16")
