@@ -204,6 +204,19 @@ def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
     assert f'teacher.checkpoint="/runs/{base.run.name}/tokenizer/model.safetensors"' in words
 
 
+@catches(SUBJECT, "shared = {**study.set, **per_data, **(overrides or {})}", "shared = {**study.set}")
+@catches(SUBJECT, "shared = {**study.set, **per_data, **(overrides or {})}", "shared = {**(overrides or {})}")
+def test_all_rows_cannot_read_the_run_of_one():
+    told = r"set: expected \{run of ROW\} in the settings of a row alone, got x='\{run of base\}'"
+    asked = {"x": "{run of base}"}
+    with pytest.raises(ConfigError, match=told):
+        toy_cells(set=asked)
+    with pytest.raises(ConfigError, match=told):
+        cells_of(toy(), Path(), data=None, overrides=asked)
+    with pytest.raises(ConfigError, match=told):
+        cells_of(toy(data={"digits": {"set": asked}}), Path(), data=DIGITS)
+
+
 @catches(SUBJECT, 'if not equals or "/" in name:', "if not equals:")
 def test_data_are_called_as_their_source_ends_or_as_one_says():
     assert named_data("/data/emoji64/") == Data("emoji64", "/data/emoji64/")

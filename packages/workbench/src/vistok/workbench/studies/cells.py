@@ -196,13 +196,17 @@ def cells_of(
         overrides: Settings that have the last word.
 
     Raises:
-        ConfigError: There is no such row, or no configuration for these images.
+        ConfigError: There is no such row, or no configuration for these images, or all rows read from one.
     """
     for name in only:
         if name not in study.rows:
             raise ConfigError(f"only: expected some of {', '.join(study.rows)}, got {name!r}")
     listed = data is None or data.name in study.data
     per_data = study.data[data.name].set if data and listed else {}
+    shared = {**study.set, **per_data, **(overrides or {})}
+    for setting, value in shared.items():
+        if isinstance(value, str) and RUN_OF.search(value):
+            raise ConfigError(f"set: expected {{run of ROW}} in the settings of a row alone, got {setting}={value!r}")
     wanted = {*only, *(needed for name in only for needed in study.rows[name].needs)}
     rows = {name: row for name, row in study.rows.items() if not only or name in wanted}
 
