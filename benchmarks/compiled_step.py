@@ -42,11 +42,10 @@ def build(case: str, wrap: Wrap) -> TrainingStep:
         config = load_semtok("digits", ("losses.alignment_weight=0",))
         return ours.semtok_of(config, torch.rand(32, 1, 32, 32) * 2 - 1, wrap=wrap)
     size, batch = (128, 8) if case == "glotok_128" else (32, 32)
-    sizes = (f"data.image_size={size}", f"tokenizer.image_size={size}", f"train.batch_size={batch}")
+    given = (f"data.image_size={size}", f"tokenizer.image_size={size}", f"train.batch_size={batch}")
     images = torch.rand(batch, 1, size, size) * 2 - 1
-    return ours.glotok_of(
-        load_glotok("digits", (*sizes, "tokenizer.residual=true")), images, adversarial=True, wrap=wrap
-    )
+    config = load_glotok("digits", (*given, "tokenizer.residual=true"))
+    return ours.glotok_of(config, images, adversarial=True, wrap=wrap)
 
 
 def measure(case: str, compiled: bool, threads: int, steps: int) -> dict[str, float]:

@@ -138,8 +138,8 @@ class LossTerms(nn.Module):
         if self.histogram is not None:
             terms["histogram"] = self.histogram(out.semantic.codebook)
         if out.semantic.residual is not None and out.visual.residual is not None:
-            residuals = (out.semantic, out.semantic.residual), (out.visual, out.visual.residual)
-            terms["residual"] = torch.stack([self._residual(branch, residual) for branch, residual in residuals]).sum()
+            visual = self._residual(out.visual, out.visual.residual)
+            terms["residual"] = self._residual(out.semantic, out.semantic.residual) + visual
         if self.representation is not None and out.predicted is not None:
             terms["representation"] = self.representation(out.predicted, images)
             terms["disentanglement"] = disentanglement_loss(out.visual.quantized, out.semantic.quantized)

@@ -62,9 +62,7 @@ class LossConfig(PerceptualConfig):
     flow_loss_space: Prediction = "velocity"  # whose squared error that is, whatever is predicted: a weight by the time
     uniform_times: float = Field(0.1, ge=0, le=1)  # share of times that are uniform and not logit-normal
     time_shift: float = Field(1.0, gt=0)  # s in t -> s t / (1 + (s - 1) t): above 1 times are nearer to the noise
-    time_shift_final: float | None = Field(
-        None, gt=0
-    )  # of the last step; from the first on it goes there in equal factors
+    time_shift_final: float | None = Field(None, gt=0)  # of the last step, to which it goes in equal factors
     condition_dropout: float = Field(0.1, ge=0, le=1)  # share of images whose tokens are all hidden
     suffix_dropout: float = Field(0.0, ge=0, le=1)  # share of images of whose tokens a random suffix is hidden
     nested_weight: float = Field(0.0, ge=0)  # on flow and perceptual term from some of the tokens, in the same step

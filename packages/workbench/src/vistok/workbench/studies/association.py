@@ -21,6 +21,7 @@ from vistok.workbench.studies.correlation import (
     kendall,
     spearman,
 )
+from vistok.workbench.studies.joining import values_by_cell
 from vistok.workbench.studies.pages import write_page
 
 _MEASURES = {"Spearman": spearman, "Kendall": kendall}
@@ -55,9 +56,7 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
     merged: dict[Group, dict[tuple[str, str], Drawn]] = defaultdict(dict)
     for file in files:
         found = read_json(file, "study", "data", "cells", "values")
-        values: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-        for value in found["values"]:
-            values[value["row"], value["seed"]].append(value)
+        values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]
             for generator in cell["generators"]:

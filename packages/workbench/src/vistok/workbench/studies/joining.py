@@ -1,5 +1,6 @@
 """Cells that were made elsewhere, as a ``study.json`` has them: what several machines made on one page."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Joined:
 
     def of(self, cell: Cell) -> Made | None:
         """What was made of a cell elsewhere."""
-        return self.cells.get((cell.run.name, cell.generators, cell.samples, cell.evaluation))
+        return self.cells.get(_key(cell))
 
 
 def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> Joined:
@@ -48,20 +49,18 @@ def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> J
     Raises:
         ConfigError: A file has none of the cells.
     """
-    asked = {(cell.run.name, cell.generators, cell.samples, cell.evaluation): cell for cell in cells}
+    asked = {_key(cell): cell for cell in cells}
     made: dict[Key, Made] = {}
     origins: list[Mapping[str, Any]] = []
     for file in files:
         found = read_json(file, "cells", "values", "environment", "commit")
-        numbers: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        for value in found["values"]:
-            numbers.setdefault((value["row"], value["seed"]), []).append(value)
+        numbers = values_by_cell(found)
         mine: dict[Key, Made] = {}
         for cell in found["cells"]:
             key = (cell["folder"], tuple(cell["generators"]), cell["samples"], cell["evaluation"])
             shipped = cell.get("shipped")
             if cell["state"] == FINISHED and key in asked and is_as_shipped(asked[key], shipped):
-                values = _by_column(study, numbers.get((cell["row"], cell["seed"]), []))
+                values = _by_column(study, numbers[cell["row"], cell["seed"]])
                 outcome = Outcome(FINISHED, threads=cell["threads"], shipped=shipped)
                 mine[key] = Made(outcome, cell["stages"], values)
         if not mine:
@@ -69,6 +68,18 @@ def read_joined(files: Sequence[Path], study: Study, cells: Sequence[Cell]) -> J
         made = mine | made
         origins += [{"environment": found["environment"], "commit": found["commit"]}, *found.get("joined", [])]
     return Joined(made, origins)
+
+
+def values_by_cell(found: Mapping[str, Any]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """The values of a ``study.json`` by row and seed; none for a cell that has none."""
+    values: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for value in found["values"]:
+        values[value["row"], value["seed"]].append(value)
+    return values
+
+
+def _key(cell: Cell) -> Key:
+    return cell.run.name, cell.generators, cell.samples, cell.evaluation
 
 
 def _by_column(study: Study, values: Sequence[Mapping[str, Any]]) -> dict[str, float]:
