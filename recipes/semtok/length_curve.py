@@ -76,7 +76,8 @@ def length_measures(
     parts = part_measures(curve, most)
     wanted = settings.wanted_psnr or (parts.get("prefix_50%", curve["prefix_psnr"][-1]),)
     adaptive = adaptive_measures(tokenizer, images, wanted, curve, config.seed)
-    return {"lengths": curve, "parts of the tokens": parts, "adaptive length": adaptive}
+    first = {str(length): value for length, value in zip(curve["tokens"], curve["prefix_psnr"], strict=True)}
+    return {"lengths": curve, "first tokens": first, "parts of the tokens": parts, "adaptive length": adaptive}
 
 
 class Fewest(NamedTuple):
