@@ -11,6 +11,7 @@ from vistok.generators import DoubleStreamBlock
 from vistok.workbench.config import ConfigError
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import TrainConfig
+from vistok.workbench.training.muon import Muon
 from vistok.workbench.training.optimizers import MuonWithAdam, build_optimizer, hidden_matrices, parameter_groups
 
 SUBJECT = "vistok.workbench.training.optimizers"
@@ -85,7 +86,6 @@ def test_layers_that_modulate_a_block_are_adams():
     assert not set(map(id, found)) & set(map(id, modulations))
 
 
-@catches(SUBJECT, 'adjust_lr_fn="match_rms_adamw"', "adjust_lr_fn=None")
 def test_a_matrix_moves_by_singular_values_of_one_times_rate_and_scale():
     network, optimizer = made()
     matrix = network.blocks[0].first.up.weight
@@ -105,7 +105,7 @@ def test_it_is_muon_and_adamw_side_by_side_to_the_bit():
     theirs, _ = made()
     hidden = hidden_matrices(theirs)
     others = [p for p in theirs.parameters() if all(p is not matrix for matrix in hidden)]
-    muon = torch.optim.Muon(hidden, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(hidden, weight_decay=0.1)
     adam = torch.optim.AdamW(parameter_groups(others, 0.1), betas=MUON.betas, fused=True)
     steps(ours, optimizer, 3)
     for index in range(3):
