@@ -42,27 +42,27 @@ class Muon(Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
-            alike: dict[Any, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[Any, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    alike[matrix.shape, matrix.device].append(matrix)
+                    update = self._with_momentum(matrix, matrix.grad, group["momentum"])
+                    alike[matrix.shape, matrix.device].append((matrix, update))
             for matrices in alike.values():
-                self._update(matrices, group)
+                self._update(matrices, group["lr"], group["weight_decay"])
 
-    def _update(self, matrices: list[nn.Parameter], group: dict[str, Any]) -> None:
-        updates = torch.stack([self._with_momentum(matrix, group["momentum"]) for matrix in matrices])
-        rate = group["lr"]
-        scale = 0.2 * max(matrices[0].shape) ** 0.5
-        for matrix, update in zip(matrices, orthogonalized(updates).to(matrices[0].dtype), strict=True):
-            matrix.mul_(1 - rate * group["weight_decay"]).add_(update, alpha=-rate * scale)
-
-    def _with_momentum(self, matrix: nn.Parameter, momentum: float) -> Tensor:
-        state, gradient = self.state[matrix], matrix.grad
-        assert gradient is not None
+    def _with_momentum(self, matrix: nn.Parameter, gradient: Tensor, momentum: float) -> Tensor:
+        state = self.state[matrix]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         state["momentum_buffer"].lerp_(gradient, 1 - momentum)
         return gradient.lerp(state["momentum_buffer"], momentum)
+
+    @staticmethod
+    def _update(matrices: list[tuple[nn.Parameter, Tensor]], rate: float, weight_decay: float) -> None:
+        updates = orthogonalized(torch.stack([update for _, update in matrices]))
+        for (matrix, _), update in zip(matrices, updates.to(matrices[0][0].dtype), strict=True):
+            scale = 0.2 * max(matrix.shape) ** 0.5
+            matrix.mul_(1 - rate * weight_decay).add_(update, alpha=-rate * scale)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
