@@ -37,7 +37,8 @@ def earlier(folder, seconds, *, settings=None, maker="toy", run=None, when=0):
 @catches(SUBJECT, "len(found) == len(stages.by_name)", "found")
 @catches("vistok.workbench.run.stages", '({**each, "seed": None} for each in', "(each for each in")
 @catches("vistok.workbench.run.stages", "if not differences(was, now):", "if True:")
-def test_the_newest_run_with_these_settings_counts_whatever_its_seed(tmp_path):
+def test_the_newest_run_with_these_settings_counts_whatever_its_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{SUBJECT}.computes_in_bfloat16", lambda device: True)
     shipped = {"train": 70.0, "sample": 9.0}
     asked = stages(tmp_path / "new")
     assert expected_seconds(asked, tmp_path, {}) == ({}, "not known before")
@@ -49,6 +50,14 @@ def test_the_newest_run_with_these_settings_counts_whatever_its_seed(tmp_path):
     earlier(tmp_path / "seed", {"train": 50.0, "report": 5.0}, settings={"seed": 3}, when=4)
     assert expected_seconds(asked, tmp_path, shipped)[0] == {"train": 50.0, "report": 5.0}
     assert expected_seconds(asked, tmp_path, shipped)[1] == f"as in {tmp_path / 'seed'}"
+
+
+@catches(SUBJECT, "if computes_in_bfloat16(best_device()):", "if True:")
+def test_a_processor_without_bfloat16_is_expected_to_take_longer(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{SUBJECT}.computes_in_bfloat16", lambda device: False)
+    seconds, source = expected_seconds(stages(tmp_path / "new"), tmp_path, {"train": 70.0})
+    assert seconds == {"train": 350.0}
+    assert source == "about 5 times those of 2 cores with products in bfloat16, which are none here"
 
 
 @catches(SUBJECT, "place.parents[2] if place.parents[1].name == ASIDE else place.parent", "place.parent")

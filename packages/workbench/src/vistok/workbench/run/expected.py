@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vistok.workbench.config import ConfigError
+from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.folder import ASIDE, is_run, run_maker
 from vistok.workbench.run.records import RECORDS
 from vistok.workbench.run.stages import Stages
+from vistok.workbench.training.precision import computes_in_bfloat16
 
 _NEWEST = 100  # runs that are looked at
+_WITHOUT_BFLOAT16 = 5.0  # times as long on a processor without such products: 3.3 minutes of a demo were about 17
 
 
 def expected_seconds(stages: Stages, runs: Path, shipped: Mapping[str, float]) -> tuple[dict[str, float], str]:
@@ -18,7 +21,7 @@ def expected_seconds(stages: Stages, runs: Path, shipped: Mapping[str, float]) -
         stages: Of the run that is to begin.
         runs: The folder of all runs. The newest one that has finished all these stages with the same settings, seeds
             apart, says what they took; so does an earlier run that was set aside.
-        shipped: What each command took on some machine, where there is no such run.
+        shipped: What each command took on a machine that computes in bfloat16, where there is no such run.
     """
     for folder in _earlier_runs(stages, runs):
         try:
@@ -28,7 +31,12 @@ def expected_seconds(stages: Stages, runs: Path, shipped: Mapping[str, float]) -
         if len(found) == len(stages.by_name):
             return found, f"as in {folder}"
     listed = {name: shipped[stage.command] for name, stage in stages.by_name.items() if stage.command in shipped}
-    return listed, "about those of 2 cores of a server" if listed else "not known before"
+    if not listed:
+        return {}, "not known before"
+    if computes_in_bfloat16(best_device()):
+        return listed, "about those of 2 cores of a server"
+    longer = {name: _WITHOUT_BFLOAT16 * seconds for name, seconds in listed.items()}
+    return longer, f"about {_WITHOUT_BFLOAT16:g} times those of 2 cores with products in bfloat16, which are none here"
 
 
 def _earlier_runs(stages: Stages, runs: Path) -> Iterator[Path]:
