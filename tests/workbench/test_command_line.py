@@ -223,8 +223,9 @@ def test_a_recipe_is_a_table_of_stages_that_are_run_alone_or_all_in_turn(tmp_pat
 @catches(SUBJECT, "shipped[command.name] *= training.steps", "pass")
 @catches(SUBJECT, "seconds.get(name) or next", "next")
 @catches(SUBJECT, "        left.skip(stage.name)\n", "        pass\n")
-def test_the_demo_says_how_long_all_stages_take_by_the_configuration_and_the_steps(tmp_path, caplog):
+def test_the_demo_says_how_long_all_stages_take_by_the_configuration_and_the_steps(tmp_path, caplog, monkeypatch):
     """A training's seconds are those of a step; a stage that is done takes no time."""
+    monkeypatch.setattr("vistok.workbench.run.expected.computes_in_bfloat16", lambda device: True)
 
     def prepare(options):
         stages, _ = toy(options.runs / options.name, [], options)

@@ -8,7 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 from _support.mutants import catches
 from _support.pretended_cuda import Event
 from vistok.workbench.cost.pretended_cuda import META, PretendedCuda
-from vistok.workbench.run.devices import Arriving, best_device, open_accelerator, to_device
+from vistok.workbench.run.devices import Arriving, best_device, computes_in_bfloat16, open_accelerator, to_device
 
 SUBJECT = "vistok.workbench.run.devices"
 
@@ -72,3 +72,14 @@ def test_what_arrives_from_cuda_is_waited_for_when_it_is_read(monkeypatch):
     assert Event.waited == 1
     assert Arriving(torch.ones(2)).read().tolist() == [1.0, 1.0]
     assert Event.waited == 1
+
+
+@catches(SUBJECT, 'if device.type != "cpu":', "if False:")
+@catches(SUBJECT, "torch.backends.mkldnn.is_available() and ", "")
+def test_cards_have_it_and_processors_by_their_instructions(monkeypatch):
+    for products in (False, True):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda products=products: products)
+        assert computes_in_bfloat16(torch.device("cuda"))
+        assert computes_in_bfloat16(torch.device("cpu")) == (products and torch.backends.mkldnn.is_available())
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not computes_in_bfloat16(torch.device("cpu"))

@@ -6,7 +6,7 @@ import torch
 
 from _support.mutants import catches
 from vistok.workbench.training import precision
-from vistok.workbench.training.precision import computes_in_bfloat16, mixed_precision
+from vistok.workbench.training.precision import mixed_precision
 
 SUBJECT = "vistok.workbench.training.precision"
 CPU = torch.device("cpu")
@@ -40,14 +40,3 @@ def test_a_processor_without_it_computes_in_float32_and_says_so_once(monkeypatch
     assert caplog.messages == [
         "mixed_precision: bf16 is computed in float32: this processor has no products in bfloat16"
     ]
-
-
-@catches(SUBJECT, 'if device.type != "cpu":', "if False:")
-@catches(SUBJECT, "torch.backends.mkldnn.is_available() and ", "")
-def test_cards_have_it_and_processors_by_their_instructions(monkeypatch):
-    for products in (False, True):
-        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda products=products: products)
-        assert computes_in_bfloat16(torch.device("cuda"))
-        assert computes_in_bfloat16(CPU) == (products and torch.backends.mkldnn.is_available())
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not computes_in_bfloat16(CPU)

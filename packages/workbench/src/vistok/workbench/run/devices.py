@@ -19,6 +19,13 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 take no longer there than in float32: on a card, and on a CPU with AVX-512."""
+    if device.type != "cpu":
+        return True
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # type: ignore[no-any-return]
+
+
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor on a device; the CPU does not wait while it is copied to CUDA."""
     if device.type == "cuda" and tensor.device.type == "cpu":

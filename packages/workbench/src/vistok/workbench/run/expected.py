@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.devices import best_device, computes_in_bfloat16
 from vistok.workbench.run.folder import ASIDE, is_run, run_maker
 from vistok.workbench.run.records import RECORDS
 from vistok.workbench.run.stages import Stages
-from vistok.workbench.training.precision import computes_in_bfloat16
 
 _NEWEST = 100  # runs that are looked at
 _WITHOUT_BFLOAT16 = 5.0  # times as long on a processor without such products: 3.3 minutes of a demo were about 17

@@ -6,6 +6,8 @@ import logging
 
 import torch
 
+from vistok.workbench.run.devices import computes_in_bfloat16
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,13 +21,6 @@ def mixed_precision(device: torch.device, kind: str) -> contextlib.AbstractConte
     if kind == "bf16" and not lower:
         _say_once()
     return torch.autocast(device.type, torch.bfloat16, enabled=lower)
-
-
-def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether products in bfloat16 take no longer there than in float32: on a card, and on a CPU with AVX-512."""
-    if device.type != "cpu":
-        return True
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # type: ignore[no-any-return]
 
 
 @functools.cache
