@@ -64,3 +64,13 @@ def test_wrong_input_is_named():
     for options in ({"max_weight": 0.0}, {"eps": 0.0}, {"on_non_finite": "ignore"}):
         with pytest.raises(ValueError, match=next(iter(options))):
             adaptive_weight(layer.sum(), layer.sum(), layer, **options)
+
+
+@catches(SUBJECT, "if not loss.requires_grad:", "if False:")
+@catches(SUBJECT, "if gradient is None:", "if False:")
+def test_a_loss_that_does_not_depend_on_the_layer_is_named():
+    layer, other = normal(0, 3).requires_grad_(), normal(1, 3).requires_grad_()
+    with pytest.raises(ValueError, match="generator_loss must depend on last_layer, got a loss of other parameters"):
+        adaptive_weight(layer.sum(), other.sum(), layer)
+    with pytest.raises(ValueError, match="reconstruction_loss must depend on last_layer, got a loss without a graph"):
+        adaptive_weight(layer.detach().sum(), layer.sum(), layer)

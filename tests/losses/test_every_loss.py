@@ -34,9 +34,15 @@ def test_half_precision_is_computed_in_float32(loss, dtype):
 
 @every_loss
 def test_autocast_changes_nothing(loss):
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = loss(FIRST)
+    gradients = []
+    for enabled in (False, True):
+        x = FIRST.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            inside = loss(x)
+            inside.backward()
+        gradients.append(x.grad)
     assert torch.equal(inside, loss(FIRST))
+    torch.testing.assert_close(*gradients, rtol=0.02, atol=0.01 * gradients[0].abs().max().item())
 
 
 @every_loss

@@ -35,3 +35,14 @@ def test_the_feature_maps_are_those_of_the_network_in_eval_mode():
     wanted = network.eval()(image)
     for got, map in zip(FrozenNetwork(network.train())(image), wanted, strict=True):
         assert torch.equal(got, map)
+
+
+@catches(SUBJECT, "images.to(weight.dtype)", "images")
+def test_images_are_seen_in_the_dtype_of_the_network():
+    network, image = Stages(), normal(0, 2, 3, 8, 8)
+    for dtype in (torch.bfloat16, torch.float64):
+        given = image.to(dtype).requires_grad_()
+        maps = FrozenNetwork(network)(given)
+        assert {map.dtype for map in maps} == {torch.float32}
+        sum(map.sum() for map in maps).backward()
+        assert given.grad.dtype == dtype

@@ -55,3 +55,12 @@ def test_wrong_input_is_named():
         r1_penalty(images.sum(1), images)
     with pytest.raises(ValueError, match="same batch size"):
         r1_penalty(torch.ones(2), images)
+
+
+@catches(SUBJECT, "materialize_grads=True", "materialize_grads=False")
+@catches(SUBJECT, "if not scores.requires_grad:", "if False:")
+def test_logits_of_other_images_have_no_slope_and_those_without_a_graph_are_named():
+    images, other = normal(0, 3, 4).requires_grad_(), normal(1, 3, 4).requires_grad_()
+    assert r1_penalty(other.sum(1), images) == 0
+    with pytest.raises(ValueError, match="real_logits must be computed from real_images, got logits without a graph"):
+        r1_penalty(images.detach().sum(1), images)

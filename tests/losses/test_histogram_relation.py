@@ -294,3 +294,17 @@ def test_wrong_options_are_named(options, message):
 def test_integer_codes_are_refused():
     with pytest.raises(TypeError, match="floating point"):
         histogram_relation_loss(torch.ones(4, 3, dtype=torch.long), torch.ones(4, 2))
+
+
+@catches("vistok.losses._exact_pairs", "with autocast_off(unit):", "if True:")
+@catches("vistok.losses._counted_pairs", "with autocast_off(unit):", "if True:")
+def test_backward_within_autocast_is_that_of_float32():
+    teacher = relation_histogram(normal(1, 300, 8))
+    for exact in (False, True):
+        found = []
+        for enabled in (False, True):
+            codes = normal(0, 400, 8).requires_grad_()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                HistogramRelationLoss(teacher, exact=exact)(codes).backward()
+            found.append(codes.grad)
+        assert torch.equal(*found)

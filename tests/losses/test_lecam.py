@@ -87,3 +87,15 @@ def test_wrong_options_are_named():
         LeCamLoss(decay=1.0)
     with pytest.raises(ValueError, match="form"):
         LeCamLoss(form="two_sided")
+
+
+@catches(SUBJECT, "torch.where(finite, decay * mean", "torch.where(True, decay * mean")
+@catches(SUBJECT, "torch.where(finite, 1.0, self.started)", "torch.ones_like(self.started)")
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_call_with_logits_that_are_not_finite_leaves_the_means_as_they_were(bad):
+    loss, other = LeCamLoss(decay=0.5), LeCamLoss(decay=0.5)
+    real, fake = normal(0, 4), normal(1, 4)
+    for sound in (real, 2 * real):
+        assert not torch.isfinite(loss(torch.full((4,), bad), fake))
+        assert torch.equal(loss(sound, fake), other(sound, fake))
+    assert torch.equal(loss.real_mean, other.real_mean)

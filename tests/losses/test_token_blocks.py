@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import normal, seeds
+from vistok.losses._precision import autocast_off
 from vistok.losses._token_blocks import as_tokens, sum_over_blocks
 
 SUBJECT = "vistok.losses._token_blocks"
@@ -56,3 +57,21 @@ def test_tokens_are_the_vectors_along_the_channel_dimension():
     features = normal(0, 2, 3, 4, 5)
     assert torch.equal(as_tokens(features, 1)[4 * 5 + 7], features[1, :, 1, 2])
     assert torch.equal(as_tokens(features, -1), features.reshape(-1, 5))
+
+
+@catches(SUBJECT, "with autocast_off(tokens), torch.enable_grad():", "with torch.enable_grad():")
+def test_backward_within_autocast_is_that_of_float32():
+    tokens, codes = normal(0, 9, 4), normal(1, 5, 4)
+
+    def products(rows, table):
+        return (rows @ table.T).exp().sum()
+
+    found = []
+    for enabled in (False, True):
+        rows = tokens.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            with autocast_off(rows):
+                (value,) = sum_over_blocks(products, rows, codes, block_size=4)
+            value.backward()
+        found.append(rows.grad)
+    assert torch.equal(*found)

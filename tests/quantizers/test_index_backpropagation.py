@@ -88,3 +88,16 @@ def test_wrong_arguments_are_refused():
             IndexBackpropagationQuantizer(4, 2, temperature=temperature)
     with pytest.raises(ValueError, match="at least 1"):
         IndexBackpropagationQuantizer(0, 2)
+
+
+@catches(SUBJECT, "with autocast_off(rows):", "if True:")
+def test_backward_within_autocast_is_that_of_float32():
+    quantizer = IndexBackpropagationQuantizer(7, 3)
+    found = []
+    for enabled in (False, True):
+        z = normal(0, 2, 3, 5).requires_grad_()
+        quantizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            (quantizer(z).quantized * normal(1, 2, 3, 5)).sum().backward()
+        found.append((z.grad, quantizer.codebook.grad.clone()))
+    assert all(map(torch.equal, *found))

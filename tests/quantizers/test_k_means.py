@@ -87,3 +87,17 @@ def test_too_few_finite_rows_and_what_is_no_dense_tensor_are_named():
     for thing in (None, np.zeros((4, 3), np.float32), torch.zeros(4, 3).to_sparse()):
         with pytest.raises(TypeError, match="rows must be a dense tensor, got"):
             k_means(thing, 2, generator=torch.Generator())
+
+
+@catches(SUBJECT, "if rows.ndim != 2:", "if False:")
+@catches(SUBJECT, "num_clusters < 1 or iterations < 0", "False")
+@catches(SUBJECT, 'if metric not in ("euclidean", "cosine"):', "if False:")
+def test_wrong_arguments_are_named():
+    rows = torch.ones(4, 3)
+    with pytest.raises(ValueError, match=r"rows must be \(n, d\), got \(4,\)"):
+        k_means(rows[:, 0], 2, generator=seeded(0))
+    for clusters, iterations in ((-1, 0), (0, 1), (2, -5)):
+        with pytest.raises(ValueError, match=f"got {clusters} and {iterations}"):
+            k_means(rows, clusters, generator=seeded(0), iterations=iterations)
+    with pytest.raises(ValueError, match="metric must be 'euclidean' or 'cosine', got 'cosin'"):
+        k_means(rows, 2, generator=seeded(0), metric="cosin", iterations=0)

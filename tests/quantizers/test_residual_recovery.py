@@ -121,3 +121,14 @@ def test_in_bfloat16_its_attention_is_plain_products_on_a_cpu(monkeypatch):
     with monkeypatch.context() as patch, torch.autocast("cpu", torch.bfloat16):
         patch.setattr(F, "scaled_dot_product_attention", None)
         torch.testing.assert_close(module(codes), exact, rtol=0.05, atol=0.05)
+
+
+@catches(SUBJECT, ".to(self.project_in.weight.dtype)", "")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_codes_of_another_dtype_than_the_weights_come_back_in_it(dtype):
+    recover = ResidualRecovery(4, (2, 2), width=8, heads=2)
+    torch.nn.init.normal_(recover.project_out.weight)
+    z = normal(0, 2, 4, 2, 2)
+    out = recover(z.to(dtype))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), recover(z), rtol=0.05, atol=0.05)

@@ -101,6 +101,9 @@ def test_stages_that_are_no_dense_tensor_are_named(thing):
 def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="got 4, 2 and 0"):
         ResidualVectorQuantizer(4, 2, num_stages=0)
+    for block in (0, -1):
+        with pytest.raises(ValueError, match=f"token_block must be at least 1, got {block}"):
+            ResidualVectorQuantizer(4, 2, num_stages=1, token_block=block)
 
 
 @catches(SUBJECT, "rows = rows - centres[nearest_codes(rows, centres)]", "pass")

@@ -91,3 +91,12 @@ def test_other_shapes_and_no_tensors_are_refused():
         rotation_trick(torch.zeros(2, 3), torch.zeros(3, 2))
     with pytest.raises(TypeError, match="codes must be a dense tensor"):
         rotation_trick(torch.zeros(2, 3), [1.0])
+
+
+@catches(SUBJECT, "if not -z.ndim <= channel_dim < z.ndim:", "if False:")
+@catches(SUBJECT, '    check_features(z, channel_dim, z.shape[channel_dim], "rotation_trick")\n', "")
+def test_integers_and_dimensions_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"a dimension 2 \(channel_dim\), got \(2, 3\)"):
+        rotation_trick(torch.zeros(2, 3), torch.zeros(2, 3), channel_dim=2)
+    with pytest.raises(TypeError, match=r"z must be a floating-point tensor, got torch\.int64"):
+        rotation_trick(torch.zeros(2, 3).long(), torch.zeros(2, 3))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vistok.losses._exact_pairs import BLOCK_ELEMENTS, pair_blocks
+from vistok.losses._precision import autocast_off
 
 CELLS = 16384
 # An accelerator wants fewer, larger launches; counts of a block stay exact in float32 below 2**24.
@@ -177,4 +178,5 @@ class CountedLogSums(torch.autograd.Function):
         unit, centres, log_sums, low, step = ctx.saved_tensors  # type: ignore[attr-defined]
         alpha: float = ctx.alpha  # type: ignore[attr-defined]
         grid = _Grid(low, step)
-        return _gradient(unit, grid, _slope_table(grid, centres, alpha, log_sums, weights)), None, None, None
+        with autocast_off(unit):
+            return _gradient(unit, grid, _slope_table(grid, centres, alpha, log_sums, weights)), None, None, None

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from vistok.losses._precision import autocast_off
+
 # Similarities held at a time: a block and its few temporaries stay in the cache of a core, far below any memory bound.
 BLOCK_ELEMENTS = 1 << 18
 
@@ -73,4 +75,5 @@ class ExactLogSums(torch.autograd.Function):
     def backward(ctx: FunctionCtx, weights: Tensor) -> tuple[Tensor, None, None, None]:
         unit, centres, log_sums = ctx.saved_tensors  # type: ignore[attr-defined]
         alpha: float = ctx.alpha  # type: ignore[attr-defined]
-        return _gradient(unit, centres, alpha, log_sums, weights), None, None, None
+        with autocast_off(unit):
+            return _gradient(unit, centres, alpha, log_sums, weights), None, None, None

@@ -17,6 +17,7 @@ class FrozenNetwork(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
-        """Return the feature maps of ``images``."""
-        features: Sequence[Tensor] = self.network(images)
+        """Return the feature maps of ``images``, which are seen in the network's dtype."""
+        weight = next(self.network.parameters(), images)
+        features: Sequence[Tensor] = self.network(images.to(weight.dtype))
         return features

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from vistok.losses._precision import autocast_off
+
 BlockFunction = Callable[..., Tensor | tuple[Tensor, ...]]
 
 
@@ -40,12 +42,12 @@ class _BlockSums(torch.autograd.Function):
         shared_gradients = [torch.zeros_like(tensor) for tensor in shared]
         for start in range(0, tokens.shape[0], ctx.block_size):  # type: ignore[attr-defined]
             rows = slice(start, start + ctx.block_size)  # type: ignore[attr-defined]
-            with torch.enable_grad():
+            with autocast_off(tokens), torch.enable_grad():
                 inputs = [tensor.detach().requires_grad_() for tensor in (tokens[rows], *shared)]
                 results = _as_tuple(ctx.function(*inputs))  # type: ignore[attr-defined]
                 # A scalar, because torch loads its symbolic algebra (30 MB) for gradients of anything else.
                 weighted = torch.stack([(r * g).sum() for r, g in zip(results, gradients, strict=True)]).sum()
-            block_gradient, *others = torch.autograd.grad(weighted, inputs)
+                block_gradient, *others = torch.autograd.grad(weighted, inputs)
             token_gradient[rows] = block_gradient
             for total, gradient in zip(shared_gradients, others, strict=True):
                 total += gradient

@@ -47,7 +47,8 @@ def adaptive_weight(
         None: the weight is a constant. The graph is kept, so both losses can still be differentiated.
 
     Raises:
-        ValueError: A loss is not scalar, or ``max_weight`` or ``eps`` is not positive.
+        ValueError: A loss is not scalar or does not depend on ``last_layer``, or ``max_weight`` or ``eps`` is not
+            positive.
         TypeError: A loss or ``last_layer`` is not a dense tensor.
         FloatingPointError: A gradient is not finite and ``on_non_finite="raise"``.
 
@@ -69,9 +70,13 @@ def adaptive_weight(
         check_dense(name, loss)
         if loss.ndim != 0:
             raise ValueError(f"{name} must be a scalar, got shape {tuple(loss.shape)}")
+        if not loss.requires_grad:
+            raise ValueError(f"{name} must depend on last_layer, got a loss without a graph")
     sizes = []
     for name, loss in losses.items():
-        (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True)
+        (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise ValueError(f"{name} must depend on last_layer, got a loss of other parameters")
         size = torch.linalg.vector_norm(gradient.detach().float())
         if on_non_finite == "raise" and not size.is_meta and not torch.isfinite(size):
             raise FloatingPointError(f"the gradient of {name} at last_layer must be finite, got norm {size.item()}")

@@ -20,7 +20,9 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
             "real_images must require gradients before they go through the network, got requires_grad=False"
         )
     scores = real_logits.flatten(1).mean(dim=1) if real_logits.ndim > 1 else real_logits
-    (slope,) = torch.autograd.grad(scores.sum(), real_images, create_graph=True)
+    if not scores.requires_grad:
+        raise ValueError("real_logits must be computed from real_images, got logits without a graph")
+    (slope,) = torch.autograd.grad(scores.sum(), real_images, create_graph=True, materialize_grads=True)
     wide = slope if slope.dtype == torch.float64 else slope.float()
     return 0.5 * wide.square().flatten(1).sum(dim=1).mean()
 
@@ -49,7 +51,8 @@ class R1Penalty(nn.Module):
         Flows to the discriminator's parameters through a second derivative.
 
     Raises:
-        ValueError: ``real_images`` do not require gradients, batch sizes differ, or the input is empty.
+        ValueError: ``real_images`` do not require gradients, ``real_logits`` have no graph, batch sizes differ, or the
+            input is empty.
         TypeError: The input is not a dense floating point tensor.
 
     Distributed:

@@ -50,7 +50,7 @@ class LeCamLoss(nn.Module):
       :math:`(\mathbb E[r] - \alpha_F)_+^2 + (\alpha_R - \mathbb E[f])_+^2`; the means start at 0, and each call
       measures with those of the calls before it, then moves them.
 
-    In eval mode the means stay.
+    In eval mode the means stay, and where a logit is not finite: the loss of that call is not, those after it are.
 
     Source:
         Tseng et al. 2021, arXiv:2104.03310, Eqs. 6 and 7, and its public code; Weber et al. 2024 (MaskBit),
@@ -106,9 +106,10 @@ class LeCamLoss(nn.Module):
         means = torch.stack([real_logits.float().mean(), fake_logits.float().mean()])
         means = sum_across_ranks(means) / world_size()
         decay = self.decay * self.started
-        self.real_mean.copy_(decay * self.real_mean + (1.0 - decay) * means[0])
-        self.fake_mean.copy_(decay * self.fake_mean + (1.0 - decay) * means[1])
-        self.started.fill_(1.0)
+        finite = means.isfinite().all()
+        for mean, new in ((self.real_mean, means[0]), (self.fake_mean, means[1])):
+            mean.copy_(torch.where(finite, decay * mean + (1.0 - decay) * new, mean))
+        self.started.copy_(torch.where(finite, 1.0, self.started))
 
     def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return the regulariser and move the running means (in training)."""

@@ -81,7 +81,7 @@ class LPIPS(nn.Module):
     Shape:
         - reconstruction: ``(B, 3, H, W)``.
         - target: the shape of ``reconstruction``.
-        - loss: ``()``, float32 (float64 for float64 input).
+        - loss: ``()``, float32 (float64 for a network in float64).
 
     Range:
         ``[0, 4 * sum of heads]``; ``0`` for equal images. Symmetric in its arguments.

@@ -16,6 +16,6 @@ def autocast_off(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 def unit(x: Tensor) -> Tensor:
-    """Divide by the length along the last dimension; the zero vector stays zero and its gradient stays finite."""
+    """Divide by the length along the last dimension; a vector shorter than 1e-8 becomes zero and gets no gradient."""
     length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / length.clamp_min(SMALLEST_LENGTH)
+    return x / torch.where(length < SMALLEST_LENGTH, torch.inf, length)

@@ -40,7 +40,7 @@ class BinarySphericalQuantizer(nn.Module):
         that is not finite gets index 0 and NaN in ``quantized``.
 
     Gradient:
-        ``quantized``: identity to ``u``. ``codes``: none.
+        ``quantized``: identity to ``u``, none to a zero ``z``. ``codes``: none.
 
     Raises:
         TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.

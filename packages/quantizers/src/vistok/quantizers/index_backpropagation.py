@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vistok.quantizers._precision import autocast_off
 from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
@@ -146,15 +147,16 @@ class _SoftmaxGradient(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         rows, codebook = ctx.saved_tensors
         parts, grad_codebook = [], torch.zeros_like(codebook)
-        for z, g in zip(rows.split(ctx.block), grads[0].split(ctx.block), strict=True):
-            p = (z @ codebook.t()).div_(ctx.temperature)
-            p.sub_(p.amax(1, keepdim=True)).exp_()
-            p.div_(p.sum(1, keepdim=True))
-            towards = g @ codebook.t()
-            mean = torch.linalg.vecdot(p, towards).unsqueeze(1)
-            d_logits = p.mul_(towards.sub_(mean)).div_(ctx.temperature)
-            del towards
-            parts.append(d_logits @ codebook)
-            grad_codebook.addmm_(d_logits.t(), z)
-            del p, d_logits
+        with autocast_off(rows):
+            for z, g in zip(rows.split(ctx.block), grads[0].split(ctx.block), strict=True):
+                p = (z @ codebook.t()).div_(ctx.temperature)
+                p.sub_(p.amax(1, keepdim=True)).exp_()
+                p.div_(p.sum(1, keepdim=True))
+                towards = g @ codebook.t()
+                mean = torch.linalg.vecdot(p, towards).unsqueeze(1)
+                d_logits = p.mul_(towards.sub_(mean)).div_(ctx.temperature)
+                del towards
+                parts.append(d_logits @ codebook)
+                grad_codebook.addmm_(d_logits.t(), z)
+                del p, d_logits
         return torch.cat(parts), grad_codebook, None, None

@@ -46,7 +46,8 @@ def k_means(
 
     Raises:
         TypeError: ``rows`` is not a dense tensor.
-        ValueError: all ranks together hold fewer finite rows than ``num_clusters``.
+        ValueError: ``rows`` is not two-dimensional, an argument is out of range, or all ranks together hold fewer
+            finite rows than ``num_clusters``.
 
     Distributed:
         Clusters the rows of all ranks; every rank must call it and returns rank 0's centres.
@@ -58,6 +59,14 @@ def k_means(
         [1.0, 11.0]
     """
     check_dense("rows", rows, "k_means")
+    if rows.ndim != 2:
+        raise ValueError(f"k_means: rows must be (n, d), got {tuple(rows.shape)}")
+    if num_clusters < 1 or iterations < 0:
+        raise ValueError(
+            f"k_means: expected num_clusters >= 1 and iterations >= 0, got {num_clusters} and {iterations}"
+        )
+    if metric not in ("euclidean", "cosine"):
+        raise ValueError(f"k_means: metric must be 'euclidean' or 'cosine', got {metric!r}")
     with torch.no_grad(), autocast_off(rows):
         rows = rows.detach().float()
         rows = rows_of_all_ranks(finite_rows(rows))

@@ -82,7 +82,8 @@ class ResidualRecovery(nn.Module):
         check_features(quantized, 1, self.code_dim, "ResidualRecovery")
         if quantized.ndim != 4:
             raise ValueError(f"ResidualRecovery: expected (B, {self.code_dim}, h, w), got {tuple(quantized.shape)}")
-        x = self.project_in(quantized.flatten(2).transpose(1, 2)) + self._positions_of(quantized.shape[2:])
+        tokens = quantized.flatten(2).transpose(1, 2).to(self.project_in.weight.dtype)
+        x = self.project_in(tokens) + self._positions_of(quantized.shape[2:])
         x = x + self._attend(self.norm_attention(x))
         x = x + self.mlp(self.norm_mlp(x))
         residual: Tensor = self.project_out(self.norm_out(x))

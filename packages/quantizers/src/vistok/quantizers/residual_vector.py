@@ -87,6 +87,8 @@ class ResidualVectorQuantizer(nn.Module):
                 f"ResidualVectorQuantizer: codebook_size, code_dim and num_stages must be at least 1, "
                 f"got {codebook_size}, {code_dim} and {num_stages}"
             )
+        if token_block is not None and token_block < 1:
+            raise ValueError(f"ResidualVectorQuantizer: token_block must be at least 1, got {token_block}")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.num_stages, self.token_block = num_stages, token_block
         self.wrapped = ResidualVQ(

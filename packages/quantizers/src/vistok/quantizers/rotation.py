@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vistok.quantizers._precision import SMALLEST_LENGTH, autocast_off, unit
-from vistok.quantizers._rows import channels_back, channels_last, check_dense
+from vistok.quantizers._rows import channels_back, channels_last, check_dense, check_features
 
 
 def rotation_trick(z: Tensor, codes: Tensor, *, channel_dim: int = 1) -> Tensor:
@@ -37,8 +37,8 @@ def rotation_trick(z: Tensor, codes: Tensor, *, channel_dim: int = 1) -> Tensor:
         zero. None to ``codes``.
 
     Raises:
-        TypeError: not dense tensors.
-        ValueError: the shapes differ.
+        TypeError: not dense tensors, or ``z`` is not floating point.
+        ValueError: the shapes differ, or have no such dimension of at least two.
 
     Distributed:
         No collectives.
@@ -57,6 +57,9 @@ def rotation_trick(z: Tensor, codes: Tensor, *, channel_dim: int = 1) -> Tensor:
         raise ValueError(
             f"rotation_trick: z and codes must have the same shape, got {tuple(z.shape)} and {tuple(codes.shape)}"
         )
+    if not -z.ndim <= channel_dim < z.ndim:
+        raise ValueError(f"rotation_trick: z must have a dimension {channel_dim} (channel_dim), got {tuple(z.shape)}")
+    check_features(z, channel_dim, z.shape[channel_dim], "rotation_trick")
     with autocast_off(z):
         features, q = channels_last(z, channel_dim).float(), channels_last(codes.detach(), channel_dim).float()
         z_hat, q_hat = unit(features.detach()), unit(q)

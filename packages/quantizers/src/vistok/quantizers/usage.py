@@ -61,7 +61,9 @@ class CodebookUsage(nn.Module):
             ``0 .. K - 1`` (at call; on CUDA an assertion on the device, so that nothing waits).
 
     Distributed:
-        ``report`` sums over ranks: every rank must call it. ``forward`` and ``reset`` are local.
+        ``report`` sums over ranks: every rank must call it. ``forward`` and ``reset`` are local. Keep it out of a
+        module that DDP wraps, or wrap with ``broadcast_buffers=False``: else DDP overwrites every rank's counts with
+        those of rank 0 at each of its forward passes.
 
     Example:
         >>> import torch
@@ -100,6 +102,7 @@ class CodebookUsage(nn.Module):
     def report(self) -> UsageReport:
         """Return the numbers over everything counted on all ranks since the last :meth:`reset`."""
         counts = sum_over_ranks(self.counts)
+        counts = counts.cpu() if counts.device.type == "mps" else counts  # which has no float64
         n = counts.sum(1, keepdim=True)
         p = counts.double() / n.clamp_min(1)
         perplexity = torch.special.entr(p).sum(1).exp() * (n.squeeze(1) > 0)

@@ -1,5 +1,6 @@
 """Vector quantization with one codebook."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from vistok.quantizers.nearest import Metric, nearest_codes
 from vistok.quantizers.quantized import Quantized
 
 Learning = Literal["gradient", "ema"]
+_SUMS = ("pending_sum", "ema_count", "ema_sum")  # of the moving average
 
 
 class VectorQuantizer(nn.Module):
@@ -61,8 +63,8 @@ class VectorQuantizer(nn.Module):
         Empty batches are allowed.
 
     Gradient:
-        ``quantized``: identity to ``s(z)``, none to the codebook. ``codes``: to the chosen rows of the codebook
-        when it is learned by gradient, none to ``z``.
+        ``quantized``: identity to ``s(z)``, none to the codebook; with ``metric="cosine"`` none to a zero ``z``.
+        ``codes``: to the chosen rows of the codebook when it is learned by gradient, none to ``z``.
 
     Raises:
         TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
@@ -71,8 +73,9 @@ class VectorQuantizer(nn.Module):
 
     Distributed:
         ``forward`` uses no collective. ``update``, ``revive`` and ``initialize`` must be called by all ranks and
-        leave the same state on all of them. With DDP and gradient accumulation use ``no_sync()``, as usual: outside
-        of it DDP overwrites the statistics of all ranks with those of rank 0.
+        leave the same state on all of them. DDP overwrites the statistics of all ranks with those of rank 0 at each of
+        its forward passes: with gradient accumulation use ``no_sync()``, as usual, and for several forward passes
+        a step ``broadcast_buffers=False``.
 
     Example:
         >>> import torch
@@ -175,7 +178,7 @@ class VectorQuantizer(nn.Module):
             self.ema_count.lerp_(count.to(self.ema_count.dtype), 1 - self.decay)
             self.ema_sum.lerp_(total, 1 - self.decay)
             moved = self._scaled(self.ema_sum / self.ema_count.unsqueeze(1))
-            self.weight.copy_(torch.where(used.unsqueeze(1), moved, self.weight))
+            self.weight.copy_(torch.where(used.unsqueeze(1), moved.to(self.weight.dtype), self.weight))
             self.pending_sum.zero_()
         self.steps_unused.add_(1).masked_fill_(used, 0)
         self.pending_count.zero_()
@@ -217,6 +220,15 @@ class VectorQuantizer(nn.Module):
     def extra_repr(self) -> str:
         """Show the arguments in the module's representation."""
         return f"{self.codebook_size}, {self.code_dim}, metric={self.metric!r}, learning={self.learning!r}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VectorQuantizer":
+        """As for any module, but sums of the moving average stay wide: in half precision they stop growing."""
+        wide = {name: self._buffers[name] for name in _SUMS if name in self._buffers}
+        super()._apply(fn, recurse)
+        for name, before in wide.items():
+            if before is not None and getattr(self, name).dtype in (torch.float16, torch.bfloat16):
+                setattr(self, name, before.to(getattr(self, name).device))
+        return self
 
     def _scaled(self, x: Tensor) -> Tensor:
         with autocast_off(x):
