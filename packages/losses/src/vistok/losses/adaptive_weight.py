@@ -70,10 +70,10 @@ def adaptive_weight(
         check_dense(name, loss)
         if loss.ndim != 0:
             raise ValueError(f"{name} must be a scalar, got shape {tuple(loss.shape)}")
-        if not loss.requires_grad:
-            raise ValueError(f"{name} must depend on last_layer, got a loss without a graph")
     sizes = []
     for name, loss in losses.items():
+        if not loss.requires_grad:
+            raise ValueError(f"{name} must depend on last_layer, got a loss without a graph")
         (gradient,) = torch.autograd.grad(loss, last_layer, retain_graph=True, allow_unused=True)
         if gradient is None:
             raise ValueError(f"{name} must depend on last_layer, got a loss of other parameters")
