@@ -116,7 +116,7 @@ def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]
     return {"train": [root]}
 
 
-def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Mapping[str, Any]:
+def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:
     """A data set of the images in a folder for each split, with labels where the folders in it tell classes.
 
     Where they do not, columns come from metadata files, if there are any, as the data-set library reads them.
