@@ -37,6 +37,23 @@ def test_transparency_lies_on_white_and_every_mode_becomes_rgb():
     assert pixels(encoded(Image.fromarray(np.full((8, 8), 0x8000, dtype=np.uint16)))).unique().tolist() == [128]
 
 
+@catches(SUBJECT, ' or (image.mode == "I" and image.format in _UP_TO_65535)', "")
+@catches(SUBJECT, 'frozenset(("PNG", "PPM"))', 'frozenset(("PNG", "PPM", "TIFF"))')
+@catches(SUBJECT, 'elif image.mode in ("I", "F")', 'elif image.mode == "I"')
+def test_grey_of_16_bits_is_scaled_and_what_says_no_range_is_unreadable():
+    grey = np.array([[0, 0x1FF], [0x8000, 65535]], dtype=np.uint16)
+    pgm = b"P5 2 2 65535\n" + grey.astype(">u2").tobytes()
+    dark = b"P5 2 2 1000\n" + np.array([0, 4, 501, 1000], ">u2").tobytes()  # Pillow scales to 65,535
+    assert Image.open(io.BytesIO(pgm)).mode == "I"
+    for content in (pgm, dark, encoded(Image.fromarray(grey)), encoded(Image.fromarray(grey), "TIFF")):
+        assert pixels(content)[0].tolist() == [[0, 1], [128, 255]]
+    for mode, dtype in (("I", np.int32), ("F", np.float32)):
+        content = encoded(Image.fromarray(grey.astype(dtype)), "TIFF")
+        reason = f"expected 8 or 16 bits a channel, got TIFF in mode {mode}, of 32 bits"
+        with pytest.raises(ValueError, match=rf"\Aunreadable image: {reason}\Z"):
+            open_image(content)
+
+
 @catches(SUBJECT, "            ImageOps.exif_transpose(opened, in_place=True)\n", "")
 def test_a_photo_is_turned_upright():
     image = Image.new("RGB", (8, 4))

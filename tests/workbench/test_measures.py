@@ -262,6 +262,24 @@ def test_what_the_data_do_not_allow_is_left_out_with_its_reason(digits, caplog):
     assert "reconstruction: ssim is left out: " in caplog.text
 
 
+@catches(
+    SUBJECT,
+    'cache(partial(gaussian_factor, self.reference.features, "reference"))',
+    '(lambda factor: lambda: factor)(gaussian_factor(self.reference.features, "reference"))',
+)
+def test_a_reference_of_one_image_leaves_out_what_needs_more(digits):
+    train, validation = digits
+    one = ImageSet(validation.images[:1], validation.labels[:1], validation.class_names, "one")
+    samples = {"xar": {"images": train.images[:8], "labels": train.labels[:8]}}
+    made = Evaluation(SETTINGS.model_copy(update={"reference": "validation"}), train, one, seed=0)
+    made.add_generation(samples)
+    for section in ("real images", "samples xar"):
+        for measure in ("frechet_distance", "frechet_distance_at_infinity", "frechet_distance_deviation"):
+            assert measure not in made.measures[section]
+            assert "at least 2" in made.measures["left out"][f"{section}: {measure}"]
+        assert "recognised" in made.measures[section]
+
+
 def test_measures_are_called_by_the_network_that_they_are_measured_in(digits, tmp_path):
     import timm
 

@@ -3,16 +3,16 @@
 import contextlib
 import difflib
 import functools
+import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from PIL import Image
-
+from vistok.workbench.data._image_folders import contents, files_below, open_image_folder, split_of
 from vistok.workbench.data._streams import Shards, open_shards, shard_addresses
-from vistok.workbench.data._table import VALIDATION_NAMES, Table, make_tables
+from vistok.workbench.data._table import Table, make_tables
 from vistok.workbench.data._tar_archives import is_pattern, matching_archives, matching_files, open_archives
 
 FileT = TypeVar("FileT", str, Path)
@@ -71,12 +71,13 @@ def open_tables(
             opened = {split: open_shards(datasets, each, cache_dir, streaming_limit) for split, each in files.items()}
             splits: Any = {split: rows for split, (rows, _) in opened.items()}
             shards = {split: held for split, (_, held) in opened.items()}
-        elif archives := _archives(source, place, cache_dir):
+        elif place.path is not None:
+            splits, in_archives = _open_files(datasets, place.path, cache_dir)
+        elif place.is_pattern:
+            archives = _by_split(matching_archives(source, cache_dir), None)
             splits = {split: open_archives(datasets, files, cache_dir) for split, files in archives.items()}
         else:
-            in_archives = False
-            path = place.path
-            splits = _open_files(datasets, path, cache_dir) if path else _open_hub(datasets, source, cache_dir)
+            splits, in_archives = _open_hub(datasets, source, cache_dir), False
     except Exception as error:  # the library lets errors of every client and file format through
         from_hub = place == Place(False, None)
         kind = "is no file or folder here and could not be had from the hub" if from_hub else "could not be read"
@@ -136,8 +137,7 @@ def signature(source: str, *, streaming: bool = False) -> tuple[int, int, int]:
         return _state_of(matching_files(source))
     if place.path is None:
         return (0, 0, 0)
-    below = (os.path.join(folder, name) for folder, _, names in os.walk(place.path) for name in names)
-    return _state_of([place.path, *below])
+    return _state_of([place.path, *(f"{place.path}/{name}" for name in files_below(place.path))])
 
 
 def _state_of(paths: Iterable[str | Path]) -> tuple[int, int, int]:
@@ -181,63 +181,32 @@ def _open_hub(datasets: Any, source: str, cache_dir: str | None) -> Any:
     return datasets.load_dataset(source, cache_dir=cache_dir)
 
 
-def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> Any:
-    tables = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if tables:
-        if path.is_file():
-            _check_parquet(path)
-        files = {split: [str(file) for file in each] for split, each in _by_split(tables, path).items()}
-        return datasets.load_dataset("parquet", data_files=files, cache_dir=cache_dir)
-    try:
-        folder, patterns = _image_files(path)
-        return datasets.load_dataset("imagefolder", data_dir=str(folder), data_files=patterns, cache_dir=cache_dir)
-    except Exception:
-        if any(map(_is_image, path.rglob("*"))):
-            raise
-        raise ValueError("the folder holds neither images nor .parquet nor .tar files") from None
-
-
-def _image_files(folder: Path) -> tuple[Path, dict[str, str]]:
-    """Where the images of a folder begin, and the pattern of each split: whole folders alone are splits.
-
-    They are where one for training stands beside another or alone: a class, or an image, may be called train or test.
-    """
-    shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    below = [path for path in shown if path.is_dir()]
-    alone = len(below) == 1 and not any(_is_image(path) for path in shown)
-    named = [(split, path.name) for path in below for split in [_split_of(path.name)] if split]
-    splits = {split: f"{name}/**" for split, name in reversed(named)}
-    if "train" in splits and (len(splits) > 1 or alone):
-        return folder, splits
-    return _image_files(below[0]) if alone else (folder, {"train": "**"})
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in Image.registered_extensions()
-
-
-def _split_of(name: str) -> str | None:
-    """The split that a name begins with, if it does."""
-    return next((split for split in ("train", *VALIDATION_NAMES) if name.startswith(split)), None)
-
-
-def _archives(source: str, place: Place, cache_dir: str | None) -> dict[str, list[Path]]:
-    """The tar archives of a pattern, of a folder that has no Parquet files, or one alone, by split."""
-    path = place.path
-    if path is None:
-        return _by_split(matching_archives(source, cache_dir), None) if place.is_pattern else {}
+def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> tuple[Any, bool]:
+    """A file or folder here by split, and whether its images lie in tar archives."""
+    files = [path]
+    if path.is_dir():
+        found = contents(path)
+        if found.images:
+            return open_image_folder(datasets, path, found, cache_dir), False
+        files = sorted(path / name for name in found.parquet or found.tar)
+    if not files:
+        raise ValueError("the folder holds neither images nor .parquet nor .tar files")
+    splits = _by_split(files, path)
+    if files[0].suffix.lower() == ".tar":
+        return {split: open_archives(datasets, each, cache_dir) for split, each in splits.items()}, True
     if path.is_file():
-        return {"train": [path]} if path.suffix == ".tar" else {}
-    return {} if next(path.rglob("*.parquet"), None) else _by_split(sorted(path.rglob("*.tar")), path)
+        _check_parquet(path)
+    names = {split: [glob.escape(str(file)) for file in each] for split, each in splits.items()}
+    return datasets.load_dataset("parquet", data_files=names, cache_dir=cache_dir), False
 
 
 def _by_split(files: Sequence[FileT], folder: Path | None) -> dict[str, list[FileT]]:
-    """Files by the split that a part of their path below the folder, or their name, begins with."""
+    """Files by the split that a folder below the given one that they lie in, or else they are called after."""
     splits: dict[str, list[FileT]] = {}
     for file in files:
         path = Path(file)
         parts = (path.name,) if folder is None or folder == path else path.relative_to(folder).parts
-        split = next(filter(None, map(_split_of, parts)), "train")
+        split = next(filter(None, map(split_of, parts)), "train")
         splits.setdefault(split, []).append(file)
     return splits
 

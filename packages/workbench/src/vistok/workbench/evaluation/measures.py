@@ -177,7 +177,7 @@ class Evaluation:
         held_out, training = (self.validation, "held-out"), (self.train, "training")
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)
-        self._factor = gaussian_factor(self.reference.features, "reference")
+        self._factor = cache(partial(gaussian_factor, self.reference.features, "reference"))
         self._neighbourhoods = cache(partial(real_neighbourhoods, self.reference.features))
         self.measures["reference"] = {"of": of[1], "count": len(self.reference.labels), "real images": floor[1]}
         real = self._side(floor[0], largest)
@@ -204,7 +204,7 @@ class Evaluation:
     def _add_likeness(self, section: str, side: Side, *, certain: bool) -> None:
         features = side.features
         self.measures[section] = {"count": float(len(features))}
-        self.add(section, "frechet_distance", lambda: {"frechet_distance": frechet_distance(features, self._factor)})
+        self.add(section, "frechet_distance", lambda: {"frechet_distance": frechet_distance(features, self._factor())})
         if certain:
             self.add(section, "frechet_distance_at_infinity", partial(self._infinity, features))
             self.add(section, "frechet_distance_deviation", partial(self._deviation, features))
@@ -216,14 +216,14 @@ class Evaluation:
         self.add(section, "diversity", lambda: {"diversity": relative_diversity(*sides)})
 
     def _infinity(self, features: Tensor) -> dict[str, float]:
-        line = frechet_distance_infinity(features, self._factor, generator=self._draws())
+        line = frechet_distance_infinity(features, self._factor(), generator=self._draws())
         return {"frechet_distance_at_infinity": line.value}
 
     def _deviation(self, features: Tensor) -> dict[str, float]:
         if not self.settings.resamples:
             return {}
         options: dict[str, Any] = {"generator": self._draws(), "resamples": self.settings.resamples}
-        interval = bootstrap_interval(lambda some: frechet_distance(some, self._factor), features, **options)
+        interval = bootstrap_interval(lambda some: frechet_distance(some, self._factor()), features, **options)
         return {"frechet_distance_deviation": interval.deviation}
 
     def _judged(self) -> dict[str, float]:

@@ -1,0 +1,164 @@
+"""A folder of images as tables: where an image lies says of which split and class it is."""
+
+import glob
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from vistok.workbench.data._table import VALIDATION_NAMES
+
+logger = logging.getLogger(__name__)
+
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # columns beside images, as ``datasets`` has them
+_NO_PIXELS = (".h5", ".hdf")  # Pillow lists them and opens none
+_SPLITS = {word: word for word in ("train", *VALIDATION_NAMES)} | {
+    "training": "train",
+    "trainval": "train",
+    "development": "dev",
+    "testing": "test",
+}
+
+
+class Contents(NamedTuple):
+    """The files below a folder that count, by their paths in it, in order."""
+
+    images: list[str]
+    parquet: list[str]
+    tar: list[str]
+    metadata: list[str]
+
+
+def contents(folder: Path) -> Contents:
+    """What lies below a folder.
+
+    Raises:
+        ValueError: There are images and archives, and nothing says which are meant.
+    """
+    found = Contents([], [], [], [])
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    kinds = dict.fromkeys(endings.difference(_NO_PIXELS), found.images) | {".parquet": found.parquet, ".tar": found.tar}
+    for path in sorted(files_below(folder)):
+        if path.rpartition("/")[2] in _METADATA:
+            found.metadata.append(path)
+        kinds.get(os.path.splitext(path)[1].lower(), []).append(path)
+    archives = [path for path in (*found.parquet, *found.tar) if path not in found.metadata]
+    if found.images and archives:
+        raise ValueError(
+            f"expected images or archives, got both: {found.images[0]} and {archives[0]}; "
+            "give the file or folder that is meant, or move the other away"
+        )
+    return found
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Paths in a folder of all files below it but hidden ones; links are followed, and each folder is read once."""
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = (name for name in folders if not name.startswith((".", "__")))
+        folders[:] = sorted(shown, key=lambda name: os.path.islink(os.path.join(real, name)))
+        inside = f"{Path(here).relative_to(folder).as_posix()}/".removeprefix("./")
+        yield from (inside + name for name in names if not name.startswith("."))
+
+
+def split_of(name: str) -> str | None:
+    """The split that a file or folder is called after: its first word of small letters says so.
+
+    Example:
+        >>> [split_of(name) for name in ("train", "val2017", "testing_set", "trainset", "valley", "my_train")]
+        ['train', 'val', 'test', 'train', None, None]
+    """
+    word = "".join(itertools.takewhile(str.islower, name))
+    return _SPLITS.get(word.removesuffix("set"))
+
+
+def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]:
+    """The folders of each split, as the beginnings of their paths: whole folders beside each other.
+
+    They are splits where all that hold images are called so, one of them for training. Else they are classes, which may
+    be called train or test.
+
+    Args:
+        images: Paths of images below the folder.
+        root: What all of them begin with.
+
+    Example:
+        >>> split_folders(["set/train_1/7.png", "set/train_2/8.png", "set/val/9.png"])
+        {'train': ['set/train_1/', 'set/train_2/'], 'val': ['set/val/']}
+        >>> split_folders(["train/7.png", "trams/8.png"])
+        {'train': ['']}
+    """
+    parts = [image.removeprefix(root).partition("/") for image in images]
+    folders = dict.fromkeys(name for name, inside, _ in parts if inside)
+    splits: dict[str, list[str]] = {}
+    classes = [name for name in folders if split_of(name) is None]
+    for name in folders:
+        splits.setdefault(split_of(name) or "", []).append(f"{root}{name}/")
+    if "train" in splits and len(splits) > 1 + bool(classes):
+        if not classes:
+            return splits
+        logger.warning(
+            "data: %s are no splits but classes, as %s beside them is: keep other images elsewhere",
+            " and ".join(sorted(set(folders).difference(classes))),
+            classes[0],
+        )
+    if len(folders) == 1 and all(inside for _, inside, _ in parts):
+        return split_folders(images, f"{root}{next(iter(folders))}/")
+    return {"train": [root]}
+
+
+def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:
+    """A data set of the images in a folder for each split, with labels where the folders in it tell classes.
+
+    Where they do not, columns come from metadata files, if there are any, as the data-set library reads them.
+    """
+    places = split_folders(found.images)
+    splits = {
+        split: [image for image in found.images if image.startswith(tuple(each))] for split, each in places.items()
+    }
+    classes = {split: _classes(images, places[split][0].count("/")) for split, images in splits.items()}
+    names = sorted({name for each in classes.values() for name in each})
+    labelled = len(names) > 1
+    if found.metadata and not labelled:
+        return _with_metadata(datasets, folder, places, cache_dir)
+    if found.metadata:
+        logger.warning("data: %s is not used: the classes of images are the folders they lie in", found.metadata[0])
+    return {
+        split: _table(datasets, [f"{folder}/{image}" for image in images], classes[split] if labelled else [], names)
+        for split, images in splits.items()
+    }
+
+
+def _classes(images: Sequence[str], above: int) -> list[str]:
+    """The folder of each image, if all lie equally deep, and below a folder that is none of those above."""
+    depths = {image.count("/") for image in images}
+    return [image.split("/")[-2] for image in images] if len(depths) == 1 and depths.pop() > above else []
+
+
+def _table(datasets: Any, paths: list[str], classes: list[str], names: list[str]) -> Any:
+    import pyarrow as pa
+
+    files = [pa.nulls(len(paths), pa.binary()), pa.array(paths, pa.string())]
+    columns = {"image": pa.StructArray.from_arrays(files, names=["bytes", "path"])}
+    features = {"image": datasets.Image(decode=False)}
+    if classes:
+        numbers = {name: number for number, name in enumerate(names)}
+        columns["label"] = pa.array([numbers[name] for name in classes], pa.int64())
+        features["label"] = datasets.ClassLabel(names=names)
+    return datasets.Dataset(pa.table(columns), info=datasets.DatasetInfo(features=datasets.Features(features)))
+
+
+def _with_metadata(datasets: Any, folder: Path, places: Mapping[str, list[str]], cache_dir: str | None) -> Any:
+    if len(places) == 1:
+        places = {"train": [""]}
+    files = {split: [f"{glob.escape(str(folder / each))}/**" for each in places[split]] for split in places}
+    return datasets.load_dataset("imagefolder", data_files=files, drop_labels=True, cache_dir=cache_dir)
