@@ -3,20 +3,25 @@
 from typing import Any
 
 from vistok.workbench.data import SourceDescription
+from vistok.workbench.options import check_side
 
 BASE = "emoji64"
 _HEAD_WIDTH = 32
+_SMALLEST_PATCH = 4
 
 
 def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
     """What differs from the configuration :data:`BASE` for these images at this size.
 
     Patches are the smallest of at least 4 pixels a side that divide the image into at most 8 x 8, or 16 x 16 where it
-    is larger than 64 pixels; the decoder is wide enough for a patch's values to pass.
+    is larger than 64 pixels, and at most half as large again; the decoder is wide enough for a patch's values to pass.
 
     Args:
         images: What the source holds.
         image_size: Pixels a side.
+
+    Raises:
+        ConfigError: No such patches divide the image.
 
     Returns:
         Dotted keys and values, for :func:`semtok.config.load`.
@@ -26,9 +31,9 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         >>> values["tokenizer.patch_size"], values["tokenizer.decoder_width"]
         (8, 192)
     """
-    divisors = [size for size in range(1, image_size + 1) if image_size % size == 0]
-    largest_grid = 8 if image_size <= 64 else 16
-    patch = next(size for size in divisors if size >= 4 and image_size // size <= largest_grid)
+    least, largest = _patch_sizes(image_size)
+    check_side(image_size, lambda side: _patch(side) > 0, f"a side that patches of {least} to {largest} pixels divide")
+    patch = _patch(image_size)
     heads = max(4, -(-images.channels * patch**2 // _HEAD_WIDTH))
     batch = 32 if image_size <= 32 else 16 if image_size <= 64 else 8
     return {
@@ -43,3 +48,15 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         "train.batch_size": batch,
         "train_refiner.batch_size": batch,
     }
+
+
+def _patch_sizes(image_size: int) -> tuple[int, int]:
+    """Pixels a side below which patches are too small or too many, and above which they are too large."""
+    least = max(_SMALLEST_PATCH, -(-image_size // (8 if image_size <= 64 else 16)))
+    return least, least * 3 // 2
+
+
+def _patch(image_size: int) -> int:
+    """The smallest patches that divide the image into several; 0 where there are none of a size that fits."""
+    least, largest = _patch_sizes(image_size)
+    return next((size for size in range(least, largest + 1) if image_size % size == 0 and image_size > size), 0)

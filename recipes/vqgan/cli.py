@@ -54,13 +54,13 @@ def resolve(options: Options) -> VQGANConfig:
 
 
 def prepare(options: Options) -> Run[VQGANConfig, RunPaths]:
-    """Resolve the configuration, check that its networks fit, open its images; nothing is written."""
+    """Resolve the configuration, check that its networks fit, open and list its images; nothing is written."""
     config = resolve(options)
     check_networks(config)
     choice = choose_entries(config, options.generator, options.samples, options.evaluation)
-    config.data.load()
+    images = config.data.inventory()
     paths = RunPaths(options.runs / config.name)
-    listed = Stages("vqgan", options.hint(), paths.folder, config, stages(config, paths, choice))
+    listed = Stages("vqgan", options.hint(), paths.folder, config, stages(config, paths, choice), images)
     return Run(config, paths, choice, listed, options.resume)
 
 

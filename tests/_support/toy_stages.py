@@ -20,13 +20,13 @@ class Options(RunOptions):
     """Whether to shout."""
 
 
-def toy(folder, calls, options=None):
+def toy(folder, calls, options=None, images=None):
     """Two stages, and commands that note that they were called."""
     listed = [
         Stage("train", ("steps",), (folder / "weights",), checkpoints=folder / "checkpoints"),
         Stage("report", (), (folder / "page",), needs=("train",)),
     ]
-    stages = Stages("toy", (options or Options()).hint(), folder, Settings(), listed)
+    stages = Stages("toy", (options or Options()).hint(), folder, Settings(), listed, images)
 
     def command(stage):
         def run(options):

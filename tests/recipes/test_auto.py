@@ -6,6 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import glotok.auto
+import semtok.auto
+import vqgan.auto
+from _support.mutants import catches
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data import SourceDescription
 from vistok.workbench.options import RunOptions
 
@@ -34,6 +39,31 @@ def test_any_images_get_a_configuration(recipe, images, image_size):
 def test_its_networks_fit_together(recipe, image_size):
     networks = importlib.import_module(f"{recipe}.networks")
     networks.check_networks(made(recipe, SourceDescription(3, 500, 9, 300), image_size))
+
+
+@catches("semtok.auto", "range(least, largest + 1)", "range(least, 100)")
+@catches("semtok.auto", "and image_size > size", "")
+@catches("glotok.auto", "least = max(1, wanted // 2)", "least = 1")
+@catches("vqgan.auto", "least = max(1, wanted // 2)", "least = 1")
+@catches("vqgan.auto", "side >= _SMALLEST_GRID and", "")
+def test_a_side_that_no_grid_of_a_good_size_divides_is_told_with_the_nearest_that_one_does():
+    images = SourceDescription(3, 500, 9, 300)
+    for recipe, side, expected in [
+        (semtok.auto, 3, "a side that patches of 4 to 6 pixels divide, the nearest is 8"),
+        (semtok.auto, 5, "a side that patches of 4 to 6 pixels divide, the nearest is 8"),
+        (semtok.auto, 94, "a side that patches of 6 to 9 pixels divide, the nearest is 96"),
+        (semtok.auto, 97, "a side that patches of 7 to 10 pixels divide, the nearest is 96"),
+        (semtok.auto, 127, "a side that patches of 8 to 12 pixels divide, the nearest is 126"),
+        *((recipe, 97, "a multiple of 4, the nearest is 96") for recipe in (glotok.auto, vqgan.auto)),
+        *((recipe, 250, "a multiple of 8, the nearest is 248") for recipe in (glotok.auto, vqgan.auto)),
+        *((recipe, 3, "at least 8 pixels, the nearest is 8") for recipe in (glotok.auto, vqgan.auto)),
+    ]:
+        with pytest.raises(ConfigError, match=rf"^image_size: expected {expected}, got {side}$"):
+            recipe.auto_values(images, side)
+    assert [semtok.auto.auto_values(images, side)["tokenizer.patch_size"] for side in (98, 512, 1024)] == [7, 32, 64]
+    for recipe in (glotok.auto, vqgan.auto):
+        halvings = [len(recipe.auto_values(images, side)["tokenizer.multipliers"]) - 1 for side in (9, 100, 512, 1024)]
+        assert halvings == [0, 2, 4, 4]
 
 
 @given(images=DESCRIPTIONS, image_size=st.sampled_from([32, 64, 128]))

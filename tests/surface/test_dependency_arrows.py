@@ -69,7 +69,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "reporting": {"evaluation", "run", "strict_yaml"},
         "inspection": {"config", "data", "evaluation", "progress", "run"},
         "program": {"config", "output", "run", "training"},
-        "options": {"config", "data", "output", "run"},
+        "options": {"config", "data", "output", "recipe_config", "run"},
         "command_line": {
             *("config", "options", "output", "program", "progress", "recipe_config", "run", "training"),
         },

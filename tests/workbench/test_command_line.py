@@ -17,6 +17,7 @@ from vistok.workbench.command_line import (
 from vistok.workbench.config import ConfigError
 from vistok.workbench.program import UnexpectedError
 from vistok.workbench.recipe_config import Choice
+from vistok.workbench.run.inventory import Inventory
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.training.finite import NonFiniteLossError
 from vistok.workbench.training.loop import TrainConfig
@@ -72,6 +73,19 @@ def test_what_is_done_is_not_done_again_and_an_unfinished_run_asks(tmp_path, cap
     assert [name for name, _ in calls] == ["train", "report"]
     assert caplog.messages[1] == "[1/2] train: done earlier"
     assert caplog.messages[-1] == f"finished earlier; open {folder / 'page'} (--fresh runs everything again)"
+
+
+@catches(SUBJECT, "        stages.check_images()", "        pass")
+@catches(SUBJECT, "if not options.fresh:", "if True:")
+def test_other_images_are_told_before_a_demo_looks_at_what_is_done_and_a_fresh_one_takes_them(tmp_path):
+    calls, folder = [], tmp_path / "run"
+    run_stages(Options(), *toy(folder, calls, images=Inventory(9, 1, ["a"], "a", "b")))
+    changed = toy(folder, calls, images=Inventory(9, 1, ["a"], "c", "b"))
+    for resume in (True, False):
+        with pytest.raises(ConfigError, match="that train was run with, got as many, but other ones; --fresh"):
+            run_stages(Options(resume=resume), *changed)
+    run_stages(Options(fresh=True), *changed)
+    assert [name for name, _ in calls] == ["train", "report"] * 2
 
 
 def test_a_stage_whose_file_is_cut_off_is_done_again(tmp_path):

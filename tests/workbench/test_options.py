@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 import tyro
 
+from _support.image_files import png
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError, load_config
-from vistok.workbench.data import STREAMING_LIMIT, SourceDescription
-from vistok.workbench.options import RunOptions
+from vistok.workbench.data import SourceDescription
+from vistok.workbench.options import RunOptions, check_side
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.run.folder import mark_run, save_config
 
@@ -124,27 +126,71 @@ def test_a_configuration_for_images_needs_images():
 )
 def test_the_size_is_a_power_of_two_that_images_have_and_a_device_can_train(monkeypatch, side, asked, cuda, size):
     found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=side)
-    monkeypatch.setattr("vistok.workbench.options.describe_source", lambda source, streaming_limit: found)
+    monkeypatch.setattr(DataConfig, "describe", lambda config: found)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     assert RunOptions(data="photos", image_size=asked).describe_images() == (found, size)
 
 
-@catches(SUBJECT, "STREAMING_LIMIT if streaming else None", "None")
-def test_a_stream_is_described_as_one(monkeypatch):
+@catches(SUBJECT, "apply_overrides(tree, self.set)", "pass")
+@catches(
+    SUBJECT, 'for key, value in tree["data"].items() if key in _DESCRIBED', 'for key, value in tree["data"].items()'
+)
+def test_images_are_described_as_the_settings_say_of_them(monkeypatch):
     asked = []
     found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=32)
-    monkeypatch.setattr(
-        "vistok.workbench.options.describe_source",
-        lambda source, streaming_limit: asked.append(streaming_limit) or found,
-    )
-    for changes in ((), ("train.steps=1", "data.streaming=true")):
+    monkeypatch.setattr(DataConfig, "describe", lambda config: asked.append(config) or found)
+    for changes in (
+        (),
+        ("train.steps=1", "data.streaming= True", "data.streaming_gb=5"),
+        ("data.image_column=a", "data.image_column=b", "data.label_column=none", "data.ten_crop=1.1"),
+        ("data={source: other, streaming: yes}",),
+    ):
         RunOptions(data="org/name", set=changes).describe_images()
-    assert asked == [None, STREAMING_LIMIT]
+    assert asked == [
+        DataConfig(source="org/name"),
+        DataConfig(source="org/name", streaming=True, streaming_gb=5),
+        DataConfig(source="org/name", image_column="b", label_column="none"),
+        DataConfig(source="other", streaming=True),
+    ]
+    for change, said in {
+        "data.streaming=maybe": "data.streaming: ",
+        "data=5": "data: ",
+        "data.streaming": "key=",
+    }.items():
+        with pytest.raises(ConfigError, match=said):
+            RunOptions(data="org/name", set=(change,)).describe_images()
+
+
+def test_a_column_that_is_named_is_that_of_a_configuration_for_images(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    blobs = {"a_blob": [png((n, 0, 0)) for n in range(6)], "b_blob": [b"none"] * 6, "kind": ["x", "y"] * 3}
+    datasets.Dataset.from_dict(blobs).to_parquet(str(tmp_path / "t.parquet"))
+    table = RunOptions(data=str(tmp_path / "t.parquet"), set=("data.image_column=a_blob", "data.label_column=kind"))
+    assert table.describe_images()[0] == SourceDescription(3, 6, 2, 8)
+
+
+@catches(SUBJECT, "if size is None:", "if not size:")
+def test_a_side_of_nothing_is_no_default(monkeypatch):
+    found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=32)
+    monkeypatch.setattr(DataConfig, "describe", lambda config: found)
+    assert RunOptions(data="photos", image_size=0).describe_images()[1] == 0
+
+
+@catches(SUBJECT, "(begin - away, begin + away)", "(begin + away, begin - away)")
+@catches(SUBJECT, "begin = max(side, 1)", "begin = 64")
+def test_a_side_that_does_not_fit_is_told_with_the_nearest_that_does():
+    check_side(96, lambda side: side % 8 == 0, "a multiple of 8")
+    for side, nearest in {97: 96, 103: 104, 100: 96, 3: 8, -70: 8}.items():
+        with pytest.raises(
+            ConfigError, match=rf"^image_size: expected a multiple of 8, the nearest is {nearest}, got {side}$"
+        ):
+            check_side(side, lambda side: side % 8 == 0, "a multiple of 8")
 
 
 @catches(SUBJECT, "2 ** (images.image_size.bit_length() - 1)", "2 ** images.image_size.bit_length()")
 def test_images_are_never_enlarged_to_the_size_that_is_chosen(monkeypatch):
     for side in range(8, 33):
         found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=side)
-        monkeypatch.setattr("vistok.workbench.options.describe_source", lambda *_, found=found, **__: found)
+        monkeypatch.setattr(DataConfig, "describe", lambda _, found=found: found)
         assert RunOptions(data="photos").describe_images()[1] <= side

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from _support.image_files import png, write_table
+from _support.image_files import png, write_parquet, write_table
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.recipe_config import (
@@ -100,6 +100,25 @@ def test_crops_that_cannot_be_are_refused():
         DataConfig(ten_crop=1.1)
     with pytest.raises(ValueError, match=r"crop_scale: expected 0 < least <= largest <= 1, got 0\.5 and 0\.4"):
         DataConfig(horizontal_flip=True, ten_crop=1.1, crop_scale=(0.5, 0.4))
+
+
+@catches(SUBJECT, "train.labels.numpy().tobytes() +", "")
+@catches(SUBJECT, "+ validation.labels.numpy().tobytes()", "")
+@catches(SUBJECT, "list(train.class_names), splits.checksum, labels", "list(train.class_names), '', labels")
+def test_an_inventory_tells_images_from_others_by_number_name_and_label_on_both_sides(tmp_path):
+    contents = [png((n, 0, 0)) for n in range(8)]
+    found = []
+    for train, validation in [("aabb", "ab"), ("abab", "ab"), ("aabb", "ba"), ("aabb", "abb")]:
+        folder = tmp_path / str(len(found))
+        for side, labels in (("train", train), ("validation", validation)):
+            write_parquet(folder / f"{side}.parquet", list(zip(contents, labels, strict=False)))
+        found.append(DataConfig(source=str(folder), image_size=8).inventory())
+    assert found[0].images == found[1].images == found[2].images != found[3].images
+    assert len({each.labels for each in found}) == 4
+    assert [(each.train, each.validation, each.classes) for each in found[2:]] == [
+        (4, 2, ["a", "b"]),
+        (4, 3, ["a", "b"]),
+    ]
 
 
 def test_lpips_needs_the_weights_of_its_network():

@@ -9,6 +9,7 @@ import pytest
 
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.run.inventory import Inventory
 from vistok.workbench.run.stages import Stage, Stages
 
 SUBJECT = "vistok.workbench.run.stages"
@@ -18,21 +19,29 @@ class Training(Config):
     steps: int = 1
 
 
+class Data(Config):
+    source: str = "photos"
+
+
 class Toy(Config):
     seed: int = 0
+    data: Data = Data()
     train: Training = Training()
     guidance: int = 1
     network: str = "a"
 
 
-def toy(folder, **changes):
+IMAGES = Inventory(18, 2, ["cats", "dogs"], "a", "b")
+
+
+def toy(folder, *, images=IMAGES, **changes):
     """The stages of a run, with the settings that are changed."""
     listed = [
-        Stage("train", ("seed", "train"), (folder / "weights",), checkpoints=folder / "checkpoints" / "net"),
+        Stage("train", ("seed", "data", "train"), (folder / "weights",), checkpoints=folder / "checkpoints" / "net"),
         Stage("sample.net.one", ("guidance",), (folder / "samples",), needs=("train",)),
         Stage("measure", ("network",), (folder / "measures",), needs=("train",), reads=("sample.net.one",)),
     ]
-    return Stages("toy", "--name mine", folder, Toy(**changes), listed)
+    return Stages("toy", "--name mine", folder, Toy(**changes), listed, images)
 
 
 def run(stages, name, *, resume=False, fresh=False, text=None):
@@ -146,7 +155,7 @@ def test_a_stage_that_trains_nothing_sets_its_old_files_aside_when_its_settings_
     assert sorted(path.name for path in aside.iterdir()) == ["config.yaml", "measures", "samples", "stages"]
 
 
-@catches(SUBJECT, "stage.name in all_needs(other, records))", "stage.name == other.name)")
+@catches(SUBJECT, "name in (record.name, *all_needs(record, records))", "name == record.name")
 def test_fresh_touches_the_stage_and_what_follows_and_nothing_else(finished):
     weights = (finished / "weights").read_bytes()
     run(toy(finished), "sample.net.one", fresh=True)
@@ -310,3 +319,67 @@ def test_a_folder_is_done_while_it_is_whole_and_is_set_aside_as_one(tmp_path):
     assert not drawn.exists()
     (aside,) = (tmp_path / "mine" / "aside").iterdir()
     assert sorted(path.name for path in (aside / "drawn").iterdir()) == ["a", "b"]
+
+
+# the images of a run
+
+MORE = Inventory(27, 3, ["ants", "cats", "dogs"], "c", "d")
+
+
+@catches(SUBJECT, "self.check_images(stage if fresh else None)", "pass")
+@catches(SUBJECT, "record not in gone and self._has_made(record)", "record.checkpoints and record not in gone")
+def test_no_stage_goes_on_with_other_images_and_nothing_is_touched(finished):
+    before = everything_in(finished)
+    with pytest.raises(ConfigError, match=r"cats, dogs that train was run with, got 27 and 3 in the classes ants, cat"):
+        run(toy(finished, images=MORE), "measure")
+    for name, fresh in (("sample.net.one", True), ("measure", True), ("sample.net.one", False)):
+        with pytest.raises(ConfigError, match="data: expected the 18 training and 2 validation images in the classes"):
+            run(toy(finished, images=MORE), name, fresh=fresh)
+    assert everything_in(finished) == before
+    (finished / "stages" / "train.json").unlink()  # as where a stage that trains nothing came first
+    with pytest.raises(ConfigError, match=r"--fresh with demo or train, or another --name, begins anew"):
+        run(toy(finished, images=MORE), "train")
+
+
+@catches(SUBJECT, "        self.check_images()\n", "")
+def test_a_stage_is_not_done_with_other_images_where_a_command_reads_it(finished):
+    toy(finished).check_done(toy(finished).by_name["measure"])
+    with pytest.raises(ConfigError, match="got 27 and 3"):
+        toy(finished, images=MORE).check_done(toy(finished).by_name["measure"])
+
+
+@catches(SUBJECT, "name in (record.name, *all_needs(record, records))", "name == record.name")
+def test_fresh_of_the_first_stage_begins_anew_with_the_images_that_there_are(finished):
+    run(toy(finished, images=MORE), "train", fresh=True)
+    run(toy(finished, images=MORE), "measure")
+    with pytest.raises(ConfigError, match="expected the 27 training and 3 validation images in the classes ants, cats"):
+        run(toy(finished), "measure")
+
+
+@catches(SUBJECT, "bool(record.outputs) or self._records.has_checkpoints(record)", "bool(record.outputs)")
+def test_an_interrupted_training_goes_on_with_its_own_images_and_one_that_made_nothing_with_any(tmp_path):
+    folder = tmp_path / "mine"
+    with suppress(ValueError), toy(folder).opened(toy(folder).by_name["train"], resume=False, fresh=False):
+        raise ValueError("a label is missing")
+    leave_unfinished(toy(folder, images=MORE), folder / "checkpoints" / "net")
+    with pytest.raises(ConfigError, match="expected the 27 training"):
+        run(toy(folder), "train", resume=True)
+    run(toy(folder, images=MORE), "train", resume=True)
+
+
+@catches(SUBJECT, "change.startswith(_IMAGES)", "False")
+def test_images_of_another_source_are_a_matter_of_settings(finished):
+    with pytest.raises(ConfigError, match=r"another configuration \(data\.source was photos, now drawings\)"):
+        run(toy(finished, images=MORE, data={"source": "drawings"}), "measure")
+
+
+@catches("vistok.workbench.run.records", "if record.images is not None:", "if True:")
+def test_a_run_of_before_images_were_written_down_goes_on_as_it_did(finished):
+    for file in (finished / "stages").iterdir():
+        record = json.loads(file.read_text())
+        del record["images"]
+        file.write_text(json.dumps(record))
+    run(toy(finished, images=MORE), "measure")
+    assert done(toy(finished, images=MORE)) == ["train", "sample.net.one", "measure"]
+    with pytest.raises(ConfigError, match="that measure was run with"):  # from here on they are known
+        run(toy(finished), "sample.net.one")

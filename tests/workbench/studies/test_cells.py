@@ -38,6 +38,20 @@ def test_the_order_of_keys_makes_no_other_folder(pairs, turn):
     assert run(set=settings).name == run(set={"a.x": 1, "b": {"c": 2, "d": 3}, "e": [1]}).name
 
 
+@catches(SUBJECT, "os.path.realpath(path) if", "path if")
+@catches(SUBJECT, "and source not in (DIGITS, OPENMOJI)", "")
+def test_the_source_of_a_run_is_a_whole_path_where_it_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("images", "digits"):
+        (tmp_path / name).mkdir()
+    sources = ("images", str(tmp_path / "images"), "images/", "digits", "org/name", "train-{0..3}.tar")
+    assert [run(data=Data("mine", source)).source for source in sources] == [
+        *[str(tmp_path.resolve() / "images")] * 3,
+        *sources[3:],
+    ]
+    assert run(data=None).source is None
+
+
 @catches(SUBJECT, '"seed": self.seed,', '"seed": 0,')
 @catches(SUBJECT, '"recipe": self.recipe,', "")
 @catches(SUBJECT, '"data": self.data and self.data.name,', "")

@@ -1,5 +1,6 @@
 """Cells in processes: how many at a time, never two in a folder, failures, and stopping."""
 
+import json
 import logging
 import os
 import signal
@@ -11,7 +12,8 @@ import pytest
 
 from _support.mutants import catches
 from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
-from vistok.workbench.studies.cells import cells_of
+from vistok.workbench.config import ConfigError
+from vistok.workbench.studies.cells import Data, cells_of
 from vistok.workbench.studies.outcomes import FAILED, FINISHED, OPEN, Outcome, read_outcome
 from vistok.workbench.studies.runner import run_cells
 from vistok.workbench.studies.schema import Study
@@ -50,6 +52,25 @@ def when(condition, action):
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+@catches(SUBJECT, "check_source(cell.run, runs)", "pass")
+@catches("vistok.workbench.studies.outcomes", "or not has_source(cell.run, runs)", "")
+@catches("vistok.workbench.studies.sharing", "in (None, run.source)", "is not None")
+def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # noqa: F811
+    study = Study.model_validate(STUDY | {"seeds": (0,)})
+    here, elsewhere = (cells_of(study, Path(), data=Data("images", f"/{place}/images")) for place in "ab")
+    run_cells(here, runs, jobs=1, threads=1)
+    noted = calls(runs)
+    assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED, FINISHED, OPEN, OPEN]
+    said = rf"^data: expected images to be /a/images, of which {runs / here[0].run.name} is made, got /b/images; --data"
+    with pytest.raises(ConfigError, match=said):
+        run_cells(elsewhere, runs, jobs=1, threads=1)
+    run_cells(here, runs, jobs=1, threads=1)
+    assert calls(runs) == noted
+    for file in runs.glob("*/study/run.json"):  # of before places were written down
+        file.write_text(json.dumps({**json.loads(file.read_text()), "source": None}))
+    assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED] * 4
 
 
 @catches(SUBJECT, '"OMP_NUM_THREADS": str(self.threads)', '"OMP_NUM_THREADS": "9"')

@@ -5,7 +5,7 @@ import json
 
 from _support.mutants import catches
 from vistok.workbench.run.records import Record, Records
-from vistok.workbench.studies.cells import Run
+from vistok.workbench.studies.cells import Data, Run
 from vistok.workbench.studies.sharing import share_stages
 
 SUBJECT = "vistok.workbench.studies.sharing"
@@ -60,6 +60,21 @@ def test_nothing_is_shared_with_another_seed_recipe_or_configuration(tmp_path):
     for other in (run(seed=1), run(recipe="other"), run(config="other")):
         assert share_stages(other, tmp_path) == []
         assert not (tmp_path / other.name / "vistok-run.json").exists()
+
+
+@catches(SUBJECT, "key = {**run.key, _SOURCE: run.source}", "key = {**run.key, _SOURCE: None}")
+@catches(SUBJECT, "theirs = {_SOURCE: ours[_SOURCE], **theirs}", "")
+def test_nothing_is_shared_with_other_images_of_the_same_name_as_far_as_they_are_known(tmp_path):
+    giver = make(tmp_path, run(data=Data("images", "/a/images")), until=2)
+    elsewhere, here = (run(data=Data("images", f"/{place}/images"), set={"losses.x": 1}) for place in "ba")
+    assert share_stages(elsewhere, tmp_path) == []
+    (tmp_path / elsewhere.name / "study" / "run.json").unlink()
+    assert share_stages(here, tmp_path) == ["teacher"]
+    file = giver / "study" / "run.json"
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "source"}))
+    another = run(data=Data("images", "/b/images"), set={"losses.x": 2})
+    (tmp_path / here.name / "study" / "run.json").unlink()
+    assert share_stages(another, tmp_path) == ["teacher"]  # of before places were written down
 
 
 @catches(SUBJECT, '(key in theirs["set"], theirs["set"].get(key)) !=', '(key in theirs["set"], None) !=')

@@ -188,11 +188,14 @@ def run_stages(
         The page.
 
     Raises:
-        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``; ``skip`` names one that there
-            is not; or what a stage will read beside the others' files was made with other settings.
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``, or one of other images;
+            ``skip`` names one that there is not; or what a stage will read beside the others' files was made with
+            other settings.
     """
     everything = _not_skipped([stage for stage in stages.by_name.values() if stage.command in commands], options.skip)
     page = everything[-1].outputs[0]
+    if not options.fresh:
+        stages.check_images()
     if options.fresh:
         stages.restart()
     elif all(stages.is_done(stage) for stage in everything):

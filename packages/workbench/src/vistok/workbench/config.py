@@ -110,9 +110,14 @@ def load_config(
         raise ConfigError(f"{source}: expected a mapping of keys to values, got {got}")
     for key, value in (values or {}).items():
         _set(tree, key, value, source=key)
+    apply_overrides(tree, overrides)
+    return parse_config(model, tree, source=source)
+
+
+def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set what ``dotted.key=value`` strings say in a tree of sections, as :func:`load_config` does."""
     for override in overrides:
         _apply_override(tree, override)
-    return parse_config(model, tree, source=source)
 
 
 def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str) -> ConfigT:

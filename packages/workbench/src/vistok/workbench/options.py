@@ -3,23 +3,54 @@
 import dataclasses
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import tyro
 
-from vistok.workbench.config import ConfigError
-from vistok.workbench.data import DIGITS, STREAMING_LIMIT, SourceDescription, describe_source
+from vistok.workbench.config import Config, ConfigError, apply_overrides, parse_config
+from vistok.workbench.data import DIGITS, SourceDescription
 from vistok.workbench.output import OutputOptions
+from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.run.folder import CONFIG, is_run
 
 logger = logging.getLogger(__name__)
 
 #: The name of the configuration that is made for the images of --data.
 AUTO = "auto"
+
+# Settings of the section of images that decide what a source holds.
+_DESCRIBED = ("source", "image_column", "label_column", "streaming", "streaming_gb")
+
+
+class _Source(Config):
+    data: DataConfig
+
+
+def check_side(side: int, fits: Callable[[int], bool], expected: str) -> None:
+    """Check that a configuration can be made for images of a size.
+
+    Args:
+        side: Pixels a side.
+        fits: Whether it can for some side.
+        expected: Which sides about as large fit, in words.
+
+    Raises:
+        ConfigError: It cannot; the message names the nearest side that fits.
+
+    Example:
+        >>> check_side(97, lambda side: side % 4 == 0, "a multiple of 4")
+        Traceback (most recent call last):
+        vistok.workbench.config.ConfigError: image_size: expected a multiple of 4, the nearest is 96, got 97
+    """
+    if not fits(side):
+        begin = max(side, 1)
+        nearest = next(near for away in count() for near in (begin - away, begin + away) if near > 0 and fits(near))
+        raise ConfigError(f"image_size: expected {expected}, the nearest is {nearest}, got {side}")
 
 
 @dataclass(frozen=True)
@@ -76,14 +107,15 @@ class RunOptions(OutputOptions):
         """What ``data`` holds, and the size its images are brought to: ``image_size``, or one that a device can train.
 
         Raises:
-            ConfigError: There is no ``data`` to look at.
+            ConfigError: There is no ``data`` to look at, or ``set`` says something of it that cannot be.
         """
         if self.data is None:
             raise ConfigError(f"config {AUTO}: expected --data, whose images the configuration is made for")
-        streaming = any(change.replace(" ", "").lower() == "data.streaming=true" for change in self.set)
-        images = describe_source(self.data, streaming_limit=STREAMING_LIMIT if streaming else None)
+        images = self._source().describe()
         affordable = 256 if torch.cuda.is_available() else 32
-        size = self.image_size or max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
+        size = self.image_size
+        if size is None:
+            size = max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
         logger.info(
             "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
             images.num_images,
@@ -93,6 +125,14 @@ class RunOptions(OutputOptions):
             size,
         )
         return images, size
+
+    def _source(self) -> DataConfig:
+        """The images as the configuration will have them, as far as it matters for what they are."""
+        tree: dict[str, Any] = {"data": {"source": self.data}}
+        apply_overrides(tree, self.set)
+        if isinstance(tree["data"], dict):
+            tree["data"] = {key: value for key, value in tree["data"].items() if key in _DESCRIBED}
+        return parse_config(_Source, {"data": tree["data"]}, source=f"config {AUTO}").data
 
     def of_a_run(self) -> "RunOptions":
         """Those that every command takes, without what a subclass adds."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -15,6 +16,7 @@ from vistok.workbench.data.resize import NUMBERS
 from vistok.workbench.data.resized_crop import NUMBERS as NUMBERS_OF_RESIZED
 from vistok.workbench.data.resized_crop import SCALE
 from vistok.workbench.run.folder import plain_name
+from vistok.workbench.run.inventory import Inventory
 from vistok.workbench.tokens.variants import FLIPS, UNFLIPPED, Variants, ten_crop
 
 RunName = Annotated[str, AfterValidator(plain_name)]
@@ -122,6 +124,13 @@ class DataConfig(Config):
             streaming_limit=self.streaming_limit,
             workers=self.workers,
         )
+
+    def inventory(self) -> Inventory:
+        """What tells the images from others, without decoding more of them than :meth:`load` does."""
+        splits = self.load()
+        train, validation = splits
+        labels = sha256(train.labels.numpy().tobytes() + validation.labels.numpy().tobytes()).hexdigest()[:16]
+        return Inventory(len(train), len(validation), list(train.class_names), splits.checksum, labels)
 
     def describe(self) -> SourceDescription:
         """What the source holds, without decoding its images."""

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from vistok.metrics.images.decoding import MAX_PIXELS
+from vistok.workbench.data._identity import images_checksum
 from vistok.workbench.data._labels import Labels
 from vistok.workbench.data._sources import open_tables_as_of, signature
 from vistok.workbench.data._table import Table
@@ -33,11 +34,16 @@ OPENMOJI = "openmoji"
 STREAMING_LIMIT = 64 * 10**9
 
 
-class ImageSplits(NamedTuple):
-    """Training images, and images that training never sees."""
-
+class _Sides(NamedTuple):
     train: Images
     validation: Images
+
+
+class ImageSplits(_Sides):
+    """Training images, and images that training never sees."""
+
+    #: Another one where images were added, taken away or renamed; none of the sets by name, which nobody changes.
+    checksum = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
     """What is asked for; ``folder`` and ``state`` tell calls apart between which the source changed."""
     if state is None:
         return _load_digits(request) if request.source == DIGITS else _load_drawings(request)
-    train, validation = open_tables_as_of(
+    tables = open_tables_as_of(
         request.source,
         request.image_column,
         request.label_column,
@@ -166,6 +172,7 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
         folder,
         state,
     )
+    train, validation = tables
     train_rows = list(range(len(train.rows)))
     if validation is None:
         validation = train
@@ -176,7 +183,7 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
         counts = f"{len(train_rows)} training and {len(validation_rows)} validation images"
         raise ValueError(f"data {request.source!r} gives {counts}; both sides need at least one")
     labels = Labels(train, validation)
-    return ImageSplits(
+    splits = ImageSplits(
         _image_set(request, train, train_rows, labels.of(train, train_rows), labels.class_names, "train"),
         _image_set(
             request,
@@ -187,6 +194,8 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
             "validation",
         ),
     )
+    splits.checksum = images_checksum(table for table in tables if table is not None)
+    return splits
 
 
 def _load_digits(request: _Request) -> ImageSplits:

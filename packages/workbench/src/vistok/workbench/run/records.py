@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import list_checkpoints
 from vistok.workbench.run.files import sha256, write_atomically
+from vistok.workbench.run.inventory import Inventory
 
 RECORDS = "stages"
 _AT_A_TIME = 4  # files that are read for their checksums
@@ -26,6 +27,7 @@ class Record:
         outputs: SHA-256 of each file that it wrote, by its path in the run's folder; empty until it is finished.
         checkpoints: Where it keeps its training state, if it trains.
         cost: What it took, see :mod:`vistok.workbench.run.costs`; of an interrupted one, so far.
+        images: Those that it was run with; none of a run of before they were written down.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Record:
     outputs: dict[str, str] = field(default_factory=dict)
     checkpoints: str | None = None
     cost: dict[str, float] = field(default_factory=dict)
+    images: Inventory | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Records:
         for path in sorted((self.folder / RECORDS).glob("*.json")):
             try:
                 record = Record(**json.loads(path.read_text(encoding="utf-8")))
+                if record.images is not None:
+                    record = replace(record, images=Inventory(**record.images))  # type: ignore[arg-type]  # as JSON
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{path}: damaged ({error}); remove it to run its stage again") from None
             found[record.name] = record

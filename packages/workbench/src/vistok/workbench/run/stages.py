@@ -10,10 +10,13 @@ from typing import Any
 from vistok.workbench.config import Config, ConfigError, default_values
 from vistok.workbench.run.costs import WALL, measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
+from vistok.workbench.run.inventory import Inventory, check_same
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record, Records, all_needs, differences
 
 logger = logging.getLogger(__name__)
+
+_IMAGES = "data."  # settings of the section that says which images
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,19 @@ class Stages:
         folder: The run's.
         config: The resolved configuration.
         stages: All that it names, in the order in which they run.
+        images: Those that there are now; they are compared with those that stages were run with.
     """
 
-    def __init__(self, program: str, hint: str, folder: Path, config: Config, stages: list[Stage]) -> None:
-        self.program, self.hint, self.folder, self.config = program, hint, folder, config
+    def __init__(
+        self,
+        program: str,
+        hint: str,
+        folder: Path,
+        config: Config,
+        stages: list[Stage],
+        images: Inventory | None = None,
+    ) -> None:
+        self.program, self.hint, self.folder, self.config, self.images = program, hint, folder, config, images
         self.by_name = {stage.name: stage for stage in stages}
         self._values = config.recorded()
         self._default_values = default_values(config)
@@ -77,13 +89,14 @@ class Stages:
         )
 
     def check_done(self, stage: Stage) -> None:
-        """Raise :class:`ConfigError`, with the command to run, unless a stage is done."""
+        """Raise :class:`ConfigError`, with the command to run, unless a stage is done with these images."""
+        self.check_images()
         if not self.is_done(stage):
             raise ConfigError(f"{stage.outputs[0]}: missing, or not as it was written; run {self.command(stage)} first")
 
     def has_begun(self) -> bool:
         """Whether the folder holds anything that a run from nothing would spoil."""
-        return any(record.outputs or self._records.has_checkpoints(record) for record in self._records.read().values())
+        return any(map(self._has_made, self._records.read().values()))
 
     @contextlib.contextmanager
     def opened(self, stage: Stage, *, resume: bool, fresh: bool) -> Iterator[None]:
@@ -93,15 +106,16 @@ class Stages:
         them, are set aside: with ``fresh``, and where a stage that trains nothing had other settings.
 
         Raises:
-            ConfigError: The folder is no run's, or another process works in it; a stage that is needed is missing,
-                damaged or had other settings, or one that is read too; a training had other settings, or has
-                checkpoints and neither ``resume`` nor ``fresh`` is given.
+            ConfigError: The folder is no run's, or another process works in it; what stays was made of other images; a
+                stage that is needed is missing, damaged or had other settings, or one that is read too; a training had
+                other settings, or has checkpoints and neither ``resume`` nor ``fresh`` is given.
         """
         check_folder(self.folder, self.program)
         if not is_run(self.folder):
             self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
+            self.check_images(stage if fresh else None)
             self._check_needs(stage)
             self._check_reads(stage.reads)
             stale = self._stale(stage, resume=resume, fresh=fresh)
@@ -109,7 +123,7 @@ class Stages:
                 self._set_aside(stale)
             write_config(self.folder, self.config)
             checkpoints = None if stage.checkpoints is None else self._records.relative(stage.checkpoints)
-            record = Record(stage.name, self._present(stage), self._settings(stage), checkpoints=checkpoints)
+            record = Record(stage.name, self._present(stage), self._settings(stage), {}, checkpoints, {}, self.images)
             before = self._records.read().get(stage.name)
             earlier = before.cost if before is not None and not before.outputs else {}
             record.cost.update(earlier)
@@ -133,6 +147,23 @@ class Stages:
                 if not differences(was, now):
                     found[name] = record.cost[WALL]
         return found
+
+    def check_images(self, begun_again: Stage | None = None) -> None:
+        """Check that what there is was made of the images that there are, where the settings mean the same ones.
+
+        Args:
+            begun_again: A stage whose files go, with those of all that followed from it.
+
+        Raises:
+            ConfigError: Some were added, taken away, renamed or relabelled.
+        """
+        records = self._records.read()
+        if any(change.startswith(_IMAGES) for record in records.values() for change in self._changed(record)):
+            return  # a matter of settings, of which the stages say what changed
+        gone = [] if begun_again is None else self._with_followers(begun_again.name, records)
+        for record in (records[name] for name in dict.fromkeys((*self.by_name, *records)) if name in records):
+            if record not in gone and self._has_made(record):
+                check_same(record.images, self.images, record.name, next(iter(self.by_name.values())).command)
 
     def check_others(self) -> None:
         """Check what these stages read and do not make, so that it is not met after hours of training.
@@ -212,7 +243,13 @@ class Stages:
                 )
             if not different:
                 return []
-        return [record, *(other for other in records.values() if stage.name in all_needs(other, records))]
+        return self._with_followers(stage.name, records)
+
+    def _has_made(self, record: Record) -> bool:
+        return bool(record.outputs) or self._records.has_checkpoints(record)
+
+    def _with_followers(self, name: str, records: dict[str, Record]) -> list[Record]:
+        return [record for record in records.values() if name in (record.name, *all_needs(record, records))]
 
     def _set_aside(self, stale: list[Record]) -> None:
         paths = []

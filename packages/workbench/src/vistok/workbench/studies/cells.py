@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vistok.workbench.config import ConfigError
+from vistok.workbench.data.loading import DIGITS, OPENMOJI
 from vistok.workbench.run.folder import plain_name
 from vistok.workbench.strict_yaml import read_yaml
 from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for
@@ -58,6 +60,13 @@ class Run:
             "seed": self.seed,
             "set": {name: plain_value(value) for name, value in self.set.items()},
         }
+
+    @cached_property
+    def source(self) -> str | None:
+        """Where its images are: of a file or folder here the whole path; none: the configuration says it."""
+        source = self.data and self.data.source
+        path = os.path.expanduser(source or "")
+        return os.path.realpath(path) if os.path.exists(path) and source not in (DIGITS, OPENMOJI) else source
 
     @cached_property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.records import Record, Records
 from vistok.workbench.studies.cells import Cell
 from vistok.workbench.studies.schema import SAMPLES, Measure, Study
+from vistok.workbench.studies.sharing import has_source
 
 FINISHED, FAILED, OPEN = "finished", "failed", "not finished"
 _READ = 65_536  # bytes of a log's end, in which its last line is
@@ -35,8 +36,8 @@ def keep_outcome(cell: Cell, runs: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(cell: Cell, runs: Path) -> Outcome:
-    """How a cell ended. It is finished only while its evaluation and the recipe's configuration are what they were."""
-    if not _file(cell, runs).exists():
+    """How a cell ended: only while its images, its evaluation and the recipe's configuration are what they were."""
+    if not _file(cell, runs).exists() or not has_source(cell.run, runs):
         return Outcome(OPEN)
     found = read_json(_file(cell, runs), "state", "error", "threads")
     outcome = Outcome(found["state"], found["error"], found["threads"], found.get("shipped"))

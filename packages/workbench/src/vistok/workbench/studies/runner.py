@@ -20,7 +20,7 @@ from vistok.workbench.studies.outcomes import (
     log_file,
     read_outcome,
 )
-from vistok.workbench.studies.sharing import share_stages
+from vistok.workbench.studies.sharing import check_source, share_stages
 from vistok.workbench.training.signals import Interrupted, StopSignal
 
 logger = logging.getLogger(__name__)
@@ -96,9 +96,12 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
     A failure stops no other but those that read from the run that failed: they have failed, too.
 
     Raises:
+        ConfigError: A folder is of other images that are called the same; nothing has begun.
         Interrupted: Ctrl-C or SIGTERM; every process has ended, with its checkpoint written. A second Ctrl-C kills.
     """
     waiting = [cell for cell in cells if read_outcome(cell, runs).state != FINISHED]
+    for cell in waiting:
+        check_source(cell.run, runs)
     running: list[Job] = []
     with (
         StopSignal() as stop,

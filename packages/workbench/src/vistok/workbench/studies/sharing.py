@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.run.files import write_atomically
+from vistok.workbench.config import ConfigError
+from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.folder import MARK, METRICS, STUDY, is_run
 from vistok.workbench.run.records import Record, Records, all_needs
 from vistok.workbench.studies.cells import Run
@@ -15,13 +16,29 @@ from vistok.workbench.studies.cells import Run
 logger = logging.getLogger(__name__)
 
 _KEY = f"{STUDY}/run.json"
+_SOURCE = "source"  # of its images, beside the key
+
+
+def has_source(run: Run, runs: Path) -> bool:
+    """Whether a run's folder, as far as is known, is of these images, not of others that are called the same."""
+    return _kept_source(run, runs) in (None, run.source)
+
+
+def check_source(run: Run, runs: Path) -> None:
+    """Raise :class:`ConfigError` where a run's folder is of other images that are called the same."""
+    if run.data and not has_source(run, runs):
+        raise ConfigError(
+            f"data: expected {run.data.name} to be {_kept_source(run, runs)}, of which {runs / run.name} is made, got "
+            f"{run.source}; --data NAME={run.data.source} calls other images otherwise, --runs keeps them apart"
+        )
 
 
 def share_stages(run: Run, runs: Path) -> list[str]:
     """Give a run that has not begun the finished stages that another one has and that its settings do not touch.
 
-    The other run has the same recipe, configuration, data and seed. A stage is shared if no setting that differs is
-    one of those that its record names, nor of those that it needs; the recipe checks this again when it reads them.
+    The other run has the same recipe, configuration, data (of the same place) and seed. A stage is shared if no setting
+    that differs is one of those that its record names, nor of those that it needs; the recipe checks this again when it
+    reads them.
 
     Args:
         run: Whose folder is filled; what it is made of is written there.
@@ -31,11 +48,12 @@ def share_stages(run: Run, runs: Path) -> list[str]:
         The names of the stages, in no order; none if the run has begun.
     """
     folder = runs / run.name
-    write_atomically(folder / _KEY, json.dumps(run.key, indent=2) + "\n")
+    key = {**run.key, _SOURCE: run.source}
+    write_atomically(folder / _KEY, json.dumps(key, indent=2) + "\n")
     if is_run(folder):
         return []
     givers = {
-        path.parents[1]: _shared(json.loads(path.read_text(encoding="utf-8")), run.key, path.parents[1])
+        path.parents[1]: _shared(json.loads(path.read_text(encoding="utf-8")), key, path.parents[1])
         for path in sorted(runs.glob(f"*/{_KEY}"))
     }
     for giver, shared in sorted(givers.items(), key=lambda item: -len(item[1])):
@@ -46,7 +64,15 @@ def share_stages(run: Run, runs: Path) -> list[str]:
     return []
 
 
+def _kept_source(run: Run, runs: Path) -> str | None:
+    """That of a run of before it was written down is not known."""
+    file = runs / run.name / _KEY
+    source: str | None = read_json(file).get(_SOURCE) if file.exists() else None
+    return source
+
+
 def _shared(theirs: dict[str, Any], ours: dict[str, Any], giver: Path) -> dict[str, Record]:
+    theirs = {_SOURCE: ours[_SOURCE], **theirs}
     if {**theirs, "set": None} != {**ours, "set": None} or not is_run(giver):
         return {}
     changed = [
