@@ -20,7 +20,11 @@ def build(seed=0, **kwargs):
     return VectorQuantizer(16, 3, generator=seeded(seed), **kwargs)
 
 
-@catches(SUBJECT, "torch.where(used.unsqueeze(1), moved.to(self.weight.dtype), self.weight)", "moved + 0.01 * ~used.unsqueeze(1)")
+@catches(
+    SUBJECT,
+    "torch.where(used.unsqueeze(1), moved.to(self.weight.dtype), self.weight)",
+    "moved + 0.01 * ~used.unsqueeze(1)",
+)
 def test_moving_average_by_hand():
     """One code at 2 with decay 0.5 and count 1; features 4 and 6: count 1.5, sum 1 + 5 = 6, code 4."""
     quantizer = VectorQuantizer(2, 1, metric="euclidean", learning="ema", decay=0.5)

@@ -100,8 +100,8 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
         Interrupted: Ctrl-C or SIGTERM; every process has ended, with its checkpoint written. A second Ctrl-C kills.
     """
     waiting = [cell for cell in cells if read_outcome(cell, runs).state != FINISHED]
-    for cell in waiting:
-        check_source(cell.run, runs)
+    for unmade in waiting:
+        check_source(unmade.run, runs)
     running: list[Job] = []
     with (
         StopSignal() as stop,
