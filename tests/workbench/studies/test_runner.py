@@ -54,7 +54,7 @@ def when(condition, action):
     return thread
 
 
-@catches(SUBJECT, "check_source(cell.run, runs)", "pass")
+@catches(SUBJECT, "check_source(unmade.run, runs)", "pass")
 @catches("vistok.workbench.studies.outcomes", "or not has_source(cell.run, runs)", "")
 @catches("vistok.workbench.studies.sharing", "in (None, run.source)", "is not None")
 def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # noqa: F811
