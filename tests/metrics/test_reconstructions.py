@@ -103,11 +103,8 @@ def test_numbers_of_any_tokenizer_are_those_of_the_whole_tensors(channels):
         assert {name: measured[name] for name in expected} == pytest.approx(
             {name: float(value) for name, value in expected.items()}, rel=1e-6, abs=1e-6
         )
-        assert set(measured) - set(expected) == {
-            "frechet_distance_at_infinity",
-            "frechet_distance_deviation",
-            "frechet_distance_margin_of_error",
-        } - {what.partition(": ")[2] for what in found.left_out}
+        assert set(measured) - set(expected) == {"frechet_distance_deviation", "frechet_distance_margin_of_error"}
+        assert set(found.left_out) == {"reconstruction: frechet_distance_at_infinity"}
         assert ("codes" in found.measures) == (tokens is not None)
 
 
@@ -225,10 +222,22 @@ def test_what_few_or_small_images_do_not_allow_is_left_out_with_its_reason():
     assert set(small.measures["reconstruction"]) == {"psnr", "pooled_psnr", "mean_absolute_error"}
     assert {"reconstruction: ssim", "reconstruction: frechet_distance"} <= set(small.left_out)
     assert all(why and "\n" not in why for why in small.left_out.values())
-    for count in (2, 3, 25):
-        found = evaluated(Darker(), pictures(count))
-        assert found.measures["reconstruction"]["frechet_distance"] >= 0
-        assert ("reconstruction: frechet_distance_at_infinity" in found.left_out) == (count < 20)
+    for count in (2, 3):
+        assert evaluated(Darker(), pictures(count)).measures["reconstruction"]["frechet_distance"] >= 0
+
+
+class Lossless:
+    def reconstruct(self, images):
+        return images
+
+
+@catches("vistok.metrics.harness.reconstruction_measures", 'streams[f"{side}: kept"].update(seen, where)', "pass")
+@catches("vistok.metrics.harness.reconstruction_measures", "capacity=kept, seed=seed", "seed=len(side), capacity=kept")
+def test_the_same_images_of_both_sides_are_kept_so_that_nothing_lost_is_sure():
+    measurement = Measurement(StandIn(), resampling=Resampling(resamples=3, kept=9))
+    found = evaluate_tokenizer(Lossless(), pictures(30), measurement, batch_size=7).measures["reconstruction"]
+    assert found["frechet_distance"] == pytest.approx(0.0, abs=1e-8)
+    assert found["frechet_distance_margin_of_error"] == pytest.approx(0.0, abs=1e-8)
 
 
 @catches(SUBJECT, "Batch(*pairs.batch(indices))", "Batch(*reversed(pairs.batch(indices)))")
