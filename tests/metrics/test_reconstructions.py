@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch import nn
 
 from _support.gloo import run_on_two_ranks
 from _support.image_files import noise
@@ -194,6 +195,35 @@ def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same(tmp_path, mon
     assert read_evaluation(tmp_path) == found
 
 
+class Weighted(nn.Module):
+    """Is interrupted at its second batch where it is asked to."""
+
+    def __init__(self, weight, stops=False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.bfloat16))
+        self.calls, self.stops = 0, stops
+
+    def reconstruct(self, images):
+        self.calls += 1
+        if self.stops and self.calls == 3:
+            raise KeyboardInterrupt
+        return images * self.weight
+
+
+@catches(SUBJECT, "**of_tokenizer(tokenizer), ", "")
+def test_another_tokenizer_does_not_go_on_with_what_was_measured_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed_pass, "KEEP_EVERY", 0.0)
+    images, common = pictures(6), {"batch_size": 2, "folder": tmp_path, "name": "vqgan tokenizer"}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_tokenizer(Weighted(0.5, stops=True), images, **common)
+    with pytest.raises(ValueError, match=r"\A[^\n]*other choices: tokenizer weights '\w+' \(now '\w+'\); remove"):
+        evaluate_tokenizer(Weighted(0.75), images, **common)
+    same = Weighted(0.5)
+    found = evaluate_tokenizer(same, images, **common)
+    assert same.calls == 3  # the first image, and the two batches that were missing
+    assert found.measures == evaluate_tokenizer(Weighted(0.5), images, batch_size=2).measures
+
+
 @catches(SUBJECT, "time.monotonic(), ready_folder(folder)", "time.monotonic(), folder and Path(folder)")
 def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(tmp_path):
     (tmp_path / "file").touch()
@@ -215,6 +245,14 @@ def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_ar
     with pytest.raises(ValueError, match=r"training images must be \(1, 16, 16\) as the images are, got \(1, 8, 8\)"):
         evaluate_tokenizer(tokenizer, images, training=pictures(2, 1, size=8))
     assert tokenizer.calls == 0
+
+
+def test_codecs_that_cannot_be_fitted_are_left_out_with_the_reason():
+    images, many = pictures(6, 1), pictures(20, 1)
+    for training, why in ((many[:1], "at least 2, got 1"), (many[:1].expand(5, -1, -1, -1), "all equal")):
+        found = evaluate_tokenizer(TwoBooks(), images, training=training)
+        assert why in found.left_out["baselines: codecs"]
+        assert found.measures["codes"]["bits_per_pixel"] == 6
 
 
 def test_what_few_or_small_images_do_not_allow_is_left_out_with_its_reason():
