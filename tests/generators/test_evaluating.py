@@ -9,6 +9,7 @@ from _support.strategies import seeded
 from vistok import generators as g
 from vistok.generators._evaluating import evaluating
 
+SUBJECT = "vistok.generators._evaluating"
 SIZES = {"width": 16, "depth": 2, "num_heads": 2}
 NONE = torch.zeros(0, dtype=torch.int64)
 
@@ -23,8 +24,8 @@ def networks():
     }
 
 
-@catches("vistok.generators._evaluating", "module.training = training", "pass")
-@catches("vistok.generators._evaluating", "network.eval()", "pass")
+@catches(SUBJECT, "module.training = training", "pass")
+@catches(SUBJECT, "network.eval()", "pass")
 def test_each_module_is_put_back_into_its_own_mode():
     network = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout().eval(), nn.Dropout()).eval())
     network[1][1].train()

@@ -81,7 +81,9 @@ class ImageFolder:
 
 
 def _image_files(root: Path) -> list[str]:
-    found, seen, starts = [], set(), [str(root)]
+    found: list[str] = []
+    seen: set[str] = set()
+    starts = [str(root)]
     for start in starts:  # links to folders come to its end: a folder is read under its own path where it has one
         for folder, below, names in os.walk(start):
             if (real := os.path.realpath(folder)) in seen:
