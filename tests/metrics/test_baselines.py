@@ -49,5 +49,5 @@ def test_where_the_lowest_quality_needs_more_it_is_shown_with_its_rate(images):
 
 
 def test_less_than_a_bit_an_image_is_an_error(images):
-    with pytest.raises(ValueError, match="bits_per_image and most_bits must be at least 1, got 0 and 8"):
+    with pytest.raises(ValueError, match="bits_per_pixel must be at least one bit an image, got 1e-05"):
         rate_distortion_baselines(images, images, bits_per_pixel=1e-5)

@@ -2,12 +2,14 @@
 
 from importlib import metadata
 
+import pytest
 import torch
+from torch import nn
 
 from _support.mutants import catches
 from _support.stand_in_network import StandIn
 from vistok.metrics import GaussianStatistics, ReferenceStatistics
-from vistok.metrics.harness.choices import of_images, of_network, of_statistics, versions
+from vistok.metrics.harness.choices import of_images, of_network, of_statistics, of_tokenizer, versions
 
 SUBJECT = "vistok.metrics.harness.choices"
 
@@ -48,3 +50,25 @@ def test_statistics_are_told_apart_by_their_values():
     assert told[0] == told[1]
     assert told[0]["reference: source"] == "statistics train.npz"
     assert len({each["reference: hash"] for each in told}) == 3
+
+
+class Wrapped:
+    """A tokenizer that is no module, and has one and a codebook."""
+
+    def __init__(self, network, codebook=None):
+        self.network, self.codebook = network, codebook
+
+
+@catches(SUBJECT, "isinstance(tokenizer, nn.Module)", "isinstance(tokenizer, nn.Linear)")
+@catches(SUBJECT, 'else {"": part}', "else {}")
+@catches(SUBJECT, "part.state_dict() if isinstance(part, nn.Module)", "{} if isinstance(part, nn.Module)")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tokenizers_are_told_apart_by_their_weights(dtype):
+    one, same, other = (nn.Sequential(nn.Linear(2, 3)).to(dtype) for _ in range(3))
+    same.load_state_dict(one.state_dict())
+    codes = torch.ones(2, dtype=dtype)
+    for make in (lambda network: network, Wrapped, lambda network: Wrapped(None, network[0].weight)):
+        assert list(of_tokenizer(make(one))) == ["tokenizer weights"]
+        assert of_tokenizer(make(one)) == of_tokenizer(make(same)) != of_tokenizer(make(other))
+    assert of_tokenizer(Wrapped(one, codes)) != of_tokenizer(Wrapped(one, 2 * codes))
+    assert of_tokenizer(object()) == of_tokenizer(Wrapped(None)) == {}

@@ -45,3 +45,16 @@ def test_images_below_the_window_leave_the_codecs_out():
     found = measured(pictures(3, 1, size=8), pictures(20, 1, size=8), 2.0)
     assert found.measures == {}
     assert set(found.left_out) == {"baselines: codecs"}
+
+
+@catches("vistok.metrics.rate.baselines", "if bits < 1:", "if False:")
+@catches("vistok.metrics.rate.principal_components", 'NotMeasurableError(f"train', 'ValueError(f"train')
+@catches("vistok.metrics.rate.principal_components", 'NotMeasurableError("train', 'ValueError("train')
+def test_what_components_cannot_be_fitted_to_leaves_the_codecs_out():
+    images, training = pictures(3, 1), pictures(20, 1)
+    for fitted, rate, why in (
+        (training[:1], 2.0, "train_images must be at least 2, got 1"),
+        (training[:1].expand(5, -1, -1, -1), 2.0, "train_images must not be all equal"),
+        (training, 0.001, "bits_per_pixel must be at least one bit an image, got 0.001"),
+    ):
+        assert measured(images, fitted, rate).left_out == {"baselines: codecs": why}

@@ -1,6 +1,8 @@
 """Numbers are compared where only what was evaluated differs; anything else is refused by its name."""
 
 import pytest
+import torch
+from torch import nn
 
 from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
@@ -22,6 +24,15 @@ IMAGES = pictures(12, 1)
 class Darker:
     def reconstruct(self, images):
         return images * 0.9 - 0.1
+
+
+class Scaled(nn.Module):
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def reconstruct(self, images):
+        return images * self.scale
 
 
 class Black:
@@ -56,6 +67,13 @@ def test_two_tokenizers_on_the_same_images_are_compared_by_what_both_have():
     assert difference < 0
     assert not any(name.startswith(("JPEG", "codebook")) for name in cells)
     assert "Also different: batch size 32 and 5." in told
+
+
+@catches(SUBJECT, '"tokenizer weights", ', "")
+def test_two_states_of_one_tokenizer_are_compared_and_told_apart():
+    one, other = (evaluated(Scaled(scale)) for scale in (0.5, 0.9))
+    weights = [side.choices["tokenizer weights"] for side in (one, other)]
+    assert f"Also different: tokenizer weights {weights[0]} and {weights[1]}." in compare(one, other)
 
 
 @catches(SUBJECT, "if refused:", "if len(refused) > 1:")

@@ -1,4 +1,4 @@
-"""Beside a Frechet distance stand its value at infinity and its spread, each by draws of its own."""
+"""Beside a Frechet distance stands its spread, beside that of samples its value at infinity, each by its own draws."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from vistok.metrics import (
     frechet_distance_infinity,
 )
 from vistok.metrics.harness import distances
-from vistok.metrics.harness.distances import add_distance
+from vistok.metrics.harness.distances import add_distance, add_distance_of_pairs
 
 SUBJECT = "vistok.metrics.harness.distances"
 SAMPLES, REAL = normal(0, 60, 3), normal(1, 80, 3) + 0.5
@@ -32,7 +32,7 @@ def seeded(seed):
 
 @catches(SUBJECT, "_QUANTILE * deviation", "deviation")
 @catches(SUBJECT, "manual_seed(self.seed)", "manual_seed(0)")
-@catches(SUBJECT, "resamples=resamples", "resamples=20")
+@catches(SUBJECT, '"resamples": resampling.resamples', '"resamples": 20')
 @pytest.mark.parametrize("statistics", [False, True])
 def test_the_numbers_are_those_of_the_functions(statistics):
     reference = FeatureStatistics(3)
@@ -52,7 +52,7 @@ def test_the_numbers_are_those_of_the_functions(statistics):
     )
 
 
-@catches(SUBJECT, "if resampling.resamples:", "if resampling.resamples >= 0:")
+@catches(SUBJECT, "if not resampling.resamples:", "if resampling.resamples < 0:")
 def test_no_resamples_leave_the_spread_out_and_change_nothing_else():
     whole = measured(Resampling(resamples=3)).measures["samples"]
     found = measured(Resampling(resamples=0))
@@ -64,9 +64,9 @@ def test_no_resamples_leave_the_spread_out_and_change_nothing_else():
 
 @catches(SUBJECT, "frechet_distance(sides[0], reference())", "frechet_distance(kept, reference())")
 def test_the_distance_is_of_all_where_some_are_kept():
-    found = measured(Resampling(resamples=0), kept=SAMPLES[:25]).measures["samples"]
+    found = measured(Resampling(resamples=0), kept=SAMPLES[:45]).measures["samples"]
     assert found["frechet_distance"] == frechet_distance(SAMPLES, REAL)
-    some = frechet_distance_infinity(SAMPLES[:25], REAL, generator=seeded(0))
+    some = frechet_distance_infinity(SAMPLES[:45], REAL, generator=seeded(0))
     assert found["frechet_distance_at_infinity"] == some.value
 
 
@@ -85,6 +85,54 @@ def test_one_image_leaves_all_three_out():
         "frechet_distance",
         "frechet_distance_at_infinity",
         "frechet_distance_deviation",
+    }
+
+
+@catches(SUBJECT, "count // _ONE_IN <= dim", "count // _ONE_IN < dim")
+def test_too_few_samples_for_a_straight_line_have_no_value_at_infinity():
+    for count, there in ((39, False), (40, True)):
+        found = measured(Resampling(resamples=2), kept=SAMPLES[:count], sides=(SAMPLES[:count], REAL))
+        assert ("frechet_distance_at_infinity" in found.measures["samples"]) == there
+        assert {"frechet_distance", "frechet_distance_deviation"} <= set(found.measures["samples"])
+    few = measured(Resampling(resamples=2), kept=SAMPLES[:39])
+    assert few.left_out == {
+        "samples: frechet_distance_at_infinity": "the line is straight for at least 40 samples of 3 features, got 39"
+    }
+
+
+def of_pairs(made, originals, resamples=40):
+    found = Evaluation()
+    add_distance_of_pairs(found, "pairs", (made, originals), (made, originals), Resampling(resamples=resamples))
+    return found
+
+
+@catches(SUBJECT, "frechet_distance(made[drawn], originals[drawn])", "frechet_distance(made[drawn], originals)")
+@catches(SUBJECT, "frechet_distance(*sides)", "frechet_distance(sides[0], kept[1][:20])")
+def test_where_nothing_is_lost_the_distance_of_pairs_is_sure():
+    found = of_pairs(REAL, REAL).measures["pairs"]
+    assert found == pytest.approx(dict.fromkeys(found, 0.0), abs=1e-12)
+    assert set(found) == {
+        "frechet_distance",
+        "frechet_distance_deviation",
+        "frechet_distance_margin_of_error",
+    }
+
+
+@catches(SUBJECT, "frechet_distance(made[drawn], originals[drawn])", "frechet_distance(made[drawn], originals)")
+def test_the_spread_of_pairs_is_that_of_other_sets_of_as_many_pairs():
+    sets = normal(2, 200, 80, 3)
+    true = torch.tensor([frechet_distance(0.9 * some, some) for some in sets.unbind()]).std().item()
+    found = of_pairs(0.9 * sets[0], sets[0]).measures["pairs"]
+    assert 0.6 * true < found["frechet_distance_deviation"] < 1.6 * true
+
+
+def test_pairs_have_no_value_at_infinity_and_one_pair_no_distance():
+    found = of_pairs(REAL, REAL + 1, resamples=0)
+    assert set(found.measures["pairs"]) == {"frechet_distance"}
+    assert found.left_out == {}
+    assert set(of_pairs(REAL[:1], REAL[:1]).left_out) == {
+        "pairs: frechet_distance",
+        "pairs: frechet_distance_deviation",
     }
 
 

@@ -200,6 +200,18 @@ def test_a_transformer_from_a_file_gives_patches_in_their_places(vit_file):
     assert backbone.pooled(x).shape == (2, backbone.dim)
 
 
+@catches(SUBJECT, "        self._check_sides(images.shape[-2:], image_size)\n", "")
+def test_sides_that_patches_do_not_fill_are_one_line(vit_file):
+    network = FeatureBackbone("test_vit", weights=vit_file)
+    x = images(0, 1, 3, 32, 40)
+    for call in (network.pooled, network.stages):
+        with pytest.raises(ValueError, match=r"\Aimage_size: expected a multiple of 16 for 'test_vit', got 100\Z"):
+            call(x, image_size=100)
+        with pytest.raises(ValueError, match=r"\Aimages: expected a multiple of 16 for 'test_vit', got 32 x 40\Z"):
+            call(x)
+    assert network.pooled(x, image_size=96).shape == (1, network.dim)
+
+
 def test_the_fingerprint_names_the_weights(lite0, vit_file):
     first = FeatureBackbone("test_vit", weights=vit_file)
     assert first.fingerprint() == FeatureBackbone("test_vit", weights=vit_file).fingerprint()

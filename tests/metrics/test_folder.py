@@ -44,6 +44,22 @@ def test_linked_class_folders_are_entered(tmp_path):
     assert ImageFolder(tmp_path / "set", WHOLE).names == ["cat/1.png"]
 
 
+@catches(SUBJECT, "in seen:", "in ():")
+def test_each_real_folder_is_read_once_and_under_its_own_path_where_it_has_one(tmp_path):
+    write(tmp_path, {"set/dog/1.png": png(0), "set/dog/b/2.png": png(0), "else/where/3.png": png(0)})
+    root = tmp_path / "set"
+    for link, target in (
+        ("dog/up", root),  # a link back
+        ("ant", root / "dog"),  # before the folder that it is of
+        ("cat", tmp_path / "else"),
+        ("cow", tmp_path / "else" / "where"),
+        ("zoo", tmp_path),  # above the folder itself
+    ):
+        (root / link).symlink_to(target)
+    (tmp_path / "else" / "back").symlink_to(root)
+    assert ImageFolder(root, WHOLE).names == ["cat/where/3.png", "dog/1.png", "dog/b/2.png"]
+
+
 @catches(SUBJECT, "image_to_tensor(self.crop(open_image(path)))", "image_to_tensor(open_image(path))")
 def test_images_of_many_sizes_go_through_the_crop(tmp_path):
     pixels = [np.random.default_rng(n).integers(0, 256, (20 + n, 30, 3), dtype=np.uint8) for n in range(3)]

@@ -111,7 +111,7 @@ def test_bad_input_is_named():
     for call, words in (
         (lambda: codec.encode(images[..., :3]), r"\(N, 1, 4, 4\), got \(5, 1, 4, 3\)"),
         (lambda: codec.decode(codec.encode(images).repeat(1, 2)), r"tokens must be \(N, \d\), got"),
-        (lambda: fit_principal_component_codec(images[:1], bits_per_image=3), "with at least 2, got"),
+        (lambda: fit_principal_component_codec(images[:1], bits_per_image=3), "at least 2, got 1"),
         (lambda: fit_principal_component_codec(images[:1].expand(3, -1, -1, -1), bits_per_image=3), "all equal"),
         (lambda: fit_principal_component_codec(images, bits_per_image=0), "at least 1, got 0 and 8"),
     ):

@@ -30,7 +30,7 @@ def numbers(measures):
 
 
 @catches(SUBJECT, "update(batch.reconstructions, batch.originals)", "update(batch.originals, batch.originals)")
-@catches(SUBJECT, "measurement.network(batch.reconstructions).pooled", "measurement.network(batch.originals).pooled")
+@catches(SUBJECT, "(batch.reconstructions, batch.originals), strict", "(batch.originals, batch.originals), strict")
 @catches(SUBJECT, "self.gallery.update(where,", "self.gallery.update(where * 0,")
 def test_each_stream_has_seen_both_sides_of_all_batches():
     whole = batch(10)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch import nn
 
 from _support.gloo import run_on_two_ranks
 from _support.image_files import noise
@@ -103,11 +104,8 @@ def test_numbers_of_any_tokenizer_are_those_of_the_whole_tensors(channels):
         assert {name: measured[name] for name in expected} == pytest.approx(
             {name: float(value) for name, value in expected.items()}, rel=1e-6, abs=1e-6
         )
-        assert set(measured) - set(expected) == {
-            "frechet_distance_at_infinity",
-            "frechet_distance_deviation",
-            "frechet_distance_margin_of_error",
-        } - {what.partition(": ")[2] for what in found.left_out}
+        assert set(measured) - set(expected) == {"frechet_distance_deviation", "frechet_distance_margin_of_error"}
+        assert found.left_out == {}
         assert ("codes" in found.measures) == (tokens is not None)
 
 
@@ -197,6 +195,35 @@ def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same(tmp_path, mon
     assert read_evaluation(tmp_path) == found
 
 
+class Weighted(nn.Module):
+    """Is interrupted at its second batch where it is asked to."""
+
+    def __init__(self, weight, stops=False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.bfloat16))
+        self.calls, self.stops = 0, stops
+
+    def reconstruct(self, images):
+        self.calls += 1
+        if self.stops and self.calls == 3:
+            raise KeyboardInterrupt
+        return images * self.weight
+
+
+@catches(SUBJECT, "**of_tokenizer(tokenizer), ", "")
+def test_another_tokenizer_does_not_go_on_with_what_was_measured_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed_pass, "KEEP_EVERY", 0.0)
+    images, common = pictures(6), {"batch_size": 2, "folder": tmp_path, "name": "vqgan tokenizer"}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_tokenizer(Weighted(0.5, stops=True), images, **common)
+    with pytest.raises(ValueError, match=r"\A[^\n]*other choices: tokenizer weights '\w+' \(now '\w+'\); remove"):
+        evaluate_tokenizer(Weighted(0.75), images, **common)
+    same = Weighted(0.5)
+    found = evaluate_tokenizer(same, images, **common)
+    assert same.calls == 3  # the first image, and the two batches that were missing
+    assert found.measures == evaluate_tokenizer(Weighted(0.5), images, batch_size=2).measures
+
+
 @catches(SUBJECT, "time.monotonic(), ready_folder(folder)", "time.monotonic(), folder and Path(folder)")
 def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(tmp_path):
     (tmp_path / "file").touch()
@@ -220,15 +247,35 @@ def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_ar
     assert tokenizer.calls == 0
 
 
+def test_codecs_that_cannot_be_fitted_are_left_out_with_the_reason():
+    images, many = pictures(6, 1), pictures(20, 1)
+    for training, why in ((many[:1], "at least 2, got 1"), (many[:1].expand(5, -1, -1, -1), "all equal")):
+        found = evaluate_tokenizer(TwoBooks(), images, training=training)
+        assert why in found.left_out["baselines: codecs"]
+        assert found.measures["codes"]["bits_per_pixel"] == 6
+
+
 def test_what_few_or_small_images_do_not_allow_is_left_out_with_its_reason():
     small = evaluated(Darker(), pictures(1, size=4))
     assert set(small.measures["reconstruction"]) == {"psnr", "pooled_psnr", "mean_absolute_error"}
     assert {"reconstruction: ssim", "reconstruction: frechet_distance"} <= set(small.left_out)
     assert all(why and "\n" not in why for why in small.left_out.values())
-    for count in (2, 3, 25):
-        found = evaluated(Darker(), pictures(count))
-        assert found.measures["reconstruction"]["frechet_distance"] >= 0
-        assert ("reconstruction: frechet_distance_at_infinity" in found.left_out) == (count < 20)
+    for count in (2, 3):
+        assert evaluated(Darker(), pictures(count)).measures["reconstruction"]["frechet_distance"] >= 0
+
+
+class Lossless:
+    def reconstruct(self, images):
+        return images
+
+
+@catches("vistok.metrics.harness.reconstruction_measures", 'streams[f"{side}: kept"].update(seen, where)', "pass")
+@catches("vistok.metrics.harness.reconstruction_measures", "capacity=kept, seed=seed", "seed=len(side), capacity=kept")
+def test_the_same_images_of_both_sides_are_kept_so_that_nothing_lost_is_sure():
+    measurement = Measurement(StandIn(), resampling=Resampling(resamples=3, kept=9))
+    found = evaluate_tokenizer(Lossless(), pictures(30), measurement, batch_size=7).measures["reconstruction"]
+    assert found["frechet_distance"] == pytest.approx(0.0, abs=1e-8)
+    assert found["frechet_distance_margin_of_error"] == pytest.approx(0.0, abs=1e-8)
 
 
 @catches(SUBJECT, "Batch(*pairs.batch(indices))", "Batch(*reversed(pairs.batch(indices)))")

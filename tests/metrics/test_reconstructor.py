@@ -32,7 +32,7 @@ class TwoBooks:
 
 
 @catches(SUBJECT, "part.long().cpu()", "part.cpu()")
-@catches(SUBJECT, "given = from_uint8(images)", "given = (images / 255.0)")
+@catches(SUBJECT, "_given(tokenizer, from_uint8(images))", "_given(tokenizer, images / 255.0)")
 def test_images_come_back_through_the_tokens_and_all_tokens_are_told():
     made = reconstruct(TwoBooks(), IMAGES)
     assert torch.equal(made.images, IMAGES)
@@ -80,12 +80,40 @@ class Drawing(nn.Module):
 
 
 @catches(SUBJECT, "tokenizer.eval()", "pass")
-@catches(SUBJECT, "tokenizer.train()", "pass")
-def test_a_network_is_asked_in_evaluation_mode_and_left_as_it_was():
+@catches(SUBJECT, "module.training = training", "pass")
+@catches(SUBJECT, "module.training = training", "module.training = True")
+def test_a_network_is_asked_in_evaluation_mode_and_each_module_left_as_it_was():
     network = Drawing()
+    network.frozen, network.trained = nn.Dropout().eval(), nn.Sequential(nn.Dropout(), nn.Dropout().eval())
+    modes = [module.training for module in network.modules()]
     reconstruct(network, IMAGES)
     assert network.modes == [False]
-    assert network.training
+    assert [module.training for module in network.modules()] == modes
+    assert len(set(modes)) == 2
+    network.eval().trained.train()
+    reconstruct(network, IMAGES)
+    assert (network.training, network.trained.training) == (False, True)
+
+
+class Linear(nn.Module):
+    """Takes images of its weights' dtype alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.weight = nn.Parameter(torch.eye(4))
+
+    def reconstruct(self, images):
+        assert images.dtype == self.weight.dtype
+        return images @ self.weight
+
+
+@catches(SUBJECT, "if tensor.is_floating_point()), images.dtype)", "if False), images.dtype)")
+def test_images_come_in_the_dtype_of_the_weights():
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        made = reconstruct(Linear().to(dtype), IMAGES).images
+        assert made.dtype == torch.uint8
+        assert (made.int() - IMAGES.int()).abs().max() <= 1
 
 
 @catches(SUBJECT, "torch.manual_seed(seed % _LARGEST_SEED)", "pass")

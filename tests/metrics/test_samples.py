@@ -103,7 +103,8 @@ def test_what_few_samples_do_not_allow_is_left_out_and_the_rest_is_there():
     for count, there, missing in (
         (1, set(), {"frechet_distance", "kernel_distance", "inception_score"}),
         (2, {"frechet_distance"}, {"frechet_distance_at_infinity", "inception_score"}),
-        (30, {"frechet_distance_at_infinity", "kernel_distance_of_all_images", "precision_k5"}, set()),
+        (30, {"kernel_distance_of_all_images", "precision_k5"}, {"frechet_distance_at_infinity"}),
+        (50, {"frechet_distance_at_infinity", "kernel_distance_of_all_images", "precision_k5"}, set()),
     ):
         found = evaluated(pictures(count))
         assert there <= set(found.measures.get("samples", {}))
@@ -169,8 +170,42 @@ def test_an_evaluation_that_was_stopped_goes_on_and_gives_the_same(tmp_path, mon
     assert not list(tmp_path.glob("unfinished*"))
 
 
-def test_statistics_of_another_network_are_one_line():
+class Counting(StandIn):
+    """How many images it has seen."""
+
+    seen = 0
+
+    def __call__(self, images):
+        self.seen += len(images)
+        return super().__call__(images)
+
+
+@catches(SUBJECT, "if given is not None and own is not None and len(given.mean) != own.shape[1]:", "if False:")
+@catches(SUBJECT, '("spatial features", statistics.spatial', '("spatial features", None')
+def test_statistics_of_another_network_are_one_line_before_the_pass():
     statistics = FeatureStatistics(5)
     statistics.update(torch.randn(9, 5))
-    with pytest.raises(ValueError, match=r"\A[^\n]*same number of features, got 4 and 5\Z"):
-        evaluated(reference=ReferenceStatistics(statistics.compute()))
+    for reference, words in (
+        (ReferenceStatistics(statistics.compute()), "statistics given: expected 4 features, as stand-in gives, got 5"),
+        (
+            measure_statistics(REAL, StandIn(rich=True))._replace(spatial=statistics.compute()),
+            "statistics given: expected 9 spatial features, as stand-in gives, got 5",
+        ),
+    ):
+        network = Counting(rich=True)
+        with pytest.raises(ValueError, match=rf"\Areference, {words}\Z"):
+            evaluate_samples(DRAWN, reference, network, FEW)
+        assert network.seen == 1  # before the pass
+
+
+@catches(SUBJECT, "if real is not None:\n        check_one_size", "if False:\n        check_one_size")
+def test_samples_and_reference_of_another_size_are_not_compared():
+    for reference, size in (
+        (pictures(20, size=12), "12 x 12 with 3 channels"),
+        (pictures(20, channels=1), "16 x 16 with 1 channels"),
+        (measure_statistics(REAL, StandIn(rich=True))._replace(images=REAL[..., :8]), "8 x 16 with 3 channels"),
+    ):
+        words = f"samples and reference must have one size, got 16 x 16 with 3 channels and {size}"
+        with pytest.raises(ValueError, match=rf"\A{words}\Z"):
+            evaluated(reference=reference)
+    assert "recall_k3" in evaluated(reference=pictures(75, size=20), image_size=16, crop="adm").measures["samples"]

@@ -128,3 +128,13 @@ def test_what_does_not_fit_is_one_line():
         small().decode(torch.zeros(2, 5, dtype=torch.long))
     with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4"):
         small().encode(torch.zeros(1, 3, 8, 6))
+
+
+@catches(SUBJECT, "torch.ones_like(codes[..., :1])], dim=-1).to(dtype)", "torch.ones_like(codes[..., :1])], dim=-1)")
+@catches(SUBJECT, "x_t.to(dtype)", "x_t")
+def test_in_bfloat16_tokens_become_float32_images():
+    model, tokens = small(), torch.arange(20).view(2, 10) % 8
+    whole = model.decode(tokens, generator=seeded(0))
+    made = model.to(torch.bfloat16).decode(tokens, generator=seeded(0))
+    assert made.dtype == torch.float32
+    assert (made - whole).abs().mean() < 0.05

@@ -92,3 +92,12 @@ def test_what_cannot_be_decoded_or_encoded_is_one_line():
         small(num_blocks=0)
     with pytest.raises(ValueError, match="a group can have at most 18 bits"):
         small(19)
+
+
+@catches(SUBJECT, "codes.to(self.decoder.conv_in.weight.dtype)", "codes")
+def test_in_bfloat16_tokens_become_float32_images():
+    model, tokens = small(), torch.arange(24).view(2, 3, 4)
+    whole = model.decode(tokens)
+    made = model.to(torch.bfloat16).decode(tokens)
+    assert made.dtype == torch.float32
+    assert (made - whole).abs().mean() < 0.05

@@ -60,3 +60,12 @@ def test_images_that_do_not_fit_the_stride_are_refused():
         ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4, got \(1, 3, 8, 10\)"
     ):
         small().encode(torch.zeros(1, 3, 8, 10))
+
+
+@catches(SUBJECT, "codes.to(self.decoder.conv_in.weight.dtype)", "codes")
+def test_in_bfloat16_tokens_become_float32_images():
+    model, tokens = small(), torch.arange(24).view(2, 3, 4)
+    whole = model.decode(tokens)
+    made = model.to(torch.bfloat16).decode(tokens)
+    assert made.dtype == torch.float32
+    assert (made - whole).abs().mean() < 0.05

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vistok.generators._card import FAR_CARD
 from vistok.generators._checks import check_choice, check_ids, check_integers, check_labels, check_share
+from vistok.generators._evaluating import evaluating
 from vistok.generators.layers._causal_block import CausalBlock
 from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
 from vistok.generators.layers.label_embedding import LabelEmbedding
@@ -98,7 +99,7 @@ class FAR(nn.Module, PretrainedGenerator):
 
     Raises:
         ValueError: Sizes that do not fit each other or the input; labels or ids out of range (for CUDA see
-            :class:`LabelEmbedding`); kernels of attention that cannot run.
+            :class:`LabelEmbedding`); a loss of no samples; kernels of attention that cannot run.
         TypeError: Tokens or labels that are not dense tensors of integers.
 
     Example:
@@ -218,6 +219,7 @@ class FAR(nn.Module, PretrainedGenerator):
 
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy over positions and streams, in nats; dropped labels come from ``generator``."""
+        check_labels(labels, self.null_label, fewest=1)
         logits = self.forward(tokens, labels, generator=generator)
         terms = [
             F.cross_entropy(stream.flatten(0, 1), tokens[..., k].flatten().long()) for k, stream in enumerate(logits)
@@ -242,13 +244,9 @@ class FAR(nn.Module, PretrainedGenerator):
         all positions so far again: same tokens, slower.
         """
         check_labels(labels, self.null_label)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             scales = as_guidance(guidance, "constant")
             tokens = sample_streams(self, labels, scales, choice, generator, use_cache, num_tokens)
-        finally:
-            self.train(was_training)
         return tokens[..., list(self.inverse_order)]
 
     def _check(self, tokens: Tensor, labels: Tensor) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vistok.generators._card import MASKED_AR_CARD
 from vistok.generators._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
+from vistok.generators._evaluating import evaluating
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
 from vistok.generators.layers._position_cache import PositionCache
@@ -102,7 +103,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
 
     Raises:
         ValueError: Sizes that do not fit each other or the input; labels or ids out of range (for CUDA see
-            :class:`LabelEmbedding`); kernels of attention that cannot run.
+            :class:`LabelEmbedding`); a loss of no samples; kernels of attention that cannot run.
         TypeError: Tokens or labels that are not dense tensors of integers.
 
     Example:
@@ -253,6 +254,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy of the hidden units, in nats; mask and dropped labels come from ``generator``."""
         self._check(tokens, labels)
+        check_labels(labels, self.null_label, fewest=1)
         check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
         logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
@@ -284,13 +286,9 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         draws, which the next step replaces.
         """
         check_labels(labels, self.null_label)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             scales = as_guidance(guidance, "linear")
             return sample_masked(self, labels, num_steps, scales, settings, generator, observe, num_tokens)
-        finally:
-            self.train(was_training)
 
     def _check(self, tokens: Tensor, labels: Tensor) -> None:
         check_integers("tokens", tokens)

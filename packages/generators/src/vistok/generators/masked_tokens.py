@@ -93,4 +93,4 @@ class BitTokens:
         """
         powers = torch.arange(self.num_bits // self.num_groups, device=groups.device)
         bits: Tensor = ((groups[..., None] >> powers) & 1) * 2 - 1
-        return bits.reshape(*groups.shape[:-1], -1).float()
+        return bits.flatten(-2).float()

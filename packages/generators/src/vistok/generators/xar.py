@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vistok.generators._card import XAR_CARD
 from vistok.generators._checks import check_choice, check_dense, check_floating, check_labels, check_share
+from vistok.generators._evaluating import evaluating
 from vistok.generators._random import normal
 from vistok.generators.flow.flow_matching import flow_path, logit_normal_times
 from vistok.generators.layers._xar_block import CellBlock
@@ -92,7 +93,7 @@ class XAR(nn.Module, PretrainedGenerator):
 
     Raises:
         ValueError: Sizes that do not fit each other or the input; labels out of range (for CUDA see
-            :class:`LabelEmbedding`); kernels of attention that cannot run.
+            :class:`LabelEmbedding`); a loss of no samples; kernels of attention that cannot run.
         TypeError: Latents that are not dense floating point, labels that are not a dense tensor of integers.
 
     Example:
@@ -192,7 +193,7 @@ class XAR(nn.Module, PretrainedGenerator):
     def from_cells(self, cells: Tensor) -> Tensor:
         """Inverse of :meth:`to_cells`."""
         tokens = cells.flatten(1, 2)[:, self.inverse_order]
-        return tokens.transpose(1, 2).reshape(len(cells), -1, *self.grid_size)
+        return tokens.transpose(1, 2).reshape(len(cells), self.in_channels, *self.grid_size)
 
     def forward(self, x_t: Tensor, t: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Velocity of every cell, given all cells up to it; ``generator`` draws the dropped labels in training."""
@@ -231,7 +232,7 @@ class XAR(nn.Module, PretrainedGenerator):
     def loss(self, latents: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Flow-matching loss with noisy context; times, noise and dropped labels come from ``generator``."""
         cells = self.to_cells(latents).float()
-        check_labels(labels, self.null_label, len(latents))
+        check_labels(labels, self.null_label, len(latents), fewest=1)
         t = logit_normal_times((len(latents), self.num_cells), device=latents.device, generator=generator)
         noise = normal(cells.shape, latents.device, generator)
         sample = flow_path(cells, noise, t[:, :, None, None])
@@ -259,13 +260,9 @@ class XAR(nn.Module, PretrainedGenerator):
         """
         check_choice("method", method, ("sde", "ode", "heun"))
         check_labels(labels, self.null_label)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             schedule = as_guidance(guidance, "linear")
             cells = sample_cells(self, labels, num_steps, schedule, generator, method, use_cache)
-        finally:
-            self.train(was_training)
         return self.from_cells(cells.float())
 
 

@@ -218,8 +218,10 @@ class FlowTokenizer(nn.Module):
 
     def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, *, known: bool = True) -> Tensor:
         """Return the velocity given codes, or given none of them; gradients pass."""
-        flagged = torch.cat([codes, torch.ones_like(codes[..., :1])], dim=-1)
-        return self.decoder(x_t, flagged if known else torch.zeros_like(flagged), t)  # type: ignore[no-any-return]
+        dtype = self.decoder.embed.weight.dtype
+        flagged = torch.cat([codes, torch.ones_like(codes[..., :1])], dim=-1).to(dtype)
+        given = flagged if known else torch.zeros_like(flagged)
+        return self.decoder(x_t.to(dtype), given, t)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def decode(

@@ -174,7 +174,7 @@ class LookupFreeTokenizer(nn.Module):
         """Turn codes into images, not clamped; gradients pass."""
         if codes[0, 0].numel() < 2:
             raise ValueError(f"codes: expected two tokens of an image at least, got shape {tuple(codes.shape)}")
-        return self.decoder(codes)  # type: ignore[no-any-return]
+        return self.decoder(codes.to(self.decoder.conv_in.weight.dtype))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class VQGANPlus(nn.Module):
 
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Turn codes into images, not clamped; gradients pass."""
-        return self.decoder(codes) * 2 - 1  # type: ignore[no-any-return]
+        return self.decoder(codes.to(self.decoder.conv_in.weight.dtype)) * 2 - 1  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class BidirectionalBlock(nn.Module):
 
     def _attend(self, x: Tensor, table: Tensor | None, cache: PositionCache | None, positions: Tensor | None) -> Tensor:
         batch, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, -1)
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if table is not None:
             query, key = rotate(query, table), rotate(key, table)

@@ -27,7 +27,7 @@ class CausalBlock(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor, cache: KVCache | None = None, start: int = 0) -> Tensor:
         batch, tokens, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).reshape(batch, tokens, 3, self.num_heads, -1)
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))
         qkv = qkv.permute(2, 0, 3, 1, 4)
         value = qkv[2]
         query, key = rotate(qkv[:2], table)

@@ -42,7 +42,7 @@ class CellBlock(nn.Module):
 
     def _attend(self, x: Tensor, table: Tensor, cache: KVCache | None, start: int) -> Tensor:
         batch, cells, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(batch, cells * tokens, 3, self.num_heads, -1)
+        qkv = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         query, key = rotate(query, table), rotate(key, table)
         if cache is not None:

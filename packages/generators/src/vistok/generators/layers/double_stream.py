@@ -138,7 +138,7 @@ class _Stream(nn.Module):
         x = self.attention_norm(x)
         if shifts is not None:
             x = modulate(x, shifts[0], shifts[1])
-        qkv = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         return self.query_norm(qkv[0]), self.key_norm(qkv[1]), qkv[2]
 
     def finish(self, x: Tensor, attended: Tensor, shifts: tuple[Tensor, ...] | None) -> Tensor:

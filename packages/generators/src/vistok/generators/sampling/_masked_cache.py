@@ -59,6 +59,6 @@ class CachedLogits:
 def listed(active: Tensor) -> Tensor:
     """Numbers ``(B, n)`` of the true entries of ``(B, T)``, in order; a sample with fewer repeats its first."""
     counts = active.sum(dim=-1, keepdim=True)
-    most = active.shape[-1] if active.is_meta else int(counts.max())
+    most = active.shape[-1] if active.is_meta or not len(active) else int(counts.max())
     order = active.long().argsort(dim=-1, descending=True, stable=True)[:, :most]
     return torch.where(torch.arange(most, device=active.device) < counts, order, order[:, :1])

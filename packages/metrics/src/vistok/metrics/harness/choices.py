@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from vistok.metrics.distribution.reference import ReferenceStatistics
 from vistok.metrics.networks.features import FeatureNetwork
@@ -32,6 +33,23 @@ def of_network(network: FeatureNetwork | None) -> dict[str, str]:
         "network weights": network.fingerprint(),
         "network preprocessing": network.preprocessing,
     }
+
+
+def of_tokenizer(tokenizer: Any) -> dict[str, str]:
+    """The fingerprint of a tokenizer's weights: of an object that is no module, of the modules and tensors it holds.
+
+    Of an object without any, nothing.
+
+    Example:
+        >>> of_tokenizer(nn.Identity()), len(of_tokenizer(nn.Linear(1, 1))["tokenizer weights"])
+        ({}, 16)
+    """
+    parts = {"": tokenizer} if isinstance(tokenizer, nn.Module) else getattr(tokenizer, "__dict__", {})
+    weights: dict[str, Tensor] = {}
+    for name, part in parts.items():
+        held = part.state_dict() if isinstance(part, nn.Module) else {"": part}
+        weights |= {f"{name}.{key}": value for key, value in held.items() if isinstance(value, Tensor)}
+    return {"tokenizer weights": fingerprint(weights)} if weights else {}
 
 
 def of_images(what: str, described: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from vistok.metrics.harness.labels import label
 #: What two evaluations may differ in and still be compared: what is evaluated, where and when.
 MAY_DIFFER = frozenset(
     (
-        *("subject", "samples: source", "samples: hash", "samples: files"),
+        *("subject", "tokenizer weights", "samples: source", "samples: hash", "samples: files"),
         *("second: source", "second: hash", "second: files"),
         *("batch size", "seconds", "python", "torch", "pillow"),
     )

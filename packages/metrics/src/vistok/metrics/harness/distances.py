@@ -1,4 +1,4 @@
-"""A Frechet distance and what stands beside it always: its value at infinitely many images, and how sure it is."""
+"""A Frechet distance and what stands beside it: how sure it is, and of samples its value at infinitely many."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -11,7 +11,10 @@ from vistok.metrics.distribution.bootstrap import bootstrap_interval
 from vistok.metrics.distribution.extrapolation import frechet_distance_infinity
 from vistok.metrics.distribution.frechet import GaussianFactor, frechet_distance, gaussian_factor
 from vistok.metrics.harness.evaluation import Evaluation
+from vistok.metrics.not_measurable import NotMeasurableError
 
+_NAME, _AT_INFINITY = "frechet_distance", "frechet_distance_at_infinity"
+_ONE_IN = 10  # so many samples is the smallest subset of the extrapolation
 _QUANTILE = 1.96  # of the normal distribution: 95 % lie within so many deviations
 
 
@@ -46,34 +49,64 @@ class Resampling(NamedTuple):
 
 
 def add_distance(found: Evaluation, section: str, sides: tuple[Any, Any], kept: Tensor, resampling: Resampling) -> None:
-    """Put the Frechet distance of a set to a reference into a section, its extrapolation and its spread beside it.
+    """Put the Frechet distance of samples to a reference into a section, its extrapolation and its spread beside it.
+
+    The extrapolation is left out of too few samples for its line to be straight: it needs more than ten a feature.
 
     Args:
         found: Where they go.
         section: Its name.
-        sides: Features or statistics of the set and of the reference.
-        kept: Features of the set one by one, ``(n, D)``: all of them, or a random sample.
+        sides: Features or statistics of the samples and of the reference.
+        kept: Features of the samples one by one, ``(n, D)``: all of them, or a random sample.
         resampling: What is drawn.
     """
-    name = "frechet_distance"
     reference = cache(partial(gaussian_factor, sides[1], "reference"))  # an eigendecomposition: once for all three
-    found.add(section, name, lambda: {name: frechet_distance(sides[0], reference())})
-    found.add(section, f"{name}_at_infinity", partial(_infinity, kept, reference, resampling))
-    if resampling.resamples:
-        found.add(section, f"{name}_deviation", partial(_spread, kept, reference, resampling))
+    found.add(section, _NAME, lambda: {_NAME: frechet_distance(sides[0], reference())})
+    found.add(section, _AT_INFINITY, partial(_infinity, kept, reference, resampling))
+    _add_spread(found, section, lambda drawn: frechet_distance(kept[drawn], reference()), len(kept), resampling)
+
+
+def add_distance_of_pairs(
+    found: Evaluation, section: str, sides: tuple[Any, Any], kept: tuple[Tensor, Tensor], resampling: Resampling
+) -> None:
+    """Put the Frechet distance of reconstructions to their originals into a section, its spread beside it.
+
+    Whole pairs are resampled: an image that is drawn moves both sides at once, and where nothing is lost nothing
+    moves. A value at infinity is of samples that are independent of the other side's images: pairs have none.
+
+    Args:
+        found: Where they go.
+        section: Its name.
+        sides: Features or statistics of the reconstructions and of the originals.
+        kept: Features of both sides one by one, ``(n, D)``, of the same images in the same order.
+        resampling: What is drawn.
+    """
+    made, originals = kept
+    found.add(section, _NAME, lambda: {_NAME: frechet_distance(*sides)})
+    _add_spread(found, section, lambda drawn: frechet_distance(made[drawn], originals[drawn]), len(made), resampling)
 
 
 def _infinity(kept: Tensor, reference: Callable[[], GaussianFactor], resampling: Resampling) -> dict[str, float]:
-    found = frechet_distance_infinity(kept, reference(), generator=resampling.generator())
-    return {"frechet_distance_at_infinity": found.value}
+    count, dim = kept.shape
+    if count // _ONE_IN <= dim:
+        needed = f"at least {_ONE_IN * (dim + 1):,} samples of {dim:,} features"
+        raise NotMeasurableError(f"the line is straight for {needed}, got {count:,}")
+    return {_AT_INFINITY: frechet_distance_infinity(kept, reference(), generator=resampling.generator()).value}
 
 
-def _spread(kept: Tensor, reference: Callable[[], GaussianFactor], resampling: Resampling) -> dict[str, float]:
-    """How far the distance of as many images moves from set to set: deviation, and half of a 95 % interval."""
+def _add_spread(
+    found: Evaluation, section: str, measure: Callable[[Tensor], float], count: int, resampling: Resampling
+) -> None:
+    """How far the distance of as many images moves from set to set: deviation, and half of a 95 % interval.
 
-    def measure(some: Tensor) -> float:
-        return frechet_distance(some, reference())
+    ``measure`` is the distance of the images of these indices.
+    """
+    if not resampling.resamples:
+        return
 
-    generator, resamples = resampling.generator(), resampling.resamples
-    deviation = bootstrap_interval(measure, kept, generator=generator, resamples=resamples).deviation
-    return {"frechet_distance_deviation": deviation, "frechet_distance_margin_of_error": _QUANTILE * deviation}
+    def spread() -> dict[str, float]:
+        options: dict[str, Any] = {"generator": resampling.generator(), "resamples": resampling.resamples}
+        deviation = bootstrap_interval(measure, torch.arange(count), **options).deviation
+        return {f"{_NAME}_deviation": deviation, f"{_NAME}_margin_of_error": _QUANTILE * deviation}
+
+    found.add(section, f"{_NAME}_deviation", spread)

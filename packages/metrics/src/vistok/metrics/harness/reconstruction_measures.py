@@ -10,7 +10,7 @@ from torch import Tensor
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
 from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
-from vistok.metrics.harness.distances import Resampling, add_distance
+from vistok.metrics.harness.distances import Resampling, add_distance_of_pairs
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.harness.gallery import Gallery
 from vistok.metrics.networks.features import FeatureNetwork
@@ -22,6 +22,7 @@ from vistok.metrics.reconstruction.ssim import StructuralSimilarity
 from vistok.metrics.streaming import MeanOfImages
 
 SECTION = "reconstruction"
+_SIDES = ("reconstructions", "originals")
 _PIXELS: dict[str, Callable[[], Any]] = {
     "psnr": PeakSignalNoiseRatio,
     "pooled_psnr": PooledPeakSignalNoiseRatio,
@@ -87,9 +88,10 @@ class ReconstructionMeasures:
         self.streams |= self.codes
         if measurement.network is not None:
             dim = measurement.network(first.originals).pooled.shape[1]
-            self.streams |= {side: FeatureStatistics(dim) for side in ("originals", "reconstructions")}
+            self.streams |= {side: FeatureStatistics(dim) for side in _SIDES}
             seed, _, kept = measurement.resampling
-            self.streams["kept"] = FeatureBank(dim, capacity=kept, seed=seed)
+            # The same images of both sides: which ones are kept depends on their numbers and the seed alone.
+            self.streams |= {f"{side}: kept": FeatureBank(dim, capacity=kept, seed=seed) for side in _SIDES}
 
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""
@@ -99,10 +101,10 @@ class ReconstructionMeasures:
         self.gallery.update(where, batch.originals, batch.reconstructions)
         take_codes(self.codes, batch.tokens)
         if measurement.network is not None:
-            streams["originals"].update(measurement.network(batch.originals).pooled)
-            made = measurement.network(batch.reconstructions).pooled
-            streams["reconstructions"].update(made)
-            streams["kept"].update(made, where)
+            for side, images in zip(_SIDES, (batch.reconstructions, batch.originals), strict=True):
+                seen = measurement.network(images).pooled
+                streams[side].update(seen)
+                streams[f"{side}: kept"].update(seen, where)
         if measurement.distances:
             pair = from_uint8(batch.reconstructions), from_uint8(batch.originals)
             for name, distance in measurement.distances.items():
@@ -117,8 +119,9 @@ class ReconstructionMeasures:
         for name in measurement.distances:
             found.add(SECTION, name, partial(_named, name, streams[f"distance {name}"].compute))
         if measurement.network is not None:
-            sides = streams["reconstructions"], streams["originals"]
-            add_distance(found, SECTION, sides, streams["kept"].compute(), measurement.resampling)
+            made, originals = (streams[side] for side in _SIDES)
+            kept = streams[f"{_SIDES[0]}: kept"].compute(), streams[f"{_SIDES[1]}: kept"].compute()
+            add_distance_of_pairs(found, SECTION, (made, originals), kept, measurement.resampling)
         pixels = self.first.originals.shape[-2] * self.first.originals.shape[-1]
         add_codes(found, self.codes, self.first.tokens, measurement.codebook_sizes, pixels)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vistok.metrics.harness.choices import of_images, of_network, versions
+from vistok.metrics.harness.choices import of_images, of_network, of_tokenizer, versions
 from vistok.metrics.harness.codec_baselines import add_codecs
 from vistok.metrics.harness.evaluation import Evaluation, ready_folder
 from vistok.metrics.harness.evaluation_page import write_page
@@ -36,7 +36,7 @@ def evaluate_tokenizer(
 
     Images are cropped once and both sides get the same pixels. Several processes share the images and give the numbers
     of one. With a folder the evaluation is written there (``evaluation.json``, ``evaluation.md``, ``evaluation.html``),
-    and one that was killed goes on.
+    and one that was killed goes on, with these weights and no others.
 
     Args:
         tokenizer: Any object with ``encode`` and ``decode`` or with ``reconstruct``, see :func:`reconstruct`.
@@ -71,7 +71,7 @@ def evaluate_tokenizer(
     if not measurement.codebook_sizes:
         measurement = measurement._replace(codebook_sizes=tuple(getattr(tokenizer, "codebook_sizes", ())))
     choices = {"subject": name or type(tokenizer).__name__, "decoder seed": seed, "batch size": batch_size}
-    choices |= of_images("images", source.describe())
+    choices |= {**of_tokenizer(tokenizer), **of_images("images", source.describe())}
     trained_on = None
     if training is not None:
         trained_on = open_images(training, image_size=image_size, crop=crop)

@@ -1,5 +1,7 @@
 """How any tokenizer reconstructs: from 8-bit images to 8-bit images and, where there are any, tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -26,10 +28,10 @@ class Reconstruction(NamedTuple):
 def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruction:
     """Reconstruct a batch with a tokenizer of any origin.
 
-    It is asked, on its own device and with images in ``[-1, 1]``, for ``decode(encode(images))``, or where it has no
-    such pair for ``reconstruct(images)``. Of what an encoder returns, the mode of ``latent_dist`` and ``latents`` are
-    understood, of what a decoder returns ``sample``: diffusers' autoencoders need no adapter. A network in training
-    mode is put into evaluation mode for the call.
+    It is asked, on its own device and with images in ``[-1, 1]`` of its weights' dtype, for ``decode(encode(images))``,
+    or where it has no such pair for ``reconstruct(images)``. Of what an encoder returns, the mode of ``latent_dist``
+    and ``latents`` are understood, of what a decoder returns ``sample``: diffusers' autoencoders need no adapter. A
+    network is in evaluation mode for the call, and each of its modules in the one that it was in afterwards.
 
     Args:
         tokenizer: Any object with these methods.
@@ -51,17 +53,10 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     """
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise ValueError(f"images must be uint8 (B, C, H, W), got {images.dtype} {tuple(images.shape)}")
-    given = from_uint8(images).to(_device(tokenizer))
-    was_training = isinstance(tokenizer, nn.Module) and tokenizer.training
-    with torch.random.fork_rng(enabled=True):
+    given = _given(tokenizer, from_uint8(images))
+    with torch.random.fork_rng(enabled=True), _evaluating(tokenizer):
         torch.manual_seed(seed % _LARGEST_SEED)
-        try:
-            if was_training:
-                tokenizer.eval()
-            made, tokens = _through(tokenizer, given)
-        finally:
-            if was_training:
-                tokenizer.train()
+        made, tokens = _through(tokenizer, given)
     if not isinstance(made, Tensor):
         raise TypeError(f"{_name(tokenizer)} must give a tensor of images, got {type(made).__name__}")
     if made.shape != given.shape:
@@ -69,6 +64,19 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     if not bool(torch.isfinite(made).all()):
         raise ValueError(f"{_name(tokenizer)} must give finite images, got NaN or infinity")
     return Reconstruction(to_uint8(made.float()).cpu(), tokens)
+
+
+@contextmanager
+def _evaluating(tokenizer: Any) -> Iterator[None]:
+    """A network in evaluation mode; afterwards each of its modules is in the mode that it was in."""
+    modes = [(module, module.training) for module in tokenizer.modules()] if isinstance(tokenizer, nn.Module) else []
+    try:
+        if modes:
+            tokenizer.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _through(tokenizer: Any, images: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
@@ -98,11 +106,13 @@ def _is_integer(tensor: Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
 
-def _device(tokenizer: Any) -> torch.device:
-    if isinstance(tokenizer, nn.Module):
-        for tensor in (*tokenizer.parameters(), *tokenizer.buffers()):
-            return tensor.device
-    return torch.device(getattr(tokenizer, "device", "cpu"))
+def _given(tokenizer: Any, images: Tensor) -> Tensor:
+    """Images where the tokenizer's weights are and in their dtype, that of the first ones of floating point."""
+    if not isinstance(tokenizer, nn.Module):
+        return images.to(getattr(tokenizer, "device", "cpu"))
+    tensors = (*tokenizer.parameters(), *tokenizer.buffers())
+    dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), images.dtype)
+    return images.to(tensors[0].device if tensors else images.device, dtype)
 
 
 def _name(tokenizer: Any) -> str:

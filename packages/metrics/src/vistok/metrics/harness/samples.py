@@ -21,6 +21,7 @@ from vistok.metrics.harness.distances import Resampling, add_distance
 from vistok.metrics.harness.evaluation import Evaluation, ready_folder
 from vistok.metrics.harness.evaluation_page import write_page
 from vistok.metrics.harness.streamed_pass import forget_pass, streamed_pass
+from vistok.metrics.images.pairs import check_one_size
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.features import FeatureNetwork, Features
 from vistok.metrics.not_measurable import NotMeasurableError
@@ -63,7 +64,8 @@ def evaluate_samples(
         folder: Where results are written, and an unfinished pass is kept.
 
     Raises:
-        ValueError: Something cannot be read, or statistics are of another number of features; in one line.
+        ValueError: Something cannot be read, samples and images of the reference differ in size or channels, or
+            statistics are of another number of features; in one line, before the pass.
         OSError: The folder cannot be written to.
 
     Example:
@@ -81,15 +83,19 @@ def evaluate_samples(
     began, place = time.monotonic(), ready_folder(folder)
     drawn = open_images(samples, image_size=image_size, crop=crop)
     statistics, real = _reference(reference, image_size, crop)
+    if real is not None:
+        check_one_size("samples and reference", drawn, real)
     described = drawn.describe()
     choices: dict[str, Any] = {"count": len(drawn), "subject": f"samples of {described['source']}"}
     choices |= {"batch size": batch_size, **of_images("samples", described)}
+    first = network(drawn.batch(range(1)))
     if real is not None:
         choices |= of_images("reference", real.describe())
     if statistics is not None:
         choices |= of_statistics(statistics, "given" if isinstance(reference, tuple) else Path(str(reference)).name)
+        _check_network(statistics, choices["reference: source"], network, first)
     choices |= {**of_network(network), **resampling.choices(), **versions()}
-    streams = _streams(network(drawn.batch(range(1))), resampling, real is not None)
+    streams = _streams(first, resampling, real is not None)
 
     def step(indices: Sequence[int]) -> None:
         own = [index for index in indices if index < len(drawn)]
@@ -123,6 +129,17 @@ def _reference(
     if statistics is not None and "arr_0.npy" not in held:
         return statistics, None
     return statistics, open_images(reference, image_size=image_size, crop=crop)
+
+
+def _check_network(statistics: ReferenceStatistics, source: str, network: FeatureNetwork, seen: Features) -> None:
+    """Raise ``ValueError`` unless statistics are of as many features as the network gives of one image."""
+    for what, given, own in (
+        ("features", statistics.features, seen.pooled),
+        ("spatial features", statistics.spatial, seen.spatial),
+    ):
+        if given is not None and own is not None and len(given.mean) != own.shape[1]:
+            expected = f"expected {own.shape[1]:,} {what}, as {network.name} gives"
+            raise ValueError(f"reference, {source}: {expected}, got {len(given.mean):,}")
 
 
 def _arrays(reference: Any) -> list[str]:

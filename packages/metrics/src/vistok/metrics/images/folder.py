@@ -23,7 +23,7 @@ class ImageFolder:
     """The image files below a folder, sorted by their paths, RGB, decoded when a batch asks for them.
 
     Files without an image's suffix, and hidden ones, do not count. The class of an image is the folder of the first
-    level that it lies in, if all lie in one.
+    level that it lies in, if all lie in one. Links to folders are followed, and each real folder is read once.
 
     Args:
         root: The folder.
@@ -81,9 +81,17 @@ class ImageFolder:
 
 
 def _image_files(root: Path) -> list[str]:
-    found = []
-    for folder, below, names in os.walk(root, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
-        images = [name for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in _SUFFIXES]
-        found += [Path(folder, name).relative_to(root).as_posix() for name in images]
+    found: list[str] = []
+    seen: set[str] = set()
+    starts = [str(root)]
+    for start in starts:  # links to folders come to its end: a folder is read under its own path where it has one
+        for folder, below, names in os.walk(start):
+            if (real := os.path.realpath(folder)) in seen:
+                below.clear()
+                continue
+            seen.add(real)
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            starts += [path for name in below if os.path.islink(path := os.path.join(folder, name))]
+            images = [name for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in _SUFFIXES]
+            found += [Path(folder, name).relative_to(root).as_posix() for name in images]
     return found

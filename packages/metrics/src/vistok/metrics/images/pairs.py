@@ -87,9 +87,7 @@ def open_pairs(
         (4, [0, 1])
     """
     one, other = (open_images(side, image_size=image_size, crop=crop) for side in (first, second))
-    if one.shape != other.shape:
-        sizes = " and ".join("{2} x {1} with {0} channels".format(*side.shape) for side in (one, other))
-        raise ValueError(f"both sides must have one size, got {sizes}")
+    check_one_size("both sides", one, other)
     if not (one.named and other.named):
         if len(one) != len(other):
             raise ValueError(f"images that are matched by position must be as many, got {len(one)} and {len(other)}")
@@ -101,6 +99,13 @@ def open_pairs(
     if not matches:
         raise ValueError(f"no names match: {unmatched}")
     return ImagePairs(one, other, matches, unmatched=unmatched, by_name=True)
+
+
+def check_one_size(what: str, one: ImageSource, other: ImageSource) -> None:
+    """Raise ``ValueError`` unless the images of two sources have one size and as many channels."""
+    if one.shape != other.shape:
+        sizes = " and ".join("{2} x {1} with {0} channels".format(*side.shape) for side in (one, other))
+        raise ValueError(f"{what} must have one size, got {sizes}")
 
 
 def _by_stem(source: ImageSource) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Pretrained image features behind one frozen module: for perceptual terms, semantic teachers and metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,9 @@ class FeatureBackbone(nn.Module):
 
     Raises:
         ValueError: timm is not installed, the name is unknown, the weights cannot be had, ``num_stages`` is out of
-            range, images are not ``(B, 1 or 3, H, W)``, or images without a gradient hold values beyond 16 (8-bit
-            values passed as floats; on a CUDA device an assertion on the device fails instead).
+            range, images are not ``(B, 1 or 3, H, W)`` or a transformer's patches do not fill them, or images without
+            a gradient hold values beyond 16 (8-bit values passed as floats; on a CUDA device an assertion on the
+            device fails instead).
         TypeError: Images are not of a float dtype.
 
     Example:
@@ -145,7 +146,18 @@ class FeatureBackbone(nn.Module):
         if image_size is not None and images.shape[-2:] != (image_size, image_size):
             shrinks = image_size < max(images.shape[-2:])
             images = F.interpolate(images, size=(image_size, image_size), mode="bicubic", antialias=shrinks)
+        self._check_sides(images.shape[-2:], image_size)
         return ((images * 0.5 + 0.5 - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def _check_sides(self, sides: Sequence[int], image_size: int | None) -> None:
+        """Raise where a transformer's patches do not fill the images."""
+        embed = getattr(self.network, "patch_embed", None)
+        patch = getattr(embed, "patch_size", None)
+        if patch is None or getattr(embed, "dynamic_img_pad", False):
+            return
+        if any(side % size for side, size in zip(sides, patch, strict=True)):
+            name, got = ("images", " x ".join(map(str, sides))) if image_size is None else ("image_size", image_size)
+            raise ValueError(f"{name}: expected a multiple of {patch[0]} for {self.name!r}, got {got}")
 
 
 def _check_values(images: Tensor) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
@@ -10,15 +11,14 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     """First 16 hexadecimal digits of the SHA-256 of named tensors, whatever file they came from.
 
     Args:
-        weights: A network's ``state_dict()``.
+        weights: A network's ``state_dict()``, of any dtype.
 
     Example:
-        >>> import torch
         >>> fingerprint({"weight": torch.zeros(2)})
         '3688caeed5ef2f3f'
     """
     digest = hashlib.sha256()
     for key, value in sorted(weights.items()):
         digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

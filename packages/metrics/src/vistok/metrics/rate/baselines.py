@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.rate.image_codecs import Codec, codec_bits_per_pixel, image_codec_point
 from vistok.metrics.rate.principal_components import fit_principal_component_codec
 from vistok.metrics.rate.rate_distortion import RateDistortionPoint, rate_distortion_point
@@ -22,8 +23,9 @@ def rate_distortion_baselines(
         bits_per_pixel: The tokenizer's rate, as written.
 
     Raises:
-        ValueError: Images of another shape, or less than one bit an image.
-        NotMeasurableError: Images are smaller than SSIM's window.
+        ValueError: Images of another shape.
+        NotMeasurableError: Images are smaller than SSIM's window, the rate is less than one bit an image, or training
+            images are fewer than two or all equal.
 
     Example:
         >>> import torch
@@ -31,12 +33,14 @@ def rate_distortion_baselines(
         >>> list(rate_distortion_baselines(images, images, bits_per_pixel=0.2))
         ['JPEG, quality 1', 'WebP, quality 1', 'PCA, 51 bits']
     """
+    bits = int(bits_per_pixel * images.shape[-2] * images.shape[-1] + 1e-6)
+    if bits < 1:
+        raise NotMeasurableError(f"bits_per_pixel must be at least one bit an image, got {bits_per_pixel:g}")
     points = {}
     codecs: tuple[tuple[str, Codec, int], ...] = (("JPEG", "jpeg", 95), ("WebP", "webp", 100))
     for name, codec, best in codecs:
         quality = _best_quality(images, codec, best, bits_per_pixel)
         points[f"{name}, quality {quality}"] = image_codec_point(images, codec=codec, quality=quality)
-    bits = int(bits_per_pixel * images.shape[-2] * images.shape[-1] + 1e-6)
     fitted = fit_principal_component_codec(train_images, bits_per_image=bits)
     tokens = fitted.encode(images)
     point = rate_distortion_point(fitted.decode(tokens), images, tokens.unbind(1), fitted.codebook_sizes)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.pixels import to_uint8
 
 _LLOYD_STEPS = 50
@@ -87,7 +88,8 @@ def fit_principal_component_codec(
         most_bits: No component gets more.
 
     Raises:
-        ValueError: Not ``(N, C, H, W)`` with at least two, all equal, or bits below 1.
+        ValueError: Not ``(N, C, H, W)``, or bits below 1.
+        NotMeasurableError: Fewer than two images, or all equal.
 
     Example:
         >>> images = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -102,8 +104,10 @@ def fit_principal_component_codecs(
     train_images: Tensor, budgets: Sequence[int], *, most_bits: int = 8
 ) -> list[PrincipalComponentCodec]:
     """One of :func:`fit_principal_component_codec` for each number of bits; the components are computed once."""
-    if train_images.ndim != 4 or len(train_images) < 2:
-        raise ValueError(f"train_images must be (N, C, H, W) with at least 2, got {tuple(train_images.shape)}")
+    if train_images.ndim != 4:
+        raise ValueError(f"train_images must be (N, C, H, W), got {tuple(train_images.shape)}")
+    if len(train_images) < 2:
+        raise NotMeasurableError(f"train_images must be at least 2, got {len(train_images)}")
     for bits_per_image in budgets:
         if bits_per_image < 1 or most_bits < 1:
             raise ValueError(f"bits_per_image and most_bits must be at least 1, got {bits_per_image} and {most_bits}")
@@ -111,7 +115,7 @@ def fit_principal_component_codecs(
     mean = pixels.mean(dim=0)
     _, deviations, components = torch.linalg.svd(pixels - mean, full_matrices=False)
     if not float(deviations[0]) > 0:
-        raise ValueError("train_images must not be all equal")
+        raise NotMeasurableError("train_images must not be all equal")
     channels, height, width = train_images.shape[1:]
     codecs = []
     for budget in budgets:

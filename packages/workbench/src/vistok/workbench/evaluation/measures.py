@@ -127,8 +127,8 @@ class Evaluation:
     def add_reconstruction(self, section: str, tokenizer: Any) -> None:
         """What :func:`vistok.metrics.evaluate_tokenizer` measures of the validation images' reconstructions.
 
-        PSNR, SSIM, absolute error and perceptual distance (means over images); the Frechet distance to the originals,
-        its extrapolation and its deviation; of discrete codes the use of codebooks and bits, in the section ``codes``.
+        PSNR, SSIM, absolute error and perceptual distance (means over images); the Frechet distance to the originals
+        and its deviation; of discrete codes the use of codebooks and bits, in the section ``codes``.
 
         Args:
             section: Their name.
