@@ -26,7 +26,7 @@ class Muon(Optimizer):
         Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; the scale: Liu et al. 2025,
         arXiv:2502.16982, Section 2.2. The same as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"``, but for
         two things: matrices of one shape are made orthogonal together, and in float32 where the processor has no
-        products in bfloat16 (there bfloat16 takes four times as long as the rest of a step).
+        products in bfloat16, which takes most of a step there.
 
     Args:
         groups: Parameter groups of matrices, or matrices.
