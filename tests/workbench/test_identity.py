@@ -5,7 +5,8 @@ from _support.mutants import catches
 from _support.tar_files import records, write_archive
 from vistok.workbench.data import load_images
 
-SUBJECT, LOADING = "vistok.workbench.data._identity", "vistok.workbench.data.loading"
+SUBJECT = "vistok.workbench.data._identity"
+LOADING = "vistok.workbench.data.loading"
 
 
 def load(source, tmp_path, **options):
