@@ -178,6 +178,6 @@ def test_positions_are_listed_in_order_and_short_lists_repeat_their_first():
         assert found == expected + [expected[0]] * (len(found) - len(expected))
 
 
-@catches(SUBJECT, "if active.is_meta else", "if False else")
+@catches(SUBJECT, "if active.is_meta or", "if False or")
 def test_on_the_meta_device_all_positions_are_listed():
     assert listed(torch.ones(3, 6, dtype=torch.bool, device="meta")).shape == (3, 6)

@@ -37,7 +37,7 @@ def test_shapes_and_ranges_are_the_documented_ones():
 
 
 @catches(SUBJECT, "(images + 1) / 2", "images")
-@catches(SUBJECT, "self.decoder(codes) * 2 - 1", "self.decoder(codes)")
+@catches(SUBJECT, "weight.dtype)) * 2 - 1", "weight.dtype))")
 @torch.no_grad()
 def test_the_network_itself_sees_and_makes_images_from_zero_to_one():
     model = small()
