@@ -219,8 +219,8 @@ class FAR(nn.Module, PretrainedGenerator):
 
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy over positions and streams, in nats; dropped labels come from ``generator``."""
-        check_labels(labels, self.null_label, fewest=1)
         logits = self.forward(tokens, labels, generator=generator)
+        check_labels(labels, self.null_label, fewest=1)
         terms = [
             F.cross_entropy(stream.flatten(0, 1), tokens[..., k].flatten().long()) for k, stream in enumerate(logits)
         ]
