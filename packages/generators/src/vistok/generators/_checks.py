@@ -25,19 +25,20 @@ def check_integers(name: str, tensor: Tensor) -> None:
         raise TypeError(f"{name} must be integers (int64 or int32), got {tensor.dtype}")
 
 
-def check_labels(labels: Tensor, null_label: int, batch: int | None = None, *, fewest: int = 0) -> None:
-    """Raise unless ``labels`` are ``(B,)`` integers in ``[0, null_label]``, and as many as ``batch`` where given.
-
-    A loss, which is a mean over samples, has one of them at the ``fewest``.
-    """
+def check_labels(labels: Tensor, null_label: int, batch: int | None = None) -> None:
+    """Raise unless ``labels`` are ``(B,)`` integers in ``[0, null_label]``, and as many as ``batch`` where given."""
     check_integers("labels", labels)
     if labels.ndim != 1:
         raise ValueError(f"labels must have shape (B,), got {tuple(labels.shape)}")
     if batch is not None and len(labels) != batch:
         raise ValueError(f"labels must have shape ({batch},), a label a sample, got {tuple(labels.shape)}")
-    if len(labels) < fewest:
-        raise ValueError(f"labels must hold at least {fewest}, a label a sample, got {len(labels)}")
     check_range("labels", labels, null_label)
+
+
+def check_not_empty(labels: Tensor) -> None:
+    """Raise unless there is a sample: a loss is a mean over them."""
+    if not len(labels):
+        raise ValueError("labels must hold at least 1, a label a sample, got 0")
 
 
 def check_ids(tokens: Tensor, sizes: tuple[int, ...]) -> None:

@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.generators._card import FAR_CARD
-from vistok.generators._checks import check_choice, check_ids, check_integers, check_labels, check_share
+from vistok.generators._checks import (
+    check_choice,
+    check_ids,
+    check_integers,
+    check_labels,
+    check_not_empty,
+    check_share,
+)
 from vistok.generators._evaluating import evaluating
 from vistok.generators.layers._causal_block import CausalBlock
 from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
@@ -220,7 +227,7 @@ class FAR(nn.Module, PretrainedGenerator):
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy over positions and streams, in nats; dropped labels come from ``generator``."""
         logits = self.forward(tokens, labels, generator=generator)
-        check_labels(labels, self.null_label, fewest=1)
+        check_not_empty(labels)
         terms = [
             F.cross_entropy(stream.flatten(0, 1), tokens[..., k].flatten().long()) for k, stream in enumerate(logits)
         ]

@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.generators._card import MASKED_AR_CARD
-from vistok.generators._checks import check_choice, check_dense, check_ids, check_integers, check_labels, check_share
+from vistok.generators._checks import (
+    check_choice,
+    check_dense,
+    check_ids,
+    check_integers,
+    check_labels,
+    check_not_empty,
+    check_share,
+)
 from vistok.generators._evaluating import evaluating
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
@@ -254,7 +262,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
     def loss(self, tokens: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Mean cross-entropy of the hidden units, in nats; mask and dropped labels come from ``generator``."""
         self._check(tokens, labels)
-        check_labels(labels, self.null_label, fewest=1)
+        check_not_empty(labels)
         check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
         logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from vistok.generators._card import XAR_CARD
-from vistok.generators._checks import check_choice, check_dense, check_floating, check_labels, check_share
+from vistok.generators._checks import (
+    check_choice,
+    check_dense,
+    check_floating,
+    check_labels,
+    check_not_empty,
+    check_share,
+)
 from vistok.generators._evaluating import evaluating
 from vistok.generators._random import normal
 from vistok.generators.flow.flow_matching import flow_path, logit_normal_times
@@ -232,7 +239,8 @@ class XAR(nn.Module, PretrainedGenerator):
     def loss(self, latents: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Flow-matching loss with noisy context; times, noise and dropped labels come from ``generator``."""
         cells = self.to_cells(latents).float()
-        check_labels(labels, self.null_label, len(latents), fewest=1)
+        check_labels(labels, self.null_label, len(latents))
+        check_not_empty(labels)
         t = logit_normal_times((len(latents), self.num_cells), device=latents.device, generator=generator)
         noise = normal(cells.shape, latents.device, generator)
         sample = flow_path(cells, noise, t[:, :, None, None])
