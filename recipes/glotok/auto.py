@@ -3,7 +3,7 @@
 from typing import Any
 
 from vistok.workbench.data import SourceDescription
-from vistok.workbench.options import check_side
+from vistok.workbench.sides import token_stride
 
 BASE = "emoji64"
 _LARGEST_STRIDE = 16
@@ -33,7 +33,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         >>> values["tokenizer.multipliers"], values["tokenizer.semantic_codebook_size"]
         ((1, 1, 2, 4), 512)
     """
-    stride = _stride(image_size)
+    stride = token_stride(image_size, largest=_LARGEST_STRIDE, smallest_grid=_SMALLEST_GRID)
     halvings = stride.bit_length() - 1
     grid = image_size // stride
     teacher_images = min(images.num_images, 1000)
@@ -57,14 +57,3 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         "train.batch_size": batch,
         "generators.xar.cell_size": next(size for size in (4, 5, 3, 2, 1) if grid % size == 0),
     }
-
-
-def _stride(image_size: int) -> int:
-    """The pixels of a token a side: a power of two that divides the image."""
-    wanted = _LARGEST_STRIDE
-    while wanted > 1 and image_size // wanted < _SMALLEST_GRID:
-        wanted //= 2
-    least = max(1, wanted // 2)
-    expected = f"a multiple of {least}" if least > 1 else f"at least {_SMALLEST_GRID} pixels"
-    check_side(image_size, lambda side: side >= _SMALLEST_GRID and side % least == 0, expected)
-    return wanted if image_size % wanted == 0 else least

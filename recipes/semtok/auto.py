@@ -3,7 +3,7 @@
 from typing import Any
 
 from vistok.workbench.data import SourceDescription
-from vistok.workbench.options import check_side
+from vistok.workbench.sides import check_side
 
 BASE = "emoji64"
 _HEAD_WIDTH = 32

@@ -43,9 +43,8 @@ def test_its_networks_fit_together(recipe, image_size):
 
 @catches("semtok.auto", "range(least, largest + 1)", "range(least, 100)")
 @catches("semtok.auto", "and image_size > size", "")
-@catches("glotok.auto", "least = max(1, wanted // 2)", "least = 1")
-@catches("vqgan.auto", "least = max(1, wanted // 2)", "least = 1")
-@catches("vqgan.auto", "side >= _SMALLEST_GRID and", "")
+@catches("vistok.workbench.sides", "least = max(1, wanted // 2)", "least = 1")
+@catches("vistok.workbench.sides", "near >= smallest_grid and", "")
 def test_a_side_that_no_grid_of_a_good_size_divides_is_told_with_the_nearest_that_one_does():
     images = SourceDescription(3, 500, 9, 300)
     for recipe, side, expected in [

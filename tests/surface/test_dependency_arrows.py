@@ -70,6 +70,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "inspection": {"config", "data", "evaluation", "progress", "run"},
         "program": {"config", "output", "run", "training"},
         "options": {"config", "data", "output", "recipe_config", "run"},
+        "sides": {"config"},
         "command_line": {
             *("config", "options", "output", "program", "progress", "recipe_config", "run", "training"),
         },

@@ -12,7 +12,7 @@ from _support.image_files import png
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError, load_config
 from vistok.workbench.data import SourceDescription
-from vistok.workbench.options import RunOptions, check_side
+from vistok.workbench.options import RunOptions
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.run.folder import mark_run, save_config
 
@@ -175,17 +175,6 @@ def test_a_side_of_nothing_is_no_default(monkeypatch):
     found = SourceDescription(channels=3, num_images=10, num_classes=2, image_size=32)
     monkeypatch.setattr(DataConfig, "describe", lambda config: found)
     assert RunOptions(data="photos", image_size=0).describe_images()[1] == 0
-
-
-@catches(SUBJECT, "(begin - away, begin + away)", "(begin + away, begin - away)")
-@catches(SUBJECT, "begin = max(side, 1)", "begin = 64")
-def test_a_side_that_does_not_fit_is_told_with_the_nearest_that_does():
-    check_side(96, lambda side: side % 8 == 0, "a multiple of 8")
-    for side, nearest in {97: 96, 103: 104, 100: 96, 3: 8, -70: 8}.items():
-        with pytest.raises(
-            ConfigError, match=rf"^image_size: expected a multiple of 8, the nearest is {nearest}, got {side}$"
-        ):
-            check_side(side, lambda side: side % 8 == 0, "a multiple of 8")
 
 
 @catches(SUBJECT, "2 ** (images.image_size.bit_length() - 1)", "2 ** images.image_size.bit_length()")

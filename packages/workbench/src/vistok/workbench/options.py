@@ -3,9 +3,8 @@
 import dataclasses
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,28 +28,6 @@ _DESCRIBED = ("source", "image_column", "label_column", "streaming", "streaming_
 
 class _Source(Config):
     data: DataConfig
-
-
-def check_side(side: int, fits: Callable[[int], bool], expected: str) -> None:
-    """Check that a configuration can be made for images of a size.
-
-    Args:
-        side: Pixels a side.
-        fits: Whether it can for some side.
-        expected: Which sides about as large fit, in words.
-
-    Raises:
-        ConfigError: It cannot; the message names the nearest side that fits.
-
-    Example:
-        >>> check_side(97, lambda side: side % 4 == 0, "a multiple of 4")
-        Traceback (most recent call last):
-        vistok.workbench.config.ConfigError: image_size: expected a multiple of 4, the nearest is 96, got 97
-    """
-    if not fits(side):
-        begin = max(side, 1)
-        nearest = next(near for away in count() for near in (begin - away, begin + away) if near > 0 and fits(near))
-        raise ConfigError(f"image_size: expected {expected}, the nearest is {nearest}, got {side}")
 
 
 @dataclass(frozen=True)
