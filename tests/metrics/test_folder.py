@@ -24,6 +24,8 @@ def write(root, files):
 
 @catches(SUBJECT, "sorted(_image_files(root))", "_image_files(root)[::-1]")
 @catches(SUBJECT, '"/" in name]', "True]")
+@catches(SUBJECT, 'for name in below if not name.startswith(".")', "for name in below")
+@catches(SUBJECT, 'for name in names if not name.startswith(".")]', "for name in names]")
 def test_images_come_in_the_order_of_their_paths_with_the_class_of_the_first_level(tmp_path):
     names = ["cat/b/2.JPG", "cat/10.png", "ant/9.png", "cat/2.png"]
     write(tmp_path, {name: png((len(name), 0, 0)) for name in names})
@@ -37,6 +39,7 @@ def test_images_come_in_the_order_of_their_paths_with_the_class_of_the_first_lev
     assert ImageFolder(tmp_path, WHOLE).classes is None
 
 
+@catches(SUBJECT, "starts += [path", "[path")
 def test_linked_class_folders_are_entered(tmp_path):
     write(tmp_path, {"elsewhere/1.png": png(0)})
     (tmp_path / "set").mkdir()

@@ -81,6 +81,14 @@ class ImageFolder:
 
 
 def _image_files(root: Path) -> list[str]:
+    return [path for path in files_below(root) if os.path.splitext(path)[1].lower() in _SUFFIXES]
+
+
+def files_below(root: Path) -> list[str]:
+    """Paths in a folder of all files below it but hidden ones, in no order; links are followed.
+
+    Each real folder is read once, under its own path where it has one.
+    """
     found: list[str] = []
     seen: set[str] = set()
     starts = [str(root)]
@@ -92,6 +100,6 @@ def _image_files(root: Path) -> list[str]:
             seen.add(real)
             below[:] = sorted(name for name in below if not name.startswith("."))
             starts += [path for name in below if os.path.islink(path := os.path.join(folder, name))]
-            images = [name for name in names if name[0] != "." and os.path.splitext(name)[1].lower() in _SUFFIXES]
-            found += [Path(folder, name).relative_to(root).as_posix() for name in images]
+            inside = Path(folder).relative_to(root)
+            found += [(inside / name).as_posix() for name in names if not name.startswith(".")]
     return found

@@ -4,12 +4,13 @@ import glob
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
 
+from vistok.metrics.images.folder import files_below
 from vistok.workbench.data._table import VALIDATION_NAMES
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def contents(folder: Path) -> Contents:
     found = Contents([], [], [], [])
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     kinds = dict.fromkeys(endings.difference(_NO_PIXELS), found.images) | {".parquet": found.parquet, ".tar": found.tar}
-    for path in sorted(files_below(folder)):
+    for path in sorted(shown_files(folder)):
         if path.rpartition("/")[2] in _METADATA:
             found.metadata.append(path)
         kinds.get(os.path.splitext(path)[1].lower(), []).append(path)
@@ -55,19 +56,9 @@ def contents(folder: Path) -> Contents:
     return found
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """Paths in a folder of all files below it but hidden ones; links are followed, and each folder is read once."""
-    seen = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        shown = (name for name in folders if not name.startswith((".", "__")))
-        folders[:] = sorted(shown, key=lambda name: os.path.islink(os.path.join(real, name)))
-        inside = f"{Path(here).relative_to(folder).as_posix()}/".removeprefix("./")
-        yield from (inside + name for name in names if not name.startswith("."))
+def shown_files(folder: Path) -> list[str]:
+    """The files below a folder that count: none in folders of programs, such as ``__MACOSX``."""
+    return [path for path in files_below(folder) if "/__" not in f"/{os.path.dirname(path)}"]
 
 
 def split_of(name: str) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from vistok.workbench.data._image_folders import contents, files_below, open_image_folder, split_of
+from vistok.workbench.data._image_folders import contents, open_image_folder, shown_files, split_of
 from vistok.workbench.data._streams import Shards, open_shards, shard_addresses
 from vistok.workbench.data._table import Table, make_tables
 from vistok.workbench.data._tar_archives import is_pattern, matching_archives, matching_files, open_archives
@@ -137,7 +137,7 @@ def signature(source: str, *, streaming: bool = False) -> tuple[int, int, int]:
         return _state_of(matching_files(source))
     if place.path is None:
         return (0, 0, 0)
-    return _state_of([place.path, *(f"{place.path}/{name}" for name in files_below(place.path))])
+    return _state_of([place.path, *(f"{place.path}/{name}" for name in shown_files(place.path))])
 
 
 def _state_of(paths: Iterable[str | Path]) -> tuple[int, int, int]:
