@@ -48,6 +48,13 @@ def test_linked_class_folders_are_entered(tmp_path):
 
 
 @catches(SUBJECT, "in seen:", "in ():")
+def test_a_folder_with_two_links_is_read_under_the_first(tmp_path):
+    write(tmp_path, {"set/dog/1.png": png(0), "else/2.png": png(0)})
+    for link in ("ant", "cat"):
+        (tmp_path / "set" / link).symlink_to(tmp_path / "else")
+    assert ImageFolder(tmp_path / "set", WHOLE).names == ["ant/2.png", "dog/1.png"]
+
+
 def test_each_real_folder_is_read_once_and_under_its_own_path_where_it_has_one(tmp_path):
     write(tmp_path, {"set/dog/1.png": png(0), "set/dog/b/2.png": png(0), "else/where/3.png": png(0)})
     root = tmp_path / "set"

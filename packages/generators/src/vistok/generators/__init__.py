@@ -47,7 +47,8 @@ from vistok.generators.layers.modulation import Modulation, modulate
 from vistok.generators.layers.normalization import RMSNorm
 from vistok.generators.layers.rotary import rotary_table_1d, rotary_table_2d, rotate
 from vistok.generators.layers.time_embedding import TimeEmbedding
-from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
+from vistok.generators.masked_ar import MaskedAR
+from vistok.generators.masked_ar_options import MaskedAROptions
 from vistok.generators.masked_presets import maskbit
 from vistok.generators.masked_tokens import BitTokens, IdTokens
 from vistok.generators.pretrained import PretrainedGenerator

@@ -1,9 +1,7 @@
 """Masked autoregression: several tokens a step, from a bidirectional transformer."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,70 +9,27 @@ from torch import Tensor, nn
 
 from vistok.generators._card import MASKED_AR_CARD
 from vistok.generators._checks import (
-    check_choice,
     check_dense,
     check_ids,
     check_integers,
     check_labels,
     check_not_empty,
-    check_share,
 )
 from vistok.generators._evaluating import evaluating
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock
 from vistok.generators.layers._position_cache import PositionCache
-from vistok.generators.layers.attention import AttentionBackend, check_attention_backend
+from vistok.generators.layers.attention import check_attention_backend
 from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.rotary import behind_prefix, rotary_table
+from vistok.generators.masked_ar_options import MaskedAROptions
 from vistok.generators.masked_tokens import BitTokens, IdTokens
 from vistok.generators.pretrained import PretrainedGenerator
 from vistok.generators.sampling._masked_sampling import MaskedSampling, sample_masked
 from vistok.generators.sampling.guidance import Guidance, as_guidance
-from vistok.generators.sampling.mask_schedules import MaskSchedule, mask_ratio
+from vistok.generators.sampling.mask_schedules import mask_ratio
 
-
-@dataclass(frozen=True)
-class MaskedAROptions:
-    """What rarely changes about a :class:`MaskedAR`.
-
-    Args:
-        schedule: Distribution of the masked fraction in training, drawn for each sample.
-        independent_masks: Mask each unit by its own coin (MaskBit) and not an exact number of units (MaskGIT).
-        label_smoothing: Of the cross-entropy.
-        unmasked_weight: Weight of units that were not masked in the loss: 0 (MaskGIT), 0.1 (TiTok) or 1 (MaskBit).
-        label_drop_prob: Probability of the null label in training.
-        dropout: Dropout in training.
-        post_norm: Normalise after the residual sum, as BERT and MaskBit do.
-        positions: ``"learned"``, or ``"rotary"`` (two-dimensional on a grid).
-        attention: The kernels: ``"sdpa"``, or ``"xformers"`` (CUDA only), see :func:`check_attention_backend`.
-
-    Raises:
-        ValueError: A probability outside ``[0, 1)``, a negative weight, or an unknown name.
-
-    Example:
-        >>> MaskedAROptions(positions="rotary").schedule
-        'arccos'
-    """
-
-    schedule: MaskSchedule = "arccos"
-    independent_masks: bool = False
-    label_smoothing: float = 0.1
-    unmasked_weight: float = 0.0
-    label_drop_prob: float = 0.1
-    dropout: float = 0.0
-    post_norm: bool = False
-    positions: Literal["learned", "rotary"] = "learned"
-    attention: AttentionBackend = "sdpa"
-
-    def __post_init__(self) -> None:
-        for name in ("label_smoothing", "label_drop_prob", "dropout"):
-            check_share(name, getattr(self, name))
-        if not (math.isfinite(self.unmasked_weight) and self.unmasked_weight >= 0):
-            raise ValueError(f"unmasked_weight must be finite and >= 0, got {self.unmasked_weight}")
-        check_choice("schedule", self.schedule, get_args(MaskSchedule))
-        check_choice("positions", self.positions, ("learned", "rotary"))
-
-
+_OPTIONS = MaskedAROptions()
 _CONFIDENCE = MaskedSampling()
 
 
@@ -136,7 +91,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         width: int,
         depth: int,
         num_heads: int,
-        options: MaskedAROptions = MaskedAROptions(),
+        options: MaskedAROptions = _OPTIONS,
     ) -> None:
         super().__init__()
         check_attention_backend(options.attention, name="attention")

@@ -1,6 +1,7 @@
 """Masked generators at published sizes."""
 
-from vistok.generators.masked_ar import MaskedAR, MaskedAROptions
+from vistok.generators.masked_ar import MaskedAR
+from vistok.generators.masked_ar_options import MaskedAROptions
 from vistok.generators.masked_tokens import BitTokens
 
 PUBLISHED_MASKBIT = MaskedAROptions(

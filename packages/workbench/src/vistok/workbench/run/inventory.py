@@ -41,11 +41,9 @@ def check_same(was: Inventory | None, now: Inventory | None, stage: str, first: 
 
     Example:
         >>> before, now = Inventory(18, 2, ["cats"], "a", "b"), Inventory(27, 3, ["ants", "cats"], "c", "d")
-        >>> check_same(before, now, "encode", "train-tokenizer")
+        >>> check_same(before, now, "encode", "train-tokenizer")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        vistok.workbench.config.ConfigError: data: expected the 18 training and 2 validation images in 1 class that \
-        encode was run with, got 27 and 3 in the classes ants, cats; --fresh with demo or train-tokenizer, or another \
-        --name, begins anew
+        vistok.workbench.config.ConfigError: data: expected the 18 training and 2 validation images in 1 class ...
     """
     if was is None or now is None or was == now:
         return
