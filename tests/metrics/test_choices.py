@@ -59,16 +59,27 @@ class Wrapped:
         self.network, self.codebook = network, codebook
 
 
-@catches(SUBJECT, "isinstance(tokenizer, nn.Module)", "isinstance(tokenizer, nn.Linear)")
-@catches(SUBJECT, 'else {"": part}', "else {}")
-@catches(SUBJECT, "part.state_dict() if isinstance(part, nn.Module)", "{} if isinstance(part, nn.Module)")
+@catches(SUBJECT, "held = held.state_dict()", "held = {}")
+@catches(SUBJECT, "        yield name, held", "        pass")
+@catches(SUBJECT, "held = dict(enumerate(held))", "held = {}")
+@catches(SUBJECT, "held if isinstance(held, Mapping) else getattr", "{} if isinstance(held, Mapping) else getattr")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tokenizers_are_told_apart_by_their_weights(dtype):
     one, same, other = (nn.Sequential(nn.Linear(2, 3)).to(dtype) for _ in range(3))
     same.load_state_dict(one.state_dict())
     codes = torch.ones(2, dtype=dtype)
-    for make in (lambda network: network, Wrapped, lambda network: Wrapped(None, network[0].weight)):
+    for make in (
+        lambda network: network,
+        Wrapped,
+        lambda network: Wrapped(None, network[0].weight),
+        lambda network: Wrapped([network]),
+        lambda network: Wrapped({"decoder": network}),
+        lambda network: Wrapped(Wrapped(network)),
+    ):
         assert list(of_tokenizer(make(one))) == ["tokenizer weights"]
         assert of_tokenizer(make(one)) == of_tokenizer(make(same)) != of_tokenizer(make(other))
     assert of_tokenizer(Wrapped(one, codes)) != of_tokenizer(Wrapped(one, 2 * codes))
-    assert of_tokenizer(object()) == of_tokenizer(Wrapped(None)) == {}
+    assert of_tokenizer(object()) == of_tokenizer(Wrapped(None)) == of_tokenizer(Wrapped(torch)) == {}
+    ring = Wrapped(one)
+    ring.codebook = ring
+    assert len(of_tokenizer(ring)) == 1

@@ -68,6 +68,7 @@ def test_subsets_are_drawn_from_both_sides_one_after_the_other():
 
 
 @catches(SUBJECT, "min(len(first), len(second)) < subset_size", "len(first) < subset_size")
+@catches(SUBJECT, "if subset_size < 2:", "if subset_size < 1:")
 def test_bad_input_is_named():
     x = torch.zeros(5, 2)
     for call, error, words in (
@@ -81,6 +82,8 @@ def test_bad_input_is_named():
             "5 and 3",
         ),
         (lambda: kernel_distance_of_subsets(x, x, generator=seeded(0), num_subsets=0), ValueError, "num_subsets"),
+        (lambda: kernel_distance_of_subsets(x, x, generator=seeded(0), subset_size=-2), ValueError, "subset_size"),
+        (lambda: kernel_distance_of_subsets(x, x, generator=seeded(0), subset_size=1), ValueError, "subset_size"),
     ):
         with pytest.raises(error, match=words):
             call()

@@ -73,3 +73,15 @@ def test_bad_input_is_named(network):
         perceptual_distance(network, torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32))
     with pytest.raises(ValueError, match="at least one image"):
         perceptual_distance(network, torch.zeros(0, 3, 32, 32), torch.zeros(0, 3, 32, 32))
+
+
+@catches(SUBJECT, "features = features.float()", "pass")
+def test_a_network_in_half_precision_gives_float32_numbers():
+    def stages(images):
+        return [(images.relu() * 300).half()]
+
+    x, y = normal(0, 4, 3, 8, 8), normal(1, 4, 3, 8, 8)
+    y[:, :, :2] = -1  # nothing is left of it
+    found = perceptual_distance(stages, x, y)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, perceptual_distance(lambda images: [images.relu()], x, y), atol=2e-3)

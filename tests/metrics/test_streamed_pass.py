@@ -88,9 +88,10 @@ def test_all_is_kept_until_the_results_are_written(tmp_path, monkeypatch):
     assert {name: stream.compute() for name, stream in again.items()} == expected()
 
 
-@catches(SUBJECT, '"unfinished-*-of-*.pt"', '"unfinished-0-of-1.pt"')
+@catches(SUBJECT, "unfinished-*-of-*{suffix}", "unfinished-0-of-1{suffix}")
+@catches(SUBJECT, '(".pt", ".tmp")', '(".pt",)')
 def test_what_any_number_of_processes_kept_is_forgotten_and_nothing_else(tmp_path):
-    for name in ("unfinished-0-of-1.pt", "unfinished-1-of-2.pt", "evaluation.json"):
+    for name in ("unfinished-0-of-1.pt", "unfinished-1-of-2.pt", "unfinished-0-of-1.tmp", "evaluation.json"):
         (tmp_path / name).touch()
     forget_pass(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]

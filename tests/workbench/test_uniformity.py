@@ -37,7 +37,7 @@ def test_no_image_is_drawn_twice_and_all_are_taken_where_they_are_few():
 def test_figures_of_several_draws_are_means_with_their_deviations():
     points = [torch.full((3, 1), value) for value in (1.0, 3.0)]
     figures = over_repeats(points, lambda drawn: {"mean": drawn.mean().item()})
-    assert figures == {"mean": 2.0, "mean_sd": pytest.approx(2**0.5)}
+    assert figures == {"mean": 2.0, "mean_deviation": pytest.approx(2**0.5)}
     assert over_repeats(points[:1], lambda drawn: {"mean": drawn.mean().item()}) == {"mean": 1.0}
 
 

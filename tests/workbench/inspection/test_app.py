@@ -37,14 +37,11 @@ def test_a_picture_becomes_its_middle_at_the_size_of_the_examples():
 @catches(SUBJECT, "grid[::-1]", "grid")
 @catches(SUBJECT, "row * grid[1] + column", "column * grid[1] + row")
 def test_a_place_on_the_picture_is_the_token_under_it():
-    assert [place_at((x, y), (2, 4)) for x, y in ((0, 0), (319, 0), (0, 319), (161, 100), (170, 170))] == [
-        0,
-        3,
-        4,
-        2,
-        6,
-    ]
-    assert place_at((100, 100), (32,)) == 0
+    pixels = ((0, 0), (319, 0), (0, 319), (161, 100), (170, 170))
+    assert [place_at(pixel, (2, 4), (320, 320)) for pixel in pixels] == [0, 3, 4, 2, 6]
+    assert place_at((255, 255), (16, 16), (256, 256)) == 255
+    assert place_at((383, 0), (4, 8), (384, 192)) == 7
+    assert place_at((100, 100), (32,), (320, 320)) == 0
 
 
 @catches(SUBJECT, "Image.Resampling.NEAREST", "Image.Resampling.BILINEAR")

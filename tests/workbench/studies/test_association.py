@@ -11,7 +11,7 @@ from vistok.workbench.studies.association import Group, points_of, read_cells, w
 SUBJECT = "vistok.workbench.studies.association"
 
 
-def write_study(folder, cells, *, data="digits", study="mine"):
+def write_study(folder, cells, *, data="digits", study="mine", overrides=None):
     """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator)."""
     entries, values = [], []
     for row, seed, generators, numbers in cells:
@@ -23,7 +23,7 @@ def write_study(folder, cells, *, data="digits", study="mine"):
             for (name, generator), value in numbers.items()
         ]
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"study": study, "data": data, "cells": entries, "values": values}
+    found = {"study": study, "data": data, "cells": entries, "values": values, "try": overrides or {}}
     (folder / "study.json").write_text(json.dumps(found))
 
 
@@ -58,6 +58,16 @@ def test_a_cell_of_two_studies_is_one_point_with_the_measures_of_both(tmp_path):
     write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 7.0})], study="other")
     (cells,) = read_cells([tmp_path]).values()
     assert [cell.values for cell in cells] == [{"Gini": 0.5, "FID": 7.0}]
+
+
+@catches(SUBJECT, 'if found.get("try"):', "if False:")
+def test_a_try_is_left_out_and_said_so(tmp_path, caplog):
+    write_study(tmp_path / "a", [("base", 0, ["xar"], {("FID", "xar"): 7.0})])
+    write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 700.0})], overrides={"train.steps": 20})
+    with caplog.at_level("INFO"):
+        (cells,) = read_cells([tmp_path]).values()
+    assert [cell.values for cell in cells] == [{"FID": 7.0}]
+    assert caplog.messages == [f"left out: {tmp_path / 'b' / 'study.json'}, a try with train.steps"]
 
 
 @catches(SUBJECT, "if predictor in cell.values and outcome in cell.values]", "if predictor in cell.values]")

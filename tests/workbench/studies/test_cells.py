@@ -1,5 +1,6 @@
 """Cells: who shares a folder, in which order they come, and which command makes them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -106,12 +107,8 @@ def test_all_rows_come_at_one_seed_before_the_next_seed():
     assert [(cell.row, cell.run.seed) for cell in toy_cells()] == [("base", 0), ("heavy", 0), ("base", 1), ("heavy", 1)]
 
 
-@catches(
-    SUBJECT,
-    "**study.set, **per_data, **own, **(overrides or {})",
-    "**(overrides or {}), **own, **per_data, **study.set",
-)
-@catches(SUBJECT, "**study.set, **per_data, **own", "**study.set, **own, **per_data")
+@catches(SUBJECT, "(study.set, per_data, own, overrides or {})", "(overrides or {}, own, per_data, study.set)")
+@catches(SUBJECT, "(study.set, per_data, own,", "(study.set, own, per_data,")
 def test_the_nearer_setting_has_the_last_word():
     study = toy(
         set={"a": "study", "b": "study", "c": "study", "d": "study"},
@@ -123,6 +120,21 @@ def test_the_nearer_setting_has_the_last_word():
     assert cell.run.seed == 5
     (elsewhere,) = cells_of(study, Path(), data=Data("photos", "photos"), seeds=(5,))
     assert elsewhere.run.set["b"] == "study"
+
+
+@catches(SUBJECT, "                    del settings[within]", "                    pass")
+def test_a_nearer_section_takes_the_place_of_what_was_set_within_it():
+    rows = {"base": {"set": {"train": {"steps": 20}, "train.rate": 3, "tokenizer.quantizer": {"kind": "fsq"}}}}
+    general = {"train": {"steps": 5}, "train.steps": 10, "tokenizer.quantizer.size": 64, "trainer": 1}
+    (cell,) = cells_of(toy(set=general, rows=rows), Path(), data=None, seeds=(0,))
+    assert cell.run.set == {
+        "train": {"steps": 20},
+        "train.rate": 3,
+        "tokenizer.quantizer": {"kind": "fsq"},
+        "trainer": 1,
+    }
+    (cell,) = cells_of(toy(set=general, rows=rows), Path(), data=None, seeds=(0,), overrides={"train": {"steps": 3}})
+    assert [key for key in cell.run.set if key.startswith("train.")] == []
 
 
 @catches(SUBJECT, "{} if listed else row.set_elsewhere", "row.set_elsewhere")
@@ -146,7 +158,7 @@ def with_configuration(folder, text):
     return run(recipe="cell_recipe", config="small")
 
 
-@catches(SUBJECT, 'encoding="utf-8")), sort_keys=True))', 'encoding="utf-8"))))')
+@catches(SUBJECT, "json.dumps(read_mapping(file), sort_keys=True)", "json.dumps(read_mapping(file))")
 @catches(SUBJECT, "if not file or not file.is_file():", "if True:")
 @catches(SUBJECT, "    except ModuleNotFoundError:", "    except ZeroDivisionError:")
 def test_a_run_knows_what_its_shipped_configuration_says_without_importing_the_recipe(tmp_path, monkeypatch):
@@ -207,7 +219,7 @@ def test_a_command_says_all_that_the_recipe_needs():
 
 
 @catches(SUBJECT, "study.rows[other], seed).run.name", "study.rows[other], 0).run.name")
-@catches(SUBJECT, "after[needed] = other", "pass")
+@catches(SUBJECT, "after |= {name: other for other, name in needed.items()}", "pass")
 @catches(SUBJECT, "text.replace(_RUNS, str(runs.resolve()))", "text")
 def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
     rows = {"base": {}, "learner": {"set": {"teacher.checkpoint": "{run of base}/tokenizer/model.safetensors"}}}
@@ -216,6 +228,18 @@ def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
     assert base.run.name in learner.run.set["teacher.checkpoint"]
     (words,) = learner.commands(Path("/runs"))
     assert f'teacher.checkpoint="/runs/{base.run.name}/tokenizer/model.safetensors"' in words
+
+
+@catches(SUBJECT, "{key: _with_folders(part, names) for key, part in value.items()}", "value")
+@catches(SUBJECT, "[_with_folders(part, names) for part in value]", "value")
+def test_a_row_may_read_the_run_of_another_one_within_a_section():
+    section = {"checkpoint": "{run of base}/tokenizer", "images": ["a", "{run of base}"], "weight": 2}
+    base, learner = toy_cells(rows={"base": {}, "learner": {"set": {"teacher": section}}}, seeds=(1,))
+    assert learner.after == {base.run.name: "base"}
+    (words,) = learner.commands(Path("/runs"))
+    (told,) = [json.loads(word.removeprefix("teacher=")) for word in words if word.startswith("teacher=")]
+    folder = f"/runs/{base.run.name}"
+    assert told == {"checkpoint": f"{folder}/tokenizer", "images": ["a", folder], "weight": 2}
 
 
 @catches(SUBJECT, "shared = {**study.set, **per_data, **(overrides or {})}", "shared = {**study.set}")
@@ -249,6 +273,14 @@ def test_the_first_data_of_the_file_are_meant_where_none_are_named():
     assert chosen_data(study, "digits") == DIGITS
     assert chosen_data(study, "/elsewhere/mine") == Data("mine", "/elsewhere/mine")
     assert chosen_data(toy(), None) is None
+
+
+@catches(SUBJECT, "read_mapping(self.config) if", "read_mapping(Path(self.config).name) if")
+def test_a_configuration_of_ones_own_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("a: [1")
+    for name, said in (("mine", "not valid YAML"), ("yours", "cannot be read")):
+        with pytest.raises(ConfigError, match=rf"^{tmp_path / name}.yaml: {said}"):
+            _ = run(config=str(tmp_path / f"{name}.yaml")).name
 
 
 def test_rows_that_there_are_not_are_told():

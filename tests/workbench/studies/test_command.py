@@ -103,6 +103,7 @@ def test_no_jobs_and_no_threads_are_refused(tmp_path, runs):  # noqa: F811
 @catches(SUBJECT, "    if options.set:\n        name +=", "    if False:\n        name +=")
 @catches(SUBJECT, "plain_value(_overrides(options))", "options.set")
 @catches(SUBJECT, "return options.out or", "return")
+@catches(SUBJECT, "    return collect(opt", "    options = replace(options, set=())\n    return collect(opt")
 def test_a_try_has_pages_of_its_own(tmp_path, runs):  # noqa: F811
     options = {"study": write(tmp_path), "runs": runs, "data": "digits"}
     for settings in ((), ("weight=3",), ("weight=3.0",), ("weight=4",)):
@@ -111,6 +112,9 @@ def test_a_try_has_pages_of_its_own(tmp_path, runs):  # noqa: F811
     assert folders[0] == "digits"
     assert len(folders) == 3
     assert all(re.fullmatch(r"digits-try-[0-9a-f]{6}", name) for name in folders[1:])
+    tries = [json.loads((runs / "toy" / name / "study.json").read_text())["try"] for name in folders]
+    assert tries[0] == {}
+    assert sorted(each["weight"] for each in tries[1:]) == [3, 4]
     report_study(StudyOptions(**options, set=("weight=5",), out=tmp_path / "mine"))
     assert (tmp_path / "mine" / "study.json").exists()
     assert len(list((runs / "toy").iterdir())) == 3

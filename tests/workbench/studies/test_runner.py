@@ -131,7 +131,7 @@ def test_a_run_that_others_read_from_comes_first(runs, caplog):  # noqa: F811
 
 @catches(SUBJECT, "if other.after.get(cell.run.name) == cell.row]", "if False]")
 @catches(SUBJECT, "        waiting.remove(other)\n", "")
-@catches(SUBJECT, "keep_outcome(other, job.runs, Outcome(FAILED, why))", "pass")
+@catches(SUBJECT, "keep_outcome(other, runs, Outcome(FAILED, why))", "pass")
 def test_a_cell_does_not_begin_without_the_run_that_it_reads_from(runs, caplog):  # noqa: F811
     rows = {
         "learner": {"set": {"teacher": "{run of base}/w"}},
@@ -144,6 +144,30 @@ def test_a_cell_does_not_begin_without_the_run_that_it_reads_from(runs, caplog):
     assert [read_outcome(cell, runs).state for cell in (base, other)] == [FAILED, FINISHED]
     assert {name for _, name, *_ in calls(runs)} == {base.run.name, other.run.name}
     assert "failed: learner, seed 0: needs base, which failed" in caplog.messages
+
+
+@catches(SUBJECT, "except (OSError, ValueError) as error:", "except ZeroDivisionError as error:")
+@catches(SUBJECT, "Outcome(FAILED, one_line(error), threads)", "Outcome(FINISHED, one_line(error), threads)")
+def test_a_cell_that_cannot_begin_is_named_and_stops_no_other(runs, caplog):  # noqa: F811
+    bad, good = toy_cells(seeds=(0,))
+    (runs / bad.run.name / "study" / "output.log").mkdir(parents=True)  # where its log should be
+    run_cells([bad, good], runs, jobs=1, threads=1)
+    assert [read_outcome(cell, runs).state for cell in (bad, good)] == [FAILED, FINISHED]
+    assert "Is a directory" in read_outcome(bad, runs).error
+    assert any(message.startswith(f"failed: {bad.label}: ") for message in caplog.messages)
+
+
+@catches(SUBJECT, "if not isinstance(sys.exception(), KeyboardInterrupt):", "if False:")
+def test_what_ends_the_study_lets_the_others_write_their_checkpoints(runs, monkeypatch):  # noqa: F811
+    slow, quick = toy_cells(rows={"slow": {"set": {"wait": True}}, "quick": {}}, seeds=(0,))
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vistok.workbench.studies.runner.keep_outcome", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_cells([slow, quick], runs, jobs=2, threads=1)
+    assert [what for what, name, *_ in calls(runs) if name == slow.run.name] == ["began", "stopped"]
 
 
 @catches(SUBJECT, 'f"killed by signal {-code}; " if code < 0 else ""', '""')

@@ -42,6 +42,7 @@ def toy(**changes):
 @catches(SUBJECT, "unknown = row.paper.keys() - self.columns", "unknown = row.paper.keys() - row.paper.keys()")
 @catches(SUBJECT, "other not in self.rows or self.rows[other].needs", "other not in self.rows")
 @catches(SUBJECT, "*self.set_elsewhere.values()", "")
+@catches(SUBJECT, "[name for part in parts for name in runs_in(part)]", "[]")
 @catches(SUBJECT, "and not self.generators_of(name)", "and self.generators_of(name)")
 @catches(SUBJECT, "if row.generator is not None and len(self.generators) > 1", "if False")
 def test_a_mistake_is_told_in_one_line_with_its_key():

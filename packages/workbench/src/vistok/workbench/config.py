@@ -104,10 +104,7 @@ def load_config(
             twice, or a value has the wrong type or range.
     """
     source = _shown(str(path), 160)
-    tree = _parse(_read(Path(path), source), source)
-    if not isinstance(tree, dict):
-        got = "nothing" if tree is None else type(tree).__name__
-        raise ConfigError(f"{source}: expected a mapping of keys to values, got {got}")
+    tree = read_mapping(path)
     for key, value in (values or {}).items():
         _set(tree, key, value, source=key)
     apply_overrides(tree, overrides)
@@ -127,6 +124,20 @@ def parse_config(model: type[ConfigT], values: Mapping[str, Any], *, source: str
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{source}: {_explain(model, first)}") from None
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """What a YAML file holds, before anything is set or checked.
+
+    Raises:
+        ConfigError: In one line that begins with the path: the file cannot be read, or holds no mapping.
+    """
+    source = _shown(str(path), 160)
+    tree = _parse(_read(Path(path), source), source)
+    if not isinstance(tree, dict):
+        got = "nothing" if tree is None else type(tree).__name__
+        raise ConfigError(f"{source}: expected a mapping of keys to values, got {got}")
+    return tree
 
 
 def _read(path: Path, source: str) -> str:

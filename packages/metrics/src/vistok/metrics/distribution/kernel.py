@@ -79,7 +79,7 @@ def kernel_distance_of_subsets(
         The expectation of ``mean`` does not depend on the number or the size of the subsets.
 
     Raises:
-        ValueError: As :func:`kernel_distance`, or ``num_subsets`` below 1.
+        ValueError: As :func:`kernel_distance`, or ``num_subsets`` below 1 or ``subset_size`` below 2.
         NotMeasurableError: A side holds fewer vectors than a subset.
 
     Example:
@@ -90,6 +90,8 @@ def kernel_distance_of_subsets(
     _checked(first, second, 1)
     if num_subsets < 1:
         raise ValueError(f"num_subsets must be at least 1, got {num_subsets}")
+    if subset_size < 2:
+        raise ValueError(f"subset_size must be at least 2, got {subset_size}")
     if min(len(first), len(second)) < subset_size:
         raise NotMeasurableError(f"a subset needs {subset_size} vectors a side, got {len(first)} and {len(second)}")
 

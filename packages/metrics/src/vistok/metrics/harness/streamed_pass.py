@@ -87,8 +87,9 @@ def streamed_pass(
 
 def forget_pass(folder: Path) -> None:
     """Remove what is kept of a pass in a folder, by whichever number of processes."""
-    for kept in folder.glob("unfinished-*-of-*.pt"):
-        kept.unlink(missing_ok=True)
+    for suffix in (".pt", ".tmp"):  # the latter is left by a kill while it was written
+        for kept in folder.glob(f"unfinished-*-of-*{suffix}"):
+            kept.unlink(missing_ok=True)
 
 
 def _shows_bars() -> bool:

@@ -88,4 +88,6 @@ def _stage_mean(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
 
 
 def _unit(features: Tensor) -> Tensor:
+    if features.dtype != torch.float64:
+        features = features.float()  # in float16 the square of a large value, and epsilon, would be no numbers
     return features / (features.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()

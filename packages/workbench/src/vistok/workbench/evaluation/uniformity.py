@@ -39,7 +39,7 @@ def over_repeats(points: list[Tensor], measure: Callable[[Tensor], dict[str, flo
     values = {name: torch.tensor([repeat[name] for repeat in repeats], dtype=torch.float64) for name in repeats[0]}
     means = {name: value.mean().item() for name, value in values.items()}
     if len(repeats) > 1:
-        means |= {f"{name}_sd": value.std().item() for name, value in values.items()}
+        means |= {f"{name}_deviation": value.std().item() for name, value in values.items()}
     return means
 
 

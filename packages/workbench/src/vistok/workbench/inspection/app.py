@@ -45,7 +45,8 @@ def editor_app(editor: TokenEditor) -> Any:
         name: str,
         event: gr.SelectData,  # type: ignore[name-defined]
     ) -> list[Any]:
-        place = place_at(event.index, tuple(tokens[session.names.index(name)].shape))
+        sides = enlarged(editor.examples[0]).size
+        place = place_at(event.index, tuple(tokens[session.names.index(name)].shape), sides)
         return [place, *session.told(tokens, original, name, place)]
 
     def take(
@@ -144,14 +145,15 @@ def enlarged(image: Tensor) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def place_at(position: Sequence[float], grid: tuple[int, ...], side: int = _SIDE) -> int:
-    """The token at a pixel ``(x, y)`` of a picture of this side; without places, the first one.
+def place_at(position: Sequence[float], grid: tuple[int, ...], sides: tuple[int, int]) -> int:
+    """The token at a pixel ``(x, y)`` of a picture of this width and height; without places, the first one.
 
     Example:
-        >>> place_at((0, 319), (8, 8))
+        >>> place_at((0, 287), (8, 8), (288, 288))
         56
     """
     if len(grid) == 1:
         return 0
-    column, row = (min(int(value * size / side), size - 1) for value, size in zip(position, grid[::-1], strict=True))
+    pressed = zip(position, grid[::-1], sides, strict=True)
+    column, row = (min(int(value * size / side), size - 1) for value, size, side in pressed)
     return row * grid[1] + column

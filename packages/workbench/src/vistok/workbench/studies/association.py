@@ -1,6 +1,7 @@
 """Whether what is measured of tokenizers goes with what their generators draw: correlations over cells of studies."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from vistok.workbench.studies.correlation import (
 from vistok.workbench.studies.joining import values_by_cell
 from vistok.workbench.studies.pages import write_page
 
+logger = logging.getLogger(__name__)
+
 _MEASURES = {"Spearman": spearman, "Kendall": kendall}
 
 
@@ -43,7 +46,7 @@ class Drawn(NamedTuple):
 
 
 def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
-    """All cells of all studies under some folders, a cell of several studies once.
+    """All cells of all studies under some folders, a cell of several studies once; tries are left out.
 
     Two studies may read different measures of the same run; the cell then has both.
 
@@ -56,6 +59,9 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
     merged: dict[Group, dict[tuple[str, str], Drawn]] = defaultdict(dict)
     for file in files:
         found = read_json(file, "study", "data", "cells", "values")
+        if found.get("try"):
+            logger.info("left out: %s, a try with %s", file, ", ".join(found["try"]))
+            continue
         values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]

@@ -12,11 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vistok.workbench.config import ConfigError
+from vistok.workbench.config import ConfigError, read_mapping
 from vistok.workbench.data.loading import DIGITS, OPENMOJI
 from vistok.workbench.run.folder import plain_name
-from vistok.workbench.strict_yaml import read_yaml
-from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for
+from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for, runs_in
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _FILES = (".yaml", ".yml")
@@ -51,7 +50,7 @@ class Run:
     @cached_property
     def key(self) -> dict[str, Any]:
         """All that decides what is in the folder, as JSON: of a configuration's file its content, of data the name."""
-        content = read_yaml(Path(self.config).read_text(encoding="utf-8")) if self.config.endswith(_FILES) else None
+        content = read_mapping(self.config) if self.config.endswith(_FILES) else None
         return {
             "recipe": self.recipe,
             "config": Path(self.config).stem if content is not None else self.config,
@@ -83,7 +82,7 @@ class Run:
         file = folder and folder / "configs" / f"{self.config}.yaml"
         if not file or not file.is_file():
             return None
-        return short_checksum(json.dumps(read_yaml(file.read_text(encoding="utf-8")), sort_keys=True))
+        return short_checksum(json.dumps(read_mapping(file), sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ def cells_of(
     per_data = study.data[data.name].set if data and listed else {}
     shared = {**study.set, **per_data, **(overrides or {})}
     for setting, value in shared.items():
-        if isinstance(value, str) and RUN_OF.search(value):
+        if runs_in(value):
             raise ConfigError(f"set: expected {{run of ROW}} in the settings of a row alone, got {setting}={value!r}")
     wanted = {*only, *(needed for name in only for needed in study.rows[name].needs)}
     rows = {name: row for name, row in study.rows.items() if not only or name in wanted}
@@ -223,19 +222,30 @@ def cells_of(
         key = "config" if row.config is None else f"rows.{name}.config"
         config = config_for(row.config or study.config, data and data.name, key=key)
         config = str((place / config).resolve()) if config.endswith(_FILES) else config
-        settings, after = {}, {}
+        settings: dict[str, Any] = {}
+        after: dict[str, str] = {}
         own = {**row.set, **({} if listed else row.set_elsewhere)}
-        for setting, value in {**study.set, **per_data, **own, **(overrides or {})}.items():
-            for other in RUN_OF.findall(value) if isinstance(value, str) else ():
-                needed = cell(other, study.rows[other], seed).run.name
-                after[needed] = other
-                value = value.replace(f"{{run of {other}}}", f"{_RUNS}/{needed}")
-            settings[setting] = value
+        for layer in (study.set, per_data, own, overrides or {}):
+            for setting, value in sorted(layer.items()):  # a section before what is set within it
+                needed = {other: cell(other, study.rows[other], seed).run.name for other in runs_in(value)}
+                after |= {name: other for other, name in needed.items()}
+                for within in [key for key in settings if key.startswith(f"{setting}.")]:
+                    del settings[within]
+                settings[setting] = _with_folders(value, needed)
         run = Run(row.recipe or study.recipe, config, data, seed, settings)
         samples, evaluation = row.samples or study.samples, row.evaluation or study.evaluation
         return Cell(name, run, study.generators_of(name), samples, evaluation, study.skip, after)
 
     return [cell(name, row, seed) for seed in seeds or study.seeds for name, row in rows.items()]
+
+
+def _with_folders(value: Any, names: Mapping[str, str]) -> Any:
+    """A setting with the folders of the rows that it names in their places."""
+    if isinstance(value, Mapping):
+        return {key: _with_folders(part, names) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_folders(part, names) for part in value]
+    return RUN_OF.sub(lambda run: f"{_RUNS}/{names[run[1]]}", value) if isinstance(value, str) else value
 
 
 def _folder_of(recipe: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def run_study(options: RunStudyOptions) -> Output:
     study, data, cells = asked(options)
     joined = read_joined(options.join, study, cells)
     run_cells(to_run(cells, joined, options.runs), options.runs, jobs=options.jobs, threads=options.threads)
-    results = collect(options.study.stem, study, data, cells, options.runs, joined)
+    results = collect(options.study.stem, study, data, cells, options.runs, joined, _overrides(options))
     output = _written(results, _folder(options, data))
     failed = sum(outcome.state == FAILED for outcome in results.outcomes)
     if failed:
@@ -175,7 +176,7 @@ def _override(text: str) -> tuple[str, Any]:
 def _collected(options: StudyOptions) -> Results:
     study, data, cells = asked(options)
     joined = read_joined(options.join, study, cells)
-    return collect(options.study.stem, study, data, cells, options.runs, joined)
+    return collect(options.study.stem, study, data, cells, options.runs, joined, _overrides(options))
 
 
 def _written(results: Results, folder: Path) -> Output:
@@ -199,6 +200,7 @@ def _folder(options: StudyOptions, data: Data | None) -> Path:
 
 def main() -> None:
     """Entry point."""
+    sys.path.insert(0, "")  # a recipe of the folder that this is called in is found, as under python -m
     commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
     run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)

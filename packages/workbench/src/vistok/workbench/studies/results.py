@@ -2,12 +2,12 @@
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vistok.workbench.run.folder import environment_record
-from vistok.workbench.studies.cells import Cell, Data
+from vistok.workbench.studies.cells import Cell, Data, plain_value
 from vistok.workbench.studies.joining import Joined
 from vistok.workbench.studies.outcomes import (
     FINISHED,
@@ -39,6 +39,7 @@ class Results:
         outcomes: How each cell ended, in the order of the cells.
         costs: What the stages of each cell cost, in the order of the cells.
         origins: Where cells come from that were not made here: environments and commits.
+        overrides: Settings that had the last word, of a try.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Results:
     outcomes: Sequence[Outcome]
     costs: Sequence[Mapping[str, Mapping[str, float]]]
     origins: Sequence[Mapping[str, Any]] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[str]:
@@ -94,6 +96,7 @@ def collect(
     cells: Sequence[Cell],
     runs: Path,
     joined: Joined = Joined(),  # noqa: B008  # holds nothing, and nothing changes it
+    overrides: Mapping[str, Any] | None = None,
 ) -> Results:
     """Read all that there is of a study; a cell that is finished here is not taken from elsewhere."""
     values = read_values(study, cells, runs)
@@ -109,7 +112,7 @@ def collect(
         costs.append(elsewhere.costs)
         for column, value in elsewhere.values.items():
             values[cell.row][column][cell.run.seed] = value
-    return Results(name, study, data, runs, cells, values, outcomes, costs, joined.origins)
+    return Results(name, study, data, runs, cells, values, outcomes, costs, joined.origins, overrides or {})
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -122,6 +125,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "environment": environment_record(),
         "commit": _commit(),
         "joined": results.origins,
+        "try": plain_value(results.overrides),
         "measures": {name: measure.model_dump(mode="json") for name, measure in study.measures.items()},
         "cells": [
             _cell(cell, outcome, costs)

@@ -3,6 +3,7 @@
 import logging
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from vistok.workbench.program import one_line
 from vistok.workbench.studies.cells import Cell
 from vistok.workbench.studies.outcomes import (
     FAILED,
@@ -113,7 +115,10 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
                 while not stop.requested and len(running) < jobs and (cell := _next_cell(waiting, running)):
                     waiting.remove(cell)
                     logger.info("begin: %s (%s)", cell.label, log_file(cell, runs))
-                    running.append(Job(cell, runs, threads))
+                    try:
+                        running.append(Job(cell, runs, threads))
+                    except (OSError, ValueError) as error:
+                        bar.update(_failed(cell, runs, waiting, Outcome(FAILED, one_line(error), threads)))
                 for job in running if stop.requested else ():
                     job.stop()
                 for job in [job for job in running if job.has_ended()]:
@@ -122,8 +127,7 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
                 bar.set_postfix_str("; ".join(job.cell.label for job in running))
                 time.sleep(_POLL_SECONDS)
         finally:
-            for job in running:
-                job.kill()
+            _end(running)
     if stop.requested:
         raise Interrupted("interrupted; the same command goes on from the newest checkpoints")
 
@@ -143,15 +147,33 @@ def _note(job: Job, waiting: list[Cell]) -> int:
     if outcome is None:
         logger.info("stopped: %s", cell.label)
         return 0
+    if outcome.state == FAILED:
+        return _failed(cell, job.runs, waiting, outcome)
     keep_outcome(cell, job.runs, outcome)
-    if outcome.state != FAILED:
-        logger.info("finished: %s", cell.label)
-        return 1
-    logger.error("failed: %s: %s (%s)", cell.label, outcome.error, log_file(cell, job.runs))
+    logger.info("finished: %s", cell.label)
+    return 1
+
+
+def _failed(cell: Cell, runs: Path, waiting: list[Cell], outcome: Outcome) -> int:
+    keep_outcome(cell, runs, outcome)
+    logger.error("failed: %s: %s (%s)", cell.label, outcome.error, log_file(cell, runs))
     lost = [other for other in waiting if other.after.get(cell.run.name) == cell.row]
     for other in lost:
         waiting.remove(other)
         why = f"needs {cell.row}, which failed"
-        keep_outcome(other, job.runs, Outcome(FAILED, why))
+        keep_outcome(other, runs, Outcome(FAILED, why))
         logger.error("failed: %s: %s", other.label, why)
     return 1 + len(lost)
+
+
+def _end(running: Sequence[Job]) -> None:
+    """End what still runs: each after its current step with a checkpoint, but at once on a second Ctrl-C."""
+    try:
+        if not isinstance(sys.exception(), KeyboardInterrupt):
+            for job in running:
+                job.stop()
+            for job in running:
+                job.process.wait()
+    finally:
+        for job in running:
+            job.kill()

@@ -1,6 +1,7 @@
 """The file of a study: which recipe with which settings, what is read from its evaluations, what a paper reports."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,6 +35,14 @@ def _label(name: str) -> str:
 
 def _only_one(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def runs_in(value: Any) -> list[str]:
+    """The rows whose folders a setting names, also within sections and lists."""
+    if isinstance(value, str):
+        return RUN_OF.findall(value)
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [name for part in parts for name in runs_in(part)]
 
 
 Recipe = Annotated[str, AfterValidator(_module)]
@@ -89,8 +98,7 @@ class Row(Config):
     @property
     def needs(self) -> list[str]:
         """The rows whose runs it reads from."""
-        values = [*self.set.values(), *self.set_elsewhere.values()]
-        return [name for value in values if isinstance(value, str) for name in RUN_OF.findall(value)]
+        return runs_in([*self.set.values(), *self.set_elsewhere.values()])
 
 
 class Leaderboard(Config):
