@@ -48,7 +48,8 @@ class ProjectedVectorQuantizer(nn.Module):
         ValueError: sizes below 1 (at construction); wrong channels or indices out of range (at call).
 
     Distributed:
-        No collectives. The frozen codebook is in the state dict; DDP sends rank 0's to all ranks when it wraps.
+        No collectives. The frozen codebook is in the state dict; DDP sends rank 0's to all ranks when it wraps, but not
+        with ``broadcast_buffers=False``: broadcast it before.
 
     Example:
         >>> import torch

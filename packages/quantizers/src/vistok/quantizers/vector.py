@@ -73,9 +73,10 @@ class VectorQuantizer(nn.Module):
 
     Distributed:
         ``forward`` uses no collective. ``update``, ``revive`` and ``initialize`` must be called by all ranks and
-        leave the same state on all of them. DDP overwrites the statistics of all ranks with those of rank 0 at each of
-        its forward passes: with gradient accumulation use ``no_sync()``, as usual, and for several forward passes
-        a step ``broadcast_buffers=False``.
+        leave the same state on all that had the same. DDP overwrites the statistics of all ranks with those of rank 0
+        at each of its forward passes: with gradient accumulation use ``no_sync()``, as usual, and for several forward
+        passes a step ``broadcast_buffers=False``, with which each rank also keeps the codes that it drew for a moving
+        average: broadcast the buffers once before.
 
     Example:
         >>> import torch
