@@ -60,6 +60,7 @@ def prepare(options: Options) -> Run[GloTokConfig, RunPaths]:
     check_networks(config)
     choice = choose_entries(config, options.generator, options.samples, options.evaluation)
     images = config.data.inventory()
+    config.data.check_channels(config.tokenizer.image_channels)
     paths = RunPaths(options.runs / config.name)
     listed = Stages("glotok", options.hint(), paths.folder, config, stages(config, paths, choice), images)
     return Run(config, paths, choice, listed, options.resume)

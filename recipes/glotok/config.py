@@ -15,6 +15,7 @@ from vistok.workbench.generator_settings import (
     MaskedSampleConfig,
     XARConfig,
     XARSampleConfig,
+    check_guidance,
 )
 from vistok.workbench.recipe_config import (
     DataConfig,
@@ -199,6 +200,7 @@ class GloTokConfig(Config):
         if self.losses.chroma_weight and self.tokenizer.image_channels == 1:
             raise ValueError(f"losses.chroma_weight: expected 0 for grey images, got {self.losses.chroma_weight}")
         for name, generator in self.generators.items():
+            check_guidance(f"generators.{name}", generator, generator.samples)
             if isinstance(generator, XARConfig) and self.tokenizer.grid_size % generator.cell_size:
                 raise ValueError(
                     f"generators.{name}.cell_size: expected a divisor of the token grid {self.tokenizer.grid_size}, "

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from semtok.quantizer import group_sizes
 from semtok.tokenizer_config import TokenizerConfig
+from vistok.workbench.generator_settings import check_guidance
 from vistok.workbench.recipe_config import EntryName, SampleConfig
 from vistok.workbench.training.generator_training import GeneratorConfig
 
@@ -78,8 +79,4 @@ def check_generator(key: str, generator: MaskedConfig | FARConfig, tokenizer: To
                 f"{key}.samples.{label}.num_tokens: expected at most tokenizer.num_tokens = "
                 f"{tokenizer.num_tokens}, got {drawing.num_tokens}"
             )
-        if not generator.label_dropout and drawing.guidance != 1:
-            raise ValueError(
-                f"{key}.samples.{label}.guidance: expected 1 with {key}.label_dropout 0, which trains nothing to guide "
-                f"against, got {drawing.guidance}"
-            )
+    check_guidance(key, generator, generator.samples)

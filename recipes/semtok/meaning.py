@@ -1,5 +1,6 @@
 """What tokens mean: what other noise keeps, what one token moves, what bits tell of the class, beside plain codes."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from semtok.model import SemTok
 from semtok.rate import MOST_VALUES, fitted_images, image_bits
 from vistok.metrics import (
     NotMeasurableError,
+    PrincipalComponentCodec,
     Recognizer,
     class_information,
     fit_principal_component_codec,
@@ -42,7 +44,7 @@ def add_meaning(
     """
     labels = stored["labels"]
     judge = evaluation.judge
-    if judge is None and len(evaluation.train.class_names) > 1:
+    if judge is None and len(evaluation.train.labels.unique()) > 1:
         judge = fit_judge(evaluation.train, config.seed)
 
     def features(images: Tensor) -> Tensor:
@@ -194,10 +196,13 @@ def add_plain_probes(evaluation: Evaluation, bits: int, seed: int) -> None:
         evaluation.add("probe", "plain codes", lambda: _refuse(reason))
         return
     add_probe(evaluation, "pixels", lambda some: train.batch(some), lambda some: validation.batch(some))
-    codec = fit_principal_component_codec(fitted_images(train, seed), bits_per_image=bits)
+
+    @cache
+    def codec() -> PrincipalComponentCodec:
+        return fit_principal_component_codec(fitted_images(train, seed), bits_per_image=bits)
 
     def levels(images: Images, some: Tensor) -> Tensor:
-        return codec.values(codec.encode(images.batch(some)))
+        return codec().values(codec().encode(images.batch(some)))
 
     add_probe(evaluation, "pca_codes", lambda some: levels(train, some), lambda some: levels(validation, some))
     found = evaluation.measures.get("probe", {})

@@ -64,6 +64,13 @@ MISTAKES = [
     ("vqgan", "discriminator.num_layers=6", "discriminator: images must have sides of at least 192, got 16x16"),
     ("vqgan", "tokenizer.quantizer.kind=vq", "tokenizer.quantizer.kind: expected one of vector, projected, ibq,"),
     ("vqgan", "tokenizer.quantizer.codebook_sise=4", "the nearest valid name is codebook_size"),
+    ("glotok", "tokenizer.image_channels=3", "tokenizer.image_channels: expected 1, as the images have, got 3"),
+    ("vqgan", "tokenizer.image_channels=3", "tokenizer.image_channels: expected 1, as the images have, got 3"),
+    ("semtok", "tokenizer.image_channels=3; tokenizer.patch_size=2", "tokenizer.image_channels: expected 1, as the"),
+    *(
+        (name, "generators.far.label_dropout=0", "generators.far.samples.default.guidance: expected 1")
+        for name in CONFIGS
+    ),
     ("semtok", "train_refiner.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
 ]
 
@@ -72,7 +79,7 @@ MISTAKES = [
 def test_a_mistake_is_told_before_the_first_stage(recipe, setting, message, tmp_path):
     cli = importlib.import_module(f"{recipe}.cli")
     with pytest.raises(ConfigError) as caught:
-        cli.COMMANDS["demo"](cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=(setting,)))
+        cli.COMMANDS["demo"](cli.Options(config=CONFIGS[recipe], runs=tmp_path, set=tuple(setting.split("; "))))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())

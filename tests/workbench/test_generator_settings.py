@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from _support.mutants import catches
-from vistok.workbench.generator_settings import FARConfig, MaskedConfig, XARConfig
+from vistok.workbench.generator_settings import FARConfig, MaskedConfig, XARConfig, check_guidance
 
 SUBJECT = "vistok.workbench.generator_settings"
 TRAIN = {"steps": 1, "batch_size": 1}
@@ -35,3 +35,17 @@ def test_each_has_its_own_kind_and_at_least_one_set_of_samples():
     for kind, name in kinds():
         with pytest.raises(ValidationError, match="samples"):
             kind(kind=name, train=TRAIN, samples={})
+
+
+@catches(SUBJECT, "not generator.label_dropout and", "")
+@catches(SUBJECT, "and drawing.guidance != 1", "and drawing.guidance > 3")
+def test_no_set_is_guided_against_what_was_never_trained():
+    for kind, name in kinds():
+        for dropout, guidance in ((0.1, 2.5), (0, 1)):
+            plain = kind(kind=name, train=TRAIN, label_dropout=dropout, samples={"few": {"guidance": guidance}})
+            check_guidance("generators.mine", plain, plain.samples)
+        guided = kind(kind=name, train=TRAIN, label_dropout=0, samples={"few": {"guidance": 2.5}})
+        key = r"generators\.mine"
+        said = rf"^{key}\.samples\.few\.guidance: expected 1 with {key}\.label_dropout 0, .*, got 2\.5$"
+        with pytest.raises(ValueError, match=said):
+            check_guidance("generators.mine", guided, guided.samples)

@@ -6,7 +6,7 @@ import pytest
 
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.inventory import Inventory, check_same
+from vistok.workbench.run.inventory import Inventory, check_same, surely_same
 
 SUBJECT = "vistok.workbench.run.inventory"
 IMAGES = Inventory(1080, 120, ["cats", "dogs"], "a", "b")
@@ -43,3 +43,16 @@ def test_it_says_what_was_expected_and_what_came():
         with pytest.raises(ConfigError) as caught:
             check_same(was, now, "encode", "teacher")
         assert said in str(caught.value)
+
+
+@catches(SUBJECT, "bool(was.images) and", "")
+@catches(SUBJECT, "bool(was.images) and was == now", "was.images == now.images")
+def test_images_are_surely_the_same_where_their_names_and_labels_are_known_and_equal():
+    assert surely_same(IMAGES, replace(IMAGES))
+    for was, now in (
+        (None, IMAGES),
+        (IMAGES, None),
+        (replace(IMAGES, images=""), replace(IMAGES, images="")),
+        (IMAGES, replace(IMAGES, labels="c")),
+    ):
+        assert not surely_same(was, now)

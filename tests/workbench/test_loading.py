@@ -241,3 +241,19 @@ def test_a_relative_source_is_not_mistaken_for_that_of_another_folder(tmp_path, 
         monkeypatch.chdir(tmp_path / name)
         train, validation = load_images("data", image_size=8, cache_dir=tmp_path / "cache")
         assert len(train) + len(validation) == count
+
+
+@catches(SUBJECT, "    _warn_of_unseen(splits)\n", "")
+@catches(
+    SUBJECT, "{*splits.train.labels.tolist()}", "{*splits.train.labels.tolist(), *splits.validation.labels.tolist()}"
+)
+def test_classes_without_an_image_to_train_on_are_told(tmp_path, caplog):
+    write_parquet(tmp_path / "few.parquet", [(png((n, 0, 0)), f"class {n}") for n in range(12)])
+    splits = load_images(tmp_path / "few.parquet", image_size=8, validation_fraction=0.4)
+    unseen = sorted({*range(12)} - {*splits.train.labels.tolist()})
+    names = splits.train.class_names
+    assert len(unseen) > 3
+    said = (
+        f"data: {len(unseen)} of 12 classes have no image to train on: {', '.join(names[n] for n in unseen[:3])}, ..."
+    )
+    assert said in caplog.messages

@@ -121,6 +121,18 @@ def test_an_inventory_tells_images_from_others_by_number_name_and_label_on_both_
     ]
 
 
+@catches(SUBJECT, "if found != channels:", "if found > channels:")
+def test_channels_that_the_images_do_not_have_are_told_with_their_setting(tmp_path):
+    folder = tmp_path / "images"
+    write_parquet(folder / "train.parquet", [(png((n, 0, 0)), "a") for n in range(8)])
+    DataConfig(source=str(folder), image_size=8).check_channels(3)
+    DataConfig().check_channels(1)
+    for data, found, wrong in ((DataConfig(source=str(folder), image_size=8), 3, 1), (DataConfig(), 1, 3)):
+        said = f"^tokenizer.image_channels: expected {found}, as the images have, got {wrong}$"
+        with pytest.raises(ConfigError, match=said):
+            data.check_channels(wrong)
+
+
 def test_lpips_needs_the_weights_of_its_network():
     assert PerceptualConfig(perceptual="lpips", perceptual_weights="vgg16.pth").perceptual_heads is None
     with pytest.raises(ValueError, match="perceptual_weights: expected a file with the weights of LPIPS's VGG16, got"):

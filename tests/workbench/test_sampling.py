@@ -24,9 +24,7 @@ def samples(path, generate=noise, count=10, *, batch_size=4, seed=0):
     return load_samples(path)
 
 
-@catches(
-    SUBJECT, "torch.arange(settings.num_samples) % num_classes", "torch.arange(settings.num_samples) // num_classes"
-)
+@catches(SUBJECT, "torch.arange(settings.num_samples) % len(shown", "torch.arange(settings.num_samples) // len(shown")
 def test_classes_come_in_turn_and_each_image_is_of_its_label(tmp_path):
     def shade(labels, draws):
         return (labels.float() / 2 - 0.5)[:, None, None, None].expand(-1, 1, 4, 4)
@@ -38,7 +36,19 @@ def test_classes_come_in_turn_and_each_image_is_of_its_label(tmp_path):
     assert torch.equal(drawn["images"][:, 0, 0, 0], expected)
 
 
-def test_more_images_do_not_change_the_first_ones(tmp_path):
+@catches(SUBJECT, "= spread(num_classes, settings.num_samples)", "= torch.arange(num_classes)")
+@catches(SUBJECT, "if settings.num_samples < num_classes:", "if False:")
+def test_fewer_images_than_classes_are_spread_over_all_and_the_log_says_so(tmp_path, caplog):
+    write_samples(tmp_path / "s", noise, SampleConfig(num_samples=4), 10, seed=0)
+    assert load_samples(tmp_path / "s")["labels"].tolist() == [0, 3, 6, 9]
+    assert caplog.messages == ["sample: 4 images show as many of the 10 classes; num_samples=10 shows each"]
+    caplog.clear()
+    write_samples(tmp_path / "t", noise, SampleConfig(num_samples=12), 10, seed=0)
+    assert load_samples(tmp_path / "t")["labels"].tolist() == [*range(10), 0, 1]
+    assert caplog.messages == []
+
+
+def test_more_images_do_not_change_full_batches(tmp_path):
     few, many = samples(tmp_path / "few", count=8), samples(tmp_path / "many", count=20)
     assert torch.equal(few["images"], many["images"][:8])
 

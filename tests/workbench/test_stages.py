@@ -383,3 +383,15 @@ def test_a_run_of_before_images_were_written_down_goes_on_as_it_did(finished):
     assert done(toy(finished, images=MORE)) == ["train", "sample.net.one", "measure"]
     with pytest.raises(ConfigError, match="that measure was run with"):  # from here on they are known
         run(toy(finished), "sample.net.one")
+
+
+@catches(SUBJECT, "each.startswith(_PLACE) and surely_same", "False and surely_same")
+@catches(SUBJECT, "each.startswith(_PLACE) and surely_same", "surely_same")
+def test_the_same_images_in_another_place_are_no_other_settings(finished):
+    moved = {"source": "/elsewhere/photos"}
+    assert done(toy(finished, data=moved)) == ["train", "sample.net.one", "measure"]
+    run(toy(finished, data=moved), "measure")
+    with pytest.raises(ConfigError, match=r"another configuration \(data\.source was photos, now /elsewhere/photos\)"):
+        run(toy(finished, images=None, data=moved), "measure")
+    with pytest.raises(ConfigError, match=r"another configuration \(seed was 0, now 1\)"):
+        run(toy(finished, data=moved, seed=1), "measure")

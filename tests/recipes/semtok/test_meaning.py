@@ -186,7 +186,7 @@ def greys(monkeypatch):
 @catches(SUBJECT, 'found["accuracy"] - found[name]', 'found[name] - found["accuracy"]')
 @catches(SUBJECT, "judge = fit_judge", "fit_judge")
 @catches(SUBJECT, "unflatten(0, seeds.shape[:2])", "unflatten(0, seeds.shape[1::-1])")
-@catches(SUBJECT, "codec.encode(images.batch(some))", "codec.encode(validation.batch(some))")
+@catches(SUBJECT, "codec().encode(images.batch(some))", "codec().encode(validation.batch(some))")
 @catches(SUBJECT, "if values > MOST_VALUES:", "if False:")
 def test_all_of_it_stands_in_sections_of_one_evaluation(greys, tmp_path, monkeypatch):
     evaluate, shades = greys

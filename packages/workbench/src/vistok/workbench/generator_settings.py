@@ -3,12 +3,32 @@
 A recipe whose kinds differ from these has its own, or subclasses them.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
 from vistok.workbench.recipe_config import EntryName, SampleConfig
 from vistok.workbench.training.generator_training import GeneratorConfig
+
+
+def check_guidance(key: str, generator: GeneratorConfig, samples: Mapping[str, Any]) -> None:
+    """Whether no set of samples is guided against a null label that was never trained.
+
+    Args:
+        key: Where the generator's settings are.
+        generator: They.
+        samples: Its sets, by name; each has ``guidance``.
+
+    Raises:
+        ValueError: One is.
+    """
+    for label, drawing in samples.items():
+        if not generator.label_dropout and drawing.guidance != 1:
+            raise ValueError(
+                f"{key}.samples.{label}.guidance: expected 1 with {key}.label_dropout 0, which trains nothing to guide "
+                f"against, got {drawing.guidance}"
+            )
 
 
 class XARSampleConfig(SampleConfig):

@@ -132,6 +132,16 @@ class DataConfig(Config):
         labels = sha256(train.labels.numpy().tobytes() + validation.labels.numpy().tobytes()).hexdigest()[:16]
         return Inventory(len(train), len(validation), list(train.class_names), splits.checksum, labels)
 
+    def check_channels(self, channels: int) -> None:
+        """Check that the images have as many channels as a tokenizer takes.
+
+        Raises:
+            ConfigError: They have not.
+        """
+        found = self.load().train.channels
+        if found != channels:
+            raise ConfigError(f"tokenizer.image_channels: expected {found}, as the images have, got {channels}")
+
     def describe(self) -> SourceDescription:
         """What the source holds, without decoding its images."""
         return describe_source(

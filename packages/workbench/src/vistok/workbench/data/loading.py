@@ -194,8 +194,18 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
             "validation",
         ),
     )
+    _warn_of_unseen(splits)
     splits.checksum = images_checksum(table for table in tables if table is not None)
     return splits
+
+
+def _warn_of_unseen(splits: ImageSplits) -> None:
+    """Say which classes are held out whole: nothing learns them, though samples are drawn of all."""
+    names = splits.train.class_names
+    unseen = sorted({*range(len(names))} - {*splits.train.labels.tolist()})
+    if unseen:
+        few = ", ".join(names[number] for number in unseen[:3]) + ", ..." * (len(unseen) > 3)
+        logger.warning("data: %d of %d classes have no image to train on: %s", len(unseen), len(names), few)
 
 
 def _load_digits(request: _Request) -> ImageSplits:

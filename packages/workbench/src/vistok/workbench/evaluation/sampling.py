@@ -1,5 +1,6 @@
 """Draw images of every class from a trained generator into a file."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import divided, process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+
+logger = logging.getLogger(__name__)
 
 
 def sample_label(generator: str, name: str) -> str:
@@ -71,9 +74,9 @@ def write_samples(
     seed: int,
     name: str = "",
 ) -> None:
-    """Write images and their labels, the classes in turn.
+    """Write images and their labels, the classes in turn; of more classes than images, classes spread over all.
 
-    Each batch has draws of its own, so that the first ones stay the same when more images are asked for, and whichever
+    Each batch has draws of its own, so that full batches stay the same when more images are asked for, and whichever
     of several processes draws them: these divide the batches, and the first one writes.
 
     Args:
@@ -92,7 +95,13 @@ def write_samples(
         >>> load_samples(path)["labels"].tolist()
         [0, 1, 2, 0, 1]
     """
-    labels = torch.arange(settings.num_samples) % num_classes
+    if settings.num_samples < num_classes:
+        logger.warning(
+            "sample: %d images show as many of the %d classes; num_samples=%d shows each",
+            *(settings.num_samples, num_classes, num_classes),
+        )
+    shown_classes = spread(num_classes, settings.num_samples)
+    labels = shown_classes[torch.arange(settings.num_samples) % len(shown_classes)]
     batches, first = labels.split(settings.batch_size), process_index() == 0
 
     def drawn(index: int) -> Tensor:

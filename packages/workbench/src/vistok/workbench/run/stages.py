@@ -10,13 +10,13 @@ from typing import Any
 from vistok.workbench.config import Config, ConfigError, default_values
 from vistok.workbench.run.costs import WALL, measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
-from vistok.workbench.run.inventory import Inventory, check_same
+from vistok.workbench.run.inventory import Inventory, check_same, surely_same
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record, Records, all_needs, differences
 
 logger = logging.getLogger(__name__)
 
-_IMAGES = "data."  # settings of the section that says which images
+_IMAGES, _PLACE = "data.", "data.source "  # how changes begin of which images there are, and of where they lie
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,8 @@ class Stages:
         for key in settings:
             with contextlib.suppress(KeyError, TypeError):
                 defaults[key] = _lookup(self._default_values, key)
-        return differences(record.settings, settings, defaults)
+        found = differences(record.settings, settings, defaults)
+        return [each for each in found if not (each.startswith(_PLACE) and surely_same(record.images, self.images))]
 
     def _changed(self, record: Record) -> list[str]:
         """What the configuration says otherwise than a record of any stage, listed here or not."""
