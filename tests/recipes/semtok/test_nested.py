@@ -50,8 +50,8 @@ def test_lengths_are_uniform_or_uniform_in_the_logarithm():
 def test_what_is_kept_is_a_prefix_or_scattered_or_each_half_of_the_time():
     shares = {}
     for kind in ("prefix", "scattered", "both"):
-        source = generator(5)
-        hidden = torch.stack([nested_hidden(9, losses(nested_sets=kind), source) for _ in range(600)])
+        source, settings = generator(5), losses(nested_sets=kind)
+        hidden = torch.stack([nested_hidden(9, settings, source) for _ in range(600)])
         assert not hidden.all(dim=1).any()
         assert hidden.any(dim=1).all()
         seen = (~hidden).sum(dim=1)
