@@ -73,7 +73,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 def must_notice(bug: Bug, test: Callable[..., object], namespace: dict[str, Any], **arguments: object) -> None:
     """Fail unless ``test``, whose module has the ``namespace``, fails with the bug planted."""
-    with planted(bug, namespace), _ended_by_the_first_failure(test):
+    with planted(bug, namespace), _ended_by_the_first_failure(test), _unexplained():
         try:
             test(**arguments)
         except (NameError, HypothesisException) as error:
@@ -173,6 +173,14 @@ def _counterpart(value: Any) -> object:
         for part in value.__qualname__.split("."):
             found = getattr(found, part)
     return found
+
+
+@contextmanager
+def _unexplained() -> Iterator[None]:
+    """Leave out what pytest says of two values that differ: for long lists it takes seconds, and nobody reads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("_pytest.assertion.util._reprcompare", None, raising=False)
+        yield
 
 
 class _Noticed(BaseException):

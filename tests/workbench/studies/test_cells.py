@@ -123,8 +123,9 @@ def test_the_nearer_setting_has_the_last_word():
 
 
 @catches(SUBJECT, "                    del settings[within]", "                    pass")
+@catches(SUBJECT, " and key not in layer]", "]")
 def test_a_nearer_section_takes_the_place_of_what_was_set_within_it():
-    rows = {"base": {"set": {"train": {"steps": 20}, "train.rate": 3, "tokenizer.quantizer": {"kind": "fsq"}}}}
+    rows = {"base": {"set": {"train.rate": 3, "train": {"steps": 20}, "tokenizer.quantizer": {"kind": "fsq"}}}}
     general = {"train": {"steps": 5}, "train.steps": 10, "tokenizer.quantizer.size": 64, "trainer": 1}
     (cell,) = cells_of(toy(set=general, rows=rows), Path(), data=None, seeds=(0,))
     assert cell.run.set == {

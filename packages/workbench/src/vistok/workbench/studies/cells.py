@@ -226,10 +226,10 @@ def cells_of(
         after: dict[str, str] = {}
         own = {**row.set, **({} if listed else row.set_elsewhere)}
         for layer in (study.set, per_data, own, overrides or {}):
-            for setting, value in sorted(layer.items()):  # a section before what is set within it
+            for setting, value in layer.items():
                 needed = {other: cell(other, study.rows[other], seed).run.name for other in runs_in(value)}
                 after |= {name: other for other, name in needed.items()}
-                for within in [key for key in settings if key.startswith(f"{setting}.")]:
+                for within in [key for key in settings if key.startswith(f"{setting}.") and key not in layer]:
                     del settings[within]
                 settings[setting] = _with_folders(value, needed)
         run = Run(row.recipe or study.recipe, config, data, seed, settings)
