@@ -59,6 +59,15 @@ def assert_close(ours: Tensor, expected: list[float], every: int = 1) -> None:
     torch.testing.assert_close(ours.flatten()[::every], torch.tensor(expected), atol=1e-4, rtol=0)
 
 
+def assert_float32_images_in_bfloat16(model: nn.Module, decode: Callable[[], Tensor]) -> None:
+    """``decode`` makes float32 images of the model in bfloat16 too, near to those of the model in float32."""
+    whole = decode()
+    model.to(torch.bfloat16)
+    made = decode()
+    assert made.dtype == torch.float32
+    assert (made - whole).abs().mean() < 0.05
+
+
 def asked_for(load: Callable[..., Any], model: nn.Module) -> dict[str, tuple[int, ...]]:
     """Names and shapes that a loader asks for when it is given none."""
     try:

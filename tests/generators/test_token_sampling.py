@@ -25,6 +25,24 @@ def test_top_p_keeps_the_shortest_run_that_reaches_the_mass():
         assert filter_logits(logits, top_p=top_p).isfinite().nonzero().flatten().tolist() == kept
 
 
+@catches(SUBJECT, "torch.promote_types(logits.dtype, torch.float32)", "logits.dtype")
+def test_the_nucleus_of_half_precision_logits_is_summed_in_float32():
+    logits = torch.randn(4, 2000, generator=seeded(0))
+    for half in (logits.bfloat16(), logits.half()):
+        kept = filter_logits(half, top_p=0.9)
+        assert kept.dtype == half.dtype
+        finite = kept.isfinite()
+        assert torch.equal(finite.sum(-1), filter_logits(half.double(), top_p=0.9).isfinite().sum(-1))
+        assert (half.double().softmax(-1) * finite).sum(-1).min() >= 0.9
+
+
+@catches(SUBJECT, "torch.promote_types(logits.dtype, torch.float32)", "torch.float32")
+def test_the_nucleus_of_doubles_is_summed_in_doubles():
+    logits = torch.tensor([0.5 + 1e-12, 0.5 - 1e-12], dtype=torch.float64).log()
+    assert filter_logits(logits, top_p=0.5).isfinite().tolist() == [True, False]
+    assert filter_logits(logits, top_p=0.5 + 2e-12).isfinite().all()
+
+
 @catches(SUBJECT, "logits.float() / temperature", "logits.float() * temperature")
 def test_draws_follow_the_tempered_distribution():
     logits = torch.tensor([1.0, 0.0, -1.0])

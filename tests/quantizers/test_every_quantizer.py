@@ -133,6 +133,9 @@ def test_wrong_input_is_refused_with_what_was_expected_and_what_came(name):
             call(torch.zeros(2, 6, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"integer tensor, got torch\.float32"):
         quantizer.indices_to_codes(torch.zeros(2, 3))
+    single = torch.zeros(GROUPS.get(name, ()), dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"indices must be at least .-dimensional, .* got shape \(.*\)$"):
+        quantizer.indices_to_codes(single)
     if GROUPS.get(name):
         with pytest.raises(ValueError, match="last dimension"):
             quantizer.indices_to_codes(torch.zeros(2, 5, dtype=torch.int64))
@@ -154,11 +157,11 @@ def test_what_is_no_dense_tensor_is_a_type_error(name, thing):
 
 
 @every
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int16])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.uint16])
 def test_an_index_outside_the_codebook_is_refused_and_never_wraps(name, dtype):
     quantizer, size = build(name), SIZES.get(name, 20)
     shape = (4, *GROUPS.get(name, ()))
-    for wrong in (-1, size):
+    for wrong in (-1, size) if dtype.is_signed else (size,):
         indices = torch.zeros(shape, dtype=dtype)
         indices.view(-1)[-1] = wrong
         with pytest.raises(ValueError, match=rf"must lie in 0 \.\. {size - 1}, got values from") as caught:

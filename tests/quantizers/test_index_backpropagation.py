@@ -82,12 +82,15 @@ def test_it_holds_a_block_of_scores(largest_tensor):
     assert largest.elements <= 2**20
 
 
+@catches(SUBJECT, 'check_token_block(token_block, "IndexBackpropagationQuantizer")', "pass")
 def test_wrong_arguments_are_refused():
     for temperature in (0.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="temperature"):
             IndexBackpropagationQuantizer(4, 2, temperature=temperature)
     with pytest.raises(ValueError, match="at least 1"):
         IndexBackpropagationQuantizer(0, 2)
+    with pytest.raises(ValueError, match=r"^IndexBackpropagationQuantizer: token_block must be at least 1, got 0$"):
+        IndexBackpropagationQuantizer(4, 2, token_block=0)
 
 
 @catches(SUBJECT, "with autocast_off(rows):", "if True:")

@@ -52,3 +52,34 @@ def test_a_zero_vector_gets_no_gradient(dtype):
     assert out[0].tolist() == out[2].tolist() == [0.0, 0.0]
     assert x.grad[0].tolist() == x.grad[2].tolist() == [0.0, 0.0]
     torch.testing.assert_close(x.grad[1].float(), torch.tensor([0.32, -0.24]), atol=2e-3, rtol=1e-2)
+
+
+@catches(SUBJECT, "SHRINK, 1.0)", "1.0, 1.0)")
+@catches(SUBJECT, "2.0**-80", "2.0**-50")
+@catches(SUBJECT, "2.0**-80", "2.0**-120")
+def test_a_vector_whose_square_overflows_has_unit_length_and_a_finite_gradient():
+    largest = torch.finfo(torch.float32).max
+    x = torch.tensor([[3e20, -4e20], [largest, largest], [6e18, 8e18]]).requires_grad_()
+    out = unit(x)
+    torch.testing.assert_close(out, torch.tensor([[0.6, -0.8], [0.5**0.5, 0.5**0.5], [0.6, 0.8]]))
+    (out * torch.tensor([1.0, -2.0])).sum().backward()
+    torch.testing.assert_close(x.grad[0] * 1e20, torch.tensor([-0.064, -0.048]), atol=1e-5, rtol=1e-5)
+    assert x.grad.isfinite().all()
+    many = torch.full((1, 4096), 2.0**60)
+    assert torch.equal(unit(many), unit(torch.ones(1, 4096)))
+
+
+@catches(SUBJECT, "SHRINK, 1.0)", "SHRINK, 0.3)")
+def test_no_ordinary_vector_is_touched():
+    x, arriving = normal(0, 64, 7), normal(1, 64, 7)
+    grads = []
+    for function in (unit, lambda v: v / torch.linalg.vector_norm(v, dim=-1, keepdim=True)):
+        leaf = x.clone().requires_grad_()
+        out = function(leaf)
+        grads.append((out.detach(), *torch.autograd.grad(out, leaf, arriving)))
+    for a, b in zip(*grads, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_an_infinite_component_is_no_direction():
+    assert unit(torch.tensor([[torch.inf, 1.0], [torch.nan, 1.0]])).isnan().any(-1).all()

@@ -98,6 +98,21 @@ def test_stages_that_are_no_dense_tensor_are_named(thing):
         ResidualVectorQuantizer(9, 3, num_stages=2).stages_to_indices(thing)
 
 
+@catches(SUBJECT, "self.channel_dim).to(self.codebooks[0].dtype)", "self.channel_dim)")
+@catches(SUBJECT, "F.embedding(index, codebook[0]) for index", "F.embedding(index, codebook[0]).float() for index")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_codes_have_the_dtype_of_the_codebooks(dtype):
+    quantizer = ResidualVectorQuantizer(9, 3, num_stages=2, generator=seeded(0))
+    indices = quantizer(normal(0, 4, 3)).indices
+    codes, stages = quantizer.indices_to_codes(indices), quantizer.indices_to_stages(indices)
+    quantizer.to(dtype)
+    cast, parts = quantizer.indices_to_codes(indices), quantizer.indices_to_stages(indices)
+    assert cast.dtype == parts.dtype == dtype
+    torch.testing.assert_close(cast.float(), codes, atol=2e-3, rtol=1e-2)
+    torch.testing.assert_close(parts.float(), stages, atol=2e-3, rtol=1e-2)
+
+
+@catches(SUBJECT, 'check_token_block(token_block, "ResidualVectorQuantizer")', "pass")
 def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="got 4, 2 and 0"):
         ResidualVectorQuantizer(4, 2, num_stages=0)

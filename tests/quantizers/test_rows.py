@@ -14,6 +14,7 @@ from vistok.quantizers._rows import (
     check_dense,
     check_features,
     check_indices,
+    check_token_block,
     finite_rows,
 )
 
@@ -78,8 +79,10 @@ def test_features_have_their_channels_where_they_should():
 @catches(SUBJECT, "if low < 0 or high >= size:", "if low < 0 or high > size:")
 @catches(SUBJECT, "if indices.is_meta or indices.numel() == 0:", "if indices.is_meta:")
 @catches(SUBJECT, "indices.shape[-1] != per_token", "False")
+@catches(SUBJECT, "indices.long().aminmax()", "indices.aminmax()")
+@catches(SUBJECT, "torch.uint16, ", "")
 def test_indices_are_whole_and_inside_the_codebook():
-    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint16, torch.uint8):
         check_indices(torch.tensor([0, 7], dtype=dtype), "Owner", 8)
     check_indices(torch.empty(0, dtype=torch.int64), "Owner", 8)
     check_indices(torch.full((3,), 99, device="meta"), "Owner", 8)
@@ -91,3 +94,27 @@ def test_indices_are_whole_and_inside_the_codebook():
             check_indices(torch.tensor(values), "Owner", 8)
     with pytest.raises(ValueError, match=r"^Owner: the last dimension of indices must be 2 .*, got shape \(3,\)$"):
         check_indices(torch.zeros(3, dtype=torch.int64), "Owner", 8, per_token=2)
+
+
+@catches(SUBJECT, "(ndim < 2 or not", "(not")
+@catches(SUBJECT, "ndim < 2 or not -ndim <= channel_dim < ndim)", "ndim < 2)")
+@catches(SUBJECT, "least = 1 if per_token == 1 else 2", "least = 1")
+def test_the_codes_of_indices_have_the_dimension_of_the_channels():
+    for shape, per_token, channel_dim in (((3,), 1, 1), ((3,), 1, -2), ((3, 4), 1, 2), ((3, 2), 2, 1)):
+        check_indices(torch.zeros(shape, dtype=torch.int64), "Owner", 8, per_token, channel_dim=channel_dim)
+    for shape, per_token, channel_dim in (((), 1, -1), ((3,), 1, 2), ((3,), 1, -3), ((2,), 2, -1), ((3, 2), 2, 2)):
+        with pytest.raises(ValueError, match=r"^Owner: indices must be at least") as caught:
+            check_indices(torch.zeros(shape, dtype=torch.int64), "Owner", 8, per_token, channel_dim=channel_dim)
+        expected = f"{per_token}-dimensional, with codes that have a dimension {channel_dim} (channel_dim)"
+        assert str(caught.value) == f"Owner: indices must be at least {expected}, got shape {shape}"
+    check_indices(torch.tensor(3), "Owner", 8)
+
+
+@catches(SUBJECT, "token_block < 1:", "token_block < 0:")
+@catches(SUBJECT, "token_block < 1:", "token_block == 0:")
+def test_a_block_holds_a_token_at_least():
+    for fit in (None, 1, 99):
+        check_token_block(fit, "Owner")
+    for wrong in (0, -3):
+        with pytest.raises(ValueError, match=f"^Owner: token_block must be at least 1, got {wrong}$"):
+            check_token_block(wrong, "Owner")

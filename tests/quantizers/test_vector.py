@@ -93,6 +93,12 @@ def test_wrong_arguments_are_refused(arguments, message):
         VectorQuantizer(**{"codebook_size": 4, "code_dim": 2, **arguments})
 
 
+@catches(SUBJECT, 'check_token_block(token_block, "VectorQuantizer")', "pass")
+def test_a_block_of_no_token_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"^VectorQuantizer: token_block must be at least 1, got -3$"):
+        build(token_block=-3)
+
+
 def test_the_first_codebook_is_uniform_and_of_unit_length_for_cosine():
     plain = VectorQuantizer(1000, 4, metric="euclidean", generator=seeded(0)).codebook
     assert plain.abs().max() <= 1 / 1000
@@ -112,6 +118,39 @@ def test_the_codebook_is_a_parameter_only_when_learned_by_gradient(learning, par
     assert not quantizer.codebook.requires_grad
     quantizer.unfreeze()
     assert quantizer.codebook.requires_grad == (learning == "gradient")
+
+
+@catches(SUBJECT, "            self.weight.grad = None\n", "")
+def test_no_step_of_the_optimizer_moves_frozen_codes():
+    quantizer = build()
+    optimizer = torch.optim.SGD(quantizer.parameters(), lr=0.1)
+    quantizer(normal(0, 30, 3)).codes.sum().backward()
+    before = quantizer.codebook.detach().clone()
+    quantizer.freeze()
+    optimizer.step()
+    assert torch.equal(quantizer.codebook, before)
+
+
+@catches(SUBJECT, "if self.frozen:\n            raise", "if False:\n            raise")
+def test_a_frozen_codebook_is_not_initialized():
+    quantizer = build()
+    quantizer.freeze()
+    expected = r"^VectorQuantizer\.initialize: the codebook is frozen; call unfreeze\(\) first$"
+    with pytest.raises(ValueError, match=expected):
+        quantizer.initialize(normal(0, 30, 3), generator=seeded(0))
+    quantizer.unfreeze()
+    quantizer.initialize(normal(0, 30, 3), generator=seeded(0))
+
+
+@catches("vistok.quantizers._precision", "SHRINK, 1.0)", "1.0, 1.0)")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_features_whose_squares_overflow_find_the_code_of_their_direction(dtype):
+    quantizer, z = build(), normal(0, 40, 3).to(dtype)
+    long = (z * 2.0**66).requires_grad_()  # about 1e20
+    out = quantizer(long)
+    assert torch.equal(out.indices, quantizer(z).indices)
+    out.quantized.sum().backward()
+    assert long.grad.isfinite().all()
 
 
 def test_distinct_codes_have_a_zero_error_fixed_point():

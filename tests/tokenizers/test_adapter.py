@@ -100,6 +100,12 @@ def test_there_are_as_many_blocks_as_asked_for_and_gradients_reach_them_all():
     assert all(p.grad is not None and p.grad.any() for p in adapter.parameters())
 
 
+@catches("vistok.tokenizers._normalisation", "<= x.shape[1:].numel() <=", "<= x[0].numel() <=")
+def test_no_features_give_no_codes_also_in_bfloat16_on_a_cpu():
+    adapter = Adapter(8, 12, 5, 3, depth=1, num_heads=2).to(torch.bfloat16)
+    assert adapter(torch.zeros(0, 8, 3, 3, dtype=torch.bfloat16)).shape == (0, 5, 3, 3)
+
+
 @catches(SUBJECT, "0.02 * torch.randn", "torch.randn")
 def test_positions_start_small():
     torch.manual_seed(0)

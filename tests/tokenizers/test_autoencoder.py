@@ -155,6 +155,18 @@ def test_no_level_and_sizes_below_one_are_refused():
             Decoder(0, *sizes)
 
 
+@catches(SUBJECT, "        check_images(images, self.stride, self.conv_in.in_channels)\n", "")
+@catches(SUBJECT, "self.stride = int(2 ** (len(widths) - 1))", "self.stride = int(2 ** len(widths))")
+@catches(SUBJECT, "self.stride = int(2 ** (len(widths) - 1))", "self.stride = 1")
+def test_images_whose_sides_or_channels_do_not_fit_are_refused():
+    encoder = Encoder(1, 8, (1, 1, 2), 1)
+    assert encoder(torch.zeros(0, 1, 4, 12)).shape == (0, 16, 1, 3)
+    for shape in ((2, 1, 33, 35), (2, 1, 32, 34), (2, 3, 32, 32), (1, 32, 32)):
+        with pytest.raises(ValueError, match=r"^images: expected") as caught:
+            encoder(torch.zeros(shape))
+        assert str(caught.value) == f"images: expected (B, 1, H, W) with sides divisible by 4, got {shape}"
+
+
 @catches(SUBJECT, "images.contiguous(memory_format=torch.channels_last)", "images.contiguous()")
 def test_channels_last_keeps_the_values_and_what_already_lies_so():
     images = normal(3, 2, 3, 4, 5)

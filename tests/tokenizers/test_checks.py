@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from vistok.tokenizers._checks import check_images, check_sizes
+from vistok.tokenizers._checks import check_channel_dim, check_images, check_sizes
 
 SUBJECT = "vistok.tokenizers._checks"
 
 
 @catches(SUBJECT, "images.ndim != 4 or ", "")
-@catches(SUBJECT, "images.shape[1] != 3 or", "")
+@catches(SUBJECT, "images.shape[1] != channels or", "")
 @catches(SUBJECT, "side % stride or not side", "side % stride")
 @catches(SUBJECT, "any(side", "all(side")
 def test_only_colour_images_whose_sides_the_stride_divides_pass():
@@ -19,6 +19,23 @@ def test_only_colour_images_whose_sides_the_stride_divides_pass():
     for shape in ((1, 1, 32, 32), (1, 3, 30, 32), (1, 3, 32, 30), (3, 32, 32), (1, 3, 0, 32), (1, 3, 4, 32, 32)):
         with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4, got \("):
             check_images(torch.zeros(shape), 4)
+
+
+@catches(SUBJECT, "images.shape[1] != channels", "images.shape[1] != 3")
+@catches(SUBJECT, 'f"(B, {channels}, H, W)', 'f"(B, 3, H, W)')
+def test_images_of_other_channels_pass_where_these_are_meant():
+    check_images(torch.zeros(2, 1, 8, 12), 4, 1)
+    with pytest.raises(ValueError, match=r"^images: expected \(B, 1, H, W\) .* by 4, got \(2, 3, 8, 12\)$"):
+        check_images(torch.zeros(2, 3, 8, 12), 4, 1)
+
+
+@catches(SUBJECT, "found not in expected", "found != expected[0]")
+@catches(SUBJECT, "found not in expected", "found == 0")
+def test_a_quantizer_whose_channels_are_elsewhere_is_refused():
+    for fit in (-1, 2):
+        check_channel_dim("Thing", fit, (-1, 2))
+    with pytest.raises(ValueError, match=r"^Thing: quantizer: expected channel_dim -1 or 2, got 1$"):
+        check_channel_dim("Thing", 1, (-1, 2))
 
 
 @catches(SUBJECT, "< 1]", "< 0]")

@@ -89,10 +89,18 @@ def test_encoding_and_decoding_take_no_gradient():
 
 
 @catches(SUBJECT, "        check_images(images, self.stride)\n", "")
-@pytest.mark.parametrize("shape", [(1, 1, 32, 32), (1, 3, 30, 32), (3, 32, 32)])
-def test_images_that_do_not_fit_are_refused(shape):
-    with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4, got"):
-        small().encode(torch.zeros(shape))
+def test_images_that_do_not_fit_are_refused():
+    for shape in ((1, 1, 32, 32), (1, 3, 30, 32), (3, 32, 32)):
+        with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4, got"):
+            small().encode(torch.zeros(shape))
+
+
+@catches("vistok.tokenizers._normalisation", "<= x.shape[1:].numel() <=", "<= x[0].numel() <=")
+def test_no_images_give_no_tokens_and_no_images_also_in_bfloat16_on_a_cpu():
+    model, none = small().to(torch.bfloat16), torch.zeros(0, 3, 8, 12, dtype=torch.bfloat16)
+    tokens = model.encode(none)
+    assert tokens.semantic.shape == tokens.visual.shape == (0, 2, 3)
+    assert model.decode(tokens).shape == model(none).shape == none.shape
 
 
 @catches(SUBJECT, "_HEADS = 8", "_HEADS = 4")

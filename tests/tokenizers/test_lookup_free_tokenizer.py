@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from _support.published_tokenizers import spread
+from _support.published_tokenizers import assert_float32_images_in_bfloat16, spread
 from _support.strategies import seeded
 from vistok.tokenizers.lookup_free_tokenizer import AdaptiveNorm, DepthToSpace, LookupFreeTokenizer
 
@@ -80,7 +80,7 @@ def test_a_quarter_of_the_channels_is_the_first_of_four_pixels():
             assert torch.equal(out[:, :, row::2, column::2], wide[:, first : first + 2])
 
 
-@catches(SUBJECT, "if codes[0, 0].numel() < 2:", "if False:")
+@catches(SUBJECT, "if codes.shape[2:].numel() < 2:", "if False:")
 @catches(SUBJECT, "check_images(images, self.stride)", "pass")
 def test_what_cannot_be_decoded_or_encoded_is_one_line():
     model = small()
@@ -94,10 +94,16 @@ def test_what_cannot_be_decoded_or_encoded_is_one_line():
         small(19)
 
 
+@catches(SUBJECT, "codes.shape[2:].numel()", "codes[0, 0].numel()")
+@pytest.mark.filterwarnings("ignore:var:UserWarning")
+def test_no_images_give_no_tokens_and_no_images():
+    model, none = small(), torch.zeros(0, 3, 8, 12)
+    tokens = model.encode(none)
+    assert tokens.shape == (0, 2, 3)
+    assert model.decode(tokens).shape == model(none).shape == none.shape
+
+
 @catches(SUBJECT, "codes.to(self.decoder.conv_in.weight.dtype)", "codes")
 def test_in_bfloat16_tokens_become_float32_images():
     model, tokens = small(), torch.arange(24).view(2, 3, 4)
-    whole = model.decode(tokens)
-    made = model.to(torch.bfloat16).decode(tokens)
-    assert made.dtype == torch.float32
-    assert (made - whole).abs().mean() < 0.05
+    assert_float32_images_in_bfloat16(model, lambda: model.decode(tokens))

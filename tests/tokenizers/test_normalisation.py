@@ -91,7 +91,7 @@ def test_what_is_not_bfloat16_on_a_cpu_takes_the_module_as_it_is():
 
 
 @catches(SUBJECT, "ctx.save_for_backward(x, weight, bias,", "ctx.save_for_backward(x.float(), weight, bias,")
-@catches(SUBJECT, "_FEWEST_ELEMENTS <= x[0].numel()", "_FEWEST_ELEMENTS < x[0].numel()")
+@catches(SUBJECT, "_FEWEST_ELEMENTS <= x.shape[1:].numel()", "_FEWEST_ELEMENTS < x.shape[1:].numel()")
 def test_only_the_input_of_larger_images_is_kept_for_the_backward_pass():
     norm, x, _ = case(2, 8, 128, 2)
     x = x.requires_grad_()
@@ -101,6 +101,15 @@ def test_only_the_input_of_larger_images_is_kept_for_the_backward_pass():
     large = [tensor for tensor in kept if tensor.numel() >= x.numel()]
     assert len(large) == 1
     assert large[0].data_ptr() == x.data_ptr()
+
+
+@catches(SUBJECT, "<= x.shape[1:].numel() <=", "<= x[0].numel() <=")
+@catches(SUBJECT, "// x.shape[1:].numel())", "// x[0].numel())")
+def test_an_empty_batch_gives_an_empty_batch():
+    norm, x, outer = case(0, 8, 128, 2)
+    out, *gradients = with_gradients(normalised_swish, norm, x, outer)
+    assert out.shape == gradients[0].shape == (0, 8, 128, 128)
+    assert not any(gradient.any() for gradient in gradients[1:])
 
 
 def test_a_step_of_gradients_is_the_same_bits_again():

@@ -12,10 +12,10 @@ SUBJECT = "vistok.tokenizers.one_dimensional"
 CODES = PixelCodes(codebook_size=12, code_dim=6, base_channels=8, multipliers=(1, 2), num_blocks=1)
 
 
-def small(pixels=None, **changes):
+def small(pixels=None, channel_dim=-1, **changes):
     torch.manual_seed(0)
     sizes = {"grid_size": 4, "patch_size": 2, "pixels": pixels, **changes}
-    quantizer = VectorQuantizer(16, 4, channel_dim=-1)
+    quantizer = VectorQuantizer(16, 4, channel_dim=channel_dim)
     return TiTok(quantizer, 5, TransformerSize(64, 1), TransformerSize(128, 1), **sizes).eval()
 
 
@@ -124,3 +124,10 @@ def test_what_does_not_fit_is_one_line():
         TiTok(VectorQuantizer(16, 4, channel_dim=-1), 5, TransformerSize(96, 1), TransformerSize(64, 1))
     with pytest.raises(ValueError, match="TiTok: expected sizes of at least 1, got grid_size=0"):
         small(grid_size=0)
+
+
+@catches(SUBJECT, '        check_channel_dim("TiTok", quantizer.channel_dim, (-1, 2))\n', "")
+def test_a_quantizer_with_its_channels_elsewhere_is_refused():
+    with pytest.raises(ValueError, match=r"^TiTok: quantizer: expected channel_dim -1 or 2, got 1$"):
+        small(channel_dim=1)
+    assert small(channel_dim=2).encode(images()).shape == (2, 5)

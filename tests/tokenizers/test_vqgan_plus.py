@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
+from _support.published_tokenizers import assert_float32_images_in_bfloat16
 from _support.strategies import normal
 from vistok.quantizers import LookupFreeQuantizer, VectorQuantizer
 from vistok.tokenizers import VQGANPlus
@@ -62,10 +63,14 @@ def test_images_that_do_not_fit_the_stride_are_refused():
         small().encode(torch.zeros(1, 3, 8, 10))
 
 
+@catches(SUBJECT, '        check_channel_dim("VQGANPlus", quantizer.channel_dim, (1, -3))\n', "")
+def test_a_quantizer_with_its_channels_elsewhere_is_refused():
+    with pytest.raises(ValueError, match=r"^VQGANPlus: quantizer: expected channel_dim 1 or -3, got -1$"):
+        small(LookupFreeQuantizer(6, channel_dim=-1))
+    small(LookupFreeQuantizer(6, channel_dim=-3)).encode(images())
+
+
 @catches(SUBJECT, "codes.to(self.decoder.conv_in.weight.dtype)", "codes")
 def test_in_bfloat16_tokens_become_float32_images():
     model, tokens = small(), torch.arange(24).view(2, 3, 4)
-    whole = model.decode(tokens)
-    made = model.to(torch.bfloat16).decode(tokens)
-    assert made.dtype == torch.float32
-    assert (made - whole).abs().mean() < 0.05
+    assert_float32_images_in_bfloat16(model, lambda: model.decode(tokens))

@@ -31,21 +31,37 @@ def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> No
         )
 
 
-def check_indices(indices: Tensor, owner: str, size: int, per_token: int = 1) -> None:
+def check_indices(
+    indices: Tensor, owner: str, size: int, per_token: int = 1, *, channel_dim: int | None = None
+) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless ``indices`` lie in ``0 .. size - 1``, ``per_token`` last.
 
+    With a ``channel_dim`` also unless the codes of the indices have that dimension.
     The range is checked without waiting for a CUDA device: there, and in a compiled graph, a wrong index fails an
     assertion on the device that carries the message.
     """
     check_dense("indices", indices, owner)
-    if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8, torch.int8):
+    if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint16, torch.uint8):
         raise TypeError(f"{owner}: indices must be an integer tensor, got {indices.dtype}")
     if per_token > 1 and (indices.ndim == 0 or indices.shape[-1] != per_token):
         raise ValueError(
             f"{owner}: the last dimension of indices must be {per_token} (indices a token), "
             f"got shape {tuple(indices.shape)}"
         )
+    least = 1 if per_token == 1 else 2
+    ndim = indices.ndim + 2 - least  # of the codes
+    if channel_dim is not None and (ndim < 2 or not -ndim <= channel_dim < ndim):
+        raise ValueError(
+            f"{owner}: indices must be at least {least}-dimensional, with codes that have a dimension {channel_dim} "
+            f"(channel_dim), got shape {tuple(indices.shape)}"
+        )
     _check_range(indices, owner, size)
+
+
+def check_token_block(token_block: int | None, owner: str) -> None:
+    """Raise ``ValueError`` unless ``token_block`` is at least 1, or ``None``."""
+    if token_block is not None and token_block < 1:
+        raise ValueError(f"{owner}: token_block must be at least 1, got {token_block}")
 
 
 def _check_range(indices: Tensor, owner: str, size: int) -> None:
@@ -56,7 +72,7 @@ def _check_range(indices: Tensor, owner: str, size: int) -> None:
         wide = indices.long()
         torch._assert_async(((wide >= 0) & (wide < size)).all(), expected)
         return
-    low, high = (int(end) for end in indices.aminmax())
+    low, high = (int(end) for end in indices.long().aminmax())  # which torch has not for uint16
     if low < 0 or high >= size:
         raise ValueError(f"{expected}, got values from {low} to {high}")
 

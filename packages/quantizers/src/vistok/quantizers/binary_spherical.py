@@ -80,7 +80,9 @@ class BinarySphericalQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "BinarySphericalQuantizer", self.codebook_size, self.num_groups)
+        check_indices(
+            indices, "BinarySphericalQuantizer", self.codebook_size, self.num_groups, channel_dim=self.channel_dim
+        )
         return channels_back(self._lookup(indices), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

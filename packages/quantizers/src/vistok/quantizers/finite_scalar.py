@@ -108,7 +108,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "FiniteScalarQuantizer", self.codebook_size)
+        check_indices(indices, "FiniteScalarQuantizer", self.codebook_size, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices.long()), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

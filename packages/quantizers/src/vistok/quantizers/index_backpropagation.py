@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.quantizers._precision import autocast_off
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
+from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, check_token_block
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
@@ -82,6 +82,7 @@ class IndexBackpropagationQuantizer(nn.Module):
                 f"IndexBackpropagationQuantizer: codebook_size and code_dim must be at least 1 and temperature "
                 f"positive and finite, got {codebook_size}, {code_dim} and {temperature}"
             )
+        check_token_block(token_block, "IndexBackpropagationQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.temperature, self.token_block = temperature, token_block
         start = torch.empty(codebook_size, code_dim).uniform_(-1, 1, generator=generator)
@@ -111,7 +112,7 @@ class IndexBackpropagationQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "IndexBackpropagationQuantizer", self.codebook_size)
+        check_indices(indices, "IndexBackpropagationQuantizer", self.codebook_size, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.quantizers._precision import autocast_off
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
+from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, check_token_block
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
@@ -45,7 +45,8 @@ class ProjectedVectorQuantizer(nn.Module):
 
     Raises:
         TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
-        ValueError: sizes below 1 (at construction); wrong channels or indices out of range (at call).
+        ValueError: sizes or ``token_block`` below 1 (at construction); wrong channels or indices out of range (at
+            call).
 
     Distributed:
         No collectives. The frozen codebook is in the state dict; DDP sends rank 0's to all ranks when it wraps, but not
@@ -75,6 +76,7 @@ class ProjectedVectorQuantizer(nn.Module):
                 f"ProjectedVectorQuantizer: codebook_size and code_dim must be at least 1, "
                 f"got {codebook_size} and {code_dim}"
             )
+        check_token_block(token_block, "ProjectedVectorQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.token_block = token_block
         frozen = torch.empty(codebook_size, code_dim).normal_(std=code_dim**-0.5, generator=generator)
@@ -98,7 +100,7 @@ class ProjectedVectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "ProjectedVectorQuantizer", self.codebook_size)
+        check_indices(indices, "ProjectedVectorQuantizer", self.codebook_size, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.frozen_codebook.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from vistok.quantizers._rows import (
     check_dense,
     check_features,
     check_indices,
+    check_token_block,
     finite_rows,
     is_exporting,
 )
@@ -56,7 +57,8 @@ class ResidualVectorQuantizer(nn.Module):
 
     Raises:
         TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
-        ValueError: sizes below 1 (at construction); wrong channels or stages, indices out of range (at call).
+        ValueError: sizes or ``token_block`` below 1 (at construction); wrong channels or stages, indices out of range
+            (at call).
 
     Distributed:
         No collectives but in ``initialize``, which all ranks must call and which leaves the same codebooks on all. DDP
@@ -87,8 +89,7 @@ class ResidualVectorQuantizer(nn.Module):
                 f"ResidualVectorQuantizer: codebook_size, code_dim and num_stages must be at least 1, "
                 f"got {codebook_size}, {code_dim} and {num_stages}"
             )
-        if token_block is not None and token_block < 1:
-            raise ValueError(f"ResidualVectorQuantizer: token_block must be at least 1, got {token_block}")
+        check_token_block(token_block, "ResidualVectorQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.num_stages, self.token_block = num_stages, token_block
         self.wrapped = ResidualVQ(
@@ -129,15 +130,20 @@ class ResidualVectorQuantizer(nn.Module):
         return quantize_tokens(z, self.channel_dim, scale=Tensor.float, assign=self._assign, lookup=self._lookup)[0]
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
-        """Return the sum of the codes of all stages, channels at ``channel_dim``."""
-        check_indices(indices, "ResidualVectorQuantizer", self.codebook_size, self.num_stages)
-        return channels_back(self._lookup(indices.long()), self.channel_dim)
+        """Return the sum of the codes of all stages, channels at ``channel_dim``, in the dtype of the codebooks."""
+        check_indices(
+            indices, "ResidualVectorQuantizer", self.codebook_size, self.num_stages, channel_dim=self.channel_dim
+        )
+        return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.codebooks[0].dtype)
 
     def indices_to_stages(self, indices: Tensor) -> Tensor:
-        """Return the code of each stage, ``(*, num_stages, code_dim)``; their sum is :meth:`indices_to_codes`."""
+        """Return the code of each stage, ``(*, num_stages, code_dim)``, in the dtype of the codebooks.
+
+        Their sum is :meth:`indices_to_codes`.
+        """
         check_indices(indices, "ResidualVectorQuantizer", self.codebook_size, self.num_stages)
         pairs = zip(indices.long().unbind(-1), self.codebooks, strict=True)
-        return torch.stack([F.embedding(index, codebook[0]).float() for index, codebook in pairs], dim=-2)
+        return torch.stack([F.embedding(index, codebook[0]) for index, codebook in pairs], dim=-2)
 
     def stages_to_indices(self, stages: Tensor) -> Tensor:
         """Return the index of each stage's code: the inverse of :meth:`indices_to_stages`.

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from vistok.quantizers._collectives import rows_of_all_ranks, sum_over_ranks, value_of_first_rank
 from vistok.quantizers._precision import autocast_off, unit
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, finite_rows
+from vistok.quantizers._rows import (
+    channels_back,
+    channels_last,
+    check_features,
+    check_indices,
+    check_token_block,
+    finite_rows,
+)
 from vistok.quantizers._tokens import Tokens, quantize_tokens
 from vistok.quantizers.k_means import k_means
 from vistok.quantizers.nearest import Metric, nearest_codes
@@ -69,7 +76,7 @@ class VectorQuantizer(nn.Module):
     Raises:
         TypeError: ``z`` is not a dense floating-point tensor, ``indices`` not a dense integer tensor.
         ValueError: an argument out of range (at construction); wrong channels or dimensions, indices out of range
-            (at call).
+            (at call); :meth:`initialize` of a frozen codebook.
 
     Distributed:
         ``forward`` uses no collective. ``update``, ``revive`` and ``initialize`` must be called by all ranks and
@@ -109,6 +116,7 @@ class VectorQuantizer(nn.Module):
     ) -> None:
         super().__init__()
         _check_arguments(codebook_size, code_dim, metric, learning, decay)
+        check_token_block(token_block, "VectorQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.metric, self.learning, self.decay = metric, learning, decay
         self.token_block, self.frozen = token_block, False
@@ -146,7 +154,7 @@ class VectorQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the codes of ``indices``, channels at ``channel_dim``, in the dtype of the codebook."""
-        check_indices(indices, "VectorQuantizer", self.codebook_size)
+        check_indices(indices, "VectorQuantizer", self.codebook_size, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices.long()), self.channel_dim).to(self.weight.dtype)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:
@@ -156,10 +164,14 @@ class VectorQuantizer(nn.Module):
         return self._assign(scaled.reshape(-1, self.code_dim)).view(scaled.shape[:-1])
 
     def freeze(self) -> None:
-        """Stop all learning of the codebook until :meth:`unfreeze`. Not in the state dict: call it again on resume."""
+        """Stop all learning of the codebook until :meth:`unfreeze`. Not in the state dict: call it again on resume.
+
+        A gradient that has arrived is dropped: the optimizer's next step would move the codes.
+        """
         self.frozen = True
         if self.learning == "gradient":
             self.weight.requires_grad_(False)
+            self.weight.grad = None
 
     def unfreeze(self) -> None:
         """Undo :meth:`freeze`."""
@@ -187,6 +199,8 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def initialize(self, z: Tensor, *, generator: torch.Generator, iterations: int = 10) -> None:
         """Set the codebook to the k-means centres of the features of all ranks and reset the statistics."""
+        if self.frozen:
+            raise ValueError("VectorQuantizer.initialize: the codebook is frozen; call unfreeze() first")
         rows = channels_last(self.to_code_space(z), self.channel_dim).reshape(-1, self.code_dim)
         centres = k_means(rows, self.codebook_size, generator=generator, metric=self.metric, iterations=iterations)
         self._replace(torch.arange(self.codebook_size, device=self.weight.device), centres)

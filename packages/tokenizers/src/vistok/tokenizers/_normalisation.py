@@ -32,7 +32,7 @@ def normalised_swish(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     if x.device.type != "cpu" or x.dtype != torch.bfloat16 or torch.compiler.is_compiling():
         return F.silu(norm(x))
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    if channels_last and _FEWEST_ELEMENTS <= x[0].numel() <= _MOST_ELEMENTS:
+    if channels_last and _FEWEST_ELEMENTS <= x.shape[1:].numel() <= _MOST_ELEMENTS:
         y: Tensor = _NormalisedSwish.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
         return y
     return F.silu(_in_float32(x, norm.weight, norm.bias, norm.num_groups, norm.eps)).to(x.dtype)
@@ -40,7 +40,7 @@ def normalised_swish(x: Tensor, norm: nn.GroupNorm) -> Tensor:
 
 def _blocks(x: Tensor, *others: Tensor) -> Any:
     """A few images at a time, with what else belongs to them."""
-    images = max(1, _BLOCK_ELEMENTS // x[0].numel())
+    images = max(1, _BLOCK_ELEMENTS // x.shape[1:].numel())
     return zip(*(tensor.split(images) for tensor in (x, *others)), strict=True)
 
 

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.generators.layers.attention import attention
-from vistok.tokenizers._checks import check_sizes
+from vistok.tokenizers._checks import check_images, check_sizes
 from vistok.tokenizers._normalisation import normalised, normalised_swish
 
 
@@ -95,6 +95,7 @@ class Encoder(nn.Module):
 
     Attributes:
         out_channels: Channels of the features, ``base_channels * multipliers[-1]``.
+        stride: Pixels that a feature spans along each side, ``f``.
 
     Shape:
         - images: ``(B, image_channels, H, W)``, sides divisible by ``f = 2 ** (len(multipliers) - 1)``.
@@ -107,7 +108,8 @@ class Encoder(nn.Module):
         To the images and to every parameter.
 
     Raises:
-        ValueError: There is no level, or a size is below 1.
+        ValueError: There is no level, or a size is below 1 (at construction); images of other channels, or whose sides
+            ``f`` does not divide (at call).
 
     Example:
         >>> import torch
@@ -133,9 +135,11 @@ class Encoder(nn.Module):
         self.levels = nn.Sequential(*levels)
         self.middle = _middle(channels)
         self.out_channels = channels
+        self.stride = int(2 ** (len(widths) - 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Encode images."""
+        check_images(images, self.stride, self.conv_in.in_channels)
         return self.middle(self.levels(self.conv_in(images)))  # type: ignore[no-any-return]
 
 

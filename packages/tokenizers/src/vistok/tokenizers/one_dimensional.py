@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.quantizers import VectorQuantizer
-from vistok.tokenizers._checks import check_sizes
+from vistok.tokenizers._checks import check_channel_dim, check_sizes
 from vistok.tokenizers.adapter import TransformerBlock
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder
 
@@ -119,7 +119,8 @@ class TiTok(nn.Module):
         Yu et al. 2024 (TiTok), arXiv:2406.07550, in the form of the authors' code.
 
     Args:
-        quantizer: With ``channel_dim=-1``. TiTok-L-32, B-64 and S-128 have 4096 codes of 12 channels and unit length.
+        quantizer: With its channels last (``channel_dim=-1``). TiTok-L-32, B-64 and S-128 have 4096 codes of 12
+            channels and unit length.
         num_tokens: Latent tokens ``N``.
         encoder: Its size.
         decoder: Its size.
@@ -150,7 +151,8 @@ class TiTok(nn.Module):
         :meth:`encode` and :meth:`decode`.
 
     Raises:
-        ValueError: A size is below 1, or a width no multiple of 64 (at construction); images of another size (at call).
+        ValueError: A size is below 1, a width no multiple of 64, or the quantizer's channels are not last (at
+            construction); images of another size (at call).
 
     Example:
         >>> import torch
@@ -178,6 +180,7 @@ class TiTok(nn.Module):
         super().__init__()
         sizes = {"num_tokens": num_tokens, "grid_size": grid_size, "patch_size": patch_size}
         check_sizes("TiTok", {**sizes, "encoder": encoder, "decoder": decoder})
+        check_channel_dim("TiTok", quantizer.channel_dim, (-1, 2))
         self.mixed_features = mixed_features
         self.grid_size, self.image_size = grid_size, grid_size * patch_size
         self.embed = nn.Conv2d(3, encoder.width, patch_size, stride=patch_size)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vistok.quantizers import BinarySphericalQuantizer, LookupFreeQuantizer, VectorQuantizer
-from vistok.tokenizers._checks import check_images
+from vistok.tokenizers._checks import check_channel_dim, check_images
 from vistok.tokenizers.autoencoder import to_channels_last
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder, MaskGITEncoder
 
@@ -45,7 +45,8 @@ class VQGANPlus(nn.Module):
         :meth:`encode` and :meth:`decode`.
 
     Raises:
-        ValueError: A size is below 1 (at construction); images that do not fit the stride (at call).
+        ValueError: A size is below 1, or the quantizer's channels are elsewhere (at construction); images that do not
+            fit the stride (at call).
 
     Example:
         >>> import torch
@@ -67,6 +68,7 @@ class VQGANPlus(nn.Module):
         num_blocks: int = 2,
     ) -> None:
         super().__init__()
+        check_channel_dim("VQGANPlus", quantizer.channel_dim, (1, -3))
         self.encoder = MaskGITEncoder(3, code_dim, base_channels, multipliers, num_blocks)
         self.quantizer = quantizer
         self.decoder = MaskGITDecoder(code_dim, 3, base_channels, multipliers, num_blocks)

@@ -10,7 +10,8 @@ def filter_logits(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tens
     r"""Set the logits outside the ``top_k`` largest and outside the nucleus of mass ``top_p`` to ``-inf``.
 
     Top-k comes first, top-p acts on what it leaves. The nucleus is the shortest run of most likely tokens whose mass
-    reaches ``top_p``; the most likely token always stays. Ties with the k-th largest logit all stay.
+    reaches ``top_p``, summed in float32 at least; the most likely token always stays. Ties with the k-th largest logit
+    all stay.
 
     Source:
         Fan et al. 2018, arXiv:1805.04833 (top-k); Holtzman et al. 2019, arXiv:1904.09751, Section 3.1 (top-p).
@@ -46,7 +47,7 @@ def filter_logits(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tens
         logits = logits.masked_fill(logits < smallest, float("-inf"))
     if top_p < 1:
         ordered, index = logits.sort(dim=-1, descending=True)
-        mass = ordered.softmax(dim=-1)
+        mass = ordered.softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
         outside = mass.cumsum(dim=-1) - mass >= top_p
         outside[..., 0] = False
         logits = logits.masked_fill(torch.zeros_like(outside).scatter(-1, index, outside), float("-inf"))
