@@ -204,6 +204,23 @@ def test_an_image_is_told_by_its_ending(folder):
     assert contents(folder).images == ["a/0.PNG", "b/1.webp", "c/train-0/2.jpeg", "c/train/3.png"]
 
 
+@catches(SUBJECT, 'if path.encode(errors="ignore").decode() != path:', "if False:")
+@catches(SUBJECT, "[path] if ending in kinds else []", "[path]")
+@catches(SUBJECT, "    if left_out:\n", "    if not left_out:\n")
+def test_files_whose_names_are_no_utf8_are_left_out_in_one_line(folder, load, caplog):
+    put(folder, "cats/caf\u00e9.png", "dogs/1.png")
+    whole = contents(folder)
+    assert caplog.messages == []
+    for name in (b"cats/caf\xe9.png", b"dogs/caf\xe9/3.png", b"dogs/caf\xe9.txt", b"dogs/caf\xe9/metadata.csv"):
+        put(folder, os.fsdecode(name))
+    assert contents(folder) == whole == (["cats/caf\u00e9.png", "dogs/1.png"], [], [], [])
+    told = r"data: files whose names are no UTF-8 are left out: 2, such as b'cats/caf\xe9.png'"
+    assert caplog.messages == [told]
+    splits = load()
+    assert sorted(numbers(splits.train) + numbers(splits.validation)) == [0, 1]
+    assert caplog.messages.count(told) == 2  # once for each time that the folder is gone through
+
+
 @catches(SUBJECT, "if found.images and archives:", "if False:")
 @pytest.mark.parametrize("name", ["train.tar", "below/shards-0.parquet"])
 def test_images_and_archives_are_one_line_that_names_both(folder, load, name):

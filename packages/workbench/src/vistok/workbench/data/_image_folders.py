@@ -35,7 +35,7 @@ class Contents(NamedTuple):
 
 
 def contents(folder: Path) -> Contents:
-    """What lies below a folder.
+    """What lies below a folder; files whose paths in it are no UTF-8, which tables cannot hold, are left out and told.
 
     Raises:
         ValueError: There are images and archives, and nothing says which are meant.
@@ -43,10 +43,18 @@ def contents(folder: Path) -> Contents:
     found = Contents([], [], [], [])
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     kinds = dict.fromkeys(endings.difference(_NO_PIXELS), found.images) | {".parquet": found.parquet, ".tar": found.tar}
+    left_out: list[str] = []
     for path in sorted(shown_files(folder)):
+        ending = os.path.splitext(path)[1].lower()
+        if path.encode(errors="ignore").decode() != path:
+            left_out += [path] if ending in kinds else []
+            continue
         if path.rpartition("/")[2] in _METADATA:
             found.metadata.append(path)
-        kinds.get(os.path.splitext(path)[1].lower(), []).append(path)
+        kinds.get(ending, []).append(path)
+    if left_out:
+        name = os.fsencode(left_out[0])
+        logger.warning("data: files whose names are no UTF-8 are left out: %d, such as %r", len(left_out), name)
     archives = [path for path in (*found.parquet, *found.tar) if path not in found.metadata]
     if found.images and archives:
         raise ValueError(
