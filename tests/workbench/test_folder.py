@@ -33,7 +33,7 @@ def test_a_run_holds_its_mark_its_configuration_and_its_environment(tmp_path):
 @catches(SUBJECT, "if not anew and file.exists():", "if False:")
 @catches(SUBJECT, "was.get(name, version)", "was.get(name)")
 @catches(SUBJECT, " if name != stage}", " if name != stage or not changed}")
-@catches(SUBJECT, "**others, **(", "**(")
+@catches(SUBJECT, "others |= {stage", "others = {stage")
 @catches(SUBJECT, "        if changed:\n", "        if not changed:\n")
 def test_a_stage_under_other_versions_than_the_run_began_with_is_told_and_recorded(tmp_path, caplog):
     def run(stage, *, anew=False):
@@ -55,6 +55,7 @@ def test_a_stage_under_other_versions_than_the_run_began_with_is_told_and_record
     begun_with(torch=now["torch"])
     assert list(run("encode")["versions by stage"]) == ["sample"]
     assert caplog.messages == []
+    assert "versions by stage" not in run("sample")
     begun_with(torch="1.0")
     assert run("train", anew=True)["versions"] == now
     assert (caplog.messages, "versions by stage" in run("train", anew=True)) == ([], False)

@@ -80,7 +80,7 @@ def test_a_class_or_an_image_may_be_called_train(folder, load):
     assert splits.train.class_names == ("cars", "train", "trams")
 
 
-@catches(SUBJECT, "1 + bool(classes)", "1")
+@catches(SUBJECT, "1 + (None in splits)", "1")
 def test_classes_whose_names_begin_as_splits_do_are_read_whole(folder, load, caplog):
     places = ("airfield", "train_interior", "train_station", "valley", "zoo")
     put(folder, *(f"{name}/{number}.png" for name in places for number in range(4)))
@@ -88,6 +88,25 @@ def test_classes_whose_names_begin_as_splits_do_are_read_whole(folder, load, cap
     assert splits.train.class_names == places
     assert named(splits.train) | named(splits.validation) == {number: places[number // 4] for number in range(20)}
     assert "no splits" not in caplog.text
+
+
+@catches(SUBJECT, "elif _hold_out(map(str.lower, folders)):", "elif False:")
+@catches(SUBJECT, "elif _hold_out(map(str.lower, folders)):", "elif any(map(str.isupper, ''.join(folders))):")
+@catches(SUBJECT, "for name in classes if split_of(name.lower())", "for name in classes")
+def test_splits_that_begin_with_a_capital_are_read_whole_and_the_log_says_so(folder, load, caplog):
+    told = "data: Test, Train: no splits, whose names are of small letters (test, train); their images are not held out"
+    put(folder, *(f"{split}/{name}/{number}.png" for split in ("Train", "Test") for name in "ab" for number in (0, 1)))
+    splits = load()
+    assert len(splits.train) + len(splits.validation) == 8
+    assert caplog.messages == [told]
+    put(folder, "extra/a/8.png")
+    load()
+    assert caplog.messages == [told] * 2
+    caplog.clear()
+    for name in ("Test", "extra"):
+        (folder / name).rename(folder / f"{name.lower()}ing cars")
+    load()  # a class may be called Train
+    assert not any("small letters" in line for line in caplog.messages)
 
 
 @catches(SUBJECT, "        if not classes:\n            return splits", "        return splits")

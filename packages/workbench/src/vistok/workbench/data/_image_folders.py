@@ -4,7 +4,7 @@ import glob
 import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +102,7 @@ def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]
     classes = [name for name in folders if split_of(name) is None]
     for name in folders:
         splits.setdefault(split_of(name) or "", []).append(f"{root}{name}/")
-    if "train" in splits and len(splits) > 1 + bool(classes):
+    if _hold_out(folders):
         if not classes:
             return splits
         logger.warning(
@@ -110,9 +110,22 @@ def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]
             " and ".join(sorted(set(folders).difference(classes))),
             classes[0],
         )
+    elif _hold_out(map(str.lower, folders)):
+        capitals = sorted(name for name in classes if split_of(name.lower()))
+        logger.warning(
+            "data: %s: no splits, whose names are of small letters (%s); their images are not held out",
+            ", ".join(capitals),
+            ", ".join(map(str.lower, capitals)),
+        )
     if len(folders) == 1 and all(inside for _, inside, _ in parts):
         return split_folders(images, f"{root}{next(iter(folders))}/")
     return {"train": [root]}
+
+
+def _hold_out(names: Iterable[str]) -> bool:
+    """Whether folders beside each other are called after splits, one for training, whatever others there are."""
+    splits = set(map(split_of, names))
+    return "train" in splits and len(splits) > 1 + (None in splits)
 
 
 def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:

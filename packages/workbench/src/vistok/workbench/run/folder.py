@@ -105,8 +105,9 @@ def write_config(folder: Path, config: Config, stage: str, *, anew: bool) -> Non
         changed = {name: version for name, version in now["versions"].items() if version != was.get(name, version)}
         if changed:
             logger.warning("%s: other versions than the run was begun with: %s", stage, named_versions(changed))
-        others = {name: each for name, each in begun.get(OTHERS, {}).items() if name != stage}
-        now = {**begun, OTHERS: {**others, **({stage: changed} if changed else {})}}
+        others = {name: each for name, each in begun.pop(OTHERS, {}).items() if name != stage}
+        others |= {stage: changed} if changed else {}
+        now = begun | ({OTHERS: others} if others else {})
     write_atomically(file, json.dumps(now, indent=2) + "\n")
 
 
