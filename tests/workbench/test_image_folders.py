@@ -98,13 +98,13 @@ def test_splits_that_begin_with_a_capital_are_read_whole_and_the_log_says_so(fol
     put(folder, *(f"{split}/{name}/{number}.png" for split in ("Train", "Test") for name in "ab" for number in (0, 1)))
     splits = load()
     assert len(splits.train) + len(splits.validation) == 8
-    assert caplog.messages == [told]
+    assert caplog.messages.count(told) == 1
     put(folder, "extra/a/8.png")
     load()
-    assert caplog.messages == [told] * 2
+    assert caplog.messages.count(told) == 2
     caplog.clear()
-    for name in ("Test", "extra"):
-        (folder / name).rename(folder / f"{name.lower()}ing cars")
+    for name, other in (("Test", "bus"), ("extra", "zoo")):
+        (folder / name).rename(folder / other)
     load()  # a class may be called Train
     assert not any("small letters" in line for line in caplog.messages)
 
