@@ -8,7 +8,15 @@ from pydantic import Field
 
 from _support.fuzzing import check_told, succeeds_or_is_told
 from _support.mutants import catches
-from vistok.workbench.config import MOST_BYTES, Config, ConfigError, Seed, default_values, load_config
+from vistok.workbench.config import (
+    MOST_BYTES,
+    Config,
+    ConfigError,
+    MixedPrecision,
+    Seed,
+    default_values,
+    load_config,
+)
 from vistok.workbench.recipe_config import EntryName, other_than
 from vistok.workbench.run.folder import save_config
 from vistok.workbench.training.seeds import seed_step
@@ -64,6 +72,49 @@ def test_records_leave_switches_out_and_files_keep_them():
 
 def test_numbers_that_yaml_reads_as_strings_are_numbers(tmp_path):
     assert load_config(Outer, write(tmp_path, "train: {learning_rate: 1e-4}")).train.learning_rate == 1e-4
+
+
+@catches(SUBJECT, """f"{key}{'.' if key else ''}{error['msg']}\"""", """f"{key}{error['msg']}\"""")
+@catches(SUBJECT, "kinds & {int, float} and", "kinds & {int} and")
+@catches(SUBJECT, "kinds & {int, float} and", "kinds & {float} and")
+@catches(SUBJECT, "for part in typing.get_args(annotation) for found in _named(part)", "for found in ()")
+@catches(SUBJECT, "isinstance(value, list | tuple)", "isinstance(value, tuple)")
+@catches(SUBJECT, "value.values() if isinstance(value, dict) else", "")
+@catches(SUBJECT, "(found := _boolean_in(part)) is not None", "(found := _boolean_in(part))")
+def test_a_boolean_is_no_number(tmp_path):
+    class Numbers(Config):
+        steps: int = 1
+        seed: Seed | None = None
+        rate: float | Literal["auto"] = "auto"
+        scale: tuple[float, float] = (0.5, 1.0)
+        weights: dict[str, float] = Field({})
+
+    class Whole(Config):
+        train: Numbers = Numbers()
+
+    for key, value, got in (
+        ("steps", "true", "true"),
+        ("seed", "no", "false"),
+        ("rate", "on", "true"),
+        ("scale", "[0.5, no]", "false"),
+        ("weights", "{a: yes}", "true"),
+    ):
+        with pytest.raises(ConfigError, match=rf"yaml: train\.{key}: expected a number, got {got}$"):
+            load_config(Whole, write(tmp_path, "{}"), (f"train.{key}={value}",))
+        with pytest.raises(ConfigError, match=rf"yaml: {key}: expected a number, got {got}$"):
+            load_config(Numbers, write(tmp_path, f"{key}: {value}"))
+
+
+@catches(SUBJECT, "and bool not in kinds", "")
+@catches(SUBJECT, "kinds & {int, float} and", "")
+def test_a_boolean_is_one_where_it_may_be(tmp_path):
+    class Kinds(Config):
+        crop: bool | Literal["resized"] = False
+        flips: bool | int = 0
+        mixed_precision: MixedPrecision = "bf16"
+
+    read = load_config(Kinds, write(tmp_path, "crop: yes\nflips: on\nmixed_precision: no"))
+    assert (read.crop, read.flips, read.mixed_precision) == (True, True, "no")
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ import errno
 import hashlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from _support.mutants import catches
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import (
     DamagedFileError,
     NoSpaceError,
+    new_folder,
     read_json,
     sha256,
     write_atomically,
@@ -127,3 +130,28 @@ def test_the_message_of_damage_is_one_short_printable_line():
 def test_the_checksum_is_that_of_the_bytes(tmp_path):
     (tmp_path / "a").write_bytes(bytes(range(256)) * 5000)
     assert sha256(tmp_path / "a") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
+
+
+@catches(SUBJECT, "aside.chmod(0o755)", "pass")
+@catches(SUBJECT, "any(target.iterdir())", "False")
+@catches(SUBJECT, "not target.is_dir() or", "")
+@catches(SUBJECT, "shutil.rmtree(aside, ignore_errors=True)", "pass")
+@catches(SUBJECT, "os.replace(aside, target)", "shutil.copytree(aside, target, dirs_exist_ok=True)")
+def test_a_new_folder_is_whole_or_not_there_and_takes_the_place_of_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "copytree", None)
+    target = tmp_path / "deep" / "out"
+    with pytest.raises(FileNotFoundError), new_folder(target) as aside:
+        shutil.copy(tmp_path / "missing", aside)
+    assert list(target.parent.iterdir()) == []
+    for _ in range(2):  # new, then empty
+        with new_folder(target) as aside:
+            (aside / "a").write_text("whole")
+        assert target.stat().st_mode & 0o777 == 0o755
+        assert [path.name for path in target.parent.iterdir()] == ["out"]
+        (target / "a").unlink()
+    (target / "mine").write_text("keep")
+    for used in (target, target / "mine"):
+        message = f"{used.name}: expected a new or empty folder, got one that holds something"
+        with pytest.raises(ConfigError, match=message), new_folder(used):
+            pass
+    assert (target / "mine").read_text() == "keep"

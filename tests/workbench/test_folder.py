@@ -22,11 +22,43 @@ class Settings(Config):
 def test_a_run_holds_its_mark_its_configuration_and_its_environment(tmp_path):
     folder = tmp_path / "a"
     mark_run(folder, "toy")
-    write_config(folder, Settings())
+    write_config(folder, Settings(), "train", anew=True)
     assert is_run(folder)
     assert (folder / "config.yaml").read_text() == "steps: 1\n"
     record = json.loads((folder / "environment.json").read_text())
     assert {"python", "platform", "cores", "torch_threads", "versions", "command"} <= set(record)
+
+
+@catches(SUBJECT, "if not anew and file.exists():", "if file.exists():")
+@catches(SUBJECT, "if not anew and file.exists():", "if False:")
+@catches(SUBJECT, "was.get(name, version)", "was.get(name)")
+@catches(SUBJECT, " if name != stage}", " if name != stage or not changed}")
+@catches(SUBJECT, "others |= {stage", "others = {stage")
+@catches(SUBJECT, "        if changed:\n", "        if not changed:\n")
+def test_a_stage_under_other_versions_than_the_run_began_with_is_told_and_recorded(tmp_path, caplog):
+    def run(stage, *, anew=False):
+        caplog.clear()
+        write_config(tmp_path, Settings(), stage, anew=anew)
+        return json.loads((tmp_path / "environment.json").read_text())
+
+    def begun_with(**versions):
+        record = json.loads((tmp_path / "environment.json").read_text())
+        (tmp_path / "environment.json").write_text(json.dumps(record | {"versions": versions, "command": "train"}))
+
+    now = run("train")["versions"]
+    begun_with(torch="1.0", numpy=now["numpy"])  # of a version that recorded fewer packages
+    for stages in (["encode"], ["encode", "sample"]):
+        record = run(stages[-1])
+        assert caplog.messages == [f"{stages[-1]}: other versions than the run was begun with: torch {now['torch']}"]
+        assert (record["versions"]["torch"], record["command"]) == ("1.0", "train")
+        assert record["versions by stage"] == {each: {"torch": now["torch"]} for each in stages}
+    begun_with(torch=now["torch"])
+    assert list(run("encode")["versions by stage"]) == ["sample"]
+    assert caplog.messages == []
+    assert "versions by stage" not in run("sample")
+    begun_with(torch="1.0")
+    assert run("train", anew=True)["versions"] == now
+    assert (caplog.messages, "versions by stage" in run("train", anew=True)) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +124,11 @@ def test_a_file_goes_with_the_folder_that_it_lies_in(tmp_path):
     assert not (tmp_path / "tokens").exists()
 
 
-@catches(SUBJECT, "for kept in (CONFIG, METRICS):", "for kept in (METRICS,):")
+@catches(SUBJECT, "for kept in (CONFIG, ENVIRONMENT, METRICS):", "for kept in (ENVIRONMENT, METRICS):")
+@catches(SUBJECT, "for kept in (CONFIG, ENVIRONMENT, METRICS):", "for kept in (CONFIG, METRICS):")
 def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     mark_run(tmp_path, "toy")
-    write_config(tmp_path, Settings())
+    write_config(tmp_path, Settings(), "train", anew=True)
     (tmp_path / "checkpoints" / "far").mkdir(parents=True)
     for name in ("weights", "checkpoints/far/step", "other"):
         (tmp_path / name).write_text(name)
@@ -106,6 +139,7 @@ def test_what_is_set_aside_is_whole_and_named_by_the_time(tmp_path):
     assert (first / "weights").read_text() == (second / "weights").read_text() == "weights"
     assert (first / "checkpoints" / "far" / "step").read_text() == "checkpoints/far/step"
     assert (first / "config.yaml").read_text() == "steps: 1\n"  # what it was made with
+    assert (first / "environment.json").read_text() == (tmp_path / "environment.json").read_text()
     assert (tmp_path / "other").exists()
     assert not (tmp_path / "weights").exists()
 
@@ -124,7 +158,7 @@ def test_what_a_study_keeps_in_a_folder_is_no_part_of_the_run(tmp_path):
 @catches(SUBJECT, "not in (ASIDE, LOCK, MARK, STUDY)", "not in (ASIDE, LOCK, STUDY)")
 def test_everything_can_be_set_aside_but_the_mark(tmp_path):
     mark_run(tmp_path, "toy")
-    write_config(tmp_path, Settings())
+    write_config(tmp_path, Settings(), "train", anew=True)
     (tmp_path / "weights").write_text("weights")
     set_aside(tmp_path, [])
     assert {path.name for path in tmp_path.iterdir()} == {"vistok-run.json", "aside"}

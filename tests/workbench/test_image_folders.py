@@ -80,7 +80,7 @@ def test_a_class_or_an_image_may_be_called_train(folder, load):
     assert splits.train.class_names == ("cars", "train", "trams")
 
 
-@catches(SUBJECT, "1 + bool(classes)", "1")
+@catches(SUBJECT, "1 + (None in splits)", "1")
 def test_classes_whose_names_begin_as_splits_do_are_read_whole(folder, load, caplog):
     places = ("airfield", "train_interior", "train_station", "valley", "zoo")
     put(folder, *(f"{name}/{number}.png" for name in places for number in range(4)))
@@ -88,6 +88,25 @@ def test_classes_whose_names_begin_as_splits_do_are_read_whole(folder, load, cap
     assert splits.train.class_names == places
     assert named(splits.train) | named(splits.validation) == {number: places[number // 4] for number in range(20)}
     assert "no splits" not in caplog.text
+
+
+@catches(SUBJECT, "elif _hold_out(map(str.lower, folders)):", "elif False:")
+@catches(SUBJECT, "elif _hold_out(map(str.lower, folders)):", "elif any(map(str.isupper, ''.join(folders))):")
+@catches(SUBJECT, "for name in classes if split_of(name.lower())", "for name in classes")
+def test_splits_that_begin_with_a_capital_are_read_whole_and_the_log_says_so(folder, load, caplog):
+    told = "data: Test, Train: no splits, whose names are of small letters (test, train); their images are not held out"
+    put(folder, *(f"{split}/{name}/{number}.png" for split in ("Train", "Test") for name in "ab" for number in (0, 1)))
+    splits = load()
+    assert len(splits.train) + len(splits.validation) == 8
+    assert caplog.messages.count(told) == 1
+    put(folder, "extra/a/8.png")
+    load()
+    assert caplog.messages.count(told) == 2
+    caplog.clear()
+    for name, other in (("Test", "bus"), ("extra", "zoo")):
+        (folder / name).rename(folder / other)
+    load()  # a class may be called Train
+    assert not any("small letters" in line for line in caplog.messages)
 
 
 @catches(SUBJECT, "        if not classes:\n            return splits", "        return splits")
@@ -202,6 +221,23 @@ def test_an_image_is_told_by_its_ending(folder):
         "c/train/3.png",
     )
     assert contents(folder).images == ["a/0.PNG", "b/1.webp", "c/train-0/2.jpeg", "c/train/3.png"]
+
+
+@catches(SUBJECT, 'if path.encode(errors="ignore").decode() != path:', "if False:")
+@catches(SUBJECT, "[path] if ending in kinds else []", "[path]")
+@catches(SUBJECT, "    if left_out:\n", "    if not left_out:\n")
+def test_files_whose_names_are_no_utf8_are_left_out_in_one_line(folder, load, caplog):
+    put(folder, "cats/caf\u00e9.png", "dogs/1.png")
+    whole = contents(folder)
+    assert caplog.messages == []
+    for name in (b"cats/caf\xe9.png", b"dogs/caf\xe9/3.png", b"dogs/caf\xe9.txt", b"dogs/caf\xe9/metadata.csv"):
+        put(folder, os.fsdecode(name))
+    assert contents(folder) == whole == (["cats/caf\u00e9.png", "dogs/1.png"], [], [], [])
+    told = r"data: files whose names are no UTF-8 are left out: 2, such as b'cats/caf\xe9.png'"
+    assert caplog.messages == [told]
+    splits = load()
+    assert sorted(numbers(splits.train) + numbers(splits.validation)) == [0, 1]
+    assert caplog.messages.count(told) == 2  # once for each time that the folder is gone through
 
 
 @catches(SUBJECT, "if found.images and archives:", "if False:")

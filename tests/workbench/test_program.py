@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -123,6 +124,25 @@ def test_json_is_one_object_on_the_standard_output_of_errors_too(monkeypatch, ca
     assert json.loads(capsys.readouterr().out) == {"page": "runs/toy/report.html"}
     assert run(monkeypatch, raising(ConfigError("steps: wrong")), "--json") == 2
     assert json.loads(capsys.readouterr().out) == {"error": "steps: wrong", "exit_code": 2}
+
+
+@catches(SUBJECT, '[OutputOptions(json="--json" in sys.argv[1:])]', "[OutputOptions()]")
+@catches(SUBJECT, "if stop.code and", "if")
+@catches(SUBJECT, 'exit_code": stop.code}).write(options[-1])\n        raise\n', 'exit_code": 2}).write(options[-1])\n')
+def test_json_is_one_object_where_the_command_line_cannot_be_read(monkeypatch, capsys):
+    for wrong in (["--sed", "3"], ["--seed", "a b"]):
+        assert run(monkeypatch, making, *wrong, "--json") == 2
+        told = {"error": "arguments: expected those of toy --help, got " + shlex.join(["train", *wrong, "--json"])}
+        said = capsys.readouterr()
+        assert json.loads(said.out) == told | {"exit_code": 2}
+        assert wrong[0] in said.err
+        assert run(monkeypatch, making, *wrong) == 2
+        assert capsys.readouterr().out == ""
+    assert run(monkeypatch, making, "--json", "--name", "x" * 5000) == 2
+    told = {"error": "argument 4 (after --name): expected at most 4096 characters, got 5000", "exit_code": 2}
+    assert json.loads(capsys.readouterr().out) == told
+    assert run(monkeypatch, making, "--json", "--help") == 0
+    assert "exit_code" not in capsys.readouterr().out
 
 
 @catches(SUBJECT, "    if output.code:\n", "    if message:\n")

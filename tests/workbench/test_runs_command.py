@@ -1,5 +1,7 @@
 """The list of runs says how far each is, what it took and how good it is."""
 
+import json
+
 import pytest
 
 from _support.mutants import catches
@@ -32,3 +34,23 @@ def test_it_gives_a_table_and_plain_values_of_the_runs_and_of_nothing_else(tmp_p
     assert command(RunsOptions(runs=tmp_path / "empty")).text == "no runs"
     with pytest.raises(ConfigError, match="missing, which is none"):
         command(RunsOptions(runs=tmp_path / "missing"))
+
+
+@catches(SUBJECT, "except ValueError as error:", "except UnicodeError as error:")
+@catches(SUBJECT, 'logger.warning("runs: %s", error)', "pass")
+def test_a_damaged_run_and_one_of_a_newer_version_are_shown_as_such_beside_the_others(tmp_path, caplog):
+    for name in "abcde":
+        run_of(tmp_path / name, Record("train", [], {}, DONE))
+    record = json.loads((tmp_path / "a" / "stages" / "train.json").read_text())
+    (tmp_path / "a" / "stages" / "train.json").write_text("{")
+    (tmp_path / "b" / "stages" / "train.json").write_text(json.dumps(record | {"later": 1}))
+    (tmp_path / "c" / "vistok-run.json").write_text("[]")
+    (tmp_path / "d" / "evaluation.json").write_bytes(b"\xff")
+    made = runs_command()["runs"](RunsOptions(runs=tmp_path))
+    states = {run["name"]: run["state"] for run in made.values["runs"]}
+    assert states == {**dict.fromkeys("abcd", "damaged"), "e": "train done"}
+    assert made.text.splitlines()[1].split() == ["a", "damaged", "0.0"]
+    assert len(caplog.messages) == 4
+    files = ("a/stages/train.json", "b/stages/train.json", "c/vistok-run.json", "d/evaluation.json")
+    for line, file in zip(caplog.messages, files, strict=True):
+        assert line.startswith(f"runs: {tmp_path / file}: damaged")

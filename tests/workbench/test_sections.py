@@ -182,6 +182,7 @@ def test_only_trainings_that_ran_have_curves():
     assert [picture.caption for picture in blocks(section, Picture)] == ["Terms.", "far: training loss."]
 
 
+@catches(SUBJECT, "named_versions(versions)] for stage", "named_versions({})] for stage")
 def test_how_it_was_made_names_the_machine_and_the_recipes_settings():
     environment = environment_record()
     section = making_section(environment, [["tokenizer", "6 steps of 8 images"]])
@@ -190,12 +191,14 @@ def test_how_it_was_made_names_the_machine_and_the_recipes_settings():
     assert values["machine"].endswith(f"{environment['cores']} cores, {environment['torch_threads']} threads")
     assert f"torch {environment['versions']['torch']}" in values["versions"]
     assert blocks(section, Text)
+    later = environment | {"versions by stage": {"encode": {"torch": "9", "timm": "2"}}}
+    assert table_values(making_section(later, []))["versions of encode"] == "torch 9, timm 2"
 
 
 def test_the_environment_is_the_one_the_run_recorded(tmp_path):
     from vistok.workbench.config import Config
 
-    write_config(tmp_path, Config())
+    write_config(tmp_path, Config(), "train", anew=True)
     assert load_environment(RunPaths(tmp_path)) == environment_record()
 
 

@@ -103,11 +103,19 @@ def test_another_kind_of_file_says_what_is_expected(tmp_path, name):
         load_images(tmp_path / name)
 
 
+@catches(SUBJECT, "any((path / name).exists() for name in _SAVED)", "True")
+@catches(SUBJECT, '"dataset_info.json", "dataset_dict.json"', '"dataset_info.json",')
+@catches(SUBJECT, '"dataset_info.json", "dataset_dict.json"', '"dataset_dict.json",')
 def test_a_folder_without_images_says_so(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("no image")
-    with pytest.raises(ValueError, match="holds neither images nor"):
+    with pytest.raises(ValueError, match=r"holds neither images nor \.parquet nor \.tar files$"):
         load_images(tmp_path / "data", cache_dir=tmp_path / "cache")
+    for name in ("dataset_info.json", "dataset_dict.json"):
+        (tmp_path / "data" / name).write_text("{}")
+        with pytest.raises(ValueError, match=r"\.tar files; one of save_to_disk .*to_parquet"):
+            load_images(tmp_path / "data", cache_dir=tmp_path / "cache")
+        (tmp_path / "data" / name).unlink()
 
 
 # splits

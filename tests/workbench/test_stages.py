@@ -152,7 +152,8 @@ def test_a_stage_that_trains_nothing_sets_its_old_files_aside_when_its_settings_
     run(toy(finished, guidance=3), "sample.net.one")
     assert done(toy(finished, guidance=3)) == ["train", "sample.net.one"]
     (aside,) = (finished / "aside").iterdir()
-    assert sorted(path.name for path in aside.iterdir()) == ["config.yaml", "measures", "samples", "stages"]
+    kept = ["config.yaml", "environment.json", "measures", "samples", "stages"]
+    assert sorted(path.name for path in aside.iterdir()) == kept
 
 
 @catches(SUBJECT, "name in (record.name, *all_needs(record, records))", "name == record.name")
@@ -219,6 +220,21 @@ def test_a_first_call_that_fails_does_not_fix_the_configuration(tmp_path):
     run(toy(folder, seed=7), "train")
     assert done(toy(folder, seed=7)) == ["train"]
     assert "seed: 7" in (folder / "config.yaml").read_text()
+
+
+@catches(SUBJECT, "anew=not self.has_begun()", "anew=False")
+@catches(SUBJECT, "anew=not self.has_begun()", "anew=fresh")
+@catches(SUBJECT, "self.config, stage.name,", "self.config, self.program,")
+def test_a_run_that_begins_anew_records_what_it_runs_on_anew(finished):
+    file = finished / "environment.json"
+    old = json.loads(file.read_text())
+    old["versions"]["torch"] = "1.0"
+    file.write_text(json.dumps(old))
+    run(toy(finished), "measure", fresh=True)
+    kept = json.loads(file.read_text())
+    assert (kept["versions"], list(kept["versions by stage"])) == (old["versions"], ["measure"])
+    run(toy(finished), "train", fresh=True)
+    assert json.loads(file.read_text())["versions"]["torch"] != "1.0"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import DamagedFileError
 from vistok.workbench.tokens.parquet import export_tokens, import_tokens
 from vistok.workbench.tokens.shards import about, shard_files, shard_metadata, write_index, write_shard
@@ -58,6 +59,15 @@ def test_what_comes_back_is_the_same_files(cached, tmp_path):
     assert contents(cached) == before
 
 
+@catches(SUBJECT, "with new_folder(target) as aside:", "for aside in [target]:")
+def test_an_export_is_not_mixed_with_another(cached, tmp_path):
+    export_tokens(cached, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    with pytest.raises(ConfigError, match="out: expected a new or empty folder"):
+        export_tokens(cached, tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+
+
 @catches(SUBJECT, "verify=True", "verify=False")
 def test_a_damaged_cache_is_not_exported(cached, tmp_path):
     path = cached / "00001.safetensors"
@@ -66,6 +76,7 @@ def test_a_damaged_cache_is_not_exported(cached, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match=r"00001\.safetensors"):
         export_tokens(cached, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @catches(SUBJECT, 'if about["made_by"] != made_by:', "if not made_by:")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
@@ -36,11 +37,24 @@ class ConfigError(ValueError):
 
 
 class Config(pydantic.BaseModel):
-    """Base of every configuration section: frozen, closed to unknown keys, with finite numbers only."""
+    """Base of every configuration section: frozen, closed to unknown keys, with finite numbers only.
+
+    YAML's ``true``, ``yes`` and ``on`` are no numbers, but where a setting may be a boolean, too.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
     #: Settings that no result depends on, but for rounding: a run's records leave them out, and it goes on with others.
     switches: ClassVar[tuple[str, ...]] = ()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _no_boolean_is_a_number(cls, values: Any) -> Any:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if (boolean := _boolean_in(value)) is not None and key in cls.model_fields:
+                kinds = _named(cls.model_fields[key].annotation)
+                if kinds & {int, float} and bool not in kinds:
+                    raise PydanticCustomError(_BOOLEAN, f"{key}: expected a number, got {str(boolean).lower()}")
+        return values
 
     @pydantic.model_serializer(mode="wrap")
     def _dumped(self, dump: pydantic.SerializerFunctionWrapHandler, info: pydantic.SerializationInfo) -> dict[str, Any]:
@@ -53,6 +67,7 @@ class Config(pydantic.BaseModel):
         return self.model_dump(mode="json", context={"recorded": True})
 
 
+_BOOLEAN = "boolean_for_number"
 _ANYTHING: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 
 
@@ -207,6 +222,8 @@ def _explain(model: type[Config], error: Any) -> str:
         return f"{key}.kind is missing; expected one of {', '.join(kinds)}"
     if error["type"] == "union_tag_invalid":
         return f"{key}.kind: expected one of {', '.join(kinds)}, got {_shown(repr(error['ctx']['tag']), 120)}"
+    if error["type"] == _BOOLEAN:  # of the section around it
+        return f"{key}{'.' if key else ''}{error['msg']}"
     if error["type"] == "value_error":  # one of ours, which says what came
         return f"{key}{': ' if key else ''}{error['ctx']['error']}"
     message = f"{key}{': ' if key else ''}{error['msg'][0].lower()}{error['msg'][1:]}"
@@ -252,6 +269,21 @@ def _find(model: type[Config], location: Sequence[str]) -> tuple[list[str], type
     if len(within) == 1:
         (model,) = within
     return keys, model, [kind for section in within for kind in _kinds(section)]
+
+
+def _named(annotation: Any) -> set[Any]:
+    """The classes that an annotation names, at any depth."""
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return {annotation}
+    return {found for part in typing.get_args(annotation) for found in _named(part)}
+
+
+def _boolean_in(value: Any) -> bool | None:
+    """The first boolean that a value is or holds; pydantic reads them as 0 and 1, and so as numbers."""
+    if isinstance(value, bool):
+        return value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((found for part in parts if (found := _boolean_in(part)) is not None), None)
 
 
 def _sections(annotation: Any) -> list[type[Config]]:

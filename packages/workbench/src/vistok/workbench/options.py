@@ -36,7 +36,7 @@ class RunOptions(OutputOptions):
 
     config: str | None = None
     """A shipped configuration by its name, the path of a YAML file, or auto: one that is made for the images of --data.
-    By default that of the run, if --name names one that exists; else auto with --data, and digits without."""
+    By default auto with --data; without it that of the run, if --name names one that exists, else digits."""
     name: str | None = None
     """The run: everything lands in RUNS/NAME. By default the configuration's own name."""
     runs: Path = Path("runs")

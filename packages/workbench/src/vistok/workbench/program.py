@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shlex
 import sys
 import tempfile
 import traceback
@@ -48,7 +49,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
     """Parse the command line, run its command, and print what it made as its options ask for.
 
     Errors are one line on the standard error, with the exit codes of :data:`EXIT_CODES`, and with ``--json`` an object
-    on the standard output; of several processes one speaks.
+    on the standard output, also where the command line cannot be read; of several processes one speaks.
 
     Args:
         program: The command's name.
@@ -59,7 +60,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
     keep_freed_memory()
     root = logging.getLogger()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    earlier, options = root.level, [OutputOptions()]
+    earlier, options = root.level, [OutputOptions(json="--json" in sys.argv[1:])]
     root.setLevel(logging.INFO if process_index() == 0 else logging.WARNING)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -75,6 +76,10 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
         output = made or output
+    except SystemExit as stop:  # of --help, or of a command line that could not be read: why is said already
+        if stop.code and process_index() == 0:
+            Output({"error": _unread(program), "exit_code": stop.code}).write(options[-1])
+        raise
     except (Exception, KeyboardInterrupt) as error:
         message, code = _told(error, program)
         output = Output({"error": message, "exit_code": code}, code=code)
@@ -129,6 +134,10 @@ def _told(error: BaseException, program: str) -> tuple[str, int]:
     with tempfile.NamedTemporaryFile("w", prefix=f"{program}-error-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))
     return f"{one_line(error)}; the traceback is in {log.name}", UNEXPECTED
+
+
+def _unread(program: str) -> str:
+    return f"arguments: expected those of {program} --help, got {shlex.join(sys.argv[1:]):.{_LONGEST_REASON}}"
 
 
 def _check_lengths(arguments: Sequence[str]) -> None:

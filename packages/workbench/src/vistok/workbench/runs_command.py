@@ -1,5 +1,6 @@
 """The command that lists runs: how far each is, what it took, how good it is."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.output import Output, OutputOptions
 from vistok.workbench.run.folder import is_run
 from vistok.workbench.run.summary import RunSummary, summarise_run
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = ("run", "recipe", "state", "minutes", "PSNR", "rFD", "gFD", "recognised")
 _LEGEND = (
@@ -33,10 +36,18 @@ def runs_command() -> dict[str, Callable[[RunsOptions], Output]]:
         """List the runs in a folder: state, time, main measures."""
         if not options.runs.is_dir():
             raise ConfigError(f"runs: expected a folder of runs, got {options.runs}, which is none")
-        found = [summarise_run(folder) for folder in sorted(options.runs.iterdir()) if is_run(folder)]
+        found = [_summary(folder) for folder in sorted(options.runs.iterdir()) if is_run(folder)]
         return Output({"runs": [asdict(run) for run in found]}, text=_listed(found))
 
     return {"runs": list_runs}
+
+
+def _summary(folder: Path) -> RunSummary:
+    try:
+        return summarise_run(folder)
+    except ValueError as error:  # of the mark, a record or the evaluation; a newer version's may hold more
+        logger.warning("runs: %s", error)
+        return RunSummary(folder.name, "", "damaged", 0.0, None, None, None, None)
 
 
 def _listed(runs: Sequence[RunSummary]) -> str:

@@ -17,7 +17,7 @@ class ParquetOptions(RunOptions):
     """What these commands take."""
 
     parquet: Path
-    """The folder of the Parquet files."""
+    """The folder of the Parquet files; export-tokens asks for a new or empty one."""
 
 
 def token_commands(

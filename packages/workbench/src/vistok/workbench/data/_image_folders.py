@@ -4,7 +4,7 @@ import glob
 import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Contents(NamedTuple):
 
 
 def contents(folder: Path) -> Contents:
-    """What lies below a folder.
+    """What lies below a folder; files whose paths in it are no UTF-8, which tables cannot hold, are left out and told.
 
     Raises:
         ValueError: There are images and archives, and nothing says which are meant.
@@ -43,10 +43,18 @@ def contents(folder: Path) -> Contents:
     found = Contents([], [], [], [])
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     kinds = dict.fromkeys(endings.difference(_NO_PIXELS), found.images) | {".parquet": found.parquet, ".tar": found.tar}
+    left_out: list[str] = []
     for path in sorted(shown_files(folder)):
+        ending = os.path.splitext(path)[1].lower()
+        if path.encode(errors="ignore").decode() != path:
+            left_out += [path] if ending in kinds else []
+            continue
         if path.rpartition("/")[2] in _METADATA:
             found.metadata.append(path)
-        kinds.get(os.path.splitext(path)[1].lower(), []).append(path)
+        kinds.get(ending, []).append(path)
+    if left_out:
+        name = os.fsencode(left_out[0])
+        logger.warning("data: files whose names are no UTF-8 are left out: %d, such as %r", len(left_out), name)
     archives = [path for path in (*found.parquet, *found.tar) if path not in found.metadata]
     if found.images and archives:
         raise ValueError(
@@ -94,7 +102,7 @@ def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]
     classes = [name for name in folders if split_of(name) is None]
     for name in folders:
         splits.setdefault(split_of(name) or "", []).append(f"{root}{name}/")
-    if "train" in splits and len(splits) > 1 + bool(classes):
+    if _hold_out(folders):
         if not classes:
             return splits
         logger.warning(
@@ -102,9 +110,22 @@ def split_folders(images: Sequence[str], root: str = "") -> dict[str, list[str]]
             " and ".join(sorted(set(folders).difference(classes))),
             classes[0],
         )
+    elif _hold_out(map(str.lower, folders)):
+        capitals = sorted(name for name in classes if split_of(name.lower()))
+        logger.warning(
+            "data: %s: no splits, whose names are of small letters (%s); their images are not held out",
+            ", ".join(capitals),
+            ", ".join(map(str.lower, capitals)),
+        )
     if len(folders) == 1 and all(inside for _, inside, _ in parts):
         return split_folders(images, f"{root}{next(iter(folders))}/")
     return {"train": [root]}
+
+
+def _hold_out(names: Iterable[str]) -> bool:
+    """Whether folders beside each other are called after splits, one for training, whatever others there are."""
+    splits = set(map(split_of, names))
+    return "train" in splits and len(splits) > 1 + (None in splits)
 
 
 def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:

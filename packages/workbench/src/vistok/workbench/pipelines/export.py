@@ -1,16 +1,14 @@
 """A trained tokenizer and generator as a folder that needs nothing else of the run."""
 
-import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vistok.workbench.config import Config, ConfigError
+from vistok.workbench.config import Config
 from vistok.workbench.pipelines.card import PICTURE, CardFacts, write_card
-from vistok.workbench.run.files import full_is_told, write_atomically
+from vistok.workbench.run.files import full_is_told, new_folder, write_atomically
 from vistok.workbench.run.folder import CONFIG, mark_run, save_config
 
 
@@ -42,25 +40,6 @@ def export_pipeline(
         save_config(type(config).model_validate(_without_paths(config.model_dump(mode="json"))), aside / CONFIG)
         write_atomically(aside / "README.md", write_card(facts, pictured=picture is not None))
         mark_run(aside, facts.program)
-
-
-@contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of ``target`` at the end; after an error nothing is left of it.
-
-    Raises:
-        ConfigError: ``target`` holds something.
-    """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ConfigError(f"{target}: expected a new or empty folder, got one that holds something")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield aside
-        aside.chmod(0o755)
-        os.replace(aside, target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _without_paths(value: Any) -> Any:

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.pipelines.export import new_folder
-from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.files import new_folder, write_atomically
 
 GraphFormat = Literal["onnx", "torch"]
 INTERFACE = "interface.json"

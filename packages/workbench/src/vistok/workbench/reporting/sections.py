@@ -11,6 +11,7 @@ from vistok.metrics.report.pictures import image_grid, pair_grid
 from vistok.workbench.evaluation.measures import LEFT_OUT
 from vistok.workbench.reporting.plots import plot_curves
 from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.folder import OTHERS, named_versions
 from vistok.workbench.run.paths import RunPaths
 
 _SAMPLE_ROWS = 8
@@ -178,10 +179,10 @@ def making_section(environment: Mapping[str, Any], rows: Sequence[Sequence[str]]
     """What is needed to make the run again.
 
     Args:
-        environment: As :func:`vistok.workbench.run.folder.environment_record` made it.
+        environment: As :func:`vistok.workbench.run.folder.write_config` keeps it.
         rows: What the recipe adds, a name and a value each, such as the numbers of steps.
     """
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    others = environment.get(OTHERS, {})
     machine = f"{environment['processor']}, {environment['cores']} cores, {environment['torch_threads']} threads"
     table = Table(
         ["what", "value"],
@@ -189,7 +190,8 @@ def making_section(environment: Mapping[str, Any], rows: Sequence[Sequence[str]]
             ["command", environment["command"]],
             ["machine", machine],
             ["python", environment["python"]],
-            ["versions", versions],
+            ["versions", named_versions(environment["versions"])],
+            *([f"versions of {stage}", named_versions(versions)] for stage, versions in others.items()),
             *rows,
         ],
     )

@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from vistok.workbench.config import ConfigError
 
 _LONGEST = 480  # of what damaged names and values can make of a message
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -93,6 +96,25 @@ def written_aside(path: Path, *, size: int | None = None) -> Iterator[IO[bytes]]
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``target`` at the end; after an error nothing is left of it.
+
+    Raises:
+        ConfigError: ``target`` holds something.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target}: expected a new or empty folder, got one that holds something")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)
+        os.replace(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager

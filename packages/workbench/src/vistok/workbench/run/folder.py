@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.lock import NAME as LOCK
 from vistok.workbench.strict_yaml import write_yaml
 
@@ -27,6 +28,7 @@ STUDY = "study"  # what a study keeps in the folder of a run: before the run beg
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
+OTHERS = "versions by stage"  # of an environment: those that were not as at the beginning
 _MAKER = "made by"
 _PLAIN = re.compile(r"[^\W_][\w .,+=@-]{0,99}")
 _RECORDED = (
@@ -86,11 +88,32 @@ def save_config(config: Config, path: Path) -> None:
     write_atomically(path, write_yaml(config.model_dump(mode="json")))
 
 
-def write_config(folder: Path, config: Config) -> None:
-    """Keep the resolved configuration, every default spelled out, and what the run was begun on."""
+def write_config(folder: Path, config: Config, stage: str, *, anew: bool) -> None:
+    """Keep what a stage runs with: the resolved configuration, and what the run was begun on.
+
+    Args:
+        folder: The run's.
+        config: Every default is spelled out.
+        stage: Its name; where it meets other versions than the run began with, the log and the record say which.
+        anew: Whether the run begins with it: what was recorded before is of files that are gone.
+    """
     save_config(config, folder / CONFIG)
-    if not (folder / ENVIRONMENT).exists():
-        write_atomically(folder / ENVIRONMENT, json.dumps(environment_record(), indent=2) + "\n")
+    file, now = folder / ENVIRONMENT, environment_record()
+    if not anew and file.exists():
+        begun = read_json(file, "versions")
+        was = begun["versions"]
+        changed = {name: version for name, version in now["versions"].items() if version != was.get(name, version)}
+        if changed:
+            logger.warning("%s: other versions than the run was begun with: %s", stage, named_versions(changed))
+        others = {name: each for name, each in begun.pop(OTHERS, {}).items() if name != stage}
+        others |= {stage: changed} if changed else {}
+        now = begun | ({OTHERS: others} if others else {})
+    write_atomically(file, json.dumps(now, indent=2) + "\n")
+
+
+def named_versions(versions: Mapping[str, str]) -> str:
+    """Versions by the names of packages, as one line."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def set_aside(folder: Path, paths: list[Path]) -> None:
@@ -112,7 +135,7 @@ def set_aside(folder: Path, paths: list[Path]) -> None:
         moved = target / path.relative_to(folder)
         moved.parent.mkdir(parents=True, exist_ok=True)
         os.rename(path, moved)
-    for kept in (CONFIG, METRICS):  # what the moved files were made with, and their curves
+    for kept in (CONFIG, ENVIRONMENT, METRICS):  # what the moved files were made with and on, and their curves
         if (folder / kept).exists():
             shutil.copy(folder / kept, target / kept)
     logger.info("set %s aside in %s", "the old run" if not paths else ", ".join(p.name for p in there), target)

@@ -121,7 +121,7 @@ class Stages:
             stale = self._stale(stage, resume=resume, fresh=fresh)
             if stale:
                 self._set_aside(stale)
-            write_config(self.folder, self.config)
+            write_config(self.folder, self.config, stage.name, anew=not self.has_begun())
             checkpoints = None if stage.checkpoints is None else self._records.relative(stage.checkpoints)
             record = Record(stage.name, self._present(stage), self._settings(stage), {}, checkpoints, {}, self.images)
             before = self._records.read().get(stage.name)

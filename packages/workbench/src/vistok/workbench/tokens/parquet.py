@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from vistok.workbench.run.files import written_aside
+from vistok.workbench.run.files import new_folder, written_aside
 from vistok.workbench.run.tensor_files import map_tensors
 from vistok.workbench.tokens.shards import (
     INDEX,
@@ -33,34 +33,35 @@ def export_tokens(folder: Path, target: Path) -> None:
 
     Args:
         folder: The cache's.
-        target: A folder, made if missing.
+        target: A folder, new or empty; it is written whole or not at all.
 
     Raises:
+        ConfigError: ``target`` holds something, such as an earlier export, whose shards would be taken for these.
         FileNotFoundError: There is no cache.
         DamagedFileError: It is not as its index says.
     """
-    index = read_index(folder, verify=True)
-    target.mkdir(parents=True, exist_ok=True)
-    files, first = shard_files(folder, index), 0
-    for file in files:
-        held = map_tensors(file)
-        images = np.arange(first, first + len(held[LABELS]))
-        variants = np.array(index["variants"])
-        columns: dict[str, Any] = {
-            "image": images.repeat(len(variants)),
-            "variant": np.tile(variants, len(images)),
-            "label": held[LABELS].repeat(len(variants)),
-        }
-        for name in index["sizes"]:
-            rows = held[name].reshape(len(images) * len(variants), -1)
-            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
-        table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(index)})
-        with written_aside(target / f"{file.stem}.parquet") as out:
-            pq.write_table(table, out)
-        first += len(images)
-    for beside in folder.iterdir():
-        if beside not in files and beside.name != INDEX:
-            shutil.copyfile(beside, target / beside.name)
+    with new_folder(target) as aside:
+        index = read_index(folder, verify=True)
+        files, first = shard_files(folder, index), 0
+        for file in files:
+            held = map_tensors(file)
+            images = np.arange(first, first + len(held[LABELS]))
+            variants = np.array(index["variants"])
+            columns: dict[str, Any] = {
+                "image": images.repeat(len(variants)),
+                "variant": np.tile(variants, len(images)),
+                "label": held[LABELS].repeat(len(variants)),
+            }
+            for name in index["sizes"]:
+                rows = held[name].reshape(len(images) * len(variants), -1)
+                columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+            table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(index)})
+            with written_aside(aside / f"{file.stem}.parquet") as out:
+                pq.write_table(table, out)
+            first += len(images)
+        for beside in folder.iterdir():
+            if beside not in files and beside.name != INDEX:
+                shutil.copyfile(beside, aside / beside.name)
 
 
 def import_tokens(source: Path, folder: Path, *, made_by: str) -> None:
