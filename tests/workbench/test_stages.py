@@ -411,3 +411,27 @@ def test_the_same_images_in_another_place_are_no_other_settings(finished):
         run(toy(finished, images=None, data=moved), "measure")
     with pytest.raises(ConfigError, match=r"another configuration \(seed was 0, now 1\)"):
         run(toy(finished, data=moved, seed=1), "measure")
+
+
+@catches(SUBJECT, "more = record.needs != self._present(stage)", "more = False")
+@catches(SUBJECT, "more = record.needs != self._present(stage)", "more = True")
+@catches(SUBJECT, "if more and each is not record]", "if more]")
+def test_what_was_made_of_less_than_there_is_now_is_made_again(tmp_path):
+    folder = tmp_path / "mine"
+    stages = toy(folder)
+    stages.by_name["page"] = Stage("page", (), (folder / "page",), needs=("measure",))
+    for name in ("train", "measure", "page"):
+        run(stages, name)
+    assert done(stages) == ["train", "measure", "page"]
+    run(stages, "measure")
+    assert done(stages) == ["train", "measure", "page"]
+    run(stages, "sample.net.one")
+    assert done(stages) == ["train", "sample.net.one", "page"]
+    run(stages, "measure", text="with samples")
+    assert done(stages) == ["train", "sample.net.one", "measure"]
+    assert not (folder / "page").exists()
+    (aside,) = (folder / "aside").iterdir()
+    assert (aside / "page").exists()
+    assert not (aside / "measures").exists()
+    run(stages, "page")
+    assert done(stages) == ["train", "sample.net.one", "measure", "page"]

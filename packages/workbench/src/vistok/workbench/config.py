@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
-from pydantic_core import PydanticCustomError
 
 from vistok.workbench.strict_yaml import StrictYAMLError, read_yaml
 
@@ -53,7 +52,7 @@ class Config(pydantic.BaseModel):
             if (boolean := _boolean_in(value)) is not None and key in cls.model_fields:
                 kinds = _named(cls.model_fields[key].annotation)
                 if kinds & {int, float} and bool not in kinds:
-                    raise PydanticCustomError(_BOOLEAN, f"{key}: expected a number, got {str(boolean).lower()}")
+                    raise _BooleanForNumber(f"{key}: expected a number, got {str(boolean).lower()}")
         return values
 
     @pydantic.model_serializer(mode="wrap")
@@ -67,7 +66,10 @@ class Config(pydantic.BaseModel):
         return self.model_dump(mode="json", context={"recorded": True})
 
 
-_BOOLEAN = "boolean_for_number"
+class _BooleanForNumber(ValueError):
+    """Told of a section, with the key within it."""
+
+
 _ANYTHING: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(Any)
 
 
@@ -222,10 +224,10 @@ def _explain(model: type[Config], error: Any) -> str:
         return f"{key}.kind is missing; expected one of {', '.join(kinds)}"
     if error["type"] == "union_tag_invalid":
         return f"{key}.kind: expected one of {', '.join(kinds)}, got {_shown(repr(error['ctx']['tag']), 120)}"
-    if error["type"] == _BOOLEAN:  # of the section around it
-        return f"{key}{'.' if key else ''}{error['msg']}"
     if error["type"] == "value_error":  # one of ours, which says what came
-        return f"{key}{': ' if key else ''}{error['ctx']['error']}"
+        said = error["ctx"]["error"]
+        between = "." if isinstance(said, _BooleanForNumber) else ": "
+        return f"{key}{between if key else ''}{said}"
     message = f"{key}{': ' if key else ''}{error['msg'][0].lower()}{error['msg'][1:]}"
     # What a check of a whole section found is in its message; the section itself would hide it.
     if isinstance(error["input"], dict | Config):

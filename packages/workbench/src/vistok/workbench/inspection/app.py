@@ -45,8 +45,7 @@ def editor_app(editor: TokenEditor) -> Any:
         name: str,
         event: gr.SelectData,  # type: ignore[name-defined]
     ) -> list[Any]:
-        sides = enlarged(editor.examples[0]).size
-        place = place_at(event.index, tuple(tokens[session.names.index(name)].shape), sides)
+        place = place_at(event.index, tuple(tokens[session.names.index(name)].shape), session.sides)
         return [place, *session.told(tokens, original, name, place)]
 
     def take(
@@ -94,6 +93,7 @@ class _Session:
 
     def __init__(self, editor: TokenEditor) -> None:
         self.editor, self.names = editor, [book.name for book in editor.books]
+        self.sides = enlarged(editor.examples[0]).size
 
     def begin(self, number: float) -> list[Any]:
         """Show one of the examples."""

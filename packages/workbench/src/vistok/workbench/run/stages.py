@@ -227,22 +227,22 @@ class Stages:
         if record is None:
             return []
         different = self._differences(record, self._settings(stage))
-        trained = self._records.has_checkpoints(record)
         if not fresh:
-            if not record.outputs and not trained:
+            if not self._has_made(record):
                 return []  # it failed before it made anything: its settings may change
             if stage.checkpoints is not None and different:
                 raise ConfigError(
                     f"{self.folder}: {stage.name} was begun with another configuration ({_some(different)}); "
                     "give those settings again or another name, or --fresh to set it aside and begin again"
                 )
-            if trained and not resume:
+            if self._records.has_checkpoints(record) and not resume:
                 raise ConfigError(
                     f"{stage.checkpoints}: holds checkpoints; --resume continues from the newest one, "
                     "--fresh sets them aside"
                 )
-            if not different:
-                return []
+            if not different:  # it may read more than it did: what was made of the less goes
+                more = record.needs != self._present(stage)
+                return [each for each in self._with_followers(stage.name, records) if more and each is not record]
         return self._with_followers(stage.name, records)
 
     def _has_made(self, record: Record) -> bool:
