@@ -12,7 +12,8 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.options import RunOptions
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
-GREY = ("tokenizer.image_channels=1",)  # no network sees an image here, and the small decoder takes no colour
+COLOUR = dict.fromkeys(CONFIGS, ("tokenizer.image_channels=3",))
+COLOUR["semtok"] += ("tokenizer.patch_size=2",)  # the small decoder takes no larger patches of colour
 
 
 @catches("glotok.cli", "choice), images)", "choice))")
@@ -21,8 +22,15 @@ GREY = ("tokenizer.image_channels=1",)  # no network sees an image here, and the
 def test_a_run_goes_on_with_the_images_that_it_began_with_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     for recipe, cli in {"glotok": glotok.cli, "semtok": semtok.cli, "vqgan": vqgan.cli}.items():
+        colour = COLOUR[recipe]
         config, folder = CONFIGS[recipe], write_folder(tmp_path / recipe, 8)
-        given = {"config": config, "data": str(folder), "runs": tmp_path / "runs", "name": recipe, "set": GREY}
+        given = {
+            "config": config,
+            "data": str(folder),
+            "runs": tmp_path / "runs",
+            "name": recipe,
+            "set": COLOUR[recipe],
+        }
         stages = cli.prepare(RunOptions(**given)).stages
         first = next(iter(stages.by_name.values()))
         with stages.opened(first, resume=False, fresh=False):
