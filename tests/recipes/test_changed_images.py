@@ -22,7 +22,6 @@ COLOUR["semtok"] += ("tokenizer.patch_size=2",)  # the small decoder takes no la
 def test_a_run_goes_on_with_the_images_that_it_began_with_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     for recipe, cli in {"glotok": glotok.cli, "semtok": semtok.cli, "vqgan": vqgan.cli}.items():
-        colour = COLOUR[recipe]
         config, folder = CONFIGS[recipe], write_folder(tmp_path / recipe, 8)
         given = {
             "config": config,
