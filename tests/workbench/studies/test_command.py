@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 
 import pytest
 
@@ -10,6 +12,7 @@ from _support.mutants import catches
 from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
 from vistok.workbench.config import ConfigError
 from vistok.workbench.strict_yaml import write_yaml
+from vistok.workbench.studies import command
 from vistok.workbench.studies.command import (
     CorrelateOptions,
     PlanStudyOptions,
@@ -159,3 +162,18 @@ def test_studies_are_correlated(tmp_path, runs):  # noqa: F811
     )
     (entry,) = json.loads((tmp_path / "out" / "correlations.json").read_text())
     assert (entry["cells"], entry["rows"]) == (6, 3)
+
+
+@catches(SUBJECT, 'sys.path.insert(0, "")', "pass")
+@catches(SUBJECT, 'sys.path.remove("")', "pass")
+def test_a_recipe_of_this_very_folder_is_found_and_no_trace_of_it_stays(tmp_path, monkeypatch):
+    (tmp_path / "my_toy_recipe").mkdir()
+    (tmp_path / "my_toy_recipe" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["elsewhere", *(entry for entry in sys.path if entry)])
+    found = []
+    monkeypatch.setattr(command, "run_command_line", lambda *_: found.append(find_spec("my_toy_recipe")))
+    with suppress(ValueError):  # of a path that was never put in
+        main()
+    assert found != [None]
+    assert sys.path[0] == "elsewhere"

@@ -199,8 +199,11 @@ def _folder(options: StudyOptions, data: Data | None) -> Path:
 
 
 def main() -> None:
-    """Entry point."""
-    sys.path.insert(0, "")  # a recipe of the folder that this is called in is found, as under python -m
+    """Entry point; a recipe of the folder that it is called in is found, as under ``python -m``."""
     commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
-    run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)
+    sys.path.insert(0, "")
+    try:
+        run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)
+    finally:
+        sys.path.remove("")
