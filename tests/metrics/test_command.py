@@ -14,7 +14,7 @@ from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
 from vistok.metrics import command as module
 from vistok.metrics import evaluate_pairs, evaluate_tokenizer, read_evaluation, read_reference_statistics
-from vistok.metrics.command import main, parser
+from vistok.metrics.command import main, own_modules, parser
 from vistok.metrics.ranks import Rank
 
 SUBJECT = "vistok.metrics.command"
@@ -68,6 +68,15 @@ def test_pairs_are_evaluated_written_and_compared(call):
     assert found.measures == evaluate_pairs("one.npz", "other.npz").measures
     assert (found.choices["first: source"], found.choices["resampling: resamples"]) == ("archive one.npz", 3)
     assert "| SSIM |" in call("compare", "out", "out/evaluation.json")[1]
+
+
+@catches(SUBJECT, 'sys.path.remove("")', "pass")
+def test_no_trace_of_this_very_folder_stays_where_modules_are_found():
+    before = list(sys.path)
+    with own_modules():
+        assert sys.path == ["", *before]
+    found, sys.path[:] = list(sys.path), before
+    assert found == before
 
 
 @catches(SUBJECT, 'sys.path.insert(0, "")', "pass")

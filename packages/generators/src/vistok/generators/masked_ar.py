@@ -8,13 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.generators._card import MASKED_AR_CARD
-from vistok.generators._checks import (
-    check_dense,
-    check_ids,
-    check_integers,
-    check_labels,
-    check_not_empty,
-)
+from vistok.generators._checks import check_dense, check_ids, check_integers, check_labels, check_not_empty
 from vistok.generators._evaluating import evaluating
 from vistok.generators._random import uniform
 from vistok.generators.layers._bidirectional_block import LAYER_NORM_EPS, BidirectionalBlock

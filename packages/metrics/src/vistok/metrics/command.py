@@ -197,8 +197,8 @@ def _device(asked: argparse.Namespace) -> torch.device:
 
 
 @contextlib.contextmanager
-def _own_modules() -> Any:
-    """Let ``module:function`` be of the folder that the command is called in, as under ``python -m``."""
+def own_modules() -> Any:
+    """Find modules of the folder that a command is called in, as under ``python -m``."""
     sys.path.insert(0, "")
     try:
         yield
@@ -209,7 +209,7 @@ def _own_modules() -> Any:
 def main() -> None:
     """Entry point: errors are one line, and several processes started by torchrun share the images."""
     try:
-        with joined_processes(), _own_modules():
+        with joined_processes(), own_modules():
             told = run()
             if own_rank().number == 0:
                 sys.stdout.write(told)

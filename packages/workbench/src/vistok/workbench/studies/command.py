@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from vistok.metrics.command import own_modules
 from vistok.workbench.config import ConfigError
 from vistok.workbench.output import Output, OutputOptions
 from vistok.workbench.program import DONE, UNEXPECTED, run_command_line
@@ -202,8 +202,5 @@ def main() -> None:
     """Entry point; a recipe of the folder that it is called in is found, as under ``python -m``."""
     commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
-    sys.path.insert(0, "")
-    try:
+    with own_modules():
         run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)
-    finally:
-        sys.path.remove("")
