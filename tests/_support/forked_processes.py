@@ -32,7 +32,7 @@ def killed(recipe, stage, options, where, step):
 
 
 def run_forked_line(line, *further):
-    """A line of the documentation that begins with ``torchrun`` and runs a module, with further options.
+    """A line that begins with ``torchrun`` and runs a recipe's module or a script, with further options.
 
     At a port that is free; the processes that it starts are forks, too.
     """
@@ -94,6 +94,11 @@ def _command(recipe, *arguments):
     runpy.run_module(recipe, run_name="__main__")
 
 
+def _script(path, *arguments):
+    sys.argv = [path, *arguments]
+    runpy.run_path(path, run_name="__main__")
+
+
 def _torchrun(*words):
     import torch.distributed.run as launcher
 
@@ -101,10 +106,10 @@ def _torchrun(*words):
 
     def with_forks(arguments):
         config, _, _ = understood(arguments)
-        assert arguments.module
+        entry = _command if arguments.module else _script
         return (
             replace(config, start_method="fork"),
-            _command,
+            entry,
             (arguments.training_script, *arguments.training_script_args),
         )
 

@@ -12,7 +12,6 @@ import pytest
 from _support.exported import check_pipeline
 from _support.forked_processes import run_forked
 from _support.inspected import check_inspection
-from _support.recipe_processes import run_command
 from _support.semtok_runs import TINY
 from semtok.cli import COMMANDS, Options, main, prepare
 from semtok.inspection import load_editor
@@ -20,7 +19,7 @@ from semtok.paths import RunPaths
 from semtok.pipeline import load_pipeline
 from vistok.workbench.config import ConfigError
 
-semtok = partial(run_command, "semtok", timeout=280)
+semtok = partial(run_forked, "semtok")
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(stage_two, tmp_path, caplog):
@@ -98,7 +97,7 @@ def test_a_mistake_gives_one_line_and_exit_code_2(tmp_path, monkeypatch, caplog,
 
 @pytest.mark.parametrize("command", ["demo", "train-generator"])
 def test_xar_is_refused_in_one_line_before_anything_trains(tmp_path, command):
-    done = run_forked("semtok", command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
+    done = semtok(command, "--config", TINY, "--runs", tmp_path, "--generator", "xar")
     assert not (tmp_path / "tiny").exists()
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("semtok: ")]

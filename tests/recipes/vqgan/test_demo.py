@@ -10,7 +10,6 @@ from _support.exported import check_pipeline
 from _support.few_images import few_images
 from _support.forked_processes import run_forked
 from _support.inspected import check_inspection
-from _support.recipe_processes import run_command
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
 from vqgan.cli import COMMANDS, Options, prepare
@@ -22,7 +21,7 @@ vqgan = partial(run_forked, "vqgan")
 
 
 def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
-    done = run_command("vqgan", "demo", "--config", TINY, "--runs", tmp_path, timeout=240)
+    done = vqgan("demo", "--config", TINY, "--runs", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     paths = RunPaths(tmp_path / "tiny")
     run = prepare(Options(config=TINY, runs=tmp_path))
@@ -44,7 +43,13 @@ def test_the_demo_writes_everything_and_is_quick_when_repeated(tmp_path):
     check_pipeline(load_pipeline, COMMANDS, paths, config=TINY, generator="xar", seed=run.config.seed)
 
 
-@pytest.mark.parametrize("quantizer", QUANTIZERS)
+# Of moving averages, of several streams and of bits; the others in `make slow`.
+AT_ONCE = "ema", "residual", "bsq"
+
+
+@pytest.mark.parametrize(
+    "quantizer", [pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow) for name in QUANTIZERS]
+)
 def test_every_quantizer_reaches_its_page_with_every_generator(quantizer, tmp_path, monkeypatch):
     few_images(monkeypatch)
     of_bits = ("generators.masked.num_groups=3",) if quantizer in ("bsq", "lfq") else ()
