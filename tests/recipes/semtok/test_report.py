@@ -73,14 +73,8 @@ def test_the_tokens_are_probed_where_they_are_cached():
     """Pixels and principal components may be probed alone."""
     bits = {"bits": {"alive": 1.0, "count": 24, "entropy": 0.9, "share_of_ones": [0.5] * 24}}
     probe = {"pixels": 0.9, "pca_codes": 0.8, "most_frequent_class": 0.1}
-    for found, told in (
-        ({}, []),
-        ({"probe": probe}, []),
-        (
-            {"probe": probe | {"accuracy": 0.95}},
-            [["linear probe of the tokens", "95.0%"], ["most frequent class", "10.0%"]],
-        ),
-    ):
+    rows = [["linear probe of the tokens", "95.0%"], ["most frequent class", "10.0%"]]
+    for found, told in (({}, []), ({"probe": probe}, []), ({"probe": probe | {"accuracy": 0.95}}, rows)):
         table = tokens_section(bits | found, tiny()).blocks[0]
         assert [row[:2] for row in table.rows[2:]] == told
 
