@@ -141,7 +141,7 @@ def test_the_card_shows_what_was_drawn_and_measured_with_the_settings_of_the_exp
         ("measuring=2", {PICTURE, UNMEASURED}, paths.evaluation(), "evaluate"),
     ):
         again = f"toy {command} --name mine --set {change}"
-        told = f"{file}: not made with these settings, and left out of the card; run {again}"
+        told = f"{file}: not what the run gives with these settings, and left out of the card; run {again}"
         assert shown(change) == (left, [told])
 
 

@@ -104,8 +104,8 @@ def _is_current(stages: Stages, stage: Stage, *needs: Stage) -> bool:
     """Whether what a stage wrote is there and of these settings, those of what it needs too; a line says if not so."""
     stale = next((each for each in (stage, *needs) if not stages.is_done(each)), None)
     if stale is not None and stage.outputs[0].exists():
-        again = stages.command(stale)
-        logger.warning("%s: not made with these settings, and left out of the card; run %s", stage.outputs[0], again)
+        told = "%s: not what the run gives with these settings, and left out of the card; run %s"
+        logger.warning(told, stage.outputs[0], stages.command(stale))
     return stale is None
 
 
