@@ -63,11 +63,6 @@ PARTS = (
     Part("gpu", "gpu.py"),
     Part("exported", "exported.py", needs="finished runs: python benchmarks/exported.py RECIPE=RUN ..."),
     Part("colour", "colour.py", needs="finished runs: python benchmarks/colour.py RUN ..."),
-    Part(
-        "semtok_alignment",
-        "semtok_alignment.py",
-        needs="data and hours: python benchmarks/semtok_alignment.py --data PATH",
-    ),
 )
 
 

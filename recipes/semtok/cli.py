@@ -138,7 +138,6 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         ),
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
-        reconstruction="refined",
     ),
     **graph_command(
         prepare,

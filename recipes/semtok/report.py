@@ -68,8 +68,7 @@ def write_report(config: SemTokConfig, paths: RunPaths, name: str) -> None:
     for label, path in sample_files(config.generators, paths).items():
         if f"samples {label}" in measures:
             sections.append(sample_section(load_samples(path), measures, train.class_names, label=label))
-    for label, (study, drawing) in studies(config, paths).items():
-        sections.append(steps_section(study, measures, drawing, label))
+    sections += steps_sections(studies(config, paths), measures)
     sections.append(lengths_section(stored, measures, bits=config.tokenizer.token_bits))
     sections.append(noise_section(stored, measures))
     sections.append(noise_by_step_section(measures, reconstructions(config, stored), len(stored["noise originals"])))
@@ -133,6 +132,17 @@ def calls_of(config: SemTokConfig) -> dict[str, int]:
     }
     before = decoder_calls(sampler) if refiner.kind == "sample" else 0
     return calls | {"refined": before + refiner.num_steps}
+
+
+def steps_sections(
+    found: dict[str, tuple[dict[str, Tensor], MaskedSampleConfig]], measures: dict[str, Any]
+) -> list[Section]:
+    """Of the studies that a run holds those that its evaluation has measured."""
+    return [
+        steps_section(study, measures, drawing, label)
+        for label, (study, drawing) in found.items()
+        if all(by_steps(label, steps) in measures for steps in drawing.progress_steps)
+    ]
 
 
 def steps_section(
@@ -214,8 +224,8 @@ def noise_section(stored: dict[str, Tensor], measures: dict[str, Any]) -> Sectio
 def tokens_section(measures: dict[str, Any], config: SemTokConfig) -> Section:
     """How bits or codes are used, and what a linear probe reads from them."""
     rows = usage_rows(measures)
-    if "probe" in measures:
-        probe = measures["probe"]
+    probe = measures.get("probe", {})
+    if "accuracy" in probe:
         rows.append(["linear probe of the tokens", f"{probe['accuracy']:.1%}", "of the validation images' classes"])
         rows.append(["most frequent class", f"{probe['most_frequent_class']:.1%}", "what guessing reaches"])
     blocks: list[Picture | Table | Text] = [Table(["measure", "value", "meaning"], rows)]

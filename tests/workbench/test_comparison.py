@@ -75,6 +75,19 @@ def test_held_out_images_that_all_runs_show_stand_over_what_came_back(tmp_path):
     assert sections(one, swapped)["Reconstructions"][0].png == alone.png  # each image over its own
 
 
+@catches(SUBJECT, 'stored.get(tokenizer_section(self.measures) or "", ', "(")
+def test_what_came_back_is_what_the_tokenizer_makes_in_the_end_whatever_its_recipe_calls_it(tmp_path):
+    shared, measured = images(3, 0), {"psnr": 20.0, "mean_absolute_error": 9.0}
+    one = run_of(tmp_path / "one", originals=shared)
+    (alike,) = sections(one, one)["Reconstructions"]
+    names = ("stage I, 1 step", "stage I, 25 steps", "stage I, 5 steps", "refined")
+    for last in (1, 3):
+        other = run_of(tmp_path / names[last], measures=dict.fromkeys((names[0], names[2], names[last]), measured))
+        made = {name: 255 - shared if name == names[last] else shared for name in names[: last + 1]}
+        save_tensors(other / "reconstructions.safetensors", {"originals": shared, **made})
+        assert sections(one, other)["Reconstructions"][0].png == alike.png
+
+
 def test_what_is_missing_or_of_other_data_is_said(tmp_path):
     one, two = run_of(tmp_path / "one", originals=images(2, 0)), run_of(tmp_path / "two", originals=images(2, 1))
     (text,) = said(sections(one, two)["Reconstructions"])

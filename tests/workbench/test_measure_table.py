@@ -11,7 +11,12 @@ def evaluation(**changes):
         "features": "Lite0",
         "names": {"frechet_distance": "Lite0-FID"},
         "images": {"train": 40, "validation": 5},
-        "reconstruction": {"psnr": 20.0, "frechet_distance": 40.0, "frechet_distance_deviation": 3.0},
+        "reconstruction": {
+            "psnr": 20.0,
+            "mean_absolute_error": 9.0,
+            "frechet_distance": 40.0,
+            "frechet_distance_deviation": 3.0,
+        },
         "codes": {"bits_per_image": 64.0},
         "uniformity": {"gini": 0.5},
         "real images": {"recognised": 0.9},
@@ -46,7 +51,9 @@ def test_each_run_is_beside_the_first_with_its_sign():
 @catches(SUBJECT, '"reconstruction" if section == own else section', "section")
 @catches(SUBJECT, "not section.startswith(_ASIDE)", "True")
 def test_a_recipe_may_call_its_reconstructions_otherwise_and_measures_of_one_run_stay_alone():
-    other = evaluation(refined={"psnr": 23.0}, uniformity={"gini": 0.25}, bits={"alive": 1.0})
+    other = evaluation(
+        refined={"psnr": 23.0, "mean_absolute_error": 9.0}, uniformity={"gini": 0.25}, bits={"alive": 1.0}
+    )
     del other["reconstruction"]
     main, others = measure_tables({"A": evaluation(), "B": other})
     assert rows(main)["reconstruction: PSNR, dB"] == ["20.00", "23.00 (+3 ▲)"]

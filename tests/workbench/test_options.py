@@ -1,5 +1,6 @@
 """The options of every command: what they ask for, and how they are repeated."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,6 +169,17 @@ def test_a_column_that_is_named_is_that_of_a_configuration_for_images(tmp_path, 
     datasets.Dataset.from_dict(blobs).to_parquet(str(tmp_path / "t.parquet"))
     table = RunOptions(data=str(tmp_path / "t.parquet"), set=("data.image_column=a_blob", "data.label_column=kind"))
     assert table.describe_images()[0] == SourceDescription(3, 6, 2, 8)
+
+
+@catches(SUBJECT, "@functools.cache", "")
+def test_images_are_described_in_one_line_before_all_stages_of_a_demo(monkeypatch, caplog):
+    described = [SourceDescription(channels=3, num_images=count, num_classes=2, image_size=32) for count in (7, 7, 8)]
+    monkeypatch.setattr(DataConfig, "describe", lambda config: described.pop())
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            RunOptions(data="photos", image_size=5).describe_images()
+    line = "config auto: %d images in 2 classes, 3 channels, typically 32 px; trained at 5 px"
+    assert caplog.messages == [line % 8, line % 7]
 
 
 @catches(SUBJECT, "if size is None:", "if not size:")

@@ -11,13 +11,14 @@ from vistok.workbench.run.records import Record
 from vistok.workbench.runs_command import RunsOptions, runs_command
 
 SUBJECT = "vistok.workbench.runs_command"
+MEASURED = {"reconstruction": {"psnr": 27.35, "mean_absolute_error": 9.0}}
 
 
 @catches(SUBJECT, "if is_run(folder)", "if folder.is_dir()")
 @catches(SUBJECT, "[asdict(run) for run in found]", "[]")
 @catches(SUBJECT, "if not options.runs.is_dir():", "if False:")
 def test_it_gives_a_table_and_plain_values_of_the_runs_and_of_nothing_else(tmp_path):
-    run_of(tmp_path / "b", Record("report.default", [], {}, DONE), evaluation={"reconstruction": {"psnr": 27.35}})
+    run_of(tmp_path / "b", Record("report.default", [], {}, DONE), evaluation=MEASURED)
     run_of(tmp_path / "a", maker="other")
     (tmp_path / "no run").mkdir()
     command = runs_command()["runs"]

@@ -4,7 +4,7 @@ from _support.mutants import catches
 from _support.run_folders import DONE, run_of
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record
-from vistok.workbench.run.summary import run_values, summarise_run
+from vistok.workbench.run.summary import run_values, summarise_run, tokenizer_section
 
 SUBJECT = "vistok.workbench.run.summary"
 
@@ -30,14 +30,14 @@ def test_the_state_is_told_from_what_the_folder_holds(tmp_path):
 
 @catches(SUBJECT, "record.cost.get(WALL, 0.0) for record", "1.0 for record")
 @catches(SUBJECT, "/ 60", "/ 3600")
-@catches(SUBJECT, '_TOKENIZER = ("refined", "reconstruction")', '_TOKENIZER = ("reconstruction",)')
+@catches(SUBJECT, "measures.get(tokenizer_section(measures)", 'measures.get("reconstruction"')
 @catches(SUBJECT, 'key.startswith("samples ")', 'key.startswith("real")')
 @catches(SUBJECT, 'distance=tokenizer.get("frechet_distance")', 'distance=samples.get("frechet_distance")')
 def test_time_adds_up_and_measures_are_the_evaluations(tmp_path):
     records = [Record(name, [], {}, DONE, cost={"wall_seconds": 90.0, "cpu_seconds": 1.0}) for name in ("a", "b")]
     measures = {
         "real images": {"frechet_distance": 1.0},
-        "refined": {"psnr": 22.5, "frechet_distance": 60.0},
+        "refined": {"psnr": 22.5, "mean_absolute_error": 9.0, "frechet_distance": 60.0},
         "samples xar": {"frechet_distance": 70.0, "recognised": 0.95},
         "samples far": {"frechet_distance": 80.0, "recognised": 0.5},
     }
@@ -51,9 +51,21 @@ def test_time_adds_up_and_measures_are_the_evaluations(tmp_path):
 @catches(SUBJECT, '"measures": measures}', '"measures": {}}')
 def test_plain_values_name_each_stage_with_its_seconds_and_the_main_measures(tmp_path):
     trained = Record("train", [], {}, DONE, cost={"wall_seconds": 9.0, "cpu_seconds": 17.0})
-    folder = run_of(tmp_path / "a", trained, Record("encode", ["train"], {}), evaluation={"refined": {"psnr": 22.5}})
+    measures = {"refined": {"psnr": 22.5, "mean_absolute_error": 9.0}}
+    folder = run_of(tmp_path / "a", trained, Record("encode", ["train"], {}), evaluation=measures)
     values = run_values(folder)
     assert (values["run"], values["state"], values["minutes"]) == (str(folder), "stopped in encode", 0.15)
     assert values["stages"][0] == {"name": "train", "finished": True, "wall_seconds": 9.0, "cpu_seconds": 17.0}
     assert values["stages"][1] == {"name": "encode", "finished": False, "wall_seconds": None, "cpu_seconds": None}
     assert values["measures"] == {"psnr": 22.5, "distance": None, "samples_distance": None, "recognised": None}
+
+
+@catches(SUBJECT, "return found[-1] if found", "return found[0] if found")
+@catches(SUBJECT, "isinstance(values, Mapping) and _IS_RECONSTRUCTION in values", '"psnr" in values')
+def test_the_tokenizers_own_measures_are_those_of_the_last_reconstructions():
+    """Whatever a recipe calls them, and whichever of its stages there are."""
+    made = {"psnr": 20.0, "mean_absolute_error": 9.0}
+    others = {"features": "psnr of Lite0", "mean image": {"psnr": 11.0}, "rate and distortion": {"psnr": 20.0}}
+    for names in (("reconstruction",), ("stage I, 1 step", "stage I, 25 steps"), ("stage I, 1 step", "refined")):
+        assert tokenizer_section(dict.fromkeys(names, made) | others) == names[-1]
+    assert tokenizer_section(others) is None

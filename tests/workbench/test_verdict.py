@@ -9,6 +9,7 @@ from vistok.workbench.reporting.verdict import findings, verdict_section
 SUBJECT = "vistok.workbench.reporting.verdict"
 
 REAL = {
+    "count": 500.0,
     "frechet_distance": 20.0,
     "recognised": 0.95,
     "chance": 0.1,
@@ -22,7 +23,7 @@ def judged(values, usage=None, **sections):
     """Level of every finding of one kind of samples with some values, beside the floor's."""
     measures = {"mean image": {"psnr": 11.0}, "real images": REAL, **sections}
     if values is not None:
-        measures["samples xar"] = values
+        measures["samples xar"] = {"count": 500.0, **values}
     return {found.subject: found.level for found in findings(measures, reconstruction="final", usage=usage or {})}
 
 
@@ -63,6 +64,32 @@ def test_most_codes_must_be_in_use(share, level):
 )
 def test_samples_are_judged_beside_real_images(values, subject, level):
     assert judged(values) == {f"samples xar: {subject}": level}
+
+
+@catches(SUBJECT, "samples == images >= FEWEST_IMAGES", "samples >= FEWEST_IMAGES")
+@catches(SUBJECT, "samples == images >= FEWEST_IMAGES", "samples == images")
+@catches(SUBJECT, "numbers is None or key not in _BY_NUMBER", "True")
+@catches(SUBJECT, '_BY_NUMBER = ("frechet_distance", "coverage")', '_BY_NUMBER = ("frechet_distance",)')
+@catches(SUBJECT, "{words}; of real images", "{words}; of training images")
+def test_what_changes_with_the_number_of_images_is_judged_between_equal_and_enough():
+    """Noise has 7 times the distance of 20 real digits, and 33 times that of 200."""
+    values = {"frechet_distance": 90.0, "coverage": 0.8, "precision": 0.9}
+    for samples, images, judged_by_number in ((500, 500, True), (200, 200, True), (500, 20, False), (199, 199, False)):
+        found = findings(
+            {"real images": {**REAL, "count": float(images)}, "samples xar": {**values, "count": float(samples)}},
+            reconstruction="final",
+            usage={},
+        )
+        levels = {each.subject.removeprefix("samples xar: "): each.level for each in found}
+        by_number = {"distance": "worked", "coverage": "worked"}
+        unjudged = {"distance and coverage": "not judged"}
+        assert levels == {"quality": "worked"} | (by_number if judged_by_number else unjudged)
+        if not judged_by_number:
+            (said,) = [each for each in found if each.level == "not judged"]
+            assert said.measured.startswith(f"{samples} samples beside {images} real images; ")
+            assert "as many samples" in said.advice
+            assert "Not judged: samples xar: distance and coverage." in verdict_section(found).blocks[0].text
+        assert "90% lie among real images; of real images 90%" in [each.measured for each in found]
 
 
 @catches(SUBJECT, 'if "recognised" not in values or "chance" not in real:', 'if "recognised" not in values:')

@@ -6,7 +6,7 @@ from _support.mutants import catches
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok.config import SamplerConfig
 from semtok.length_report import adaptive_table, curve_table, lengths_section
-from semtok.report import alignment_line, making_rows, reconstruction_section
+from semtok.report import alignment_line, making_rows, reconstruction_section, steps_sections, tokens_section
 from semtok.sampling import decoder_calls
 
 SUBJECT = "semtok.report"
@@ -50,6 +50,33 @@ def test_each_reconstruction_has_its_calls_beside_it():
         shown = "1 call" if calls[2] == 1 else f"{calls[2]} calls"
         assert table.rows[2][0] == f"stage II, {shown}"
         assert picture.caption.endswith(f"what stage II makes of them in {shown}.")
+
+
+@catches(SUBJECT, "if all(by_steps(label, steps) in measures", "if any(by_steps(label, steps) in measures")
+@catches(SUBJECT, "\n        if all(by_steps(label, steps) in measures for steps in drawing.progress_steps)", "")
+def test_only_studies_of_steps_that_were_measured_are_shown():
+    """Samples may have been drawn after the evaluation."""
+    drawing = tiny().generators["masked"].samples["default"]
+    grids = dict.fromkeys(("raster", "random"), BLACK[:, None].expand(-1, 5, -1, -1, -1))
+    found = {label: ({"by_steps": BLACK.expand(2, -1, -1, -1, -1), **grids}, drawing) for label in ("masked", "later")}
+    values = {"count": 2.0, "frechet_distance": 50.0}
+    measures = MEASURES | {"real images": values, "reference": {"count": 200, "of": "training"}}
+    measures |= dict.fromkeys(("steps of masked: 1", "steps of masked: 3", "steps of later: 1"), values)
+    (section,) = steps_sections(found, measures)
+    assert section.heading == "Generation step by step: masked"
+    assert [row[0] for row in section.blocks[1].rows] == ["1", "3", "real images"]
+
+
+@catches(SUBJECT, 'if "accuracy" in probe:', 'if "probe" in measures:')
+@catches(SUBJECT, 'if "accuracy" in probe:', "if False:")
+def test_the_tokens_are_probed_where_they_are_cached():
+    """Pixels and principal components may be probed alone."""
+    bits = {"bits": {"alive": 1.0, "count": 24, "entropy": 0.9, "share_of_ones": [0.5] * 24}}
+    probe = {"pixels": 0.9, "pca_codes": 0.8, "most_frequent_class": 0.1}
+    rows = [["linear probe of the tokens", "95.0%"], ["most frequent class", "10.0%"]]
+    for found, told in (({}, []), ({"probe": probe}, []), ({"probe": probe | {"accuracy": 0.95}}, rows)):
+        table = tokens_section(bits | found, tiny()).blocks[0]
+        assert [row[:2] for row in table.rows[2:]] == told
 
 
 @catches(SUBJECT, 'if "refined" in measures:', "if True:")

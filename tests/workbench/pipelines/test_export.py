@@ -25,7 +25,6 @@ FACTS = CardFacts(
     versions={"torch": "2"},
     licence=None,
     measures=None,
-    reconstruction="reconstruction",
     label="xar",
 )
 

@@ -1,6 +1,7 @@
 """The options that every command of a recipe takes, and what they ask for."""
 
 import dataclasses
+import functools
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
@@ -93,14 +94,7 @@ class RunOptions(OutputOptions):
         size = self.image_size
         if size is None:
             size = max(8, min(affordable, 2 ** (images.image_size.bit_length() - 1)))
-        logger.info(
-            "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
-            images.num_images,
-            images.num_classes,
-            images.channels,
-            images.image_size,
-            size,
-        )
+        _say_once(images, size)
         return images, size
 
     def _source(self) -> DataConfig:
@@ -142,3 +136,16 @@ class RunOptions(OutputOptions):
         """
         values = ((getattr(self, option), dotted) for option, dotted in keys.items())
         return {key: value for value, dotted in values if value is not None for key in dotted}
+
+
+@functools.cache
+def _say_once(images: SourceDescription, size: int) -> None:
+    """A demo describes the same images before each of its stages."""
+    logger.info(
+        "config auto: %d images in %d classes, %d channels, typically %d px; trained at %d px",
+        images.num_images,
+        images.num_classes,
+        images.channels,
+        images.image_size,
+        size,
+    )

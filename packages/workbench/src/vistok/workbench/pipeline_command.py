@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
+from torch import Tensor
 
 from vistok.workbench.command_line import Run
 from vistok.workbench.evaluation.measures import load_evaluation
@@ -18,6 +19,7 @@ from vistok.workbench.pipelines.export import export_pipeline
 from vistok.workbench.pipelines.pipeline import Pipeline
 from vistok.workbench.reporting.sections import load_environment, sample_picture
 from vistok.workbench.run.folder import check_folder
+from vistok.workbench.run.stages import Stage, Stages
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,6 @@ def pipeline_command(
     open_pipeline: Callable[[Run[Any, Any]], Pipeline],
     files: Callable[[Run[Any, Any]], Sequence[Path]],
     paper: Paper,
-    *,
-    reconstruction: str = "reconstruction",
 ) -> dict[str, Callable[[ExportOptions], Output]]:
     """The command ``export-pipeline`` of a recipe, by name.
 
@@ -49,7 +49,9 @@ def pipeline_command(
         open_pipeline: Opens a run's tokenizer and chosen generator.
         files: The files and folders of a run that ``open_pipeline`` reads.
         paper: That the recipe follows.
-        reconstruction: The section of an evaluation's measures that holds the tokenizer's.
+
+    The recipe has the stages ``train-generator``, ``sample`` and ``evaluate``; the card shows what the last two wrote
+    with the settings of the export, and a line says what is left out of it.
     """
 
     def export(options: ExportOptions) -> Output:
@@ -58,7 +60,7 @@ def pipeline_command(
         check_folder(run.stages.folder, run.stages.program)
         run.stages.check_done(run.stages.by_name[f"train-generator.{run.choice.generator}"])
         pipeline, paths, label = open_pipeline(run), run.paths, sample_label(run.choice.generator, run.choice.samples)
-        evaluation = paths.evaluation(run.choice.evaluation)
+        measures, samples = _current(run, label)
         facts = CardFacts(
             program=run.stages.program,
             name=run.config.name,
@@ -69,12 +71,10 @@ def pipeline_command(
             paper=paper,
             versions=load_environment(paths)["versions"],
             licence=options.license,
-            measures=load_evaluation(paths, run.choice.evaluation) if evaluation.exists() else None,
-            reconstruction=reconstruction,
+            measures=measures,
             label=label,
         )
-        drawn = paths.samples(run.choice.generator, run.choice.samples)
-        picture = sample_picture(load_samples(drawn), pipeline.class_names).png if drawn.exists() else None
+        picture = None if samples is None else sample_picture(samples, pipeline.class_names).png
         export_pipeline(paths.folder, files(run), run.config, options.folder, facts, picture=picture)
         logger.info("wrote %s; its README.md is the model card", options.folder)
         if options.push_to_hub:
@@ -85,6 +85,28 @@ def pipeline_command(
         return Output({"folder": str(options.folder), "model": options.push_to_hub}, options.folder)
 
     return {"export-pipeline": export}
+
+
+def _current(run: Run[Any, Any], label: str) -> tuple[dict[str, Any] | None, dict[str, Tensor] | None]:
+    """Measures and samples that the settings of now give, as far as there are any."""
+    listed, choice = run.stages.by_name, run.choice
+    drawing, measuring = listed[f"sample.{choice.generator}.{choice.samples}"], listed[f"evaluate.{choice.evaluation}"]
+    samples = load_samples(drawing.outputs[0]) if _is_current(run.stages, drawing) else None
+    if not _is_current(run.stages, measuring, *(listed[name] for name in measuring.needs)):
+        return None, samples
+    measures = load_evaluation(run.paths, choice.evaluation)
+    if samples is None:
+        measures.pop(f"samples {label}", None)
+    return measures, samples
+
+
+def _is_current(stages: Stages, stage: Stage, *needs: Stage) -> bool:
+    """Whether what a stage wrote is there and of these settings, those of what it needs too; a line says if not so."""
+    stale = next((each for each in (stage, *needs) if not stages.is_done(each)), None)
+    if stale is not None and stage.outputs[0].exists():
+        told = "%s: not what the run gives with these settings, and left out of the card; run %s"
+        logger.warning(told, stage.outputs[0], stages.command(stale))
+    return stale is None
 
 
 def _parameters(network: Any) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from vistok.metrics.report.page import Table
 from vistok.workbench.reporting.sections import reconstruction_table, sample_table
+from vistok.workbench.run.summary import tokenizer_section
 
 PICTURE = "samples.png"
 CONVENTIONS = (
@@ -55,8 +56,7 @@ class CardFacts:
         paper: That the recipe follows.
         versions: Of the packages that made it.
         licence: Of the weights, as its author states it; ``None`` if not stated.
-        measures: Of the run's evaluation, or ``None`` if there is none.
-        reconstruction: The section of the measures that holds the tokenizer's.
+        measures: Of the run's evaluation, or ``None`` if there is none of its settings.
         label: Of the samples among the measures.
     """
 
@@ -70,7 +70,6 @@ class CardFacts:
     versions: Mapping[str, str]
     licence: str | None
     measures: Mapping[str, Any] | None
-    reconstruction: str
     label: str
 
 
@@ -114,10 +113,10 @@ def _use(facts: CardFacts) -> str:
 def _measures(facts: CardFacts) -> list[str]:
     measures = facts.measures
     if measures is None:
-        return [f"This run was not evaluated; `{facts.program} evaluate` measures it."]
+        return [f"This run was not evaluated with these settings; `{facts.program} evaluate` measures it."]
     tables: list[Table] = []
-    if facts.reconstruction in measures:
-        tables.append(reconstruction_table(measures, facts.reconstruction))
+    if (section := tokenizer_section(measures)) is not None:
+        tables.append(reconstruction_table(measures, section))
     if f"samples {facts.label}" in measures:
         tables.append(sample_table(measures, facts.label))
     return [*(table.markdown() for table in tables), CONVENTIONS]

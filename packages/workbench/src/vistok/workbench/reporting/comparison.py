@@ -17,7 +17,7 @@ from vistok.workbench.reporting.plots import plot_curves
 from vistok.workbench.run.files import read_json
 from vistok.workbench.run.folder import CONFIG
 from vistok.workbench.run.paths import RunPaths
-from vistok.workbench.run.summary import RunSummary, summarise_run
+from vistok.workbench.run.summary import RunSummary, summarise_run, tokenizer_section
 from vistok.workbench.run.tensor_files import load_tensors
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.strict_yaml import read_yaml
@@ -25,7 +25,6 @@ from vistok.workbench.strict_yaml import read_yaml
 _COLUMNS = 8  # of reconstructions
 _MOST_IMAGES = 24
 _SAMPLE_ROWS, _MOST_CLASSES = 3, 10
-_RECONSTRUCTIONS = ("refined", "reconstructions")  # what a recipe calls its last ones
 _NO_CURVE = {"stage", "step", "learning_rate"}
 
 
@@ -59,8 +58,8 @@ class ComparedRun:
         if not file.exists():
             return None
         stored = load_tensors(file)
-        name = next((name for name in _RECONSTRUCTIONS if name in stored), None)
-        return None if name is None or "originals" not in stored else (stored["originals"], stored[name])
+        made = stored.get(tokenizer_section(self.measures) or "", stored.get("reconstructions"))
+        return None if made is None or "originals" not in stored else (stored["originals"], made)
 
 
 def compared_runs(folders: Sequence[Path]) -> list[ComparedRun]:

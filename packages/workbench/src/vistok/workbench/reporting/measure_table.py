@@ -5,10 +5,10 @@ from math import hypot
 from typing import Any
 
 from vistok.metrics.report.page import Table, format_number
+from vistok.workbench.run.summary import tokenizer_section
 
 Measures = Mapping[str, Mapping[str, Any]]
 
-_TOKENIZER = ("refined", "reconstruction")  # what a recipe calls its last reconstructions
 _HIGHER = {
     *("psnr", "ssim", "inception_score", "precision", "recall", "density", "coverage", "recognised", "accuracy"),
     *("normalized_entropy",),
@@ -64,7 +64,7 @@ def measure_tables(runs: Measures) -> tuple[Table, Table]:
 
 def _numbers(measures: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     """All numbers by section and name; the tokenizer's last reconstructions are called so whatever the recipe."""
-    own = next((name for name in _TOKENIZER if name in measures), None)
+    own = tokenizer_section(measures)
     found: dict[tuple[str, str], float] = {}
     for section, values in measures.items():
         if isinstance(values, Mapping) and section != "images":

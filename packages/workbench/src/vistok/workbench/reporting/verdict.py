@@ -11,6 +11,8 @@ LITTLE_PSNR_GAIN = 3.0
 FEW_CODES, MANY_CODES = 0.2, 0.6
 #: Frechet distance of samples, as a multiple of the floor that as many real images set.
 FAR_FROM_REAL, NEAR_REAL = 10.0, 5.0
+#: Samples, and real images, of which the distance and coverage are judged: noise is near the floor of fewer.
+FEWEST_IMAGES = 200
 #: Share of recognised samples: at most this multiple of chance is nothing; this share of real images' is good.
 CHANCE_MULTIPLE, RECOGNISED_SHARE = 2.0, 0.8
 #: Precision, coverage or diversity as a share of real images'.
@@ -18,7 +20,7 @@ POOR_SHARE, GOOD_SHARE = 0.2, 0.6
 #: The same of diversity, above 1 of its inverse: noise is only half as far again from noise as images are.
 POOR_DIVERSITY, GOOD_DIVERSITY = 0.4, 0.75
 
-Level = Literal["worked", "in part", "did not work"]
+Level = Literal["worked", "in part", "did not work", "not judged"]
 
 
 class Finding(NamedTuple):
@@ -32,6 +34,9 @@ class Finding(NamedTuple):
 
 def findings(measures: Mapping[str, Any], *, reconstruction: str, usage: Mapping[str, float]) -> list[Finding]:
     """Judge the measures of a run by the thresholds of this module; a figure that is missing is not judged.
+
+    Nor are the distance and coverage of samples, which change with the number of images, where it is not that of the
+    real images or is below :data:`FEWEST_IMAGES`; a finding says so.
 
     Args:
         measures: The run's, as :class:`vistok.workbench.evaluation.measures.Evaluation` makes them.
@@ -48,15 +53,22 @@ def findings(measures: Mapping[str, Any], *, reconstruction: str, usage: Mapping
     real = measures.get("real images", {})
     for section, values in measures.items():
         if section.startswith("samples "):
-            found += [_distance(section, values, real), _recognition(section, values, real)]
-            found += [_likeness(section, values, real, *line) for line in _LIKENESS]
+            numbers = _numbers(section, values, real)
+            judged = {key: value for key, value in values.items() if numbers is None or key not in _BY_NUMBER}
+            found += [numbers, _distance(section, judged, real), _recognition(section, judged, real)]
+            found += [_likeness(section, judged, real, *line) for line in _LIKENESS]
     return [finding for finding in found if finding is not None]
 
 
 def verdict_section(found: list[Finding]) -> Section:
     """The verdict as a section of a report: one sentence a level, then a line a finding."""
     lines = []
-    for level, words in (("worked", "Worked"), ("in part", "Worked in part"), ("did not work", "Did not work")):
+    for level, words in (
+        ("worked", "Worked"),
+        ("in part", "Worked in part"),
+        ("did not work", "Did not work"),
+        ("not judged", "Not judged"),
+    ):
         subjects = [finding.subject for finding in found if finding.level == level]
         if subjects:
             lines.append(f"{words}: {', '.join(subjects)}.")
@@ -93,6 +105,21 @@ def _usage(name: str, share: float) -> Finding:
     advice = "replace unused codes during training, take a smaller codebook, or raise the weight of the entropy term"
     measured = f"{share:.0%} in use on the validation images; below {FEW_CODES:.0%} most are dead"
     return _finding(name, _level(share, FEW_CODES, MANY_CODES), measured, advice)
+
+
+_BY_NUMBER = ("frechet_distance", "coverage")  # what changes with the number of images
+
+
+def _numbers(section: str, values: Mapping[str, float], real: Mapping[str, float]) -> Finding | None:
+    samples, images = values.get("count", 0.0), real.get("count", 0.0)
+    if samples == images >= FEWEST_IMAGES or not any(key in values for key in _BY_NUMBER):
+        return None
+    measured = (
+        f"{samples:,.0f} samples beside {images:,.0f} real images; a distance and coverage are judged between equal "
+        f"numbers of at least {FEWEST_IMAGES}"
+    )
+    advice = "draw as many samples as there are real images, or hold out more of these where they are too few"
+    return Finding(f"{section}: distance and coverage", "not judged", measured, advice)
 
 
 def _distance(section: str, values: Mapping[str, float], real: Mapping[str, float]) -> Finding | None:
@@ -147,7 +174,7 @@ def _likeness(
 ) -> Finding | None:
     if key not in values or real.get(key, 0.0) <= 0:
         return None
-    measured = f"{values[key]:.0%} {words}; of real training images {real[key]:.0%}"
+    measured = f"{values[key]:.0%} {words}; of real images {real[key]:.0%}"
     ratio, thresholds = values[key] / real[key], (POOR_SHARE, GOOD_SHARE)
     if key == "diversity":
         ratio, thresholds = min(ratio, 1 / ratio) if ratio else 0.0, (POOR_DIVERSITY, GOOD_DIVERSITY)

@@ -12,7 +12,7 @@ from vistok.workbench.run.lock import is_locked
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.records import RECORDS, Record, Records
 
-_TOKENIZER = ("refined", "reconstruction")  # the section of an evaluation that is the tokenizer's, by recipe
+_IS_RECONSTRUCTION = "mean_absolute_error"  # what sections of reconstructions have, and no others
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def summarise_run(folder: Path) -> RunSummary:
     records = Records(folder).read()
     file = RunPaths(folder).evaluation()
     measures = read_json(file) if file.exists() else {}
-    tokenizer: dict[str, Any] = next((measures[key] for key in _TOKENIZER if key in measures), {})
+    tokenizer: dict[str, Any] = measures.get(tokenizer_section(measures) or "", {})
     samples: dict[str, Any] = next((value for key, value in measures.items() if key.startswith("samples ")), {})
     return RunSummary(
         name=folder.name,
@@ -59,6 +59,20 @@ def summarise_run(folder: Path) -> RunSummary:
         samples_distance=samples.get("frechet_distance"),
         recognised=samples.get("recognised"),
     )
+
+
+def tokenizer_section(measures: Mapping[str, Any]) -> str | None:
+    """Which section of an evaluation is of what the tokenizer makes in the end, whatever its recipe calls it.
+
+    Of all reconstructions, which have an absolute error as nothing else has, it is the one that is measured last.
+
+    Example:
+        >>> first, second = ({"psnr": psnr, "mean_absolute_error": 9.0} for psnr in (20.0, 22.0))
+        >>> tokenizer_section({"mean image": {"psnr": 11.0}, "stage I": first, "refined": second, "noise": {}})
+        'refined'
+    """
+    found = [name for name, values in measures.items() if isinstance(values, Mapping) and _IS_RECONSTRUCTION in values]
+    return found[-1] if found else None
 
 
 def run_values(folder: Path) -> dict[str, Any]:
