@@ -10,7 +10,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.cost.cards import find_card
 from vistok.workbench.cost.estimate import Plan, estimate, token_bytes
 from vistok.workbench.cost.tables import disk_line, tables
-from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.cost.trainings import DryRun, Training
 from vistok.workbench.output import Output, OutputOptions
 
 _PLANNED = ("micro_batch", "accumulation", "ddp", "fsdp", "step_flops", "step_seconds", "seconds", "cores")
@@ -53,7 +53,7 @@ class CostOptions(OutputOptions):
 
 def cost_command(
     load: Callable[[str, Sequence[str]], Any],
-    trainings: Callable[[Any, Paper], Sequence[Training]],
+    trainings: Callable[[Any, DryRun], Sequence[Training]],
     token_streams: Callable[[Any], tuple[int, Sequence[int]]],
 ) -> Callable[[CostOptions], Output]:
     """The command of a recipe.
@@ -71,7 +71,7 @@ def cost_command(
         """
         plan = options.plan()
         config = load(options.config, options.set)
-        estimates = [estimate(training, plan) for training in trainings(config, Paper())]
+        estimates = [estimate(training, plan) for training in trainings(config, DryRun())]
         positions, sizes = token_streams(config)
         variants = len(config.data.token_variants)
         disk = disk_line(token_bytes(positions, sizes, variants=variants), options.images)
