@@ -38,7 +38,7 @@ def tokenizer_training(config: VQGANConfig, dry_run: DryRun) -> Training:
         model, discriminator = VQGAN(sizes), build_discriminator(config)
         terms = LossTerms(losses, sizes.quantizer)
     frozen: dict[str, nn.Module] = {} if terms.perceptual is None else {"perceptual network": terms.perceptual}
-    tokenizer, judge = dry_run.learner(model, config.train), dry_run.learner(discriminator, config.train)
+    tokenizer, d_learner = dry_run.learner(model, config.train), dry_run.learner(discriminator, config.train)
     d_loss = partial(discriminator_loss, kind=losses.adversarial_kind)
 
     def step(size: int, index: int) -> None:
@@ -46,9 +46,9 @@ def tokenizer_training(config: VQGANConfig, dry_run: DryRun) -> Training:
         adversary = discriminator if index >= losses.discriminator_start else None
         _, fakes, _ = generator_step(tokenizer, terms, adversary, [images], index)
         if adversary is not None:
-            discriminator_step(judge, [images], fakes, d_loss, index)
+            discriminator_step(d_learner, [images], fakes, d_loss, index)
 
-    learners = {"tokenizer": tokenizer, "discriminator": judge}
+    learners = {"tokenizer": tokenizer, "discriminator": d_learner}
     starts = (0, losses.discriminator_start)
     return Training("tokenizer", config.train, learners, frozen, step, starts, True, dry_run)
 
