@@ -64,7 +64,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "recipe_config": {"config", "data", "run", "tokens"},
         "training": {"config", "data", "progress", "run"},
         "generator_settings": {"recipe_config", "training"},
-        "cost": {"config", "output", "training"},
+        "cost": {"config", "training"},
         "evaluation": {"data", "progress", "recipe_config", "run"},
         "reporting": {"evaluation", "run", "strict_yaml"},
         "inspection": {"config", "data", "evaluation", "progress", "run"},
@@ -78,6 +78,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "token_commands": {"command_line", "options", "output", "run", "tokens"},
         "runs_command": {"config", "output", "run"},
         "compare_command": {"config", "output", "reporting", "run"},
+        "cost_command": {"config", "cost", "output"},
         "pipelines": {"backbones", "config", "evaluation", "progress", "recipe_config", "reporting", "run"},
         "pipeline_command": {
             *("command_line", "evaluation", "options", "output", "pipelines", "reporting", "run"),

@@ -11,7 +11,7 @@ from vistok.workbench import pipeline_command as module
 from vistok.workbench.command_line import Run
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.evaluation.sampling import write_samples
-from vistok.workbench.pipeline_command import ExportOptions, pipeline_command
+from vistok.workbench.pipeline_command import PipelineOptions, pipeline_command
 from vistok.workbench.pipelines.card import Paper
 from vistok.workbench.pipelines.pipeline import Pipeline
 from vistok.workbench.recipe_config import Choice, SampleConfig
@@ -59,7 +59,7 @@ def recipe(tmp_path):
 @catches(SUBJECT, "licence=options.license", "licence=None")
 def test_a_run_is_exported_once_its_generator_is_whole(tmp_path):
     export, prepare, paths = recipe(tmp_path)
-    options = ExportOptions(folder=tmp_path / "out", name="mine", license="mit")
+    options = PipelineOptions(folder=tmp_path / "out", name="mine", license="mit")
     with pytest.raises(
         ConfigError, match=r"generator-xar\.safetensors: missing, or not as it was written; run toy train"
     ):
@@ -94,7 +94,7 @@ def test_what_was_written_is_uploaded(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "HfApi", Hub)
     export, prepare, paths = recipe(tmp_path)
-    options = ExportOptions(folder=tmp_path / "out", name="mine", push_to_hub="org/shapes")
+    options = PipelineOptions(folder=tmp_path / "out", name="mine", push_to_hub="org/shapes")
     stages = prepare(options).stages
     with stages.opened(stages.by_name["train-generator.xar"], resume=False, fresh=False):
         paths.generator("xar").write_bytes(b"weights")

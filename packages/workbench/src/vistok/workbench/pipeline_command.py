@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(RunOptions):
+class PipelineOptions(RunOptions):
     """What the command takes."""
 
     folder: Path
@@ -41,7 +41,7 @@ def pipeline_command(
     paper: Paper,
     *,
     reconstruction: str = "reconstruction",
-) -> dict[str, Callable[[ExportOptions], Output]]:
+) -> dict[str, Callable[[PipelineOptions], Output]]:
     """The command ``export-pipeline`` of a recipe, by name.
 
     Args:
@@ -52,7 +52,7 @@ def pipeline_command(
         reconstruction: The section of an evaluation's measures that holds the tokenizer's.
     """
 
-    def export(options: ExportOptions) -> Output:
+    def export(options: PipelineOptions) -> Output:
         """Write tokenizer and generator as a folder for others, with a model card (needs train-generator)."""
         run = prepare(options.of_a_run())
         check_folder(run.stages.folder, run.stages.program)

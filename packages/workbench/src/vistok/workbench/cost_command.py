@@ -16,7 +16,7 @@ from vistok.workbench.output import Output, OutputOptions
 _PLANNED = ("micro_batch", "accumulation", "ddp", "fsdp", "step_flops", "step_seconds", "seconds", "cores")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CostOptions(OutputOptions):
     """What the command takes; the strings are the help texts."""
 
@@ -55,8 +55,8 @@ def cost_command(
     load: Callable[[str, Sequence[str]], Any],
     trainings: Callable[[Any, DryRun], Sequence[Training]],
     token_streams: Callable[[Any], tuple[int, Sequence[int]]],
-) -> Callable[[CostOptions], Output]:
-    """The command of a recipe.
+) -> dict[str, Callable[[CostOptions], Output]]:
+    """The command ``cost`` of a recipe, by name.
 
     Args:
         load: Reads a configuration by its name, with changes.
@@ -78,4 +78,4 @@ def cost_command(
         planned = [{"name": each.training.name} | {key: getattr(each, key) for key in _PLANNED} for each in estimates]
         return Output({"trainings": planned, "disk": disk}, text=f"{tables(estimates, plan)}\n\n{disk}")
 
-    return cost
+    return {"cost": cost}
