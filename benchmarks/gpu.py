@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from machine import best_seconds
+from machine import best_seconds, header
 from vistok.workbench.cost.trainings import DryRun, Training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +94,7 @@ def main() -> int:
     if rows:
         print("| what | held | did not | left out |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     torch.set_float32_matmul_precision("high")
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    header(*COLUMNS)
     for recipe in options.recipes:
         config = importlib.import_module(f"{recipe}.config").load("emoji64")
         for place in range(len(importlib.import_module(f"{recipe}.cost").trainings(config, DryRun()))):
