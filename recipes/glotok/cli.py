@@ -133,7 +133,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
-    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths)),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths), stage="train-tokenizer"),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),
