@@ -186,6 +186,16 @@ def test_rooms_import_those_that_are_listed_and_no_others(package):
     assert room_arrows(package) == ROOMS[package]
 
 
+@pytest.mark.parametrize("package", ["metrics", "workbench"])
+def test_the_readme_tells_of_every_room(package):
+    """Of what lies beside the rooms as much as it likes, and of nothing that is not there."""
+    folder = ROOT / "packages" / package
+    titles = re.findall(r"^\| (`[^|]+) \| ", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    told = {name for title in titles for name in re.findall(r"`(\w+)`", title)}
+    rooms = {source.name.split(".")[2] for source in sources(package) if source.name.count(".") > 2}
+    assert rooms <= told <= set(ROOMS[package])
+
+
 @pytest.mark.parametrize("package", ROOMS)
 def test_no_circle_leads_through_rooms(package):
     rooms = list(ROOMS[package])
