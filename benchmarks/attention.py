@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from machine import medians
+from machine import header, medians, row
 from vistok.generators import attention
 from vistok.tokenizers._normalisation import normalised_swish
 
@@ -27,12 +27,6 @@ SHAPES = (  # images, heads, tokens, channels of a head
     (2, 12, 256, 64),
 )
 IMAGES = ((32, 24, 32, 4), (32, 96, 8, 16), (8, 24, 128, 4), (8, 96, 32, 16))  # images, channels, side, groups
-
-
-def row(*cells: object) -> None:
-    print(
-        "| " + " | ".join(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True
-    )
 
 
 def kernel(backend: SDPBackend, dtype: torch.dtype, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -47,8 +41,7 @@ def attentions(repeats: int) -> None:
         "bfloat16, plain": partial(kernel, SDPBackend.MATH, torch.bfloat16),
         "float32, fused": partial(kernel, SDPBackend.FLASH_ATTENTION, torch.float32),
     }
-    row("images x heads x channels", "tokens", *(f"{way}, ms" for way in ways), "fastest of PyTorch's / ours")
-    row(*["---"] * (len(ways) + 3))
+    header("images x heads x channels", "tokens", *(f"{way}, ms" for way in ways), "fastest of PyTorch's / ours")
     for batch, heads, tokens, channels in SHAPES:
         projected = torch.randn(batch, tokens, 3, heads, channels, dtype=torch.bfloat16, requires_grad=True)
         outer = torch.randn(batch, heads, tokens, channels, dtype=torch.bfloat16)
@@ -59,18 +52,18 @@ def attentions(repeats: int) -> None:
 
         seconds = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
         ours, *theirs = (1e3 * value for value in seconds.values())
-        row(f"{batch} x {heads} x {channels}", tokens, ours, *theirs, min(theirs) / ours)
+        figures = (f"{value:.2f}" for value in (ours, *theirs, min(theirs) / ours))
+        row(f"{batch} x {heads} x {channels}", tokens, *figures)
 
 
 def norms(repeats: int) -> None:
-    row(
+    header(
         "images x channels x side",
         "ours, ms",
         "PyTorch's in bfloat16, ms",
         "in float32, ms",
         "PyTorch's bfloat16 / ours",
     )
-    row(*["---"] * 5)
     for batch, channels, side, groups in IMAGES:
         norm = nn.GroupNorm(groups, channels)
         images = torch.randn(batch, channels, side, side, dtype=torch.bfloat16)
@@ -87,7 +80,7 @@ def norms(repeats: int) -> None:
 
         seconds = medians({name: partial(step, way) for name, way in ways.items()}, repeats)
         took = [1e3 * value for value in seconds.values()]
-        row(f"{batch} x {channels} x {side}", *took, took[1] / took[0])
+        row(f"{batch} x {channels} x {side}", *(f"{value:.2f}" for value in (*took, took[1] / took[0])))
 
 
 def main() -> None:

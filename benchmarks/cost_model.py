@@ -25,7 +25,7 @@ import torch
 
 from vistok.workbench.cost.counting import counted_flops
 from vistok.workbench.cost.pretended_cuda import META
-from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.cost.trainings import DryRun, Training
 
 CPU = torch.device("cpu")
 COLUMNS = (
@@ -63,7 +63,7 @@ CELLS = (
 )
 
 
-def build(cell: Cell, paper: Paper) -> tuple[Training, int]:
+def build(cell: Cell, dry_run: DryRun) -> tuple[Training, int]:
     """The training of a cell, and the step from which on it does everything."""
     config_of = importlib.import_module(f"{cell.recipe}.config")
     cost = importlib.import_module(f"{cell.recipe}.cost")
@@ -78,9 +78,9 @@ def build(cell: Cell, paper: Paper) -> tuple[Training, int]:
     changes += [f"data.image_size={cell.pixels}", f"tokenizer.image_size={cell.pixels}"]
     config = config_of.load("openmoji32", changes)
     if cell.training.startswith("generator"):
-        training = cost.generator_training(config, paper, name)
+        training = cost.generator_training(config, dry_run, name)
     else:
-        training = getattr(cost, f"{cell.training}_training")(config, paper)
+        training = getattr(cost, f"{cell.training}_training")(config, dry_run)
     return training, training.starts[-1]
 
 
@@ -93,13 +93,13 @@ def pages(entry: str) -> int:
 def measured(cell: Cell, *, pretend: bool) -> dict[str, float]:
     """What a step really takes, in this process."""
     torch.manual_seed(0)
-    small, start = build(cell, Paper(CPU, pretend=pretend))
+    small, start = build(cell, DryRun(CPU, pretend=pretend))
     with small.on.pretending():
         small.step(2, start)  # so that libraries are loaded, and what they keep is kept
     del small
     gc.collect()
     before = pages("VmRSS")
-    training, start = build(cell, Paper(CPU, pretend=pretend))
+    training, start = build(cell, DryRun(CPU, pretend=pretend))
     found: dict[str, float] = {}
     with training.on.pretending():
         with counted_flops() as flops:
@@ -112,7 +112,7 @@ def measured(cell: Cell, *, pretend: bool) -> dict[str, float]:
 
 def predicted(cell: Cell) -> dict[str, float]:
     """What the model says."""
-    training, start = build(cell, Paper(META))
+    training, start = build(cell, DryRun(META))
     counts = training.count(cell.size, start)
     return {"peak": counts.peak, "flops": counts.flops, "saved": counts.saved}
 

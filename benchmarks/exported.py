@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from machine import header, row
 from vistok.workbench.pipelines.graphs import ExportableTokenizer, export_tokenizer, open_graph
 
 COLUMNS = (
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    header(*COLUMNS)
     for given in options.runs:
         recipe, _, folder = given.partition("=")
         rooms = (importlib.import_module(f"{recipe}.{room}") for room in ("pipeline", "paths", "config"))
@@ -71,8 +72,7 @@ def main() -> None:
         images = validation.batch(range(min(options.images, len(validation))))
         tokenizer = pipeline.exportable_tokenizer(run)
         for format in options.formats:
-            cells = measure(run.folder.name, tokenizer, images, format)
-            print(f"| {' | '.join(str(cell) for cell in cells)} |", flush=True)
+            row(*measure(run.folder.name, tokenizer, images, format))
 
 
 if __name__ == "__main__":

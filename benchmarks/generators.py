@@ -10,12 +10,12 @@ the wall time, and on a busy machine it does not count the waiting. With several
 import argparse
 import platform
 import resource
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 
+from machine import header, row, step_clock
 from vistok import generators as g
 from vistok.generators.layers import _cell_attention
 
@@ -23,25 +23,13 @@ CLASSES = 10
 
 
 def seconds(call: Callable[[], object], repeats: int = 2) -> float:
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = step_clock()
     times = []
     for _ in range(repeats):
         start = clock()
         call()
         times.append(clock() - start)
     return min(times)
-
-
-def row(*cells: object) -> None:
-    print(
-        "| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True
-    )
-
-
-def header(*cells: str) -> None:
-    print()
-    row(*cells)
-    row(*("---" for _ in cells))
 
 
 def far(width: int, depth: int, grid: int = 16) -> g.FAR:
@@ -220,6 +208,7 @@ def main() -> None:
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"# Generators: speed of sampling\n\nMachine: {machine}.")
     for name in chosen:
+        print()
         PARTS[name]()
 
 

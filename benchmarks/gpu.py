@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from machine import best_seconds
-from vistok.workbench.cost.trainings import Paper, Training
+from machine import best_seconds, header
+from vistok.workbench.cost.trainings import DryRun, Training
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ("glotok", "semtok", "vqgan")
@@ -60,8 +60,8 @@ def step_line(recipe: str, place: int, size: int, device: torch.device) -> str:
     precision = "bf16" if device.type == "cuda" else "no"
     config = importlib.import_module(f"{recipe}.config").load("emoji64", [f"train.mixed_precision={precision}"])
     before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
-    training: Training = cost.trainings(config, Paper(device, pretend=False))[place]
-    model = cost.trainings(config, Paper())[place].count(size, training.starts[-1])
+    training: Training = cost.trainings(config, DryRun(device, pretend=False))[place]
+    model = cost.trainings(config, DryRun())[place].count(size, training.starts[-1])
 
     def step() -> None:
         training.step(size, training.starts[-1])
@@ -94,10 +94,10 @@ def main() -> int:
     if rows:
         print("| what | held | did not | left out |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     torch.set_float32_matmul_precision("high")
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    header(*COLUMNS)
     for recipe in options.recipes:
         config = importlib.import_module(f"{recipe}.config").load("emoji64")
-        for place in range(len(importlib.import_module(f"{recipe}.cost").trainings(config, Paper()))):
+        for place in range(len(importlib.import_module(f"{recipe}.cost").trainings(config, DryRun()))):
             print(step_line(recipe, place, options.size, device), flush=True)
     return status
 

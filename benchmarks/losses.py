@@ -25,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from vistok.losses import HistogramRelationLoss, LookupFreeEntropyLoss
+from vistok.workbench.run.folder import environment_record
 
 BINS, ALPHA, WIDTH, TOKENS = 40, 190.0, 8, 4096
 # The slowest baseline runs on one in eight of its row blocks; its time is scaled by the pairs they hold.
@@ -222,9 +223,7 @@ def main() -> None:
         return
     print(f"# Losses, {datetime.date.today().isoformat()}\n")
     print(f"Command: `python benchmarks/losses.py --threads {options.threads}{' --quick' * options.quick}`  ")
-    processor = next(
-        (s.split(": ")[1] for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")), "?"
-    )
+    processor = environment_record()["processor"]
     print(f"Machine: {platform.system()} {platform.machine()}, {processor}, {options.threads} thread(s), no GPU  ")
     print(f"Versions: Python {platform.python_version()}, torch {torch.__version__}\n")
     print("Forward and backward, float32, d = 8, 40 bins, alpha = 190. Median of runs; extra memory is the rise of")

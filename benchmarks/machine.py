@@ -51,6 +51,17 @@ def medians(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def row(*cells: object) -> None:
+    """Print a row of a table; numbers with a point have three digits."""
+    print(f"| {' | '.join(f'{cell:.3g}' if isinstance(cell, float) else str(cell) for cell in cells)} |", flush=True)
+
+
+def header(*cells: object) -> None:
+    """Print the titles of a table's columns."""
+    row(*cells)
+    row(*("---" for _ in cells))
+
+
 def gemm_gflops(dtype: torch.dtype, side: int = SIDE) -> float:
     """Rate of a square matrix product."""
     a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
@@ -99,12 +110,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    header(*COLUMNS)
     for threads in options.threads:
         torch.set_num_threads(threads)
         rates = [rate(dtype) for rate in (gemm_gflops, convolution_gflops) for dtype in (torch.float32, torch.bfloat16)]
         rates += [copy_bandwidth(), read_bandwidth()]
-        print(f"| {threads} | {' | '.join(f'{rate:.0f}' for rate in rates)} | {small_operation():.2f} |", flush=True)
+        row(threads, *(f"{rate:.0f}" for rate in rates), f"{small_operation():.2f}")
 
 
 if __name__ == "__main__":

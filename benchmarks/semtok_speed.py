@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from machine import medians
+from machine import header, medians, row
 from semtok.alignment import TargetSource, alignment_loss
 from semtok.config import SamplerConfig, SemTokConfig, load
 from semtok.draws import draw
@@ -36,13 +36,6 @@ CLASSES = 10
 STEPS = (1, 5, 25)
 GENERATION_STEPS = (1, 4, 16)
 CACHED_BATCHES = 4  # images whose features are cached for the training step, in batches
-
-
-def table(*rows: tuple[object, ...]) -> None:
-    """Print a header and rows."""
-    head, *body = rows
-    for row in (head, ("---",) * len(head), *body):
-        print("| " + " | ".join(str(cell) for cell in row) + " |", flush=True)
 
 
 def count_of(steps: int) -> str:
@@ -73,23 +66,19 @@ def decode(config: SemTokConfig, batch: int, repeats: int) -> None:
             sampler = SamplerConfig(**(config.sampler.model_dump() | changes | {"num_steps": steps}))
             rows[f"stage I, {count_of(steps)}, {title}"] = partial(model.sample, tokens, sampler)
 
-    def counted(row: str) -> None:
+    def counted(title: str) -> None:
         nonlocal name
-        name = row
-        rows[row]()
+        name = title
+        rows[title]()
 
     name = ""
     with torch.no_grad():
-        seconds = medians({row: partial(counted, row) for row in rows}, repeats)
+        seconds = medians({title: partial(counted, title) for title in rows}, repeats)
     base = seconds["decoder, one call"]
     print(f"\nDecoding the same {batch} images' tokens ({sizes.num_tokens} of {sizes.bits} bits)\n")
-    table(
-        ("decoding", "network calls", "ms", "ratio to one decoder call"),
-        *(
-            (row, f"{calls.count(row) / (repeats + 1):g}", f"{1e3 * value:.1f}", f"{value / base:.2f}")
-            for row, value in seconds.items()
-        ),
-    )
+    header("decoding", "network calls", "ms", "ratio to one decoder call")
+    for title, value in seconds.items():
+        row(title, f"{calls.count(title) / (repeats + 1):g}", f"{1e3 * value:.1f}", f"{value / base:.2f}")
 
 
 def train(config: SemTokConfig, batch: int, repeats: int) -> None:
@@ -135,10 +124,9 @@ def train(config: SemTokConfig, batch: int, repeats: int) -> None:
     base = seconds["float32, cached features"]
     backbone = f"{config.alignment.backbone} at {config.alignment.image_size} px"
     print(f"\nOne training step of stage I: {batch} images at {sizes.image_size} px, aligned to {backbone}\n")
-    table(
-        ("step", "ms", "ratio to float32"),
-        *((row, f"{1e3 * value:.0f}", f"{value / base:.2f}") for row, value in seconds.items()),
-    )
+    header("step", "ms", "ratio to float32")
+    for title, value in seconds.items():
+        row(title, f"{1e3 * value:.0f}", f"{value / base:.2f}")
 
 
 def generation(config: SemTokConfig, batch: int, repeats: int) -> None:
@@ -149,22 +137,18 @@ def generation(config: SemTokConfig, batch: int, repeats: int) -> None:
         given = next(iter(sizes.samples.values()))
         made = f"{name} ({sizes.depth} blocks of width {sizes.width}, {sizes.num_groups} groups of bits)"
         if isinstance(sizes, FARConfig):
-            row = f"FAR {made} with its cache, {length} steps, guidance {given.guidance:g}"
-            rows[row] = partial(draw_tokens, model, labels, groups, given)
+            title = f"FAR {made} with its cache, {length} steps, guidance {given.guidance:g}"
+            rows[title] = partial(draw_tokens, model, labels, groups, given)
             continue
         for steps in sorted({*(count for count in GENERATION_STEPS if count < length), length}):
-            row = f"masked AR {made}, {count_of(steps)}, guidance up to {given.guidance:g}"
-            rows[row] = partial(draw_tokens, model, labels, groups, given.model_copy(update={"num_steps": steps}))
+            title = f"masked AR {made}, {count_of(steps)}, guidance up to {given.guidance:g}"
+            rows[title] = partial(draw_tokens, model, labels, groups, given.model_copy(update={"num_steps": steps}))
     seconds = medians(rows, repeats)
-    base = next((row for row in rows if row.startswith("FAR")), next(iter(rows)))
+    base = next((title for title in rows if title.startswith("FAR")), next(iter(rows)))
     print(f"\nGenerating {batch} images' tokens: {length} tokens of {config.tokenizer.bits} bits\n")
-    table(
-        ("generator", "s", "samples/s", f"ratio to the samples/s of {base.partition(' (')[0]}"),
-        *(
-            (row, f"{value:.3f}", f"{batch / value:.1f}", f"{seconds[base] / value:.2f}")
-            for row, value in seconds.items()
-        ),
-    )
+    header("generator", "s", "samples/s", f"ratio to the samples/s of {base.partition(' (')[0]}")
+    for title, value in seconds.items():
+        row(title, f"{value:.3f}", f"{batch / value:.1f}", f"{seconds[base] / value:.2f}")
 
 
 def draw_tokens(model: Generator, labels: Tensor, groups: TokenGroups, settings: AnySampleConfig) -> Tensor:

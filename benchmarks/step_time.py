@@ -26,7 +26,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from machine import most_gflops, step_clock
+from machine import header, most_gflops, step_clock
 from steps import ours, peers
 from steps.sizes import Shape, TrainingStep
 
@@ -173,7 +173,7 @@ def main() -> None:
     generators = [name for name in options.rows if name in GENERATORS]
     counts = f"best of {options.rounds} x {options.repeats} steps"
     print(f"\n{options.threads} thread(s), torch {torch.__version__}; {counts}\n")
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    header(*COLUMNS)
     for shape in options.shapes:
         for precision in options.precisions:
             print("\n".join(lines(shape, precision, in_turn(tokenizers, shape, precision, options))), flush=True)

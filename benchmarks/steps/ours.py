@@ -77,22 +77,22 @@ def glotok_of(config: Any, images: Tensor, *, adversarial: bool, wrap: Wrap = un
     from vistok.workbench.training.adversarial_training import discriminator_step
 
     settings, bins, alignment = config.train, config.losses.histogram_bins, config.losses.alignment
-    model, judge = GloTok(config.tokenizer), build_discriminator(config)
+    model, discriminator = GloTok(config.tokenizer), build_discriminator(config)
     terms = LossTerms(config.losses, torch.full((bins,), 1 / bins) if alignment == "histogram" else None)
     if alignment == "contrastive":
         terms.representation = RepresentationTerm(config.teacher, config.representation.temperature)
         model = HeadedTokenizer(model, build_head(config, terms.representation.backbone.dim))
     adam = partial(torch.optim.Adam, lr=sizes.RATE, betas=settings.betas, fused=True)
     learns = learner(model, settings, adam(model.parameters()), wrap)
-    judges = learner(judge, settings, adam(judge.parameters()), wrap)
+    d_learns = learner(discriminator, settings, adam(discriminator.parameters()), wrap)
     loss = partial(discriminator_loss, kind=config.losses.adversarial_kind)
 
     def step(index: int) -> None:
-        _, fakes, _ = generator_step(learns, terms, judge if adversarial else None, [images], index)
+        _, fakes, _ = generator_step(learns, terms, discriminator if adversarial else None, [images], index)
         if adversarial:
-            discriminator_step(judges, [images], fakes, loss, index)
+            discriminator_step(d_learns, [images], fakes, loss, index)
 
-    return TrainingStep((model, judge) if adversarial else (model,), step)
+    return TrainingStep((model, discriminator) if adversarial else (model,), step)
 
 
 def glotok(shape: Shape, precision: str, *, adversarial: bool) -> TrainingStep:

@@ -21,7 +21,7 @@ from glotok.train_generator import train_generator
 from glotok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
-from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.cost_command import cost_command
 from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
@@ -133,7 +133,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
-    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths)),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths), stage="train-tokenizer"),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),
@@ -142,7 +142,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
     ),
     **runs_command(),
     **compare_command(),
-    "cost": cost_command(load, trainings, token_streams),
+    **cost_command(load, trainings, token_streams),
 }
 
 

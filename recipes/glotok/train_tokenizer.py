@@ -79,7 +79,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         start_from(Path(settings.init_from), model, state)
     metrics = MetricsLog(paths.metrics, enabled=writes)
     tokenizer = Learner.prepared(learned, optimizer, accelerator, settings, finite)
-    judge = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
+    d_learner = Learner.prepared(discriminator, d_optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
@@ -92,7 +92,7 @@ def train_tokenizer(config: GloTokConfig, paths: RunPaths, *, resume: bool) -> N
         step.log, fakes, features = generator_step(tokenizer, terms, adversary, reals, step.index)
         step.pictures = reals[-1], fakes[-1]
         if adversary is not None:
-            step.log["discriminator"] = discriminator_step(judge, reals, fakes, d_loss, step.index)
+            step.log["discriminator"] = discriminator_step(d_learner, reals, fakes, d_loss, step.index)
         if average is not None:
             average.update_parameters(model)
         if config.train.revives_after(step.index):

@@ -22,7 +22,7 @@ from semtok.train_refiner import train_refiner
 from semtok.train_tokenizer import train_tokenizer
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
-from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.cost_command import cost_command
 from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
@@ -152,7 +152,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
     ),
     **runs_command(),
     **compare_command(),
-    "cost": cost_command(load, trainings, token_streams),
+    **cost_command(load, trainings, token_streams),
 }
 
 

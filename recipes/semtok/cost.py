@@ -13,17 +13,17 @@ from semtok.space import shapes_of
 from semtok.train_refiner import Critics, learning, mean_flow_step, refiner_step
 from semtok.train_tokenizer import LossTerms, StageOne, tokenizer_step
 from vistok.metrics import FeatureBackbone
-from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.cost.trainings import DryRun, Training
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.micro_batches import MicroBatch
 
 _CLASSES = 1000  # ImageNet's; the label table is all that depends on it
 
 
-def trainings(config: SemTokConfig, paper: Paper) -> list[Training]:
+def trainings(config: SemTokConfig, dry_run: DryRun) -> list[Training]:
     """Stage I, the refiner, and each generator."""
-    generators = (generator_training(config, paper, name) for name in config.generators)
-    return [tokenizer_training(config, paper), refiner_training(config, paper), *generators]
+    generators = (generator_training(config, dry_run, name) for name in config.generators)
+    return [tokenizer_training(config, dry_run), refiner_training(config, dry_run), *generators]
 
 
 def token_streams(config: SemTokConfig) -> tuple[int, list[int]]:
@@ -31,10 +31,10 @@ def token_streams(config: SemTokConfig) -> tuple[int, list[int]]:
     return config.tokenizer.num_tokens, [config.tokenizer.codebook_size]
 
 
-def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
+def tokenizer_training(config: SemTokConfig, dry_run: DryRun) -> Training:
     """Stage I; with a cache of the alignment's features the backbone is held and does not run."""
     losses, alignment = config.losses, config.alignment
-    with paper.building():
+    with dry_run.building():
         tokenizer = SemTok(config.tokenizer, sampler=config.sampler, space=shapes_of(config))
         backbone = FeatureBackbone(alignment.backbone, weights=alignment.weights) if config.aligned else None
         bare = StageOne(config, tokenizer, backbone.dim if backbone else None)
@@ -42,7 +42,7 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
     frozen: dict[str, nn.Module] = {} if terms.perceptual is None else {"perceptual network": terms.perceptual}
     if backbone is not None:
         frozen["alignment backbone"] = backbone
-    learner = paper.learner(bare, config.train)
+    learner = dry_run.learner(bare, config.train)
 
     def targets(batch: MicroBatch) -> Targets:
         if backbone is None or not alignment.cache:
@@ -51,32 +51,32 @@ def tokenizer_training(config: SemTokConfig, paper: Paper) -> Training:
         return Targets(*(part.repeat(len(batch.images), *[1] * (part.ndim - 1)) for part in one))
 
     def step(size: int, index: int) -> None:
-        sized, batch = _of_one_micro_batch(config, "train", size), _batch(config, paper, size)
+        sized, batch = _of_one_micro_batch(config, "train", size), _batch(config, dry_run, size)
         tokenizer_step(learner, targets if config.aligned else None, terms, [batch], sized, index)
 
-    return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, paper)
+    return Training("tokenizer", config.train, {"tokenizer": learner}, frozen, step, (0,), True, dry_run)
 
 
-def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
+def refiner_training(config: SemTokConfig, dry_run: DryRun) -> Training:
     """Stage II: the frozen tokenizer encodes, the refiner learns, and the discriminator where images are compared."""
     losses, settings = config.refiner, config.train_refiner
-    with paper.building():
+    with dry_run.building():
         tokenizer = SemTok(config.tokenizer, losses.kind, config.sampler, shapes_of(config), losses.num_steps)
-        critics = Critics(config, paper.device) if losses.compares_images else None
+        critics = Critics(config, dry_run.device) if losses.compares_images else None
     tokenizer.requires_grad_(False)
     bare = learning(tokenizer, config)
     bare.requires_grad_(True)
     frozen: dict[str, nn.Module] = {"encoder": tokenizer.encoder, "decoder": tokenizer.decoder}
     if critics is not None and critics.terms.perceptual is not None:
         frozen["perceptual network"] = critics.terms.perceptual
-    learners = {"refiner": paper.learner(bare, settings)}
+    learners = {"refiner": dry_run.learner(bare, settings)}
     starts: tuple[int, ...] = (0,)
     if critics is not None:
-        learners["discriminator"] = paper.learner(critics.discriminator, settings)
+        learners["discriminator"] = dry_run.learner(critics.discriminator, settings)
         starts = (0, losses.discriminator_start)
 
     def step(size: int, index: int) -> None:
-        sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, paper, size)
+        sized, batch = _of_one_micro_batch(config, "train_refiner", size), _batch(config, dry_run, size)
         if critics is None:
             mean_flow_step(learners["refiner"], tokenizer, [batch], sized, index)
             return
@@ -85,21 +85,21 @@ def refiner_training(config: SemTokConfig, paper: Paper) -> Training:
         if adversary is not None:
             discriminator_step(learners["discriminator"], [batch.images], fakes, critics.loss, index)
 
-    return Training("refiner", settings, learners, frozen, step, starts, True, paper)
+    return Training("refiner", settings, learners, frozen, step, starts, True, dry_run)
 
 
-def generator_training(config: SemTokConfig, paper: Paper, name: str) -> Training:
+def generator_training(config: SemTokConfig, dry_run: DryRun, name: str) -> Training:
     """A generator's, on random tokens."""
     settings, sizes = config.generators[name], config.tokenizer
 
     def inputs(count: int) -> Tensor:
-        return torch.zeros(count, sizes.num_tokens, settings.num_groups, dtype=torch.int64, device=paper.device)
+        return torch.zeros(count, sizes.num_tokens, settings.num_groups, dtype=torch.int64, device=dry_run.device)
 
-    return paper.generator(name, partial(build_generator, config, name, _CLASSES), settings.train, inputs)
+    return dry_run.generator(name, partial(build_generator, config, name, _CLASSES), settings.train, inputs)
 
 
-def _batch(config: SemTokConfig, paper: Paper, size: int) -> MicroBatch:
-    images = paper.images(size, config.tokenizer.image_channels, config.tokenizer.image_size)
+def _batch(config: SemTokConfig, dry_run: DryRun, size: int) -> MicroBatch:
+    images = dry_run.images(size, config.tokenizer.image_channels, config.tokenizer.image_size)
     return MicroBatch(images, torch.arange(size), torch.zeros(size, dtype=torch.bool))
 
 

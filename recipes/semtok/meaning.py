@@ -22,9 +22,9 @@ from vistok.metrics import (
 )
 from vistok.workbench.data import Images
 from vistok.workbench.evaluation.features import network_features
-from vistok.workbench.evaluation.judge import fit_judge
 from vistok.workbench.evaluation.measures import Evaluation
 from vistok.workbench.evaluation.probe import add_probe
+from vistok.workbench.evaluation.recognizer import recognizer_of
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import save_tensors
@@ -43,16 +43,16 @@ def add_meaning(
     Pictures of swapped tokens go to a file of their own.
     """
     labels = stored["labels"]
-    judge = evaluation.judge
-    if judge is None and len(evaluation.train.labels.unique()) > 1:
-        judge = fit_judge(evaluation.train, config.seed)
+    recognizer = evaluation.recognizer
+    if recognizer is None and len(evaluation.train.labels.unique()) > 1:
+        recognizer = recognizer_of(evaluation.train, config.seed)
 
     def features(images: Tensor) -> Tensor:
         return network_features(evaluation.network, images).pooled
 
     seeds, originals = stored["seeds"], stored["noise originals"]
-    if judge is not None:
-        evaluation.add("agreement", "class", lambda: class_agreement(seeds, originals, judge))
+    if recognizer is not None:
+        evaluation.add("agreement", "class", lambda: class_agreement(seeds, originals, recognizer))
     evaluation.add(
         "agreement",
         "features",
@@ -62,12 +62,12 @@ def add_meaning(
     some, places = spread(len(tokens), SWAPPED_IMAGES), spread(tokens.shape[1], SWAPPED_PLACES)
 
     def swaps() -> dict[str, float]:
-        measures, by_place = swap_measures(tokenizer, tokens[some], labels[some], places, judge, seed=config.seed)
+        measures, by_place = swap_measures(tokenizer, tokens[some], labels[some], places, recognizer, seed=config.seed)
         evaluation.add("places", "swaps", lambda: {"place": places.tolist(), **by_place})
         return measures
 
     evaluation.add("swaps", "one token", swaps)
-    if judge is not None and config.tokenizer.quantizer.binary:
+    if recognizer is not None and config.tokenizer.quantizer.binary:
         bits = index_bits(tokens, config.tokenizer.bits)
         measures, by_place = information_measures(bits, labels, seed=config.seed)
         evaluation.add("information", "bits and class", lambda: measures)
@@ -77,15 +77,15 @@ def add_meaning(
         save_tensors(pictures, swapped_pictures(tokenizer, tokens[some], labels[some], config.seed))
 
 
-def class_agreement(seeds: Tensor, originals: Tensor, judge: Recognizer) -> dict[str, float]:
+def class_agreement(seeds: Tensor, originals: Tensor, recognizer: Recognizer) -> dict[str, float]:
     """How often a classifier of real images sees one class in samples ``(n, S, C, H, W)`` of the same tokens.
 
     ``class_between`` compares two noises, ``class_as_original`` a sample and the image itself; ``class_other_image`` is
     the floor, samples of two images' tokens.
     """
     count, noises = seeds.shape[:2]
-    seen = judge.predict(seeds.flatten(0, 1)).view(count, noises)
-    own = judge.predict(originals)
+    seen = recognizer.predict(seeds.flatten(0, 1)).view(count, noises)
+    own = recognizer.predict(originals)
     pairs = [(seen[:, i] == seen[:, j]).double().mean() for i in range(noises) for j in range(i)]
     alike = torch.stack([column.bincount().square().sum() - count for column in seen.T]).double()
     return {
@@ -138,7 +138,7 @@ def changed_area(change: Tensor) -> Tensor:
 
 @torch.no_grad()
 def swap_measures(
-    tokenizer: SemTok, tokens: Tensor, labels: Tensor, places: Tensor, judge: Recognizer | None, *, seed: int
+    tokenizer: SemTok, tokens: Tensor, labels: Tensor, places: Tensor, recognizer: Recognizer | None, *, seed: int
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """What becomes of images (stage II, one noise for all) when one token is another image's: means, and by place.
 
@@ -149,15 +149,15 @@ def swap_measures(
         raise NotMeasurableError(f"a swap of tokens needs at least 2 validation images, got {len(tokens)}")
     given = tokens[partners(labels)]
     whole = to_uint8(decode_alike(tokenizer, tokens, seed)).cpu()
-    classes = None if judge is None else judge.predict(whole)
+    classes = None if recognizer is None else recognizer.predict(whole)
 
     def measured(changed: Tensor) -> dict[str, float]:
         images = to_uint8(decode_alike(tokenizer, changed, seed)).cpu()
         change = images.double() - whole.double()
         areas = changed_area(change)
         values = {"change": change.square().mean().item(), "area": _mean(areas[areas > 0])}
-        if judge is not None and classes is not None:
-            values["class_changes"] = (judge.predict(images) != classes).double().mean().item()
+        if recognizer is not None and classes is not None:
+            values["class_changes"] = (recognizer.predict(images) != classes).double().mean().item()
         return values
 
     single = [measured(torch.where(torch.arange(tokens.shape[1]) == place, given, tokens)) for place in places]

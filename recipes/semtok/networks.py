@@ -1,12 +1,11 @@
-"""The discriminator, and whether all networks of a configuration can be built and fit each other."""
+"""Whether all networks of a configuration can be built and fit each other."""
 
 import torch
-from torch import nn
 
 from semtok.config import SemTokConfig
+from semtok.discriminator import build_discriminator
 from semtok.draws import Draws
 from semtok.generator import build_generator
-from semtok.judge import build_judge
 from semtok.model import SemTok
 from semtok.space import check_space, shapes_of
 from vistok.generators import check_attention_backend
@@ -14,12 +13,6 @@ from vistok.workbench.backbones.meta_build import building, check_backbone, chec
 from vistok.workbench.run.devices import best_device
 
 _CLASSES = 10  # how many there are is known with the images only; no shape but the label table's depends on it
-
-
-def build_discriminator(config: SemTokConfig) -> nn.Module:
-    """The discriminator of stage II."""
-    sizes = config.tokenizer
-    return build_judge(config.discriminator, sizes.image_channels, sizes.image_size)
 
 
 @remembered
@@ -62,6 +55,6 @@ def check_discriminator(config: SemTokConfig, images: tuple[int, ...]) -> None:
     if config.discriminator.kind == "features":
         check_backbone("discriminator", config.discriminator)
     with building("discriminator"):
-        judge = build_discriminator(config)
+        discriminator = build_discriminator(config.discriminator, images[1], images[-1])
         if config.discriminator.kind == "patchgan":
-            judge(torch.empty(images))
+            discriminator(torch.empty(images))

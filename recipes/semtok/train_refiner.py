@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from semtok.config import RefinerConfig, SemTokConfig
+from semtok.discriminator import RegularisedDiscriminatorLoss, build_discriminator
 from semtok.draws import draw
-from semtok.judge import JudgeLoss
 from semtok.mean_flow import MeanFlow
 from semtok.model import LatentSpace, SemTok
 from semtok.nested import twice
-from semtok.networks import build_discriminator
 from semtok.paths import RunPaths
 from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
@@ -63,7 +62,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
     metrics = MetricsLog(paths.metrics, enabled=writes)
     refiner = Learner.prepared(bare, optimizer, accelerator, settings, finite)
     if critics is not None:
-        judge = Learner.prepared(critics.discriminator, d_optimizer, accelerator, settings, finite)
+        discriminator = Learner.prepared(critics.discriminator, d_optimizer, accelerator, settings, finite)
     loaded = training_batches(train, settings, config.data, accelerator, start=start, seed=config.seed)
 
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
@@ -77,7 +76,7 @@ def train_refiner(config: SemTokConfig, paths: RunPaths, *, resume: bool, space:
             step.log, fakes = refiner_step(refiner, tokenizer, critics.terms, adversary, batches, config, step.index)
             if adversary is not None:
                 reals = [batch.images for batch in batches]
-                step.log["discriminator"] = discriminator_step(judge, reals, fakes, critics.loss, step.index)
+                step.log["discriminator"] = discriminator_step(discriminator, reals, fakes, critics.loss, step.index)
         step.pictures = batches[-1].images, fakes[-1]
         if average is not None:
             average.update_parameters(bare)
@@ -115,9 +114,10 @@ class Critics:
     """What compares a refiner's images with others: the terms of its loss, and the discriminator with its own."""
 
     def __init__(self, config: SemTokConfig, device: torch.device) -> None:
-        self.discriminator = build_discriminator(config)
+        sizes = config.tokenizer
+        self.discriminator = build_discriminator(config.discriminator, sizes.image_channels, sizes.image_size)
         self.terms = LossTerms(config.refiner).to(device)
-        self.loss = JudgeLoss(config.refiner.adversarial_kind, config.discriminator).to(device)
+        self.loss = RegularisedDiscriminatorLoss(config.refiner.adversarial_kind, config.discriminator).to(device)
 
     def state(self) -> dict[str, nn.Module]:
         """What a training changes of it, by its name in a checkpoint."""

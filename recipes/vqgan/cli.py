@@ -5,7 +5,7 @@ from typing import Any
 
 from vistok.workbench.command_line import Command, Run, recipe_commands
 from vistok.workbench.compare_command import compare_command
-from vistok.workbench.cost.cost_command import cost_command
+from vistok.workbench.cost_command import cost_command
 from vistok.workbench.graph_command import graph_command
 from vistok.workbench.inspect_command import inspect_command
 from vistok.workbench.options import AUTO
@@ -126,7 +126,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
         lambda run: pipeline_files(run.paths, run.choice.generator),
         PAPER,
     ),
-    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths)),
+    **graph_command(prepare, lambda run: exportable_tokenizer(run.paths), stage="train-tokenizer"),
     **inspect_command(
         prepare,
         lambda run: gather(run.config, run.paths, run.choice),
@@ -135,7 +135,7 @@ COMMANDS: dict[str, Callable[[Any], Output]] = {
     ),
     **runs_command(),
     **compare_command(),
-    "cost": cost_command(load, trainings, token_streams),
+    **cost_command(load, trainings, token_streams),
 }
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.cost.trainings import DryRun, Training
 from vistok.workbench.training.generator_training import GeneratorTrainConfig
 
 PARAMETERS = 3 * 32 * 32 + 32 * 5
@@ -24,6 +24,6 @@ class Blocks(nn.Module):
 
 
 def blocks(**settings) -> Training:
-    paper = Paper()
+    dry_run = DryRun()
     given = GeneratorTrainConfig(**{"steps": 100, "batch_size": 48, "ema_decay": 0.5} | settings)
-    return paper.generator("toy", Blocks, given, lambda size: torch.zeros(size, 32, device="meta"))
+    return dry_run.generator("toy", Blocks, given, lambda size: torch.zeros(size, 32, device="meta"))

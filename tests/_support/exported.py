@@ -3,7 +3,7 @@
 import torch
 
 from vistok.workbench.evaluation.sampling import load_samples
-from vistok.workbench.pipeline_command import ExportOptions
+from vistok.workbench.pipeline_command import PipelineOptions
 from vistok.workbench.run.folder import run_maker
 
 
@@ -13,7 +13,7 @@ def check_pipeline(load_pipeline, commands, paths, *, config, generator, seed):
     wanted, labels = stored["images"], stored["labels"].tolist()
     assert torch.equal(load_pipeline(paths.folder).tensors(labels, seed=seed), wanted)
     target = paths.folder.parent / "exported"
-    commands["export-pipeline"](ExportOptions(config=config, runs=paths.folder.parent, folder=target, license="mit"))
+    commands["export-pipeline"](PipelineOptions(config=config, runs=paths.folder.parent, folder=target, license="mit"))
     paths.folder.rename(paths.folder.with_name("elsewhere"))
     assert run_maker(target) == load_pipeline.__module__.split(".")[0]
     pipeline = load_pipeline(target, generator=generator)

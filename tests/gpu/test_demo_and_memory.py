@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from _support.glotok_runs import TINY
-from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.cost.trainings import DryRun
 
 
 def test_the_tiny_demo_runs_to_its_report(device, tmp_path):
@@ -23,10 +23,10 @@ def test_the_tiny_demo_runs_to_its_report(device, tmp_path):
 def peak(build, size, device):
     """The most bytes of a step with values: CUDA's own figure, or on the CPU what is alive at once."""
     if device.type != "cuda":
-        training = build(paper=Paper(device))
+        training = build(dry_run=DryRun(device))
         return training.count(size, training.starts[-1]).peak
     before = torch.cuda.memory_allocated()
-    training = build(paper=Paper(device, pretend=False))
+    training = build(dry_run=DryRun(device, pretend=False))
     for _ in range(2):
         torch.cuda.reset_peak_memory_stats()
         training.step(size, training.starts[-1])
@@ -40,6 +40,6 @@ def test_peak_memory_is_within_a_tenth_of_the_cost_models(recipe, device):
     size = 32 if device.type == "cuda" else 4
     generator = partial(cost.generator_training, config, name=next(iter(config.generators)))
     for build in (partial(cost.tokenizer_training, config), generator):
-        model = build(paper=Paper())
+        model = build(dry_run=DryRun())
         counted = model.count(size, model.starts[-1]).peak
         assert peak(build, size, device) == pytest.approx(counted, rel=0.1)

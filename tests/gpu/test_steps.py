@@ -7,14 +7,14 @@ import torch
 
 from _support.glotok_runs import tiny
 from surface.repository import RECIPES, ROOT
-from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.cost.trainings import DryRun
 
 
 def trainings(recipe, device):
     """All trainings of the tiny configuration, with values."""
     config = importlib.import_module(f"{recipe}.config").load(str(ROOT / "tests" / "_support" / f"tiny_{recipe}.yaml"))
     torch.manual_seed(0)
-    return importlib.import_module(f"{recipe}.cost").trainings(config, Paper(device, pretend=False))
+    return importlib.import_module(f"{recipe}.cost").trainings(config, DryRun(device, pretend=False))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_compiled_step_learns_as_the_eager_one(name, device):
         torch.compiler.reset()
         torch.manual_seed(0)
         cost = importlib.import_module("glotok.cost")
-        training = cost.generator_training(tiny(), Paper(device, pretend=False), name)
+        training = cost.generator_training(tiny(), DryRun(device, pretend=False), name)
         network = training.networks["generator"]
         if compiles:
             network.compile(backend=backend)

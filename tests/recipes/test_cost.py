@@ -9,7 +9,7 @@ import torch
 
 from _support.mutants import catches
 from surface.repository import RECIPES, ROOT
-from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.cost.trainings import DryRun
 
 CPU = torch.device("cpu")
 CONFIGURATIONS = [
@@ -32,7 +32,7 @@ def tiny(recipe, *changes):
 
 def is_the_step_with_values(recipe):
     cost, config = importlib.import_module(f"{recipe}.cost"), tiny(recipe)
-    model, values = cost.trainings(config, Paper()), cost.trainings(config, Paper(CPU))
+    model, values = cost.trainings(config, DryRun()), cost.trainings(config, DryRun(CPU))
     assert len(model) == len(config.generators) + (2 if recipe == "semtok" else 1)
     for ours, theirs in zip(model, values, strict=True):
         counts = [ours.count(4, start) for start in ours.starts]
@@ -61,14 +61,14 @@ def test_vqgan_is_counted_as_it_runs_with_values():
 @pytest.mark.slow
 def test_alignment_with_a_backbone_counts_the_backbone_and_without_a_cache_runs_it():
     sizes = [
-        importlib.import_module("semtok.cost").tokenizer_training(tiny("semtok", f"alignment.cache={cache}"), Paper())
+        importlib.import_module("semtok.cost").tokenizer_training(tiny("semtok", f"alignment.cache={cache}"), DryRun())
         for cache in (True, False)
     ]
     cached, not_cached = (training.count(4, 0).flops for training in sizes)
     assert "alignment backbone" in sizes[0].frozen
     assert not_cached > cached
     contrastive = tiny("glotok", "losses.alignment=contrastive")
-    training = importlib.import_module("glotok.cost").tokenizer_training(contrastive, Paper())
+    training = importlib.import_module("glotok.cost").tokenizer_training(contrastive, DryRun())
     assert list(training.frozen) == ["perceptual network", "alignment backbone"]
     assert training.count(4, 0).flops > 0
 

@@ -64,7 +64,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "recipe_config": {"config", "data", "run", "tokens"},
         "training": {"config", "data", "progress", "run"},
         "generator_settings": {"recipe_config", "training"},
-        "cost": {"config", "output", "training"},
+        "cost": {"config", "training"},
         "evaluation": {"data", "progress", "recipe_config", "run"},
         "reporting": {"evaluation", "run", "strict_yaml"},
         "inspection": {"config", "data", "evaluation", "progress", "run"},
@@ -78,6 +78,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "token_commands": {"command_line", "options", "output", "run", "tokens"},
         "runs_command": {"config", "output", "run"},
         "compare_command": {"config", "output", "reporting", "run"},
+        "cost_command": {"config", "cost", "output"},
         "pipelines": {"backbones", "config", "evaluation", "progress", "recipe_config", "reporting", "run"},
         "pipeline_command": {
             *("command_line", "evaluation", "options", "output", "pipelines", "reporting", "run"),
@@ -183,6 +184,16 @@ def room_arrows(package: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize("package", ROOMS)
 def test_rooms_import_those_that_are_listed_and_no_others(package):
     assert room_arrows(package) == ROOMS[package]
+
+
+@pytest.mark.parametrize("package", ["metrics", "workbench"])
+def test_the_readme_tells_of_every_room(package):
+    """Of what lies beside the rooms as much as it likes, and of nothing that is not there."""
+    folder = ROOT / "packages" / package
+    titles = re.findall(r"^\| (`[^|]+) \| ", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    told = {name for title in titles for name in re.findall(r"`(\w+)`", title)}
+    rooms = {source.name.split(".")[2] for source in sources(package) if source.name.count(".") > 2}
+    assert rooms <= told <= set(ROOMS[package])
 
 
 @pytest.mark.parametrize("package", ROOMS)

@@ -7,10 +7,10 @@ import pytest
 from _support.counted_trainings import blocks
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
-from vistok.workbench.cost.cost_command import CostOptions, cost_command
+from vistok.workbench.cost_command import CostOptions, cost_command
 from vistok.workbench.recipe_config import DataConfig
 
-SUBJECT = "vistok.workbench.cost.cost_command"
+SUBJECT = "vistok.workbench.cost_command"
 
 
 @catches(SUBJECT, "variants=variants", "variants=1")
@@ -22,7 +22,7 @@ def test_it_prints_the_tables_and_the_disk_with_flips():
         asked.append((name, overrides))
         return SimpleNamespace(data=DataConfig(horizontal_flip=True))
 
-    command = cost_command(load, lambda config, paper: [blocks()], lambda config: (10, [256]))
+    command = cost_command(load, lambda config, dry_run: [blocks()], lambda config: (10, [256]))["cost"]
     found = command(CostOptions(config="some", set=("a=1",), images=1000, gpus=1))
     assert asked == [("some", ("a=1",))]
     assert "| generator toy |" in found.text

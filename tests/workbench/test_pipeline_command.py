@@ -12,7 +12,7 @@ from vistok.workbench import pipeline_command as module
 from vistok.workbench.command_line import Run
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.evaluation.sampling import write_samples
-from vistok.workbench.pipeline_command import ExportOptions, pipeline_command
+from vistok.workbench.pipeline_command import PipelineOptions, pipeline_command
 from vistok.workbench.pipelines.card import Paper
 from vistok.workbench.pipelines.pipeline import Pipeline
 from vistok.workbench.recipe_config import Choice, SampleConfig
@@ -100,7 +100,7 @@ def make(stages, paths, *names):
 @catches(SUBJECT, "licence=options.license", "licence=None")
 def test_a_run_is_exported_once_its_generator_is_whole(tmp_path):
     export, prepare, paths = recipe(tmp_path)
-    options = ExportOptions(folder=tmp_path / "out", name="mine", license="mit")
+    options = PipelineOptions(folder=tmp_path / "out", name="mine", license="mit")
     with pytest.raises(
         ConfigError, match=r"generator-xar\.safetensors: missing, or not as it was written; run toy train"
     ):
@@ -125,12 +125,12 @@ def test_the_card_shows_what_was_drawn_and_measured_with_the_settings_of_the_exp
         """What of all there might be is on the card, and what the log says is left out."""
         caplog.clear()
         folder = tmp_path / "-".join(("out", *changes, str(len(list(tmp_path.iterdir())))))
-        export(ExportOptions(folder=folder, name="mine", set=changes))
+        export(PipelineOptions(folder=folder, name="mine", set=changes))
         card = (folder / "README.md").read_text()
         told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         return {text for text in (PICTURE, SAMPLES, RECONSTRUCTIONS, UNMEASURED) if text in card}, told
 
-    run = prepare(ExportOptions(folder=tmp_path))
+    run = prepare(PipelineOptions(folder=tmp_path))
     make(run.stages, paths, "train-generator.xar")
     assert shown() == ({UNMEASURED}, [])
     make(run.stages, paths, "sample.xar.strong", "reconstruct", "evaluate.default")
@@ -158,7 +158,7 @@ def test_what_was_written_is_uploaded(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "HfApi", Hub)
     export, prepare, paths = recipe(tmp_path)
-    options = ExportOptions(folder=tmp_path / "out", name="mine", push_to_hub="org/shapes")
+    options = PipelineOptions(folder=tmp_path / "out", name="mine", push_to_hub="org/shapes")
     make(prepare(options).stages, paths, "train-generator.xar")
     export(options)
     files = ["README.md", "config.yaml", "generator-xar.safetensors", "vistok-run.json"]

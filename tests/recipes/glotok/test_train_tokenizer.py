@@ -57,9 +57,9 @@ def run_step(parts, micro_batches, learning_rate=1e-2):
     """One generator and one discriminator update by plain gradient descent; returns the two networks and the terms."""
     config, paths, model, discriminator, terms, _ = parts
     model, discriminator = copy.deepcopy(model), copy.deepcopy(discriminator)
-    tokenizer, judge = (learner(network, config, paths, learning_rate) for network in (model, discriminator))
+    tokenizer, d_learner = (learner(network, config, paths, learning_rate) for network in (model, discriminator))
     log, fakes, _ = stage.generator_step(tokenizer, terms, discriminator, micro_batches, 0)
-    log["discriminator"] = discriminator_step(judge, micro_batches, fakes, discriminator_loss, 0)
+    log["discriminator"] = discriminator_step(d_learner, micro_batches, fakes, discriminator_loss, 0)
     return model, discriminator, log
 
 

@@ -164,14 +164,14 @@ def test_both_steps_see_the_discriminator_in_the_same_precision(tiny_run, images
     terms = stage.LossTerms(config.losses, load_teacher(paths, config.losses))
     dtypes = []
     discriminator.layers[-1].register_forward_hook(lambda module, given, logits: dtypes.append(logits.dtype))
-    tokenizer, judge = (
+    tokenizer, d_learner = (
         Learner(
             m, torch.optim.SGD(m.parameters(), lr=1e-3), Accelerator(cpu=True), config.train, FiniteLosses(paths.folder)
         )
         for m in (model, discriminator)
     )
     _, fakes, _ = stage.generator_step(tokenizer, terms, discriminator, [images], 0)
-    stage.discriminator_step(judge, [images], fakes, lambda real, fake: fake.mean() - real.mean(), 0)
+    stage.discriminator_step(d_learner, [images], fakes, lambda real, fake: fake.mean() - real.mean(), 0)
     assert dtypes == [torch.bfloat16] * 3
 
 

@@ -25,7 +25,7 @@ from semtok.model import SemTok
 from semtok.refiner import Refiner
 from semtok.times import Interval
 from vistok.workbench.config import ConfigError
-from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.cost.trainings import DryRun
 from vistok.workbench.run.checkpoint import load_latest_checkpoint
 from vistok.workbench.run.tracking import read_metrics
 
@@ -174,13 +174,13 @@ def test_mean_flow_builds_no_network_that_compares_images(trained_run, monkeypat
 
 
 def test_mean_flow_is_counted_without_a_discriminator():
-    training = refiner_training(tiny("refiner.objective=mean_flow"), Paper(torch.device("cpu"), pretend=False))
+    training = refiner_training(tiny("refiner.objective=mean_flow"), DryRun(torch.device("cpu"), pretend=False))
     assert (list(training.learners), list(training.frozen)) == (["refiner"], ["encoder", "decoder"])
     assert training.starts == (0,)
     before = training.learners["refiner"].model.refiner.network.out.weight.clone()
     training.step(4, 0)
     assert not torch.equal(training.learners["refiner"].model.refiner.network.out.weight, before)
-    assert refiner_training(tiny("refiner.objective=mean_flow"), Paper()).count(4, 0).flops > 0
+    assert refiner_training(tiny("refiner.objective=mean_flow"), DryRun()).count(4, 0).flops > 0
 
 
 def test_more_than_one_step_is_of_the_objectives_that_take_steps():

@@ -1,4 +1,4 @@
-"""What is measured of the meaning of tokens, by hand, on tokenizers and judges that can be seen through."""
+"""What is measured of the meaning of tokens, by hand, on tokenizers and recognizers that can be seen through."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ from vistok.workbench.run.tensor_files import load_tensors
 SUBJECT = "semtok.meaning"
 
 
-class Judge:
+class FirstPixel:
     """Recognises the first pixel."""
 
     def predict(self, images):
@@ -56,9 +56,9 @@ def pixels(classes):
 @catches(SUBJECT, ".view(count, noises)", ".view(noises, count).T")
 def test_classes_agree_between_noises_with_the_image_and_by_chance():
     """Seen 1 1, 1 2, 0 0 of images 2, 2, 0: noises agree 2 of 3 times, 3 of 6 as the image, others' 2 of 6 and 0."""
-    found = class_agreement(pixels([[1, 1], [1, 2], [0, 0]]), pixels([2, 2, 0]), Judge())
+    found = class_agreement(pixels([[1, 1], [1, 2], [0, 0]]), pixels([2, 2, 0]), FirstPixel())
     assert found == pytest.approx({"class_between": 2 / 3, "class_as_original": 1 / 2, "class_other_image": 1 / 6})
-    assert "class_other_image" not in class_agreement(pixels([[1, 1]]), pixels([1]), Judge())
+    assert "class_other_image" not in class_agreement(pixels([[1, 1]]), pixels([1]), FirstPixel())
 
 
 @catches(SUBJECT, "square().sum(dim=-1) - noises)", "square().sum(dim=-1))")
@@ -112,13 +112,13 @@ def test_the_area_is_the_share_of_pixels_of_an_even_change(seed, count):
 @catches(SUBJECT, "given = tokens[partners(labels)]\n    whole", "given = tokens\n    whole")
 @catches(SUBJECT, "change.square().mean()", "change.square().sum()")
 @catches(SUBJECT, "areas[areas > 0]", "areas")
-@catches(SUBJECT, "(judge.predict(images) != classes)", "(judge.predict(images) == classes)")
+@catches(SUBJECT, "(recognizer.predict(images) != classes)", "(recognizer.predict(images) == classes)")
 @catches(SUBJECT, "if len(tokens) < 2:", "if False:")
 def test_a_swapped_token_moves_what_it_stands_for():
     """Bands 10, 0, 0, 50 and 30, 0, 8, 50: token 1 moves a quarter by 20, token 3 one by 8, the others nothing."""
     tokens = torch.tensor([[10, 0, 0, 50], [30, 0, 8, 50]])
     labels = torch.tensor([0, 1])
-    means, places = swap_measures(Rows(), tokens, labels, torch.tensor([0, 1, 2]), Judge(), seed=0)
+    means, places = swap_measures(Rows(), tokens, labels, torch.tensor([0, 1, 2]), FirstPixel(), seed=0)
     assert places == {"change": [100.0, 0.0, 16.0], "area": [0.25, 0.0, 0.25], "class_changes": [1.0, 0.0, 0.0]}
     assert means == pytest.approx(
         {
@@ -184,7 +184,7 @@ def greys(monkeypatch):
 
 
 @catches(SUBJECT, 'found["accuracy"] - found[name]', 'found[name] - found["accuracy"]')
-@catches(SUBJECT, "judge = fit_judge", "fit_judge")
+@catches(SUBJECT, "recognizer = recognizer_of", "recognizer_of")
 @catches(SUBJECT, "unflatten(0, seeds.shape[:2])", "unflatten(0, seeds.shape[1::-1])")
 @catches(SUBJECT, "codec().encode(images.batch(some))", "codec().encode(validation.batch(some))")
 @catches(SUBJECT, "if values > MOST_VALUES:", "if False:")

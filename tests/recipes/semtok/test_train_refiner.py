@@ -125,10 +125,10 @@ def test_the_refiners_step_leaves_no_trace_in_the_discriminator(trained_run, mon
     seen = []
     own_step = stage.discriminator_step
 
-    def watched(judge, *given):
-        discriminator = judge.model
+    def watched(learner, *given):
+        discriminator = learner.model
         seen.append([(p.detach().clone(), p.grad, p.requires_grad) for p in discriminator.parameters()])
-        result = own_step(judge, *given)
+        result = own_step(learner, *given)
         seen.append([(p.detach().clone(), None, True) for p in discriminator.parameters()])
         discriminator.zero_grad(set_to_none=True)
         return result
@@ -204,9 +204,9 @@ def test_losses_and_the_discriminator_see_images_as_they_are_shown(trained_run, 
         seen.append(reconstruction.detach())
         return loss(reconstruction, *others, **options)
 
-    def watched_step(judge, reals, fakes, *others):
+    def watched_step(learner, reals, fakes, *others):
         seen.extend(fakes)
-        return own_step(judge, reals, fakes, *others)
+        return own_step(learner, reals, fakes, *others)
 
     monkeypatch.setattr(stage, "reconstruction_loss", watched)
     monkeypatch.setattr(stage, "discriminator_step", watched_step)

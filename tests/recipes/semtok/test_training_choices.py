@@ -84,8 +84,8 @@ def test_the_refiners_logits_have_one_precision_in_both_steps(trained_run, monke
     _, paths = trained_run
     dtypes, build = [], train_refiner.build_discriminator
 
-    def watched(config):
-        discriminator = build(config)
+    def watched(*given):
+        discriminator = build(*given)
         discriminator.layers[-1].register_forward_hook(lambda module, seen, logits: dtypes.append(logits.dtype))
         return discriminator
 

@@ -130,11 +130,11 @@ def test_a_chroma_term_counts_wrong_colours_once_more():
 @catches(SUBJECT, "    with frozen(adversary):", "    if True:")
 def test_the_generators_step_leaves_no_trace_in_the_discriminator(tmp_path):
     config, model, terms = parts()
-    judge = PatchGANDiscriminator(1, 8, 1, norm="group")
-    _, log, features = updated(config, model, terms, [IMAGES.train.batch(torch.arange(4))], tmp_path, judge)
+    discriminator = PatchGANDiscriminator(1, 8, 1, norm="group")
+    _, log, features = updated(config, model, terms, [IMAGES.train.batch(torch.arange(4))], tmp_path, discriminator)
     assert "adversarial" in log
     assert features.shape == (4, 8, 8, 8)
-    assert all(p.grad is None and p.requires_grad for p in judge.parameters())
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
 
 
 def test_the_discriminator_learns_only_from_its_start_step(tiny_run):

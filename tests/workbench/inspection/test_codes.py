@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
-from vistok.workbench.inspection.codes import carriers, class_profile, nearest_codes
+from vistok.workbench.inspection.codes import carriers, class_profile, neighbours_of_codes
 
 SUBJECT = "vistok.workbench.inspection.codes"
 
@@ -27,7 +27,7 @@ def test_the_nearest_codes_are_those_of_a_search_through_all_in_float64(count, d
     draws = torch.Generator().manual_seed(seed)
     codes = torch.randn(count, dim, generator=draws).round(decimals=1)
     rows = torch.randperm(count, generator=draws)[: 1 + count // 2]
-    found, cosines = nearest_codes(codes, rows, 3)
+    found, cosines = neighbours_of_codes(codes, rows, 3)
     exact = codes.double().tolist()
     for row, near, values in zip(rows.tolist(), found.tolist(), cosines.tolist(), strict=True):
         others = sorted(((cosine(exact[row], exact[k]), k) for k in range(count) if k != row), reverse=True)
@@ -40,15 +40,15 @@ def test_the_nearest_codes_are_those_of_a_search_through_all_in_float64(count, d
 @catches(SUBJECT, "cosine.sort(dim=1, descending=True, stable=True)", "cosine.topk(cosine.shape[1], dim=1)")
 def test_of_equal_cosines_the_lower_row_comes_first():
     codes = torch.tensor([[1.0, 0.0], *([[0.0, 1.0]] * 40)])
-    assert nearest_codes(codes, torch.tensor([0]), 40)[0][0].tolist() == list(range(1, 41))
+    assert neighbours_of_codes(codes, torch.tensor([0]), 40)[0][0].tolist() == list(range(1, 41))
 
 
 @catches(SUBJECT, "rows.split(max(1, block // max(1, len(unit))))", "rows.split(block // len(unit))[:-1]")
 def test_blocks_give_what_one_search_gives():
     codes, rows = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)), torch.arange(30)
-    whole = nearest_codes(codes, rows, 5)
+    whole = neighbours_of_codes(codes, rows, 5)
     for block in (1, 90, 1000):
-        assert torch.equal(nearest_codes(codes, rows, 5, block=block)[0], whole[0])
+        assert torch.equal(neighbours_of_codes(codes, rows, 5, block=block)[0], whole[0])
 
 
 @catches(SUBJECT, "asked * num_classes + labels[:, None]", "asked + labels[:, None] * len(rows)")

@@ -6,7 +6,7 @@ import torch
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
 from _support.mutants import catches
 from vistok.metrics import to_uint8
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.editor import EditedBook, TokenEditor
 
 SUBJECT = "vistok.workbench.inspection.editor"
@@ -48,8 +48,8 @@ def test_a_place_or_a_code_that_is_not_there_is_told():
 def test_the_nearest_codes_of_bits_differ_in_one():
     signs = (torch.arange(16)[:, None] >> torch.arange(4)) % 2 * 2.0 - 1
     near = EditedBook("b", 16).nearest(6, 4)
-    rows, cosines = nearest_codes(signs, torch.tensor([6]), 4)
+    rows, cosines = neighbours_of_codes(signs, torch.tensor([6]), 4)
     assert sorted(number for number, _ in near) == sorted(rows[0].tolist())
     assert [cosine for _, cosine in near] == pytest.approx(cosines[0].tolist())
     found = EditedBook("a", 5, few_codes()).nearest(3, 2)
-    assert [number for number, _ in found] == nearest_codes(few_codes(), torch.tensor([3]), 2)[0][0].tolist()
+    assert [number for number, _ in found] == neighbours_of_codes(few_codes(), torch.tensor([3]), 2)[0][0].tolist()

@@ -5,7 +5,7 @@ import torch
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
 from _support.mutants import catches
 from vistok.metrics import to_uint8
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.contents import Inspection, occurring_book, whole_book
 from vistok.workbench.inspection.edits import _decoded, decode_edits, decode_shown
 
@@ -32,7 +32,7 @@ def test_a_replacement_is_the_image_of_its_tokens_decoded_alone():
     for image in page.shown:
         for number, book in enumerate(page.books):
             for place in range(4):
-                near, _ = nearest_codes(book.codes, book.tokens[image].flatten()[place : place + 1], 3)
+                near, _ = neighbours_of_codes(book.codes, book.tokens[image].flatten()[place : place + 1], 3)
                 for row in near[0]:
                     tokens = [each.tokens[image].clone() for each in page.books]
                     tokens[number].view(-1)[place] = row

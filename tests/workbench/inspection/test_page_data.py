@@ -9,7 +9,7 @@ from PIL import Image
 
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
 from _support.mutants import catches
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.contents import Inspection, Strip, as_shown, occurring_book, whole_book
 from vistok.workbench.inspection.edits import decode_edits, decode_shown
 from vistok.workbench.inspection.page_data import crops_of_a_code, listed_codes, page_data
@@ -42,8 +42,8 @@ def pixels(sheet, index):
 @catches(SUBJECT, "classes = profile[index]", "classes = profile[row - 1]")
 @catches(
     SUBJECT,
-    "near, cosines = nearest_codes(book.codes, rows, NEAR)",
-    "cosines, near = nearest_codes(book.codes, rows, NEAR)",
+    "near, cosines = neighbours_of_codes(book.codes, rows, NEAR)",
+    "cosines, near = neighbours_of_codes(book.codes, rows, NEAR)",
 )
 @catches(SUBJECT, '"images": len(holding)', '"images": len(holding[: crops.per_code])')
 def test_every_number_of_a_code_is_counted_in_the_arrays():
@@ -60,7 +60,7 @@ def test_every_number_of_a_code_is_counted_in_the_arrays():
             assert code["images"] == int(where.any(1).sum())
             classes = [[c, int(where[page.images.labels == c].sum())] for c in range(3)]
             assert code["classes"] == [pair for pair in classes if pair[1]]
-            near, cosines = nearest_codes(book.codes, torch.tensor([row]), 8)
+            near, cosines = neighbours_of_codes(book.codes, torch.tensor([row]), 8)
             assert code["near"] == near[0].tolist()
             assert np.allclose(code["cosines"], cosines[0], atol=1e-6)
     assert data["books"][0]["numbers"] is None
@@ -104,7 +104,7 @@ def test_of_a_large_book_the_page_tells_of_the_shown_codes_and_those_near_them()
     listed = listed_codes(book, SHOWN)
     own = tokens[SHOWN].unique()
     assert set(own.tolist()) < set(listed.tolist())
-    near, _ = nearest_codes(codes, own, 1)
+    near, _ = neighbours_of_codes(codes, own, 1)
     assert set(near.flatten().tolist()) <= set(listed.tolist())
     assert len(listed) <= 1024
 

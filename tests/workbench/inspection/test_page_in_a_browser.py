@@ -5,7 +5,7 @@ import torch
 
 from _support.browser import CHROMIUM
 from _support.few_tokens import few_codes, few_images, few_tokens, painted
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.contents import Inspection, Strip, occurring_book, whole_book
 from vistok.workbench.inspection.edits import decode_edits, decode_shown
 from vistok.workbench.inspection.page import write_inspection
@@ -113,7 +113,7 @@ def test_bars_and_nearest_codes_are_those_of_the_arrays(visit):
     assert numbers == [-count for count, _ in wanted]
     widths = [item.evaluate("bar => parseFloat(bar.style.width)") for item in page.locator(".bar span").all()]
     assert widths == pytest.approx([100 * number / numbers[0] for number in numbers], abs=0.01)
-    near, cosines = nearest_codes(book.codes, torch.tensor([row]), 8)
+    near, cosines = neighbours_of_codes(book.codes, torch.tensor([row]), 8)
     assert [int(item.inner_text()) for item in page.locator(".look").all()] == near[0].tolist()
     assert [item.inner_text() for item in page.locator(".near .number").all()] == [
         f"{c:.3f}" for c in cosines[0].tolist()
@@ -206,7 +206,7 @@ def test_images_and_tokens_are_reached_by_keys_and_said(visit):
     assert page.evaluate("document.activeElement.dataset.place") == "2"
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # looks at the nearest code
-    near, _ = nearest_codes(inspection.books[0].codes, tokens[4, 1, :1], 1)
+    near, _ = neighbours_of_codes(inspection.books[0].codes, tokens[4, 1, :1], 1)
     assert page.locator("#detail h3").inner_text() == f"semantic code {int(near)}"
     assert page.evaluate("document.activeElement.tagName") == "H3"
 
@@ -221,7 +221,7 @@ def test_a_sequence_of_bits_is_a_strip_with_its_bits(visit):
     cell(page, 2).click()
     bits = "".join(str(numbers[2] >> bit & 1) for bit in range(4))
     assert page.locator("#detail .bits").first.get_attribute("aria-label") == f"bits, lowest first: {bits}"
-    near, _ = nearest_codes(book.codes, book.tokens[1, 2:3], 8)
+    near, _ = neighbours_of_codes(book.codes, book.tokens[1, 2:3], 8)
     for item, row in zip(page.locator(".near li").all(), near[0].tolist(), strict=True):
         assert item.locator(".differs").count() == bin(int(book.numbers[row]) ^ numbers[2]).count("1")
 

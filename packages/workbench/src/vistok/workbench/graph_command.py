@@ -36,7 +36,7 @@ def graph_command(
     prepare: Callable[[RunOptions], Run[Any, Any]],
     open_tokenizer: Callable[[Run[Any, Any]], ExportableTokenizer],
     *,
-    stage: str = "train-tokenizer",
+    stage: str,
 ) -> dict[str, Callable[[GraphOptions], Output]]:
     """The command ``export-tokenizer`` of a recipe, by name.
 

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(RunOptions):
+class PipelineOptions(RunOptions):
     """What the command takes."""
 
     folder: Path
@@ -41,7 +41,7 @@ def pipeline_command(
     open_pipeline: Callable[[Run[Any, Any]], Pipeline],
     files: Callable[[Run[Any, Any]], Sequence[Path]],
     paper: Paper,
-) -> dict[str, Callable[[ExportOptions], Output]]:
+) -> dict[str, Callable[[PipelineOptions], Output]]:
     """The command ``export-pipeline`` of a recipe, by name.
 
     Args:
@@ -54,7 +54,7 @@ def pipeline_command(
     with the settings of the export, and a line says what is left out of it.
     """
 
-    def export(options: ExportOptions) -> Output:
+    def export(options: PipelineOptions) -> Output:
         """Write tokenizer and generator as a folder for others, with a model card (needs train-generator)."""
         run = prepare(options.of_a_run())
         check_folder(run.stages.folder, run.stages.program)

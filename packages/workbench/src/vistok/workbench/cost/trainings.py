@@ -49,7 +49,7 @@ class Training:
     step: Callable[[int, int], object]
     starts: tuple[int, ...]
     decodes: bool
-    on: "Paper"
+    on: "DryRun"
     average: nn.Module | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Training:
         return [t for network in networks if network is not None for t in (*network.parameters(), *network.buffers())]
 
 
-class Paper:
+class DryRun:
     """Where trainings are counted: the meta device, as if it were a card; or the CPU, with values, to check the counts.
 
     Args:

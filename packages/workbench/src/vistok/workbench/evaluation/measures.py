@@ -36,7 +36,7 @@ from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import network_features
-from vistok.workbench.evaluation.judge import MOST, fit_judge
+from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
@@ -106,7 +106,7 @@ class Evaluation:
             settings.backbone, weights=settings.weights, image_size=settings.image_size, device=best_device()
         )
         #: A classifier of real training images; :meth:`add_generation` fits it where there are classes.
-        self.judge: Recognizer | None = None
+        self.recognizer: Recognizer | None = None
         at = f" at {settings.image_size} px" if isinstance(self.network, BackboneFeatures) else ""
         #: Sections by name.
         self.measures: dict[str, Any] = {
@@ -165,7 +165,7 @@ class Evaluation:
         """The measures of each set of samples, ``samples <label>``, after those of ``real images`` that bound them.
 
         All are compared with training images, and the real images are held out; or, where the settings say so, with
-        held-out images, and the real ones are as many training images. The judge is fitted on training images.
+        held-out images, and the real ones are as many training images. The recognizer is fitted on training images.
 
         Args:
             samples: Images and labels of each set, by its label, as
@@ -183,12 +183,12 @@ class Evaluation:
         real = self._side(floor[0], largest)
         self._add_likeness("real images", real, certain=True)
         if len(self.train.class_names) > 1:
-            self.add("real images", "recognised", self._judged)
+            self.add("real images", "recognised", self._recognised)
         for kind, drawn in samples.items():
             self.add_likeness(f"samples {kind}", drawn["images"], drawn["labels"], certain=True)
 
     def add_likeness(self, section: str, images: Tensor, labels: Tensor, *, certain: bool = False) -> None:
-        """How images lie among those of the reference, and once there is a judge, what it recognises.
+        """How images lie among those of the reference, and once there is a recognizer, what it recognises.
 
         Args:
             section: Their name.
@@ -197,9 +197,9 @@ class Evaluation:
             certain: Whether the distance's value at infinity and its deviation stand beside it.
         """
         self._add_likeness(section, self._seen(images, labels), certain=certain)
-        if self.judge is not None:
-            judge = self.judge
-            self.add(section, "recognised", lambda: {"recognised": judge.accuracy(images, labels)})
+        if self.recognizer is not None:
+            recognizer = self.recognizer
+            self.add(section, "recognised", lambda: {"recognised": recognizer.accuracy(images, labels)})
 
     def _add_likeness(self, section: str, side: Side, *, certain: bool) -> None:
         features = side.features
@@ -226,12 +226,12 @@ class Evaluation:
         interval = bootstrap_interval(lambda some: frechet_distance(some, self._factor()), features, **options)
         return {"frechet_distance_deviation": interval.deviation}
 
-    def _judged(self) -> dict[str, float]:
-        """Fit the judge of the samples, and what it makes of held-out images."""
+    def _recognised(self) -> dict[str, float]:
+        """Fit the recognizer of the samples, and what it makes of held-out images."""
         held_out = some_images(self.validation, MOST, self.seed)
-        self.judge = fit_judge(self.train, self.seed)
+        self.recognizer = recognizer_of(self.train, self.seed)
         images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(_BATCH)]))
-        accuracy = self.judge.accuracy(images, self.validation.labels[held_out])
+        accuracy = self.recognizer.accuracy(images, self.validation.labels[held_out])
         return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
 
     def _side(self, images: Images, count: int) -> Side:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def nearest_codes(codes: Tensor, rows: Tensor, count: int, *, block: int = 2**22) -> tuple[Tensor, Tensor]:
+def neighbours_of_codes(codes: Tensor, rows: Tensor, count: int, *, block: int = 2**22) -> tuple[Tensor, Tensor]:
     """The other codes that some codes point to most alike, by cosine in float64, the nearest first.
 
     Of equal cosines the code of the lower row comes first. A code of length 0 has cosine 0 with all.
@@ -22,7 +22,7 @@ def nearest_codes(codes: Tensor, rows: Tensor, count: int, *, block: int = 2**22
         Their rows ``(n, count)`` int64, and the cosines ``(n, count)`` float64.
 
     Example:
-        >>> rows, cosines = nearest_codes(torch.tensor([[1.0, 0], [0, 2], [1, 1]]), torch.tensor([0]), 2)
+        >>> rows, cosines = neighbours_of_codes(torch.tensor([[1.0, 0], [0, 2], [1, 1]]), torch.tensor([0]), 2)
         >>> rows.tolist(), [round(cosine, 3) for cosine in cosines[0].tolist()]
         ([[2, 1]], [0.707, 0.0])
     """

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vistok.metrics import from_uint8, to_uint8
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.contents import Decode
 
 
@@ -35,7 +35,7 @@ class EditedBook:
         if self.codes is None:
             bits = self.size.bit_length() - 1
             return [(number ^ (1 << bit), 1 - 2 / bits) for bit in range(min(bits, count))]
-        rows, cosines = nearest_codes(self.codes, torch.tensor([number]), count)
+        rows, cosines = neighbours_of_codes(self.codes, torch.tensor([number]), count)
         return list(zip(rows[0].tolist(), cosines[0].tolist(), strict=True))
 
 

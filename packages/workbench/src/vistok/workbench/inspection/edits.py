@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.evaluation.sampling import spread
-from vistok.workbench.inspection.codes import nearest_codes
+from vistok.workbench.inspection.codes import neighbours_of_codes
 from vistok.workbench.inspection.contents import Decode, Inspection, affordable, as_shown
 from vistok.workbench.progress import progress
 
@@ -68,7 +68,7 @@ def _replaced(
         original = [book.numbered(book.tokens[image])[None] for book in inspection.books]
         for index, book in enumerate(inspection.books):
             own = book.tokens[image].flatten()[list(places[index])]
-            nearest, _ = nearest_codes(book.codes, own, neighbours)
+            nearest, _ = neighbours_of_codes(book.codes, own, neighbours)
             for place, near in zip(places[index], nearest, strict=True):
                 for row in near:
                     changed = original[index].clone()

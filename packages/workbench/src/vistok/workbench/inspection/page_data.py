@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.workbench.inspection.codes import carriers, class_profile, nearest_codes
+from vistok.workbench.inspection.codes import carriers, class_profile, neighbours_of_codes
 from vistok.workbench.inspection.contents import Book, Inspection, Strip, affordable, as_shown
 from vistok.workbench.inspection.edits import Edits
 from vistok.workbench.inspection.pixels import patch, sprite
@@ -83,7 +83,7 @@ def listed_codes(book: Book, shown: Tensor) -> Tensor:
     if len(book.codes) <= _LISTED:
         return torch.arange(len(book.codes))
     own = book.tokens[shown].unique()
-    near, _ = nearest_codes(book.codes, own, NEAR)
+    near, _ = neighbours_of_codes(book.codes, own, NEAR)
     few = near[:, : max(0, (_LISTED - len(own)) // len(own))]
     listed: Tensor = torch.cat([own, few.flatten()]).unique()
     return listed
@@ -91,7 +91,7 @@ def listed_codes(book: Book, shown: Tensor) -> Tensor:
 
 def _book_data(inspection: Inspection, book: Book, rows: Tensor, crops: Crops) -> dict[str, Any]:
     images, shown = inspection.images, inspection.shown
-    near, cosines = nearest_codes(book.codes, rows, NEAR)
+    near, cosines = neighbours_of_codes(book.codes, rows, NEAR)
     profile = class_profile(book.tokens, images.labels, rows, len(book.codes), len(images.class_names))
     found = carriers(book.tokens, rows, len(images))
     codes = {}

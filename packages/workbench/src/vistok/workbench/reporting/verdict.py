@@ -141,7 +141,7 @@ def _recognition(section: str, values: Mapping[str, float], real: Mapping[str, f
     measured = (
         f"{share:.0%} show the class asked for; {real['recognised']:.0%} of real images, {real['chance']:.0%} by chance"
     )
-    if good <= nothing:  # the judge itself hardly tells the classes apart
+    if good <= nothing:  # the classifier itself hardly tells the classes apart
         return None
     advice = "train the generator longer, raise the guidance; check that classes differ to the eye at this image size"
     return _finding(f"{section}: classes", _level(share, nothing, good), measured, advice)

@@ -10,13 +10,13 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.cost.cards import find_card
 from vistok.workbench.cost.estimate import Plan, estimate, token_bytes
 from vistok.workbench.cost.tables import disk_line, tables
-from vistok.workbench.cost.trainings import Paper, Training
+from vistok.workbench.cost.trainings import DryRun, Training
 from vistok.workbench.output import Output, OutputOptions
 
 _PLANNED = ("micro_batch", "accumulation", "ddp", "fsdp", "step_flops", "step_seconds", "seconds", "cores")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CostOptions(OutputOptions):
     """What the command takes; the strings are the help texts."""
 
@@ -53,10 +53,10 @@ class CostOptions(OutputOptions):
 
 def cost_command(
     load: Callable[[str, Sequence[str]], Any],
-    trainings: Callable[[Any, Paper], Sequence[Training]],
+    trainings: Callable[[Any, DryRun], Sequence[Training]],
     token_streams: Callable[[Any], tuple[int, Sequence[int]]],
-) -> Callable[[CostOptions], Output]:
-    """The command of a recipe.
+) -> dict[str, Callable[[CostOptions], Output]]:
+    """The command ``cost`` of a recipe, by name.
 
     Args:
         load: Reads a configuration by its name, with changes.
@@ -71,11 +71,11 @@ def cost_command(
         """
         plan = options.plan()
         config = load(options.config, options.set)
-        estimates = [estimate(training, plan) for training in trainings(config, Paper())]
+        estimates = [estimate(training, plan) for training in trainings(config, DryRun())]
         positions, sizes = token_streams(config)
         variants = len(config.data.token_variants)
         disk = disk_line(token_bytes(positions, sizes, variants=variants), options.images)
         planned = [{"name": each.training.name} | {key: getattr(each, key) for key in _PLANNED} for each in estimates]
         return Output({"trainings": planned, "disk": disk}, text=f"{tables(estimates, plan)}\n\n{disk}")
 
-    return cost
+    return {"cost": cost}

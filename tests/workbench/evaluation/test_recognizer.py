@@ -1,4 +1,4 @@
-"""The judge of images is fitted on real training images, some of a large set."""
+"""The recognizer of images is fitted on real training images, some of a large set."""
 
 import torch
 
@@ -6,10 +6,10 @@ from _support.mutants import catches
 from vistok.metrics import fit_recognizer
 from vistok.workbench.data import ImageSet
 from vistok.workbench.data.drawing import some_images
-from vistok.workbench.evaluation import judge
-from vistok.workbench.evaluation.judge import fit_judge
+from vistok.workbench.evaluation import recognizer
+from vistok.workbench.evaluation.recognizer import recognizer_of
 
-SUBJECT = "vistok.workbench.evaluation.judge"
+SUBJECT = "vistok.workbench.evaluation.recognizer"
 
 
 @catches(SUBJECT, "train.labels[fitted]", "train.labels[: len(fitted)]")
@@ -19,10 +19,10 @@ def test_it_sees_the_images_that_the_seed_draws_with_their_own_labels(monkeypatc
     greys = (labels * 120 + torch.arange(40)).to(torch.uint8)
     images = greys[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
     train = ImageSet(images, labels, ("dark", "light"), "greys")
-    monkeypatch.setattr(judge, "MOST", 30)
+    monkeypatch.setattr(recognizer, "MOST", 30)
     some = some_images(train, 30, 3)
     assert len(some) == 30
-    made, wanted = fit_judge(train, 3), fit_recognizer(images[some], labels[some])
+    made, wanted = recognizer_of(train, 3), fit_recognizer(images[some], labels[some])
     tried = torch.arange(0, 256, 5).to(torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
     assert torch.equal(made.predict(tried), wanted.predict(tried))
     assert torch.equal(made.predict(images), labels)

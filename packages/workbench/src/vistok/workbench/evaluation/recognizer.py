@@ -8,7 +8,7 @@ from vistok.workbench.data.image_set import Images
 MOST = 5000
 
 
-def fit_judge(train: Images, seed: int) -> Recognizer:
+def recognizer_of(train: Images, seed: int) -> Recognizer:
     """Fit it; of a large set to images drawn by the seed.
 
     Raises:

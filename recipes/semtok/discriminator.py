@@ -11,7 +11,7 @@ from vistok.metrics import FeatureBackbone
 AdversarialKind = Literal["hinge", "non_saturating", "vanilla"]
 
 
-def build_judge(settings: DiscriminatorConfig, image_channels: int, image_size: int) -> nn.Module:
+def build_discriminator(settings: DiscriminatorConfig, image_channels: int, image_size: int) -> nn.Module:
     """A network from images ``(B, image_channels, H, W)`` to logits.
 
     Raises:
@@ -31,7 +31,7 @@ def build_judge(settings: DiscriminatorConfig, image_channels: int, image_size: 
     return FeatureDiscriminator(backbone, widths[:stages], kernel_size=settings.kernel_size)
 
 
-class JudgeLoss(nn.Module):
+class RegularisedDiscriminatorLoss(nn.Module):
     """From real and fake logits to the discriminator's loss; LeCam's running means are part of a training's state."""
 
     def __init__(self, kind: AdversarialKind, settings: DiscriminatorConfig) -> None:

@@ -19,8 +19,8 @@ from vistok.metrics import (
     to_uint8,
 )
 from vistok.workbench.data import ImageSet, load_images
-from vistok.workbench.evaluation import judge
 from vistok.workbench.evaluation import measures as module
+from vistok.workbench.evaluation import recognizer
 from vistok.workbench.evaluation.measures import (
     Evaluation,
     image_counts,
@@ -233,11 +233,11 @@ def test_without_samples_there_are_no_measures_of_generation(digits):
     assert list(generation(SETTINGS, {}, *digits)) == ["features", "names", "left out"]
 
 
-def test_the_judge_is_fitted_on_some_images_of_a_large_set(digits, monkeypatch):
+def test_the_recognizer_is_fitted_on_some_images_of_a_large_set(digits, monkeypatch):
     _, validation = digits
     samples = {"xar": {"images": validation.images[:8], "labels": validation.labels[:8]}}
     many = generation(SETTINGS, samples, *digits)["real images"]["recognised"]
-    monkeypatch.setattr(judge, "MOST", 20)
+    monkeypatch.setattr(recognizer, "MOST", 20)
     few = generation(SETTINGS, samples, *digits)["real images"]["recognised"]
     assert few != many
 

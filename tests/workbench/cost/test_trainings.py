@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from _support.mutants import catches
-from vistok.workbench.cost.trainings import Paper
+from vistok.workbench.cost.trainings import DryRun
 from vistok.workbench.training.generator_training import GeneratorTrainConfig
 
 SUBJECT = "vistok.workbench.cost.trainings"
@@ -22,10 +22,10 @@ class Toy(nn.Module):
         return self.inner(inputs).float().square().mean() + 0 * labels.sum()
 
 
-def toy(paper=None, **settings):
-    paper = paper or Paper()
+def toy(dry_run=None, **settings):
+    dry_run = dry_run or DryRun()
     given = GeneratorTrainConfig(**{"steps": 10, "batch_size": 64, "ema_decay": 0.5} | settings)
-    return paper.generator("toy", Toy, given, lambda size: torch.zeros(size, 64, device=paper.device))
+    return dry_run.generator("toy", Toy, given, lambda size: torch.zeros(size, 64, device=dry_run.device))
 
 
 @catches(SUBJECT, "self._tensors(*self.networks.values(), *self.frozen.values(), self.average)", "self._tensors()")
@@ -57,7 +57,7 @@ def test_mixed_precision_is_the_settings():
 @catches(SUBJECT, "self._optimizer(model, settings, settings.weight_decay)", "self._optimizer(model, settings)")
 def test_a_training_with_values_learns_as_it_is_told():
     torch.manual_seed(0)
-    training = toy(Paper(torch.device("cpu"), pretend=False), weight_decay=0.5)
+    training = toy(DryRun(torch.device("cpu"), pretend=False), weight_decay=0.5)
     before = training.networks["generator"].generator.inner.weight.detach().clone()
     training.step(4, 0)
     after = training.networks["generator"].generator.inner.weight.detach()
@@ -66,6 +66,6 @@ def test_a_training_with_values_learns_as_it_is_told():
 
 @pytest.mark.parametrize("pretend", [False, True])
 def test_flops_on_the_meta_device_are_those_with_values(pretend):
-    real = toy(Paper(torch.device("cpu"), pretend=pretend)).count(1024, 0)
+    real = toy(DryRun(torch.device("cpu"), pretend=pretend)).count(1024, 0)
     assert real.flops == toy().count(1024, 0).flops
     assert real.peak == pytest.approx(toy().count(1024, 0).peak, rel=1e-3)  # a scalar on the CPU is none on a card

@@ -90,7 +90,7 @@ def program(tmp_path_factory):
 def run(program, fails):
     line = f"torchrun --nproc_per_node 2 {program} work --fails {fails}"
     # A fork that the launcher ends while it waits for another has time for a last word.
-    done = run_line(line, timeout=100) if fails == "one" else run_forked_line(line)
+    done = run_line(line, timeout=100) if fails in ("all", "one") else run_forked_line(line)
     return done, [line for line in done.stderr.splitlines() if line.startswith("program: ")]
 
 

@@ -8,7 +8,7 @@ import torch
 from _support.mutants import catches
 from _support.semtok_runs import pictures, tiny
 from semtok.config import DiscriminatorConfig
-from semtok.judge import JudgeLoss, build_judge
+from semtok.discriminator import RegularisedDiscriminatorLoss, build_discriminator
 from semtok.networks import check_networks
 from semtok.train_refiner import train_refiner
 from vistok.losses import PatchGANDiscriminator, discriminator_loss
@@ -16,18 +16,19 @@ from vistok.metrics import FeatureBackbone
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import load_latest_checkpoint
 
-SUBJECT = "semtok.judge"
+SUBJECT = "semtok.discriminator"
 HEADS = DiscriminatorConfig(kind="features", stages=2)
 
 
 @catches(SUBJECT, 'settings.kind == "patchgan"', 'settings.kind != "patchgan"')
 @catches(SUBJECT, "num_stages=settings.stages", "num_stages=1")
 def test_heads_look_at_as_many_stages_of_the_backbone_as_are_asked_for():
-    judge, patchgan = build_judge(HEADS, 1, 16), build_judge(DiscriminatorConfig(base_width=8, num_layers=1), 1, 16)
+    heads = build_discriminator(HEADS, 1, 16)
+    patchgan = build_discriminator(DiscriminatorConfig(base_width=8, num_layers=1), 1, 16)
     maps = FeatureBackbone(num_stages=2)(pictures())
-    assert judge(pictures()).shape == (3, sum(part[0, 0].numel() for part in maps))
+    assert heads(pictures()).shape == (3, sum(part[0, 0].numel() for part in maps))
     assert isinstance(patchgan, PatchGANDiscriminator)
-    learning = [name for name, weight in judge.named_parameters() if weight.requires_grad]
+    learning = [name for name, weight in heads.named_parameters() if weight.requires_grad]
     assert learning
     assert all(name.startswith("heads") for name in learning)
 
@@ -37,7 +38,7 @@ def test_heads_look_at_as_many_stages_of_the_backbone_as_are_asked_for():
 def test_lecam_is_weighted_beside_the_adversarial_loss():
     """In a second step: means of both, moved by a tenth, on either side; by hand."""
     settings = DiscriminatorConfig(lecam_weight=0.5, lecam_decay=0.9)
-    loss = JudgeLoss("hinge", settings)
+    loss = RegularisedDiscriminatorLoss("hinge", settings)
     loss(torch.tensor([1.0]), torch.tensor([-2.0]))
     real, fake = torch.tensor([3.0]), torch.tensor([1.0])
     distance = (3 - (0.9 * -2 + 0.1 * 1)) ** 2 + (1 - (0.9 * 1 + 0.1 * 3)) ** 2
@@ -46,7 +47,7 @@ def test_lecam_is_weighted_beside_the_adversarial_loss():
 
 
 def test_without_a_weight_there_is_no_lecam():
-    loss = JudgeLoss("vanilla", DiscriminatorConfig())
+    loss = RegularisedDiscriminatorLoss("vanilla", DiscriminatorConfig())
     assert loss.lecam is None
     real, fake = torch.tensor([3.0, -1.0]), torch.tensor([1.0])
     assert torch.equal(loss(real, fake), discriminator_loss(real, fake, kind="vanilla"))
@@ -67,9 +68,9 @@ def test_a_discriminator_that_cannot_be_built_is_told_before_anything_trains():
 def test_heads_that_are_wider_than_their_features_are_refused():
     """Of 17 pixels the second stage has 5 x 5 features, a quarter rounded up: half a kernel of 25 fits, 26 not."""
     fits = DiscriminatorConfig(kind="features", stages=2, kernel_size=51)
-    assert build_judge(fits, 1, 17)(pictures(size=17)).shape[0] == 3
+    assert build_discriminator(fits, 1, 17)(pictures(size=17)).shape[0] == 3
     with pytest.raises(ValueError, match="kernel_size: expected at most twice the 5 x 5 features, got 53"):
-        build_judge(fits.model_copy(update={"kernel_size": 53}), 1, 17)
+        build_discriminator(fits.model_copy(update={"kernel_size": 53}), 1, 17)
 
 
 @pytest.mark.slow
