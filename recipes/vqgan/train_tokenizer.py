@@ -25,6 +25,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.finite import FiniteLosses
@@ -43,7 +44,6 @@ from vistok.workbench.training.weight_average import weight_average
 from vqgan.config import LossConfig, VQGANConfig
 from vqgan.model import VQGAN, TrainingOutput
 from vqgan.networks import build_discriminator
-from vqgan.paths import RunPaths
 from vqgan.quantizer import AnyQuantizerConfig, BinarySphericalConfig, BitsConfig, FiniteScalarConfig
 
 STAGE = "tokenizer"
