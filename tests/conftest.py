@@ -17,3 +17,16 @@ def torchvision_imports():
     from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
     declare_missing_operators()
+
+
+@pytest.fixture(scope="session")
+def backbone_file(tmp_path_factory, torchvision_imports):
+    """A file that stands for a download: other weights of the default backbone, as timm writes them."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
+    save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
+    return path

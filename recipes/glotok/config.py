@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vistok.losses.adversarial import AdversarialKind
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, Seed
 from vistok.workbench.generator_settings import (
@@ -112,7 +113,7 @@ class LossConfig(PerceptualConfig):
     entropy_weight: float = Field(0.0, ge=0)  # of both codebooks: features sure of their code, all codes in use
     entropy_temperature: float = Field(0.01, gt=0)
     adversarial_weight: float = Field(0.5, ge=0)
-    adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
+    adversarial_kind: AdversarialKind = "hinge"
     discriminator_start: int = Field(20_000, ge=0)
     residual_weight: float = Field(0.5, ge=0)
     residual_norm: Literal["squared", "l1", "norm"] = "squared"  # equation 10 has no exponent; "norm" is of each image

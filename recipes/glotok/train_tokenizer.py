@@ -14,11 +14,12 @@ from glotok.config import GloTokConfig, LossConfig
 from glotok.model import Branch, GloTok, TrainingOutput
 from glotok.networks import build_discriminator, build_head
 from glotok.paths import RunPaths
-from glotok.perceptual import PerceptualTerm
 from glotok.representation import HeadedTokenizer, RepresentationTerm
 from glotok.teacher import load_teacher
 from vistok.losses import (
+    LPIPS,
     HistogramRelationLoss,
+    PerceptualLoss,
     chroma_loss,
     codebook_commitment_loss,
     discriminator_loss,
@@ -38,6 +39,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.optimizers import build_optimizer
+from vistok.workbench.training.perceptual_term import perceptual_term
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import begins_anew, start_from
@@ -126,7 +128,7 @@ class LossTerms(nn.Module):
         super().__init__()
         self.config = config
         self.histogram = None if teacher is None else HistogramRelationLoss(teacher, **config.histogram)
-        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+        self.perceptual = perceptual_term(config, PerceptualLoss, LPIPS.from_weights)
         self.representation = representation
 
     def forward(self, images: Tensor, out: TrainingOutput, logits: Tensor | None) -> dict[str, Tensor]:

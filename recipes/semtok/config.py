@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from semtok.generator_config import AnyGeneratorConfig, check_generator
 from semtok.tokenizer_config import Prediction, TokenizerConfig
+from vistok.losses.adversarial import AdversarialKind
 from vistok.workbench import recipe_config
 from vistok.workbench.config import Config, ConfigError, Seed
 from vistok.workbench.recipe_config import (
@@ -114,7 +115,7 @@ class RefinerConfig(PerceptualConfig):
     reconstruction_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.1, ge=0)
     nested_weight: float = Field(0.0, ge=0)  # on the first two terms from some of the tokens, in the same step
-    adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
+    adversarial_kind: AdversarialKind = "hinge"
     discriminator_start: int = Field(15_000, ge=0)
 
     @property

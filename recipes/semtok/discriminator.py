@@ -1,14 +1,11 @@
 """The discriminator of stage II, PatchGAN or heads over a frozen backbone, and its loss, with LeCam where asked for."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from semtok.config import DiscriminatorConfig
 from vistok.losses import FeatureDiscriminator, LeCamLoss, PatchGANDiscriminator, discriminator_loss
+from vistok.losses.adversarial import AdversarialKind
 from vistok.metrics import FeatureBackbone
-
-AdversarialKind = Literal["hinge", "non_saturating", "vanilla"]
 
 
 def build_discriminator(settings: DiscriminatorConfig, image_channels: int, image_size: int) -> nn.Module:

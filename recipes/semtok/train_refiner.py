@@ -12,11 +12,10 @@ from semtok.mean_flow import MeanFlow
 from semtok.model import LatentSpace, SemTok
 from semtok.nested import twice
 from semtok.paths import RunPaths
-from semtok.perceptual import PerceptualTerm
 from semtok.refiner import Refiner
 from semtok.times import draw_intervals
 from vistok.generators import mean_flow_loss
-from vistok.losses import generator_loss, reconstruction_loss
+from vistok.losses import LPIPS, PerceptualLoss, generator_loss, reconstruction_loss
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
@@ -25,6 +24,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.optimizers import build_optimizer
+from vistok.workbench.training.perceptual_term import perceptual_term
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.state import TrainState
 from vistok.workbench.training.switches import apply_switches
@@ -93,7 +93,7 @@ class LossTerms(nn.Module):
     def __init__(self, config: RefinerConfig) -> None:
         super().__init__()
         self.config = config
-        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+        self.perceptual = perceptual_term(config, PerceptualLoss, LPIPS.from_weights)
 
     def forward(self, images: Tensor, reconstruction: Tensor, logits: Tensor | None) -> dict[str, Tensor]:
         """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""

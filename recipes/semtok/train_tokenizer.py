@@ -16,9 +16,9 @@ from semtok.config import LossConfig, SemTokConfig
 from semtok.draws import Draws, draw
 from semtok.model import LatentSpace, SemTok, TrainingOutput
 from semtok.paths import RunPaths
-from semtok.perceptual import PerceptualTerm
 from semtok.prediction import flow_loss, to_image
 from semtok.times import annealed
+from vistok.losses import LPIPS, PerceptualLoss
 from vistok.quantizers import VectorQuantizer
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
@@ -27,6 +27,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import own_micro_batches, training_steps
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 from vistok.workbench.training.optimizers import build_optimizer
+from vistok.workbench.training.perceptual_term import perceptual_term
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import begins_anew, start_from
 from vistok.workbench.training.state import TrainState
@@ -146,7 +147,7 @@ class LossTerms(nn.Module):
     def __init__(self, config: LossConfig, tokenizer: SemTok) -> None:
         super().__init__()
         self.config = config
-        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+        self.perceptual = perceptual_term(config, PerceptualLoss, LPIPS.from_weights)
         self._tokenizer = (tokenizer,)  # not a submodule: only its latent space is asked
 
     def forward(self, images: Tensor, draws: Draws, out: TrainingOutput) -> dict[str, Tensor]:

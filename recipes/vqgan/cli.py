@@ -14,6 +14,7 @@ from vistok.workbench.output import Output
 from vistok.workbench.pipeline_command import pipeline_command
 from vistok.workbench.program import run_command_line
 from vistok.workbench.recipe_config import choose_entries
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.stages import Stages
 from vistok.workbench.runs_command import runs_command
 from vistok.workbench.token_commands import token_commands
@@ -25,7 +26,6 @@ from vqgan.encode import encode_data_set
 from vqgan.evaluate import evaluate_run
 from vqgan.inspection import gather, run_editor
 from vqgan.networks import check_networks
-from vqgan.paths import RunPaths
 from vqgan.pipeline import PAPER, exportable_tokenizer, open_pipeline, pipeline_files
 from vqgan.reconstruct import reconstruct_validation
 from vqgan.report import write_report

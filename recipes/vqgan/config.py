@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vistok.losses.adversarial import AdversarialKind
 from vistok.workbench import generator_settings, recipe_config
 from vistok.workbench.config import Config, Seed
 from vistok.workbench.generator_settings import (
@@ -67,7 +68,7 @@ class LossConfig(PerceptualConfig):
     quantization_weight: float = Field(1.0, ge=0)
     beta: float = Field(0.25, ge=0)
     adversarial_weight: float = Field(0.5, ge=0)
-    adversarial_kind: Literal["hinge", "non_saturating", "vanilla"] = "hinge"
+    adversarial_kind: AdversarialKind = "hinge"
     discriminator_start: int = Field(20_000, ge=0)
     entropy_weight: float | None = Field(None, ge=0)  # none: as the kind of quantizer needs it
     entropy_temperature: float = Field(0.01, gt=0)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import Coder, ShardWriter, tokenizer_checksum, write_shards
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.tokens.shards import TokenShards, open_tokens, write_index
 from vqgan.config import VQGANConfig
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 from vqgan.quantizer import Tokens, join_streams
 
 CODES = "codes.safetensors"  # beside the shards

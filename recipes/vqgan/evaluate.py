@@ -12,12 +12,12 @@ from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 from vqgan.config import VQGANConfig
 from vqgan.encode import load_tokens
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 from vqgan.quantizer import learned_codebooks
 from vqgan.reconstruct import load_reconstructions
 

@@ -20,13 +20,13 @@ from vistok.generators import (
 )
 from vistok.workbench.backbones.pretrained import load_module
 from vistok.workbench.generator_settings import FARConfig, MaskedSampleConfig, XARConfig, XARSampleConfig
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.generator_training import generator_record
 from vistok.workbench.training.precision import mixed_precision
 from vqgan.config import AnyGeneratorConfig, AnySampleConfig, MaskedConfig, VQGANConfig
 from vqgan.encode import TokenCache
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 from vqgan.quantizer import BitsConfig, Tokens
 
 Generator = XAR | FAR | MaskedAR

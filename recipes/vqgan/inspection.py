@@ -14,13 +14,13 @@ from vistok.workbench.inspection.strips import SAMPLES, STATES, generation_strip
 from vistok.workbench.pipelines.pipeline import Pipeline
 from vistok.workbench.recipe_config import Choice
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.precision import mixed_precision
 from vqgan.config import AnySampleConfig, VQGANConfig
 from vqgan.encode import CODES
 from vqgan.generator import draw
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 from vqgan.pipeline import load_pipeline, open_pipeline
 from vqgan.quantizer import BitsConfig, into_code_space, learned_codebooks
 from vqgan.reconstruct import load_reconstructions

@@ -11,13 +11,13 @@ from vistok.workbench.pipelines.pipeline import Pipeline, pipeline_folder
 from vistok.workbench.recipe_config import choose_entries
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.folder import CONFIG
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vistok.workbench.training.generator_training import generator_classes
 from vqgan.config import VQGANConfig, load
 from vqgan.encode import CODES
 from vqgan.generator import generate, load_generator
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 
 PAPER = Paper(
     "esser2021taming",

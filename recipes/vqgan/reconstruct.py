@@ -6,13 +6,13 @@ from torch import Tensor
 from vistok.metrics import to_uint8
 from vistok.workbench.evaluation.sampling import spread
 from vistok.workbench.run.devices import best_device
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 from vistok.workbench.tokens.encoding import encode_images
 from vqgan.config import VQGANConfig
 from vqgan.encode import STREAMS, token_coder
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 
 SHOWN = 24
 

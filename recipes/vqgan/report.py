@@ -20,9 +20,9 @@ from vistok.workbench.reporting.sections import (
     write_page,
 )
 from vistok.workbench.reporting.verdict import Finding, findings, verdict_section
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import read_metrics
 from vqgan.config import VQGANConfig
-from vqgan.paths import RunPaths
 from vqgan.reconstruct import load_reconstructions
 
 TOKENIZER_PANELS = {

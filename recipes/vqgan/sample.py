@@ -1,8 +1,8 @@
 """Generate images of every class."""
 
 from vistok.workbench.evaluation.sampling import write_samples
+from vistok.workbench.run.paths import RunPaths
 from vqgan.config import VQGANConfig
-from vqgan.paths import RunPaths
 from vqgan.pipeline import open_pipeline
 
 

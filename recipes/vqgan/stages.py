@@ -1,9 +1,9 @@
 """The stages of a VQGAN run: what each reads and writes, and the settings that its result depends on."""
 
 from vistok.workbench.recipe_config import Choice
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.stages import Stage
 from vqgan.config import VQGANConfig
-from vqgan.paths import RunPaths
 
 #: About the seconds of each stage, and of a step of those that train, on 2 cores of an AMD EPYC, by configuration.
 SECONDS = {

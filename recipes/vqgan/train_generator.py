@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.training.generator_training import Examples
 from vistok.workbench.training.generator_training import train_generator as train
 from vqgan.config import VQGANConfig
 from vqgan.encode import load_tokens
 from vqgan.generator import build_generator, generator_inputs
-from vqgan.paths import RunPaths
 
 
 def train_generator(config: VQGANConfig, paths: RunPaths, name: str, *, resume: bool) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vistok.losses import (
+    LPIPS,
+    PerceptualLoss,
     binary_spherical_entropy_loss,
     chroma_loss,
     codebook_commitment_loss,
@@ -23,6 +25,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
 from vistok.workbench.training.finite import FiniteLosses
@@ -30,6 +33,7 @@ from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
 from vistok.workbench.training.micro_batches import training_batches
 from vistok.workbench.training.optimizers import build_optimizer
+from vistok.workbench.training.perceptual_term import perceptual_term
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
 from vistok.workbench.training.sharded_state import save_whole
 from vistok.workbench.training.start import begins_anew, start_from
@@ -40,8 +44,6 @@ from vistok.workbench.training.weight_average import weight_average
 from vqgan.config import LossConfig, VQGANConfig
 from vqgan.model import VQGAN, TrainingOutput
 from vqgan.networks import build_discriminator
-from vqgan.paths import RunPaths
-from vqgan.perceptual import PerceptualTerm
 from vqgan.quantizer import AnyQuantizerConfig, BinarySphericalConfig, BitsConfig, FiniteScalarConfig
 
 STAGE = "tokenizer"
@@ -108,7 +110,7 @@ class LossTerms(nn.Module):
         super().__init__()
         weight = quantizer.entropy if config.entropy_weight is None else config.entropy_weight
         self.config, self.kind = config.model_copy(update={"entropy_weight": weight}), quantizer
-        self.perceptual = PerceptualTerm(config) if config.perceptual_weight else None
+        self.perceptual = perceptual_term(config, PerceptualLoss, LPIPS.from_weights)
 
     def forward(self, images: Tensor, out: TrainingOutput, quantizer: Any, logits: Tensor | None) -> dict[str, Tensor]:
         """Each term as a scalar; ``logits`` are what the discriminator says of the reconstruction."""

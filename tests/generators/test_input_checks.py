@@ -152,7 +152,7 @@ def test_latents_must_be_floating_point():
 )
 def test_a_compiled_graph_fails_an_assertion_with_the_same_words(loss, message):
     torch._dynamo.reset()
-    with pytest.raises(RuntimeError, match=message):
+    with torch.no_grad(), pytest.raises(RuntimeError, match=message):
         torch.compile(loss, fullgraph=True, backend="aot_eager")()
 
 

@@ -30,7 +30,7 @@ def built(name, folder):
     else:
         network = VQGAN(vqgan_runs.tiny(vqgan_runs.with_quantizer(kind)).tokenizer)
         exportable = exportable_vqgan
-    paths = importlib.import_module(f"{recipe}.paths").RunPaths(folder)
+    paths = importlib.import_module(f"{recipe}.cli").RunPaths(folder)
     network.save_pretrained(paths.refined if recipe == "semtok" else paths.tokenizer)
     return network.eval(), exportable(paths)
 

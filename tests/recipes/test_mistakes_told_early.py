@@ -139,9 +139,9 @@ def test_a_generator_gets_the_kernels_of_its_configuration(recipe, kind, importa
 
 @pytest.mark.parametrize(("recipe", "kind"), KINDS)
 def test_a_trained_generator_may_go_on_with_other_kernels(recipe, kind, tmp_path):
-    stages, paths = (importlib.import_module(f"{recipe}.{name}") for name in ("stages", "paths"))
+    stages, cli = (importlib.import_module(f"{recipe}.{name}") for name in ("stages", "cli"))
     config = named(recipe, kind)
-    listed = stages.stages(config, paths.RunPaths(tmp_path), choose_entries(config, kind, None, None))
+    listed = stages.stages(config, cli.RunPaths(tmp_path), choose_entries(config, kind, None, None))
     (training,) = (stage for stage in listed if stage.name == f"train-generator.{kind}")
     assert f"generators.{kind}.width" in training.settings
     assert not any("attention" in key for stage in listed for key in stage.settings)

@@ -62,7 +62,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "tokens": {"data", "progress", "run"},
         "backbones": {"config", "run"},
         "recipe_config": {"config", "data", "run", "tokens"},
-        "training": {"config", "data", "progress", "run"},
+        "training": {"backbones", "config", "data", "progress", "recipe_config", "run"},
         "generator_settings": {"recipe_config", "training"},
         "cost": {"config", "training"},
         "evaluation": {"data", "progress", "recipe_config", "run"},

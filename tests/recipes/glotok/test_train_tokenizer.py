@@ -15,7 +15,6 @@ from _support.forked_processes import run_forked_line
 from _support.mutants import catches
 from _support.recipe_processes import assert_same_training, documented_line
 from _support.seeing_tracker import assert_training_images_beside_others, pictures_shown
-from glotok import perceptual
 from glotok.cli import COMMANDS, resolve
 from glotok.model import GloTok
 from glotok.teacher import load_teacher
@@ -26,6 +25,7 @@ from vistok.workbench.data import load_images
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.adversarial_training import discriminator_step
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
+from vistok.workbench.training.perceptual_term import PerceptualTerm
 from vistok.workbench.training.update import Learner
 from vistok.workbench.training.weight_average import weight_average
 
@@ -192,7 +192,7 @@ def test_random_crops_reach_training(tiny_run):
 
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
-    monkeypatch.setattr(perceptual.PerceptualTerm, "forward", lambda self, a, b: a.sum() * math.nan)
+    monkeypatch.setattr(PerceptualTerm, "forward", lambda self, a, b: a.sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
         COMMANDS["train-tokenizer"](options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)

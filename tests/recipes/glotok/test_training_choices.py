@@ -15,7 +15,6 @@ from _support.precision import with_bfloat16
 from _support.recipe_processes import of_stage
 from glotok.cli import COMMANDS
 from glotok.model import GloTok
-from glotok.perceptual import PerceptualTerm
 from glotok.teacher import cluster_features, load_teacher
 from vistok.losses import PatchGANDiscriminator, relation_histogram
 from vistok.metrics import FeatureBackbone
@@ -45,7 +44,7 @@ def test_every_backbone_of_the_recipe_takes_its_weights_from_a_file(backbone_fil
     given = FeatureBackbone("lite0", weights=backbone_file).fingerprint()
     assert given != FeatureBackbone("lite0").fingerprint()
     config = tiny(f"losses.perceptual_weights={backbone_file}", f"teacher.weights={backbone_file}")
-    assert PerceptualTerm(config.losses).distance.network.network.fingerprint() == given
+    assert stage.LossTerms(config.losses, None).perceptual.distance.network.network.fingerprint() == given
     used = []
     patches = FeatureBackbone.patches
     monkeypatch.setattr(

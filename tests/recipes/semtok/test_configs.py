@@ -69,25 +69,6 @@ def unsaid(config, written, key=""):
             yield from unsaid(section, written[name], f"{key}{name}.")
 
 
-def test_a_misspelt_key_names_the_nearest_valid_one():
-    with pytest.raises(ConfigError, match=r"unknown key losses\.flow_wieght; the nearest valid name is flow_weight"):
-        load("digits", ("losses.flow_wieght=1",))
-
-
-@pytest.mark.parametrize("section", ["train", "train_refiner", "generators.far.train", "generators.masked.train"])
-def test_a_bare_no_turns_mixed_precision_off(section):
-    """YAML reads it as false."""
-    config = load("digits", (f"{section}.mixed_precision=no",))
-    for name in section.split("."):
-        config = config[name] if isinstance(config, dict) else getattr(config, name)
-    assert config.mixed_precision == "no"
-
-
-def test_an_unknown_configuration_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="one of digits, emoji64"):
-        load("digit")
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -23,7 +23,6 @@ from _support.semtok_runs import (
     tiny,
     tiny_tokenizer,
 )
-from semtok import perceptual
 from semtok.cli import COMMANDS
 from semtok.config import LossConfig
 from semtok.draws import Draws
@@ -31,6 +30,7 @@ from semtok.train_refiner import train_refiner as train_second_stage
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.tracking import read_metrics
 from vistok.workbench.training.finite import NonFiniteLossError
+from vistok.workbench.training.perceptual_term import PerceptualTerm
 
 SUBJECT = "semtok.train_tokenizer"
 
@@ -167,7 +167,7 @@ def test_entropy_of_bits_and_codes_as_queries_train(tiny_run):
 
 def test_a_nan_stops_the_run_and_names_the_term(tiny_run, monkeypatch):
     options, paths = tiny_run
-    monkeypatch.setattr(perceptual.PerceptualTerm, "forward", lambda self, a, b: a.sum() * math.nan)
+    monkeypatch.setattr(PerceptualTerm, "forward", lambda self, a, b: a.sum() * math.nan)
     with pytest.raises(NonFiniteLossError, match="step 0: loss term perceptual is nan"):
         COMMANDS["train-tokenizer"](options)
     assert load_file(paths.folder / "nonfinite-step-0.safetensors")["images"].shape == (8, 1, 16, 16)

@@ -3,8 +3,8 @@
 import pytest
 
 from _support.vqgan_runs import TINY
+from vistok.workbench.run.paths import RunPaths
 from vqgan.cli import COMMANDS, Options
-from vqgan.paths import RunPaths
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from _support.forked_processes import run_forked
 from _support.inspected import check_inspection
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.evaluation.sampling import load_samples
+from vistok.workbench.run.paths import RunPaths
 from vqgan.cli import COMMANDS, Options, prepare
 from vqgan.inspection import load_editor
-from vqgan.paths import RunPaths
 from vqgan.pipeline import load_pipeline
 
 vqgan = partial(run_forked, "vqgan")

@@ -7,10 +7,10 @@ from _support.few_images import few_images
 from _support.mutants import catches
 from _support.tokens_in_memory import in_memory
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.tokens.latent_scale import LatentScale
 from vqgan.encode import STREAMS, TokenCache, all_tokens, channel_moments, encode_data_set, load_tokens, token_coder
 from vqgan.model import VQGAN
-from vqgan.paths import RunPaths
 
 SUBJECT = "vqgan.encode"
 

@@ -10,9 +10,9 @@ from _support.recipe_processes import of_stage
 from _support.vqgan_runs import QUANTIZERS, TINY, with_quantizer
 from vistok.workbench.command_line import UnexpectedError
 from vistok.workbench.config import ConfigError
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.training.finite import FiniteLosses
 from vqgan.cli import COMMANDS, Options
-from vqgan.paths import RunPaths
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import vqgan.train_tokenizer
 from _support.mutants import catches
 from _support.pretended_cuda import Event, Passed, on_pretended_cuda
 from _support.vqgan_runs import QUANTIZERS, tiny, with_quantizer
+from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.training import generator_training
-from vqgan.paths import RunPaths
 
 SELDOM = ("log_every=100", "checkpoint_every=100", "steps=100", "ema_decay=0.5")
 

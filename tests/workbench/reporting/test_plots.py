@@ -27,8 +27,8 @@ RECORDS = [{"step": step, "loss": 1 / (1 + step)} for step in (2, 0, 1)] + [{"st
 
 @catches(SUBJECT, "points = sorted(", "points = list(")
 def test_curves_are_sorted_and_skip_records_without_their_key():
-    assert _series(RECORDS, "step", "loss") == ([0, 1, 2], [1.0, 0.5, pytest.approx(1 / 3)])
-    assert _series(RECORDS, "step", "psnr") == ([1], [20.0])
+    assert _series(RECORDS, "loss") == ([0, 1, 2], [1.0, 0.5, pytest.approx(1 / 3)])
+    assert _series(RECORDS, "psnr") == ([1], [20.0])
 
 
 @catches(SUBJECT, "np.arange(len(values)) + half + 1", "np.arange(len(values)) + half")
@@ -52,7 +52,7 @@ def test_a_curve_of_a_single_point_can_be_seen():
 def test_every_plot_is_a_png_and_equal_for_equal_input():
     for draw in (
         lambda: plot_curves(RECORDS, {"loss": ["loss"], "quality": ["psnr"], "absent": ["nothing"]}),
-        lambda: plot_histograms({"teacher": torch.ones(40), "student": torch.arange(40)}, title="cosines"),
+        lambda: plot_histograms({"teacher": torch.ones(40), "student": torch.arange(40)}),
         lambda: plot_usage({"semantic": torch.arange(16), "visual": torch.ones(4)}),
         lambda: plot_labelled_points({"a": (1, 2), "b": (2, 1)}, {"JPEG": [(0, 1), (2, 3)]}, x_label="r", y_label="q"),
         lambda: plot_lines([25, 50], {"with": [1, 2], "without": [0, 1]}, x_label="kept (%)", y_label="PSNR (dB)"),

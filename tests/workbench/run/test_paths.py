@@ -14,7 +14,7 @@ def test_no_two_things_are_kept_in_one_place():
     names = (DEFAULT, "a", "b", "a-b", "b-c", "a_b")  # two dashes occur in no name
     run = RunPaths(Path("runs/mine"))
     places = [
-        *(run.environment, run.metrics, run.pictures),
+        *(run.environment, run.metrics, run.pictures, run.tokenizer, run.tokens, run.reconstructions),
         *(place(name) for place in (run.checkpoints, run.generator, run.evaluation, run.report) for name in names),
         *(run.samples(generator, name) for generator in names for name in names),
     ]
@@ -30,6 +30,10 @@ def test_the_names_are_pinned():
         run.environment: "environment.json",
         run.metrics: "metrics.jsonl",
         run.pictures: "pictures",
+        run.tokenizer: "tokenizer",
+        run.tokenizer_checkpoints: "checkpoints/tokenizer",
+        run.tokens: "tokens",
+        run.reconstructions: "reconstructions.safetensors",
         run.checkpoints("far"): "checkpoints/far",
         run.generator("far"): "generator-far.safetensors",
         run.samples("far"): "samples-far.safetensors",

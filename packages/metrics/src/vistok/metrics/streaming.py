@@ -46,9 +46,9 @@ class StreamingMetric:
         for name, value in state.items():
             self._state[name] = self._state[name] + value
 
-    def _need(self, count: int, what: str, least: int = 1) -> None:
-        if count < least:
-            raise NotMeasurableError(f"{type(self).__name__} needs at least {least} {what}, got {count}")
+    def _need(self, count: int, what: str) -> None:
+        if not count:
+            raise NotMeasurableError(f"{type(self).__name__} needs at least 1 {what}, got {count}")
 
     def reset(self) -> None:
         """Forget everything."""

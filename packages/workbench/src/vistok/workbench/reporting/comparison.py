@@ -54,7 +54,7 @@ class ComparedRun:
 
     def reconstructions(self) -> tuple[Tensor, Tensor] | None:
         """Some held-out images, and what came back of them."""
-        file = self.paths.folder / "reconstructions.safetensors"
+        file = self.paths.reconstructions
         if not file.exists():
             return None
         stored = load_tensors(file)

@@ -16,24 +16,21 @@ _FEW_POINTS = 30
 _FEW_NAMES = 8
 
 
-def plot_curves(
-    records: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], *, step_key: str = "step"
-) -> bytes:
+def plot_curves(records: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]]) -> bytes:
     """Training curves from the records of ``metrics.jsonl``, one panel a group of keys.
 
     Curves with more than 200 points show their running mean, with the points behind it; a single point is marked.
     Records without a key are left out of its curve; a panel none of whose keys occurs is left out of the picture.
 
     Args:
-        records: Mappings with ``step_key`` and values, in any order.
+        records: Mappings with ``step`` and values, in any order.
         panels: Title of each panel to the keys of its curves.
-        step_key: The key of the horizontal axis.
 
     Raises:
         ValueError: No record holds any of the keys.
     """
     curves = {
-        title: {key: _series(records, step_key, key) for key in keys if any(key in record for record in records)}
+        title: {key: _series(records, key) for key in keys if any(key in record for record in records)}
         for title, keys in panels.items()
     }
     curves = {title: lines for title, lines in curves.items() if lines}
@@ -49,18 +46,16 @@ def plot_curves(
             marker = "o" if len(values) == 1 else None  # a line of one point is nothing to see
             axis.plot(steps, line, color=f"C{number}", label=key, linewidth=1.5, marker=marker)
         axis.set_title(title)
-        axis.set_xlabel(step_key)
+        axis.set_xlabel("step")
         axis.legend(fontsize=8, frameon=False)
     return _png(figure)
 
 
-def plot_histograms(histograms: Mapping[str, Tensor], *, title: str = "", label: str = "cosine of a pair") -> bytes:
-    """Histograms over equal bins of ``[-1, 1]``, each normalised to sum 1, on one pair of axes.
+def plot_histograms(histograms: Mapping[str, Tensor]) -> bytes:
+    """Histograms of cosines over equal bins of ``[-1, 1]``, each normalised to sum 1, on one pair of axes.
 
     Args:
         histograms: Name of each to its ``(bins,)`` entries.
-        title: Heading of the plot.
-        label: What the horizontal axis shows.
 
     Raises:
         ValueError: There is none, or one is not ``(bins,)`` with a positive sum.
@@ -74,8 +69,7 @@ def plot_histograms(histograms: Mapping[str, Tensor], *, title: str = "", label:
             raise ValueError(f"histogram {name!r} must be (bins,) with a positive sum, got {tuple(mass.shape)}")
         edges = np.linspace(-1.0, 1.0, len(mass) + 1)
         axis.stairs((mass / mass.sum()).numpy(), edges, label=name, linewidth=1.6, fill=False)
-    axis.set_title(title)
-    axis.set_xlabel(label)
+    axis.set_xlabel("cosine of a pair")
     axis.set_ylabel("share of pairs")
     axis.legend(frameon=False)
     return _png(figure)
@@ -230,8 +224,8 @@ def plot_labelled_points(
     return _png(figure)
 
 
-def _series(records: Sequence[Mapping[str, Any]], step_key: str, key: str) -> tuple[list[float], list[float]]:
-    points = sorted((record[step_key], record[key]) for record in records if key in record and step_key in record)
+def _series(records: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float], list[float]]:
+    points = sorted((record["step"], record[key]) for record in records if key in record and "step" in record)
     return [step for step, _ in points], [value for _, value in points]
 
 

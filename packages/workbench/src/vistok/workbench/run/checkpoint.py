@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _MARK = b"\nvistok-sha256:"
 _SIGNED = "vistok-sha256"  # an entry of the state that says that there is a checksum
 _LONGEST_REASON = 240
+_KEPT = 2  # checkpoints: where the newest one is damaged, there is another
 _TRAILER = len(_MARK) + 64  # the mark and the digest of all before it
 
 _NAME = re.compile(r"step-(\d{9})(\.pt)?")
@@ -49,7 +50,7 @@ def checkpoint_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:09d}.pt"
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> Path:
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = _KEPT) -> Path:
     """Write ``state`` as the checkpoint of ``step``, atomically, and drop all but the newest ``keep``.
 
     At every moment the folder holds only whole checkpoints: the new one is written under another name in the same
@@ -80,7 +81,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int
     return path
 
 
-def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, keep: int = 2) -> None:
+def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """As :func:`save_checkpoint` of a state that is divided among processes, as a folder; all of them call this.
 
     Raises:
@@ -91,12 +92,10 @@ def save_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], *, k
     path = _sharded_path(folder, step)
     with _failure_told(path):
         write_sharded(path, state)
-    _settle(folder, keep)
+    _settle(folder)
 
 
-def begin_sharded_checkpoint(
-    folder: Path, step: int, state: dict[str, Any], group: Any, *, keep: int = 2
-) -> Future[None]:
+def begin_sharded_checkpoint(folder: Path, step: int, state: dict[str, Any], group: Any) -> Future[None]:
     """As :func:`save_sharded_checkpoint` of a copy of the state, which is written while the training goes on.
 
     At most one of them at a time. Until all is written and flushed, the folder holds the earlier checkpoints alone.
@@ -106,7 +105,6 @@ def begin_sharded_checkpoint(
         step: That of the state.
         state: May change as soon as this has returned.
         group: Of :func:`vistok.workbench.run.processes.group_beside`.
-        keep: How many are kept.
 
     Returns:
         What is done once it is a checkpoint; its ``result()`` raises :class:`CheckpointError` where that cannot be.
@@ -120,7 +118,7 @@ def begin_sharded_checkpoint(
     def written() -> None:
         with _failure_told(path):
             finish()
-        _settle(folder, keep)
+        _settle(folder)
 
     return beside(written)
 
@@ -141,11 +139,11 @@ def _failure_told(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: could not be written ({reason}); earlier checkpoints are intact") from error
 
 
-def _settle(folder: Path, keep: int) -> None:
+def _settle(folder: Path) -> None:
     """Once a checkpoint is in its place: nothing lies aside, and what is older goes."""
     if own_place() == 0:
         _remove(folder.glob(".step-*.partial"))
-        _keep_newest(folder, keep)
+        _keep_newest(folder, _KEPT)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ import torch
 from vistok.workbench.config import Config, ConfigError
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.lock import NAME as LOCK
+from vistok.workbench.run.paths import ENVIRONMENT, METRICS
 from vistok.workbench.strict_yaml import write_yaml
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ MARK = "vistok-run.json"
 ASIDE = "aside"
 STUDY = "study"  # what a study keeps in the folder of a run: before the run begins, and whatever is set aside
 CONFIG = "config.yaml"
-ENVIRONMENT = "environment.json"
-METRICS = "metrics.jsonl"
 OTHERS = "versions by stage"  # of an environment: those that were not as at the beginning
 _MAKER = "made by"
 _PLAIN = re.compile(r"[^\W_][\w .,+=@-]{0,99}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
 DEFAULT = "default"
 """The sample set, and the evaluation, that is meant where none is named."""
 
@@ -24,12 +26,32 @@ class RunPaths:
     @property
     def environment(self) -> Path:
         """Versions, machine, threads and command."""
-        return self.folder / "environment.json"
+        return self.folder / ENVIRONMENT
 
     @property
     def metrics(self) -> Path:
         """All curves, one JSON line a measurement."""
-        return self.folder / "metrics.jsonl"
+        return self.folder / METRICS
+
+    @property
+    def tokenizer(self) -> Path:
+        """The trained tokenizer, a folder for ``from_pretrained``."""
+        return self.folder / "tokenizer"
+
+    @property
+    def tokenizer_checkpoints(self) -> Path:
+        """Training state of the tokenizer."""
+        return self.checkpoints("tokenizer")
+
+    @property
+    def tokens(self) -> Path:
+        """Cached tokens of the training images, a folder for ``open_tokens``."""
+        return self.folder / "tokens"
+
+    @property
+    def reconstructions(self) -> Path:
+        """Validation images (uint8) through the tokenizer."""
+        return self.folder / "reconstructions.safetensors"
 
     def checkpoints(self, training: str) -> Path:
         """Training state, by the name of the training's curve."""

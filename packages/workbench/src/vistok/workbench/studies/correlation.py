@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-LEVEL = 0.95
+from vistok.workbench.studies.statistics import LEVEL
+
 RESAMPLES = 2000
 #: Of which a correlation is told: the bootstrap of fewer has a handful of samples that differ.
 FEWEST_ROWS = 5
@@ -68,7 +69,6 @@ def correlate(
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
 ) -> Correlation:
     """A correlation with the percentile interval of its bootstrap over rows.
 
@@ -80,7 +80,6 @@ def correlate(
         measure: :func:`spearman` or :func:`kendall`.
         seed: Decides the draws.
         resamples: How many.
-        level: The share of resamples within the interval.
 
     Raises:
         ValueError: There are fewer than 5 rows.
@@ -96,7 +95,7 @@ def correlate(
         value = measure(points.predictor[drawn], points.outcome[drawn])
         if not math.isnan(value):
             found.append(value)
-    edges = ((1 - level) / 2, (1 + level) / 2)
+    edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     low, high = np.quantile(found, edges) if found else (math.nan, math.nan)
     return Correlation(measure(points.predictor, points.outcome), float(low), float(high))
 

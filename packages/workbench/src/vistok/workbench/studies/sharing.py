@@ -9,7 +9,8 @@ from typing import Any
 
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import read_json, write_atomically
-from vistok.workbench.run.folder import MARK, METRICS, STUDY, is_run
+from vistok.workbench.run.folder import MARK, STUDY, is_run
+from vistok.workbench.run.paths import METRICS
 from vistok.workbench.run.records import Record, Records, all_needs
 from vistok.workbench.studies.cells import Run
 

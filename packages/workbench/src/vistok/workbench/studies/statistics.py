@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-LEVEL = 0.95
+LEVEL = 0.95  # of all intervals of a study
 
 
 class Summary(NamedTuple):
@@ -52,9 +52,7 @@ def summarize(values: Sequence[float], *, level: float = LEVEL) -> Summary:
     return Summary(num, mean, deviation, (mean - margin, mean + margin))
 
 
-def paired_difference(
-    values: Mapping[int, float], reference: Mapping[int, float], *, level: float = LEVEL
-) -> Summary | None:
+def paired_difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Summary | None:
     """What :func:`summarize` says of a row less the reference, seed by seed; none where they share no seed.
 
     Example:
@@ -62,4 +60,4 @@ def paired_difference(
         2.5
     """
     differences = [values[seed] - reference[seed] for seed in sorted(values.keys() & reference.keys())]
-    return summarize(differences, level=level) if differences else None
+    return summarize(differences) if differences else None
