@@ -92,16 +92,15 @@ def share(options: argparse.Namespace) -> None:
 
 
 def share_cache(options: argparse.Namespace, paths: RunPaths) -> None:
-    """Give a run the shared cache (its record first, as it is written): a hard link, or a copy where links fail."""
-    for suffix in (".json", ".safetensors"):
-        source, target = (p.alignment.with_suffix(suffix) for p in (RunPaths(options.runs / "shared"), paths))
-        if target.exists():
-            continue
-        try:
-            os.link(source, target)
-        except OSError:
-            partial = target.with_name(f".{target.name}.partial")
-            os.replace(shutil.copy2(source, partial), target)
+    """Give a run the shared cache: a hard link, or a copy where links fail."""
+    source, target = RunPaths(options.runs / "shared").alignment, paths.alignment
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        partial = target.with_name(f".{target.name}.partial")
+        os.replace(shutil.copy2(source, partial), target)
 
 
 def figures_of(options: argparse.Namespace, run: Run) -> dict[str, float] | None:
