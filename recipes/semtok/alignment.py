@@ -1,6 +1,7 @@
 """Semantic alignment at the encoder's end: the heads of both streams, and the frozen features they are to match."""
 
 import json
+import logging
 from typing import NamedTuple
 
 import torch
@@ -12,13 +13,15 @@ from semtok.config import AlignedStreams, SemTokConfig
 from semtok.paths import RunPaths
 from vistok.losses import patch_alignment_loss
 from vistok.metrics import FeatureBackbone
-from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
 from vistok.workbench.progress import progress
 from vistok.workbench.run.devices import to_device
-from vistok.workbench.run.files import read_json, write_atomically
-from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors
+from vistok.workbench.run.tensor_files import is_whole, load_tensors, save_tensors, tensor_metadata
 from vistok.workbench.training.micro_batches import MicroBatch
+
+logger = logging.getLogger(__name__)
+
+_MADE_FROM = "made_from"  # in the cache's metadata
 
 
 class Targets(NamedTuple):
@@ -103,20 +106,22 @@ def backbone_features(backbone: FeatureBackbone, images: Tensor, image_size: int
 
 
 def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths, train: Images) -> None:
-    """Features of all training images (and of the flipped ones, where they are flipped) in half precision, once."""
+    """Features of all training images (and of the flipped ones, where they are flipped) in half precision.
+
+    Those that are there stay if they were made from the same images, wherever these lie, by the same backbone.
+    """
     record = {
-        "data": config.data.source,
+        "data": {**config.data.recorded(), "source": config.data.load().checksum or config.data.source},
         "images": len(train),
-        "horizontal_flip": config.data.horizontal_flip,
         "backbone": config.alignment.backbone,
         "image_size": config.alignment.image_size,
         "weights": backbone.fingerprint(),
     }
-    record_file = paths.alignment.with_suffix(".json")
+    made_from = json.dumps(record)
     if is_whole(paths.alignment):
-        if read_json(record_file) != record:
-            raise ConfigError(f"{paths.alignment}: made from other images or another backbone; --fresh starts again")
-        return
+        if tensor_metadata(paths.alignment).get(_MADE_FROM) == made_from:
+            return
+        logger.info("%s: not known to be of these images and this backbone; it is made again", paths.alignment)
     variants = [False, True] if config.data.horizontal_flip else [False]
     columns: dict[str, list[Tensor]] = {"patches": [], "pooled": []}
     for flip in variants:
@@ -128,5 +133,4 @@ def write_cache(backbone: FeatureBackbone, config: SemTokConfig, paths: RunPaths
         for name, column in zip(columns, zip(*parts, strict=True), strict=True):
             columns[name].append(torch.cat(column))
     tensors = {name: torch.stack(parts) for name, parts in columns.items()}
-    write_atomically(record_file, json.dumps(record, indent=2) + "\n")
-    save_tensors(paths.alignment, tensors)
+    save_tensors(paths.alignment, tensors, {_MADE_FROM: made_from})

@@ -10,7 +10,7 @@ class RunPaths(paths.RunPaths):
 
     @property
     def alignment(self) -> Path:
-        """Cached features of the frozen backbone; their record is the .json beside it."""
+        """Cached features of the frozen backbone; the file's metadata say what they were made from."""
         return self.folder / "alignment.safetensors"
 
     @property

@@ -1,23 +1,26 @@
 """What the encoder is aligned to: computed once or at every step, the same; flipped like the image; never stale."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from _support.image_files import photographs, png
 from _support.mutants import catches
-from _support.semtok_runs import generator, pictures, tiny, tiny_tokenizer
+from _support.semtok_runs import TINY, generator, pictures, tiny, tiny_tokenizer
 from semtok import alignment, train_tokenizer
 from semtok.alignment import AlignmentHeads, Targets, TargetSource, alignment_loss
+from semtok.cli import COMMANDS, Options
 from semtok.draws import draw
 from semtok.model import SemTok
 from semtok.paths import RunPaths
 from vistok.metrics import FeatureBackbone
-from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
 from vistok.workbench.recipe_config import DataConfig
+from vistok.workbench.run.tensor_files import load_tensors, tensor_metadata
 from vistok.workbench.training.loop import TrainConfig
 from vistok.workbench.training.micro_batches import MicroBatch, training_batches
 
@@ -59,7 +62,7 @@ def test_the_cache_is_in_half_precision_and_has_a_record(few, tmp_path):
         "patches": (torch.float16, (1, 12, 1, 1, source.dim)),
         "pooled": (torch.float16, (1, 12, source.dim)),
     }
-    record = json.loads(RunPaths(tmp_path).alignment.with_suffix(".json").read_text())
+    record = json.loads(tensor_metadata(RunPaths(tmp_path).alignment)["made_from"])
     assert (record["images"], record["backbone"], record["weights"]) == (12, "lite0", source.backbone.fingerprint())
 
 
@@ -81,13 +84,57 @@ def test_a_damaged_cache_is_made_again(few, tmp_path):
     assert all(torch.equal(before[name], again.cache[name]) for name in before)
 
 
-def test_a_stale_cache_is_refused(few, tmp_path):
-    sources(few, tmp_path)
-    with pytest.raises(ConfigError, match="made from other images or another backbone; --fresh"):
-        sources(few, tmp_path, "alignment.image_size=64")
+@catches(SUBJECT, "== made_from", "is not None")
+@catches(SUBJECT, '        "image_size": config.alignment.image_size,\n', "")
+@catches(SUBJECT, '        "images": len(train),\n', "")
+def test_a_cache_of_other_images_or_sizes_is_made_again(few, tmp_path, caplog):
+    caplog.set_level("INFO")
     fewer = ImageSet(few.images[:10], few.labels[:10], few.class_names, "ten")
-    with pytest.raises(ConfigError, match="made from other images"):
-        sources(fewer, tmp_path)
+    for stale, images, size in ((False, few, 32), (True, few, 64), (True, fewer, 64)):
+        caplog.clear()
+        cached, live = sources(images, tmp_path, f"alignment.image_size={size}")
+        assert ("alignment.safetensors: not known to be of these images and this backbone" in caplog.text) == stale
+        everything = torch.arange(len(images))
+        batch = MicroBatch(images.batch(everything), everything, torch.zeros(len(images), dtype=torch.bool))
+        torch.testing.assert_close(cached(batch).patches, live(batch).patches, rtol=2e-3, atol=2e-3)
+
+
+@catches(SUBJECT, "config.data.load().checksum or config.data.source}", "config.data.source}")
+@catches(SUBJECT, "{**config.data.recorded(), ", "{")
+def test_a_cache_keeps_to_its_images_wherever_they_lie(tmp_path, monkeypatch):
+    """Not to those that lie there now, be they as many; nor to another part of them."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "tables"))
+
+    def pooled(folder, *overrides):
+        config = tiny(f"data.source={folder}", *overrides)
+        return TargetSource(config, RunPaths(tmp_path), config.data.load().train, Accelerator(cpu=True)).cache["pooled"]
+
+    folder, moved = tmp_path / "images", tmp_path / "elsewhere"
+    for split in ("train", "validation"):
+        photographs(folder / split)
+    before = pooled(folder)
+    folder.rename(moved)
+    with monkeypatch.context() as patch:
+        patch.setattr(alignment, "backbone_features", lambda *_: pytest.fail("computed again"))
+        assert torch.equal(pooled(moved), before)
+    larger = pooled(moved, "data.image_size=32", "tokenizer.image_size=32")
+    assert not torch.equal(larger, before)
+    assert torch.equal(pooled(moved), before)
+    for path in sorted(moved.glob("train/*/*.png")):
+        path.with_name(f"grey-{path.name}").write_bytes(png((9, 9, 9)))
+        path.unlink()
+    grey = pooled(moved)
+    assert grey.shape == before.shape
+    assert grey.unique(dim=1).shape[1] == 1
+
+
+def test_a_training_that_is_begun_again_may_align_to_other_features(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "tables"))
+    options = Options(config=TINY, runs=tmp_path, data=str(photographs(tmp_path / "images")), fresh=True)
+    colour = ("tokenizer.image_channels=3", "tokenizer.patch_size=2")
+    for size, grid in ((32, (1, 1)), (64, (2, 2))):
+        COMMANDS["train-tokenizer"](replace(options, set=(*colour, f"alignment.image_size={size}")))
+        assert load_tensors(RunPaths(tmp_path / "tiny").alignment)["patches"].shape[2:4] == grid
 
 
 def test_no_backbone_is_built_for_what_has_no_weight(tiny_run, monkeypatch):

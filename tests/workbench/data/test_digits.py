@@ -10,7 +10,6 @@ SUBJECT = "vistok.workbench.data.digits"
 
 
 @catches(SUBJECT, "seed=split_seed", "seed=0")
-@catches(SUBJECT, "fraction=0.1", "fraction=0.9")
 def test_digits_are_split_by_class_once_and_for_all():
     digits = load_images()
     assert digits.train.images.shape == (4500, 1, 32, 32)
@@ -26,6 +25,17 @@ def test_digits_are_split_by_class_once_and_for_all():
     assert digits.train.class_names == tuple("0123456789")
 
 
+@catches(SUBJECT, "fraction=validation_fraction", "fraction=0.1")
+@catches("vistok.workbench.data.loading", ", validation_fraction=request.validation_fraction)", ")")
+def test_as_many_digits_are_held_out_as_asked_for():
+    more = load_images(validation_fraction=0.3)
+    assert more.validation.labels.bincount().tolist() == [150] * 10
+    assert len(more.train) == 3500
+    few = load_images(validation_fraction=1e-6).validation
+    assert few.labels.bincount().tolist() == [1] * 10
+
+
+@catches(SUBJECT, "validation_fraction: float = 0.1", "validation_fraction: float = 0.2")
 def test_which_digits_are_held_out_is_pinned():
     """On every machine, and in later versions: figures of two runs are of the same digits."""
     held_out = load_digits().validation

@@ -129,8 +129,6 @@ def test_too_little_room_is_told_before_anything_is_fetched(tars, tmp_path):
     with pytest.raises(ValueError, match=r"data\.streaming_gb: expected room for the 33 largest shards, 0\.00 GB, got"):
         stream(tars, tmp_path, limit=4 * size)
     assert stream(tars, tmp_path, limit=5 * size).train
-    with pytest.raises(ValueError, match="data 'digits': expected Parquet or tar files for streaming"):
-        stream("digits", tmp_path)
 
 
 def test_what_is_not_there_is_one_line(tars, tmp_path):

@@ -2,7 +2,9 @@
 
 import inspect
 
+import pytest
 import torch
+from accelerate.state import AcceleratorState, PartialState
 from torch.nn.parallel import DistributedDataParallel
 
 from _support.mutants import catches
@@ -36,6 +38,31 @@ def test_buffers_stay_each_processs_own_and_unused_parameters_are_looked_for_whe
         **own,
         "find_unused_parameters": True,
     }
+
+
+class Joining(Exception):
+    """A process asks for its group."""
+
+
+@catches(SUBJECT, ", kwargs_handlers=[waiting]", "")
+@pytest.mark.parametrize("cuda", [False, True])
+def test_processes_wait_for_each_other_for_days(monkeypatch, cuda):
+    """Not for the ten minutes of a group of GPUs: the first may have all images to look at before."""
+
+    def join(backend, *, timeout, **place):
+        raise Joining(backend, timeout.days)
+
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    for state in (PartialState, AcceleratorState):
+        monkeypatch.setattr(state, "_shared_state", {})  # as in a process that has opened none yet
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
+    with pytest.raises(Joining) as asked:
+        open_accelerator()
+    assert asked.value.args == ("nccl" if cuda else "gloo", 7)
 
 
 @catches(SUBJECT, "to(device, non_blocking=True)", "to(device, non_blocking=False)")

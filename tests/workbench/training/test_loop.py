@@ -44,6 +44,23 @@ def train(folder, *, resume=False, body=lambda step: None, tell=lambda losses, s
     return weight.weight.detach(), read_metrics(log.path)
 
 
+def second_of_two(reduce, device="cpu"):
+    """The accelerator of the second of two processes, of which nothing but what it reduces is asked."""
+    return SimpleNamespace(
+        num_processes=2,
+        process_index=1,
+        is_main_process=False,
+        device=torch.device(device),
+        reduce=reduce,
+        log=lambda values, step: None,
+        wait_for_everyone=lambda: None,
+    )
+
+
+def empty_state(folder):
+    return TrainState(folder, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True, losses=FiniteLosses(folder))
+
+
 @catches(SUBJECT, "done % settings.log_every == 0", "index % settings.log_every == 0")
 @catches(SUBJECT, " or done == settings.steps:", ":")
 def test_logs_come_when_due_and_at_the_end_with_the_rate(tmp_path):
@@ -91,16 +108,7 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_next_
     def reduce(value, how):
         return value + (how == "sum" and len(done) == 2)
 
-    two = SimpleNamespace(
-        num_processes=2,
-        process_index=1,
-        is_main_process=False,
-        device=torch.device("cpu"),
-        reduce=reduce,
-        log=lambda values, step: None,
-        wait_for_everyone=lambda: None,
-    )
-    state = TrainState(tmp_path, {"model": torch.nn.Linear(1, 1)}, every=4, writes=True, losses=FiniteLosses(tmp_path))
+    two, state = second_of_two(reduce), empty_state(tmp_path)
     log = MetricsLog(tmp_path / "m", enabled=False)
 
     def work():
@@ -110,6 +118,23 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_next_
     with pytest.raises(Interrupted, match="stopped after step 3 of 10"):
         work()
     assert (tmp_path / "step-000000003.pt").exists()
+
+
+@catches(SUBJECT, "value.to(accelerator.device)", "value")
+def test_what_a_step_left_on_the_cpu_is_averaged_on_the_device(tmp_path):
+    """As a group of GPUs alone wants it."""
+    met = torch.device("meta")
+
+    def reduce(value, how):
+        if value.device != met:
+            raise RuntimeError(f"No backend type associated with device type {value.device.type}")
+        return torch.tensor({"mean": 1.5, "sum": 0.0}[how])
+
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    two, state = second_of_two(reduce, met), empty_state(tmp_path)
+    for step in training_steps("toy", SETTINGS, state, log, two, start=0, seed=7):
+        step.log.update(loss=torch.ones((), device=met), revived=torch.tensor(3.0))
+    assert [(line["loss"], line["revived"]) for line in read_metrics(log.path)] == [(1.5, 1.5)] * 4
 
 
 @catches(SUBJECT, "                state.losses.settle()\n", "")

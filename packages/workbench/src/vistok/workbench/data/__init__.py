@@ -6,7 +6,8 @@ from vistok.workbench.data.description import SourceDescription, describe_source
 from vistok.workbench.data.image_check import check_images
 from vistok.workbench.data.image_set import Images, ImageSet
 from vistok.workbench.data.lazy_images import LazyImageSet
-from vistok.workbench.data.loading import DIGITS, STREAMING_LIMIT, ImageSplits, load_images
+from vistok.workbench.data.loading import STREAMING_LIMIT, ImageSplits, load_images
+from vistok.workbench.data.named_sets import DIGITS
 from vistok.workbench.data.resize import decode_image
 
 __all__ = [

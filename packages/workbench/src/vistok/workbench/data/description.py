@@ -6,7 +6,8 @@ from typing import NamedTuple
 from vistok.metrics.images.decoding import image_shape
 from vistok.workbench.data._labels import Labels
 from vistok.workbench.data._sources import open_tables_as_of, signature
-from vistok.workbench.data.loading import DIGITS, OPENMOJI, load_images
+from vistok.workbench.data.loading import load_images
+from vistok.workbench.data.named_sets import DIGITS, is_named
 from vistok.workbench.data.openmoji import USUAL_SIZE, OpenMoji
 
 # Headers that are read to tell the usual size of a source's images.
@@ -53,14 +54,15 @@ def describe_source(
         >>> describe_source("digits")
         SourceDescription(channels=1, num_images=4500, num_classes=10, image_size=32)
     """
-    if source is None or str(source) == DIGITS:
-        digits = load_images().train
-        return SourceDescription(1, len(digits), len(digits.class_names), 32)
-    if str(source) == OPENMOJI:
+    name = DIGITS if source is None else str(source)
+    if is_named(name, image_column, label_column, streaming_limit):
+        if name == DIGITS:
+            digits = load_images().train
+            return SourceDescription(1, len(digits), len(digits.class_names), 32)
         drawings = OpenMoji(USUAL_SIZE)
         num_images = len(drawings) - int(drawings.held_out(seed=0, fraction=0.1).sum())
         return SourceDescription(3, num_images, len(drawings.class_names), USUAL_SIZE)
-    name, cache = str(source), None if cache_dir is None else str(cache_dir)
+    cache = None if cache_dir is None else str(cache_dir)
     state = signature(name, streaming=streaming_limit is not None)
     train, *others = open_tables_as_of(name, image_column, label_column, cache, streaming_limit, Path.cwd(), state)
     labels = Labels(train, *(table for table in others if table is not None))

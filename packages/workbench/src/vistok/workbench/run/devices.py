@@ -5,11 +5,11 @@ import logging
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from vistok.workbench.run.processes import without_accelerates_sharding
+from vistok.workbench.run.processes import LONGEST_WAIT, without_accelerates_sharding
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class Arriving:
 def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
     """The accelerator of a training: CUDA where there is one, else the CPU; buffers stay each process's own.
 
-    Says once how many processes take part.
+    Says once how many processes take part. They wait for each other, such as for the first to compute what all read,
+    as long as that takes.
 
     Args:
         find_unused_parameters: For networks of which a forward pass leaves parameters out.
@@ -63,8 +64,9 @@ def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
         parallel.forward_sync_buffers = False
     else:  # the name before torch 2.13
         parallel.broadcast_buffers = False
+    waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
     with without_accelerates_sharding():
-        accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[waiting])
     accelerator.ddp_handler = parallel  # as a constructor's argument it would have to be accelerate's own class
     accelerator.wait_for_everyone()  # one that ended at once would close the connection another is still opening
     if accelerator.is_main_process:

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from vistok.workbench.config import ConfigError
 
+#: Of a process for one that has more to do; the launcher ends those that wait for a failed one.
+LONGEST_WAIT = timedelta(days=7)
+
 _ASKED, _SPOKEN = "vistok/asked", "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
-_LONGEST_WAIT = timedelta(days=7)  # for one that has more to do: the launcher ends those that wait for a failed one
 _FSDP = "ACCELERATE_USE_FSDP"
 _BESIDE = "vistok-beside"
 
@@ -50,7 +52,7 @@ def meet_processes() -> None:
     if not _grouped():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
+        dist.init_process_group("gloo", timeout=LONGEST_WAIT)
     dist.barrier()
 
 
@@ -159,7 +161,7 @@ def gathered(value: _ValueT, group: Any = None) -> list[_ValueT]:
 
 def group_beside() -> Any:
     """Another group of all processes, on the CPU, for what they do together beside a training; all call this."""
-    return dist.new_group(backend="gloo", timeout=_LONGEST_WAIT) if _grouped() else None
+    return dist.new_group(backend="gloo", timeout=LONGEST_WAIT) if _grouped() else None
 
 
 def beside(work: Callable[[], _Result]) -> Future[_Result]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vistok.workbench.config import ConfigError, read_mapping
-from vistok.workbench.data.loading import DIGITS, OPENMOJI
+from vistok.workbench.data.named_sets import DIGITS, OPENMOJI
 from vistok.workbench.run.folder import plain_name
 from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for, runs_in
 

@@ -75,7 +75,8 @@ class Step:
         rate: Its learning rate.
         draws: A generator of this step's and process's own.
         shown: Whether trackers want pictures of it: a checkpoint is due, or it is the last one.
-        log: What the loop's body measured, scalars by name; means over the processes are written when due.
+        log: What the loop's body measured, scalars by name, on any device; means over the processes are written when
+            due.
         pictures: Images of this process, ``(N, C, H, W)`` in ``[-1, 1]``, and what the body made of them; the first
             process's are shown.
     """
@@ -139,7 +140,7 @@ def training_steps(
             trace()
             if done % settings.log_every == 0 or done == settings.steps:
                 state.losses.settle()
-                values = {name: accelerator.reduce(value, "mean").item() for name, value in step.log.items()}
+                values = {name: _mean(value, accelerator) for name, value in step.log.items()}
                 metrics.write(stage, done, {**values, "learning_rate": rate})
                 track.values({**values, "learning_rate": rate}, done)
                 indices.note(dict(list(values.items())[:3]))
@@ -163,6 +164,12 @@ def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator
         )
     first = accelerator.process_index * accumulation
     return batch.chunk(parts)[first : first + accumulation]
+
+
+def _mean(value: Tensor, accelerator: Accelerator) -> float:
+    """Over the processes, which meet on their devices: a group of GPUs refuses what lies on the CPU."""
+    mean: float = accelerator.reduce(value.to(accelerator.device), "mean").item()
+    return mean
 
 
 class _AnyProcess:
