@@ -21,9 +21,9 @@ class FrozenNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return the feature maps of ``images``, which are seen in the network's dtype."""
-        for weight in self.network.parameters():
-            if weight.requires_grad:
-                weight.requires_grad_(False)
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
         weight = next(self.network.parameters(), images)
         features: Sequence[Tensor] = self.network(images.to(weight.dtype))
         return features
