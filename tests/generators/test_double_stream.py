@@ -123,3 +123,14 @@ def test_each_stream_turns_by_its_own_table_and_without_one_not_at_all():
         for out, x, part, mixed in zip(got, streams, parts, joint.split(3, dim=1), strict=True):
             y = x + part.proj(mixed)
             torch.testing.assert_close(out, y + part.down(F.gelu(part.up(part.mlp_norm(y)))))
+
+
+@catches(SUBJECT, "if update_second else second", "")
+def test_without_an_update_what_only_changes_the_second_stream_has_no_gradient():
+    for conditioned, without in ((False, ["mlp_norm", "proj", "up", "down"]), (True, ["proj", "up", "down"])):
+        block = DoubleStreamBlock(16, 2, conditioned=conditioned)
+        condition = torch.randn(1, 16) if conditioned else None
+        out = block(torch.randn(1, 6, 16), torch.randn(1, 3, 16), condition, update_second=False)
+        sum(stream.sum() for stream in out).backward()
+        missing = [name for name, parameter in block.named_parameters() if parameter.grad is None]
+        assert missing == [f"second.{layer}.{part}" for layer in without for part in ("weight", "bias")]

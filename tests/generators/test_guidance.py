@@ -2,12 +2,14 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
 from vistok.generators import Guidance, IntervalGuidance, guide, power_times, solve_ode
+from vistok.generators.sampling.guidance import as_guidance
 
 SUBJECT = "vistok.generators.sampling.guidance"
 
@@ -93,3 +95,18 @@ def test_a_whole_interval_is_constant_guidance_along_the_solver():
     run(IntervalGuidance(1.5, 0.145, 0.505))
     assert calls == [t for t in times.tolist()[:-1] if 0.145 <= t <= 0.505]
     assert len(calls) == 6
+
+
+@catches(SUBJECT, "math.isfinite(self.power) and self.power > 0", "self.power > 0 or self.power != self.power")
+def test_a_power_that_is_no_positive_number_is_named():
+    for power in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"^guidance power must be finite and > 0, got {power}$"):
+            Guidance(2.0, "power_cosine", power=power)
+
+
+@catches(SUBJECT, "if not isinstance(guidance, Real):", "if False:")
+def test_what_a_sampler_cannot_be_guided_by_is_named():
+    for wrong in (IntervalGuidance(1.5, 0.1, 0.5), None):
+        with pytest.raises(TypeError, match=f"^guidance must be a number or a Guidance, got {type(wrong).__name__}$"):
+            as_guidance(wrong, "linear")
+    assert as_guidance(2, "linear") == Guidance(2.0, "linear")

@@ -48,3 +48,12 @@ def test_every_masking_plan_falls_strictly_to_zero(units, data, schedule):
     counts = masked_counts(units, data.draw(st.integers(1, units)), schedule)
     assert all(now > then for now, then in zip([units, *counts], counts, strict=False))
     assert counts[-1] == 0
+
+
+@catches(SUBJECT, "num_units * ratio + 1e-9", "num_units * ratio")
+@given(st.integers(1, 300), st.data())
+def test_the_linear_plan_is_its_formula_in_integers(units, data):
+    assert masked_counts(100, 10, "linear") == [90, 80, 70, 60, 50, 40, 30, 20, 10, 0]
+    steps = data.draw(st.integers(1, units))
+    left = [units * (steps - step) // steps for step in range(1, steps + 1)]
+    assert masked_counts(units, steps, "linear") == left

@@ -64,6 +64,28 @@ def test_the_loss_is_the_mean_over_hidden_units():
             torch.testing.assert_close(loss.double(), total / count, atol=1e-5, rtol=1e-5)
 
 
+@catches(SUBJECT, "* self.options.unmasked_weight).float()", "* self.options.unmasked_weight)")
+def test_the_loss_is_float32_whatever_torchs_default_dtype_is():
+    model, default = small_masked(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        loss = model.loss(masked_tokens(model), LABELS, generator=seeded(4))
+    finally:
+        torch.set_default_dtype(default)
+    assert loss.dtype == torch.float32
+
+
+@catches("vistok.generators.masked_ar_options", "label_smoothing: float = 0.1", "label_smoothing: float = 0.0")
+def test_labels_are_smoothed_by_a_tenth_in_eval_mode_too():
+    plain, smoothed = small_masked().eval(), small_masked().eval()
+    plain.options = MaskedAROptions(label_smoothing=0.0)
+    smoothed.options = MaskedAROptions()
+    losses = [model.loss(masked_tokens(model), LABELS, generator=seeded(4)) for model in (plain, smoothed)]
+    assert not torch.equal(*losses)
+    smoothed.options = MaskedAROptions(label_smoothing=0.1)
+    assert torch.equal(smoothed.loss(masked_tokens(smoothed), LABELS, generator=seeded(4)), losses[1])
+
+
 @catches(SUBJECT, "(ratio * units).round().clamp_min(1)", "(ratio * units).floor()")
 def test_exact_masks_hide_the_rounded_number():
     model = small_masked(shape=50, schedule="linear")

@@ -86,8 +86,8 @@ def test_guidance_one_is_no_guidance_and_zero_is_the_null_label():
 
 
 @catches(SUBJECT, "1 - hidden / units", "hidden / units")
-def test_guidance_clocks_count_units_or_steps():
-    """A single greedy step at progress 0 is unguided; the scale of later steps follows the chosen clock."""
+@catches(SUBJECT, "for hidden in counts]", "for hidden in [units, *counts[:-1]]]")
+def test_guidance_clocks_count_units_after_the_step_or_steps_before_it():
     asked = []
 
     class Spy(Guidance):
@@ -99,7 +99,7 @@ def test_guidance_clocks_count_units_or_steps():
     settings = MaskedSampling(schedule="cosine")
     model.sample(LABELS, num_steps=4, guidance=Spy(2.0, clock="known"), settings=settings, generator=seeded(0))
     model.sample(LABELS, num_steps=4, guidance=Spy(2.0, clock="step"), settings=settings, generator=seeded(0))
-    counts = [12, *masked_counts(12, 4, "cosine")[:-1]]
+    counts = masked_counts(12, 4, "cosine")
     assert asked == [1 - left / 12 for left in counts] + [0.0, 0.25, 0.5, 0.75]
 
 
@@ -107,6 +107,7 @@ def test_guided_greedy_steps_use_guided_logits():
     model = small_masked()
     settings = MaskedSampling(temperature=0.0, noise=0.0)
     tokens = model.sample(LABELS, num_steps=1, guidance=Guidance(3.0), settings=settings)
+    assert torch.equal(tokens, model.sample(LABELS, num_steps=1, guidance=3.0, settings=settings))
     blank, hidden = torch.zeros(3, 6, 2, dtype=torch.int64), torch.ones(3, 6, 2, dtype=torch.bool)
     both = zip(model(blank, hidden, LABELS), model(blank, hidden, torch.full_like(LABELS, 5)), strict=True)
     assert torch.equal(tokens, torch.stack([(u + 3 * (c - u)).argmax(-1) for c, u in both], -1))

@@ -90,3 +90,13 @@ def test_the_loss_weighs_each_sample_by_a_power_of_its_own_error():
     assert mean_flow_loss(predicted.bfloat16(), torch.zeros(2, 2)).dtype == torch.float32
     with pytest.raises(ValueError, match="one shape, got"):
         mean_flow_loss(predicted, torch.zeros(2))
+
+
+@catches(SUBJECT, "if predicted.ndim < 2:", "if False:")
+@catches(SUBJECT, "if not offset > 0:", "if offset < 0:")
+def test_a_loss_of_samples_without_values_or_without_an_offset_is_named():
+    with pytest.raises(ValueError, match=r"^predicted must have shape \(B, ...\), got \(2,\)$"):
+        mean_flow_loss(torch.zeros(2), torch.zeros(2))
+    for offset in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"^offset must be > 0, got {offset}$"):
+            mean_flow_loss(torch.zeros(2, 3), torch.zeros(2, 3), offset=offset)

@@ -37,7 +37,7 @@ def case(shape, dtype, affine, seed=1):
 @catches(SUBJECT, "outer = outer * weight.float()", "pass")
 @catches(SUBJECT, "value=-1", "value=-2")
 @catches(SUBJECT, ".mul_(inverse)", "")
-@catches(SUBJECT, 'x.device.type == "cpu" and not torch.compiler.is_compiling() and not _has_tangent(x)', "True")
+@catches(SUBJECT, 'x.device.type == "cpu" and not torch.compiler.is_compiling() and not _is_transformed(x)', "True")
 def test_it_follows_its_equation_and_so_do_its_gradients_by_hand_and_compiled(monkeypatch):
     for affine in (True, False):
         norm, x, outer = case((3, 2, 6), torch.float32, affine)
@@ -63,7 +63,7 @@ def test_in_bfloat16_only_input_and_output_are_rounded(rows, dim, affine, seed):
     assert found[0].dtype == found[1].dtype == torch.bfloat16
 
 
-@catches(SUBJECT, " and not _has_tangent(x)", "")
+@catches(SUBJECT, " and not _is_transformed(x)", "")
 def test_its_forward_derivative_is_that_of_its_equation():
     for affine in (True, False):
         norm, x, tangent = case((3, 6), torch.float32, affine)
@@ -89,3 +89,30 @@ def test_its_gradient_can_be_differentiated_again():
             found.append(torch.autograd.grad(sum(part.square().sum() for part in first), inputs))
         for value, right in zip(*found, strict=True):
             torch.testing.assert_close(value.double(), right, atol=1e-4, rtol=1e-4)
+
+
+@catches(SUBJECT, "torch._C._are_functorch_transforms_active() or ", "")
+def test_it_stands_in_every_transform_whether_it_is_transformed_itself_or_not():
+    norm, x, tangent = case((3, 6), torch.float32, True)
+    plain, one = norm(x).detach(), torch.ones(())
+    torch.testing.assert_close(torch.func.vmap(norm)(x), norm(x))
+    torch.testing.assert_close(torch.func.jvp(lambda s: s * norm(x), (one,), (one,)), (plain, plain))
+    torch.testing.assert_close(torch.func.grad(lambda s: (s * norm(x)).sum())(one), plain.sum())
+    by_transform = torch.func.grad(lambda x: (norm(x) * tangent).sum())(x)
+    torch.testing.assert_close(by_transform, with_gradients(norm, norm, x, tangent)[1])
+
+
+@catches(SUBJECT, "strict=True) if needed]", "strict=True) if part is not None]")
+def test_its_gradient_can_be_differentiated_again_by_what_alone_needs_it():
+    for gain_learns in (False, True):
+        norm, x, outer = case((3, 6), torch.float32, True)
+        norm.weight.requires_grad_(gain_learns)
+        wide = (x.double(), norm.weight.detach().double())
+        by_hand = (x, norm.weight)
+        found = []
+        for inputs, function in ((by_hand, lambda x, w, n=norm: n(x)), (wide, lambda x, w: by_definition(x, w, 1e-3))):
+            learns = inputs[gain_learns].requires_grad_()
+            outer_of = outer.to(learns.dtype).requires_grad_()
+            (first,) = torch.autograd.grad(function(*inputs), learns, outer_of, create_graph=True)
+            found.append(torch.autograd.grad(first.square().sum(), outer_of)[0])
+        torch.testing.assert_close(found[0].double(), found[1], atol=1e-4, rtol=1e-4)

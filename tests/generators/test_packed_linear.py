@@ -73,3 +73,20 @@ def test_a_linear_layer_of_another_class_keeps_its_own_forward():
     layer = nn.Sequential(Doubled(512, 256))
     x = torch.randn(1, 512, generator=seeded(0))
     assert torch.equal(packed(layer, torch.float32)(x), layer(x))
+
+
+@needs_onednn
+@catches(SUBJECT, "if linear._forward_hooks or linear._forward_pre_hooks:", "if linear._forward_hooks:")
+@catches(SUBJECT, "if linear._forward_hooks or linear._forward_pre_hooks:", "if linear._forward_pre_hooks:")
+@catches(SUBJECT, "if is_parametrized(module):", "if False:")
+@torch.no_grad()
+def test_a_layer_with_hooks_or_parametrizations_keeps_them():
+    x = torch.randn(1, 512, generator=seeded(0))
+    for change in (
+        lambda layer: layer.register_forward_hook(lambda module, given, out: 2 * out),
+        lambda layer: layer.register_forward_pre_hook(lambda module, given: (2 * given[0],)),
+        nn.utils.parametrizations.weight_norm,
+    ):
+        plain = network()
+        change(plain[0])
+        assert torch.equal(packed(plain, torch.float32)[0](x), plain[0](x))

@@ -58,7 +58,7 @@ def published_steps(model, *, steps, scale, power, temperature, noise, rng):
     "* settings.temperature if settings.temperature else",
 )
 @catches(SUBJECT, "(1 - (step + 1) / num_steps)", "(1 - step / num_steps)")
-@catches(SUBJECT, "progress = step / len(counts)", "progress = (step + 1) / len(counts)")
+@catches(SUBJECT, "guidance.at(step / len(counts))", "guidance.at((step + 1) / len(counts))")
 @given(st.floats(0.3, 2.0), st.floats(0.0, 8.0), st.integers(1, 6), st.integers(0, 99))
 def test_sampling_is_the_published_one(temperature, noise, steps, seed):
     guidance = Guidance.from_extrapolation(2.1, "power_cosine", power=2.5)

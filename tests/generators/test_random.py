@@ -12,7 +12,7 @@ SUBJECT = "vistok.generators._random"
 CPU = torch.device("cpu")
 
 
-@catches(SUBJECT, "device=_source(device, generator), generator=generator).to", "device=_source(device, generator)).to")
+@catches(SUBJECT, "device=source, generator=generator, dtype=torch.float32", "device=source, dtype=torch.float32")
 @catches(SUBJECT, "generator=generator, dtype=dtype", "dtype=dtype")
 @catches(SUBJECT, "exponential_(generator=generator)", "exponential_()")
 def test_one_generator_gives_one_draw():
@@ -49,3 +49,15 @@ def test_the_mass_of_each_draw_is_where_its_distribution_has_it():
             below = (draw((count,), CPU, seeded(3)) < end).double().mean().item()
             assert abs(below - quantile) < 4 * math.sqrt(quantile * (1 - quantile) / count)
     assert gumbel((count,), CPU, seeded(3)).max() > 5
+
+
+@catches(SUBJECT, "generator=generator, dtype=torch.float32", "generator=generator")
+@catches(SUBJECT, "device=source, dtype=torch.float32", "device=source")
+def test_draws_are_float32_whatever_torchs_default_dtype_is():
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = [draw((2,), CPU, seeded(0)).dtype for draw in (uniform, normal, gumbel)]
+    finally:
+        torch.set_default_dtype(default)
+    assert found == [torch.float32] * 3

@@ -88,7 +88,7 @@ def test_guidance_grows_to_its_value_over_the_positions_that_are_drawn(monkeypat
     monkeypatch.setattr(_masked_sampling, "guide", lambda c, u, scale: scales.append(scale) or guide(c, u, scale))
     settings = MaskedSampling(order="raster", schedule="linear")
     model.sample(LABELS, num_steps=4, settings=settings, guidance=5.0, num_tokens=2, generator=seeded(0))
-    assert scales[::2] == [2.0, 3.0, 4.0]  # two units a position, and the first step is unguided
+    assert scales[::2] == [2.0, 3.0, 4.0, 5.0]  # two units a position
 
 
 @catches("vistok.generators._checks", "not 1 <= num_tokens <= length", "num_tokens > length")

@@ -1,12 +1,15 @@
 """Draws of ids from logits."""
 
+import math
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
 from _support.strategies import seeded
-from vistok.generators import draw_tokens, filter_logits
+from vistok.generators import TokenChoice, draw_tokens, filter_logits
 
 SUBJECT = "vistok.generators.sampling.token_sampling"
 
@@ -60,3 +63,16 @@ def test_filtered_logits_are_the_input_or_minus_infinity(values, top_k, top_p):
     assert torch.equal(kept[finite], logits[finite])
     if top_k == 0:
         assert logits.softmax(-1)[finite].sum() >= top_p - 1e-5
+
+
+@catches(SUBJECT, "if not temperature >= 0:", "if temperature < 0:")
+@catches("vistok.generators.sampling._far_sampling", "check_draw(temperature=self.temperature,", "check_draw(")
+def test_a_temperature_that_is_no_number_is_named_also_before_the_first_draw():
+    for temperature in (-1.0, math.nan):
+        for call in (lambda **choice: draw_tokens(torch.zeros(1, 2), **choice), TokenChoice):
+            with pytest.raises(ValueError, match=f"^temperature must be >= 0, got {temperature}$"):
+                call(temperature=temperature)
+    with pytest.raises(ValueError, match="top_k"):
+        TokenChoice(top_k=-1)
+    with pytest.raises(ValueError, match="top_p"):
+        TokenChoice(top_p=0.0)

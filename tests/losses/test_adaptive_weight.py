@@ -47,7 +47,9 @@ def test_it_stops_at_a_gradient_that_is_not_finite():
     for terms, name in (((bad, layer.sum()), "reconstruction_loss"), ((layer.sum(), bad), "generator_loss")):
         with pytest.raises(FloatingPointError, match=name):
             adaptive_weight(*terms, layer)
-        assert adaptive_weight(*terms, layer, on_non_finite="zero").item() == 0.0
+        weight = adaptive_weight(*terms, layer, on_non_finite="zero")
+        assert weight.item() == 0.0
+        assert torch.isnan(weight * bad)
 
 
 @given(st.floats(-100, 100, width=32), st.floats(-100, 100, width=32), st.floats(0.01, 1e4))
@@ -74,3 +76,10 @@ def test_a_loss_that_does_not_depend_on_the_layer_is_named():
         adaptive_weight(layer.sum(), other.sum(), layer)
     with pytest.raises(ValueError, match="reconstruction_loss must depend on last_layer, got a loss without a graph"):
         adaptive_weight(layer.detach().sum(), layer.sum(), layer)
+
+
+@catches(SUBJECT, "if not last_layer.requires_grad:", "if False:")
+def test_a_frozen_last_layer_is_named():
+    frozen, free = normal(0, 3), normal(1, 3).requires_grad_()
+    with pytest.raises(ValueError, match=r"^last_layer must require gradients, got a frozen tensor$"):
+        adaptive_weight((frozen * free).sum(), free.sum(), frozen)

@@ -86,3 +86,21 @@ def test_wrong_options_and_maps_that_do_not_match_are_named():
         FeatureDiscriminator(Map(), [4])(torch.ones(1, 3, 8, 8))
     with pytest.raises(ValueError, match="positions"):
         FeatureDiscriminator(Map(), [3])(torch.ones(1, 3, 1, 3))
+
+
+@catches(SUBJECT, "tokens.to(next(self.parameters()).dtype)", "tokens")
+def test_heads_read_a_network_of_another_dtype_in_their_own():
+    for dtype in (torch.bfloat16, torch.float64):
+        torch.manual_seed(0)
+        model = FeatureDiscriminator(Stages().to(dtype), [6, 4], kernel_size=3)
+        images = normal(0, 2, 3, 8, 8).requires_grad_()
+        logits = model(images)
+        assert logits.dtype == torch.float32
+        logits.sum().backward()
+        assert images.grad.isfinite().all()
+
+
+@catches(SUBJECT, 'check_maps("the output of network", features)', "pass")
+def test_a_network_that_gives_one_tensor_is_named():
+    with pytest.raises(TypeError, match=r"^the output of network must be a list of feature maps, got Tensor$"):
+        FeatureDiscriminator(torch.nn.Identity(), [8])(torch.ones(1, 3, 8, 8))

@@ -25,6 +25,7 @@ def test_it_stays_in_eval_mode_when_a_parent_trains():
 def test_its_parameters_never_learn_and_gradients_pass_through():
     image = normal(0, 1, 3, 8, 8).requires_grad_()
     frozen = FrozenNetwork(Stages())
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
     sum(map.sum() for map in frozen(image)).backward()
     assert image.grad.any()
     assert all(parameter.grad is None for parameter in frozen.parameters())
@@ -46,3 +47,12 @@ def test_images_are_seen_in_the_dtype_of_the_network():
         assert {map.dtype for map in maps} == {torch.float32}
         sum(map.sum() for map in maps).backward()
         assert given.grad.dtype == dtype
+
+
+@catches(SUBJECT, "parameter.requires_grad_(False)", "pass")
+def test_a_parent_whose_parameters_are_let_learn_does_not_thaw_it():
+    image, frozen = normal(0, 1, 3, 8, 8).requires_grad_(), FrozenNetwork(Stages())
+    parent = torch.nn.Sequential(frozen).requires_grad_(True)
+    sum(map.sum() for map in parent(image)).backward()
+    assert image.grad.any()
+    assert all(parameter.grad is None for parameter in frozen.parameters())

@@ -99,3 +99,19 @@ def test_a_call_with_logits_that_are_not_finite_leaves_the_means_as_they_were(ba
         assert not torch.isfinite(loss(torch.full((4,), bad), fake))
         assert torch.equal(loss(sound, fake), other(sound, fake))
     assert torch.equal(loss.real_mean, other.real_mean)
+
+
+@catches(SUBJECT, "moved.dtype.itemsize < 4", "False")
+@catches(SUBJECT, "mean.to(moved.device)", "moved.float()")
+def test_in_half_precision_the_means_are_kept_in_float32_and_move():
+    loss, other = LeCamLoss(), LeCamLoss()
+    real, fake = normal(0, 4), normal(1, 4)
+    for shift in range(3):
+        loss.to(torch.bfloat16)
+        for module in (loss, other):
+            module(real + shift, fake - shift)
+    assert loss.real_mean.dtype == torch.float32
+    assert torch.equal(loss.real_mean, other.real_mean)
+    assert torch.equal(loss.fake_mean, other.fake_mean)
+    assert loss.double().real_mean.dtype == torch.float64
+    assert loss.to("meta", torch.float16).real_mean.is_meta

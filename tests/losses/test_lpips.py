@@ -61,6 +61,15 @@ def test_only_the_reconstruction_gets_a_gradient():
     assert not module.network.network.training
 
 
+@catches(SUBJECT, "head.detach() for head in self.heads", "head for head in self.heads")
+def test_nothing_of_it_learns_where_a_parent_lets_its_parameters_learn():
+    module = LPIPS(Stages(), [torch.ones(6), torch.ones(4)]).requires_grad_(True)
+    image, target = (normal(seed, 2, 3, 8, 8).clamp(-1, 1).requires_grad_() for seed in (0, 1))
+    module(image, target).backward()
+    assert image.grad.any()
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
 @given(tensors((2, 3, 2, 2)), tensors((2, 3, 2, 2)), tensors((3,)))
 def test_from_zero_to_four_times_the_heads_and_the_same_both_ways(a, b, head):
     distance = lpips_distance([a], [b], [head.abs()])

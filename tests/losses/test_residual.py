@@ -13,7 +13,7 @@ SUBJECT = "vistok.losses.residual"
 
 
 @catches(SUBJECT, "- code - widen(residual)", "- code + widen(residual)")
-@catches(SUBJECT, "difference.flatten(1) if difference.ndim > 1 else difference", "difference")
+@catches(SUBJECT, "difference.reshape(len(difference), -1)", "difference")
 def test_the_forms_are_those_of_the_equation():
     target, quantized, residual = (normal(seed, 3, 4, 5) for seed in range(3))
     gap = (target - quantized - residual).double()
@@ -24,10 +24,12 @@ def test_the_forms_are_those_of_the_equation():
 
 
 @catches(SUBJECT, "return difference.square().mean()", "return difference.square().sum()")
+@catches(SUBJECT, "difference.reshape(len(difference), -1)", "difference.reshape(1, -1)")
 def test_by_hand():
-    """A gap of 3 and 4: their norm is 5, their mean square 12.5, their mean size 3.5."""
+    """A gap of 3 and 4: their norm is 5, of a sample each 3.5, their mean square 12.5, their mean size 3.5."""
     gap, zero = torch.tensor([3.0, 4.0]), torch.zeros(2)
-    assert residual_loss(gap, zero, zero, norm="norm").item() == 5.0
+    assert residual_loss(gap[None], zero[None], zero[None], norm="norm").item() == 5.0
+    assert residual_loss(gap, zero, zero, norm="norm").item() == 3.5
     assert residual_loss(gap, zero, zero).item() == 12.5
     assert residual_loss(gap, zero, zero, norm="l1").item() == 3.5
 

@@ -12,7 +12,8 @@ def _source(device: torch.device, generator: torch.Generator | None) -> torch.de
 
 def uniform(shape: Sequence[int], device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Float32 draws from U[0, 1)."""
-    return torch.rand(tuple(shape), device=_source(device, generator), generator=generator).to(device)
+    source = _source(device, generator)
+    return torch.rand(tuple(shape), device=source, generator=generator, dtype=torch.float32).to(device)
 
 
 def normal(
@@ -26,5 +27,5 @@ def normal(
 def gumbel(shape: Sequence[int], device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Float32 draws from the standard Gumbel distribution, finite."""
     source = _source(device, generator)
-    exponential = torch.empty(tuple(shape), device=source).exponential_(generator=generator)
+    exponential = torch.empty(tuple(shape), device=source, dtype=torch.float32).exponential_(generator=generator)
     return -exponential.clamp_min(1e-30).log().to(device)

@@ -32,7 +32,11 @@ class MaskedAR(nn.Module, PretrainedGenerator):
 
     A random part :math:`M` of the units of a sample is hidden; the network sees the rest and the class:
 
-    .. math:: L = -\frac{1}{|M|} \sum_{i \in M} \log p(z_i \mid z_{\bar M}, y)
+    .. math:: L = -\frac{1}{|M|} \sum_{i \in M} \sum_k q_{ik} \log p(k \mid z_{\bar M}, y), \qquad
+        q_{ik} = (1 - \lambda)\,[k = z_i] + \lambda / K
+
+    with :math:`\lambda` the options' label smoothing, 0.1 unless they say otherwise, in eval mode too: set it to 0 for
+    a likelihood.
 
     Source:
         Chang et al. 2022 (MaskGIT), arXiv:2202.04200, Eq. 1; bits: Weber et al. 2024 (MaskBit), arXiv:2409.16211.
@@ -215,7 +219,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         check_ids(tokens, self.tokens.unit_sizes)
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
         logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
-        smoothing, weight = self.options.label_smoothing, mask + ~mask * self.options.unmasked_weight
+        smoothing, weight = self.options.label_smoothing, (mask + ~mask * self.options.unmasked_weight).float()
         total = weight.new_zeros((), dtype=torch.float32)
         for unit, stream in enumerate(logits):
             target = tokens[..., unit].flatten().long()
@@ -238,7 +242,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         """Tokens of the given classes in ``num_steps`` steps, from 1 to the number of units.
 
         With ``num_tokens`` those of the first positions, ``(B, num_tokens, U)``: the others stay hidden. A bare
-        ``guidance`` number grows linearly with the fraction of them that is known, from 1 to its value.
+        ``guidance`` number grows linearly with the fraction of them that is known after the step, to its value.
         ``observe(tokens, mask)`` is called after every step with copies; the ids under the mask are that step's
         draws, which the next step replaces.
         """

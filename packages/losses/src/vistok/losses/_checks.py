@@ -38,6 +38,12 @@ def check_pair(name_a: str, a: Tensor, name_b: str, b: Tensor, *, min_dims: int 
     check_same_shape(name_a, a, name_b, b)
 
 
+def check_maps(name: str, maps: object) -> None:
+    """Raise unless ``maps`` is a list of feature maps: one tensor would be read as a list over its batch."""
+    if not isinstance(maps, Sequence):
+        raise TypeError(f"{name} must be a list of feature maps, got {type(maps).__name__}")
+
+
 def check_non_negative(name: str, value: float) -> None:
     """Raise unless ``value`` is finite and not negative."""
     if not (math.isfinite(value) and value >= 0):

@@ -34,21 +34,22 @@ def adaptive_weight(
         last_layer: Weight of the last layer of the decoder, any shape, ``requires_grad``.
         max_weight: Upper clamp, finite and ``> 0``.
         eps: Added to the denominator, finite and ``> 0``.
-        on_non_finite: ``"raise"`` names the term whose gradient is not finite; ``"zero"`` leaves the adversarial
-            term out of this step, without waiting for the device.
+        on_non_finite: ``"raise"`` names the term whose gradient is not finite; ``"zero"`` gives the weight ``0``,
+            without waiting for the device. Zero times a loss that is not finite is NaN, and so is its gradient: leave
+            the term out or skip the step where a loss or a gradient is not finite.
 
     Shape:
         - weight: ``()``, float32, off the graph.
 
     Range:
-        ``[0, max_weight]``; ``0`` when the reconstruction gradient is zero.
+        ``[0, max_weight]``; ``0`` when the reconstruction gradient is zero, or ``"zero"`` met one that is not finite.
 
     Gradient:
         None: the weight is a constant. The graph is kept, so both losses can still be differentiated.
 
     Raises:
-        ValueError: A loss is not scalar or does not depend on ``last_layer``, or ``max_weight`` or ``eps`` is not
-            positive.
+        ValueError: A loss is not scalar or does not depend on ``last_layer``, ``last_layer`` is frozen, or
+            ``max_weight`` or ``eps`` is not positive.
         TypeError: A loss or ``last_layer`` is not a dense tensor.
         FloatingPointError: A gradient is not finite and ``on_non_finite="raise"``.
 
@@ -70,6 +71,8 @@ def adaptive_weight(
         check_dense(name, loss)
         if loss.ndim != 0:
             raise ValueError(f"{name} must be a scalar, got shape {tuple(loss.shape)}")
+    if not last_layer.requires_grad:
+        raise ValueError("last_layer must require gradients, got a frozen tensor")
     sizes = []
     for name, loss in losses.items():
         if not loss.requires_grad:

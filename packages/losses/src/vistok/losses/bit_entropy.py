@@ -136,7 +136,7 @@ class LookupFreeEntropyLoss(nn.Module):
         - loss: ``()``, float32 (float64 for float64 input).
 
     Range:
-        ``[-gamma L log 2, L log 2]``; with ``gamma = 1`` at most ``0``.
+        ``[-gamma L log 2, L log 2]``; with ``gamma = 1`` at most ``0``, up to rounding.
 
     Gradient:
         Flows to ``u``; finite for every finite ``u``. Memory is that of ``2^(L / 2)`` columns a token, in blocks, not
@@ -211,7 +211,8 @@ class BinarySphericalEntropyLoss(nn.Module):
         - loss: ``()``, float32 (float64 for float64 input).
 
     Range:
-        ``[-gamma L log 2, L log 2]``; with ``gamma = 1`` at most ``0``. Does not change with the norm of a token.
+        ``[-gamma L log 2, L log 2]``; with ``gamma = 1`` at most ``0``, up to rounding. Does not change with the norm
+        of a token.
 
     Gradient:
         Orthogonal to each token, ``0`` for a zero token, finite for every finite ``v``.

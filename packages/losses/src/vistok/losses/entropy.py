@@ -107,7 +107,7 @@ class VectorEntropyLoss(nn.Module):
         - loss: ``()``, float32 (float64 for float64 input).
 
     Range:
-        ``[-gamma log K, log K]``; with ``gamma = 1`` at most ``0``.
+        ``[-gamma log K, log K]``; with ``gamma = 1`` at most ``0``, up to rounding.
 
     Gradient:
         Flows to ``z`` and ``codebook``. Finite also where a probability underflows to zero. Tokens times codes is

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vistok.losses._checks import check_features
+from vistok.losses._checks import check_features, check_maps
 from vistok.losses._frozen import FrozenNetwork
 
 
@@ -31,7 +31,7 @@ class _Head(nn.Module):
         self.score = spectral_norm(nn.Conv1d(channels, 1, 1))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.enter(tokens)
+        x = self.enter(tokens.to(next(self.parameters()).dtype))
         # Both branches have unit scale: the root keeps their sum there.
         x = (x + self.residual(x)) / math.sqrt(2.0)
         logits: Tensor = self.score(x)
@@ -50,13 +50,14 @@ class FeatureDiscriminator(nn.Module):
 
     Args:
         network: Maps images to a sequence of feature maps ``(B, C_l, *spatial)``. Its parameters are frozen here and
-            it stays in eval mode.
+            it stays in eval mode, whatever ``train()`` and ``requires_grad_()`` say to the discriminator.
         channels: ``C_l`` of each feature map.
         kernel_size: Width of the residual block's convolution, odd.
 
     Shape:
         - images: whatever ``network`` takes.
-        - logits: ``(B, sum of positions)``, maps in the order of ``network``.
+        - logits: ``(B, sum of positions)``, maps in the order of ``network``; in the dtype of the heads, also where
+          ``network`` has another.
 
     Range:
         All numbers.
@@ -67,7 +68,7 @@ class FeatureDiscriminator(nn.Module):
     Raises:
         ValueError: ``channels`` is empty or has an entry below 1, ``kernel_size`` is even or below 1, a map is
             shorter than half the kernel, or the maps do not match ``channels``.
-        TypeError: The images are not a dense floating point tensor.
+        TypeError: The images are not a dense floating point tensor, or ``network`` gives one tensor and no list.
 
     Distributed:
         No collectives. In training mode each forward moves the power iteration of the spectral norm; DDP broadcasts
@@ -97,6 +98,7 @@ class FeatureDiscriminator(nn.Module):
         """Return the logits of all heads for ``images``."""
         check_features("images", images)
         features = self.network(images)
+        check_maps("the output of network", features)
         widths = tuple(feature.shape[1] for feature in features)
         if widths != self.channels:
             raise ValueError(f"network must give feature maps with channels {self.channels}, got {widths}")

@@ -1,5 +1,6 @@
 """Keep a discriminator's logits near the running mean of the other side."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -51,6 +52,7 @@ class LeCamLoss(nn.Module):
       measures with those of the calls before it, then moves them.
 
     In eval mode the means stay, and where a logit is not finite: the loss of that call is not, those after it are.
+    They are kept in float32 also where the module is cast to half precision.
 
     Source:
         Tseng et al. 2021, arXiv:2104.03310, Eqs. 6 and 7, and its public code; Weber et al. 2024 (MaskBit),
@@ -100,6 +102,16 @@ class LeCamLoss(nn.Module):
         self.register_buffer("fake_mean", torch.zeros(()))
         # 0: the first call sets the means. MaskBit's average from zero instead.
         self.register_buffer("started", torch.full((), float(form == "maskbit")))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LeCamLoss":
+        """Keep the means in float32 or wider: in bfloat16 0.999 is 1, and they would never move."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, mean in before.items():
+            moved = self._buffers[name]
+            if mean is not None and moved is not None and moved.dtype.itemsize < 4:
+                self._buffers[name] = mean.to(moved.device)
+        return self
 
     @torch.no_grad()
     def _update(self, real_logits: Tensor, fake_logits: Tensor) -> None:

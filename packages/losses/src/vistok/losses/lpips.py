@@ -177,7 +177,7 @@ class LPIPS(nn.Module):
             self._check_range(target)
         with torch.no_grad():
             target_features = self._features(target)
-        return lpips_distance(self._features(reconstruction), target_features, list(self.heads))
+        return lpips_distance(self._features(reconstruction), target_features, [head.detach() for head in self.heads])
 
     def _check_range(self, target: Tensor) -> None:
         low, high = self.value_range

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vistok.losses._checks import check_non_negative, check_pair
+from vistok.losses._checks import check_maps, check_non_negative, check_pair
 from vistok.losses._frozen import FrozenNetwork
 from vistok.losses._precision import autocast_off, widen
 
@@ -33,9 +33,8 @@ def stage_distance(a: Tensor, b: Tensor, head: Tensor | None = None, *, normaliz
 
 def check_stages(features_a: Sequence[Tensor], features_b: Sequence[Tensor]) -> None:
     """Raise unless both are lists of the same number of feature maps with equal shapes."""
-    for name, maps in (("features_a", features_a), ("features_b", features_b)):
-        if not isinstance(maps, Sequence):
-            raise TypeError(f"{name} must be a list of feature maps, got {type(maps).__name__}")
+    check_maps("features_a", features_a)
+    check_maps("features_b", features_b)
     if len(features_a) != len(features_b) or not features_a:
         raise ValueError(
             f"features_a and features_b must hold the same number of maps, at least 1, "

@@ -32,8 +32,7 @@ def residual_loss(
             return difference.square().mean()
         if norm == "l1":
             return difference.abs().mean()
-        samples = difference.flatten(1) if difference.ndim > 1 else difference
-        norms: Tensor = torch.linalg.vector_norm(samples, dim=-1)
+        norms: Tensor = torch.linalg.vector_norm(difference.reshape(len(difference), -1), dim=-1)
         return norms.mean()
 
 

@@ -117,7 +117,7 @@ def mean_flow_loss(predicted: Tensor, target: Tensor, *, power: float = 1.0, off
         Flows to ``predicted`` alone.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ or have one dimension, or ``offset`` is not ``> 0``.
 
     Example:
         >>> import torch
@@ -128,6 +128,10 @@ def mean_flow_loss(predicted: Tensor, target: Tensor, *, power: float = 1.0, off
         raise ValueError(
             f"predicted and target must have one shape, got {tuple(predicted.shape)} and {tuple(target.shape)}"
         )
+    if predicted.ndim < 2:
+        raise ValueError(f"predicted must have shape (B, ...), got {tuple(predicted.shape)}")
+    if not offset > 0:
+        raise ValueError(f"offset must be > 0, got {offset}")
     wide = predicted if predicted.dtype == torch.float64 else predicted.float()
     error = (wide - target.detach()).square().flatten(1).mean(dim=1)
     return (error / (error.detach() + offset) ** power).mean()

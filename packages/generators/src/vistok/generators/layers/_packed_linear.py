@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 _FEWEST_WEIGHTS = 2**16  # of a layer; below them a call costs more than the layout gains
 
@@ -14,8 +15,10 @@ def packed(module: Any, dtype: torch.dtype) -> Any:
 
     These are copied once into oneDNN's blocked layout, in ``dtype``. A product with a few rows then reads them about as
     fast as memory gives them; from the plain layout it takes two to four times as long. The twin has no gradient and
-    does not follow later changes of the weights.
+    does not follow later changes of the weights. A layer with hooks or parametrizations stays what it is.
     """
+    if is_parametrized(module):
+        return module
     if type(module) is nn.Linear:
         return _PackedLinear(module, dtype) if _gains(module, dtype) else module
     twin = copy.copy(module)
@@ -24,6 +27,8 @@ def packed(module: Any, dtype: torch.dtype) -> Any:
 
 
 def _gains(linear: nn.Linear, dtype: torch.dtype) -> bool:
+    if linear._forward_hooks or linear._forward_pre_hooks:
+        return False
     if linear.weight.device.type != "cpu" or linear.weight.numel() < _FEWEST_WEIGHTS:
         return False
     if not torch.backends.mkldnn.is_available():

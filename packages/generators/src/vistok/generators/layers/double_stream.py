@@ -43,7 +43,9 @@ class DoubleStreamBlock(nn.Module):
         The identity at the start when conditioned.
 
     Gradient:
-        Flows to both streams and the condition.
+        Flows to both streams and the condition. With ``update_second=False`` none to what would only change the second
+        stream (``second.proj``, ``second.mlp_norm``, ``second.up``, ``second.down``): DDP then needs
+        ``find_unused_parameters=True``.
 
     Raises:
         ValueError: ``num_heads`` does not divide ``width``; the backend cannot run; a condition is missing or not

@@ -49,15 +49,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if x.device.type == "cpu" and not torch.compiler.is_compiling() and not _has_tangent(x):
+        if x.device.type == "cpu" and not torch.compiler.is_compiling() and not _is_transformed(x):
             y: Tensor = _OnCPU.apply(x, self.weight, self.eps)
             return y
         return _in_float32(x, self.weight, self.eps)
 
 
-def _has_tangent(x: Tensor) -> bool:
-    """Whether a forward derivative passes, as under ``torch.func.jvp``; where the gradient is by hand there is none."""
-    return forward_ad.unpack_dual(x).tangent is not None
+def _is_transformed(x: Tensor) -> bool:
+    """Whether a forward derivative passes or ``torch.func`` transforms: the gradient by hand is of backward alone."""
+    return torch._C._are_functorch_transforms_active() or forward_ad.unpack_dual(x).tangent is not None
 
 
 def _in_float32(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
@@ -81,12 +81,12 @@ class _OnCPU(torch.autograd.Function):
         return (y if weight is None else y.mul_(weight.float())).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, inverse = ctx.saved_tensors
         if torch.is_grad_enabled():
-            inputs = [x] if weight is None else [x, weight]
-            found = torch.autograd.grad(_in_float32(x, weight, ctx.eps), inputs, gradient, create_graph=True)
-            return found[0], None if weight is None else found[1], None
+            inputs = [part for part, needed in zip((x, weight), ctx.needs_input_grad[:2], strict=True) if needed]
+            found = iter(torch.autograd.grad(_in_float32(x, weight, ctx.eps), inputs, gradient, create_graph=True))
+            return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
         y, outer, to_weight = x.float() * inverse, gradient.float(), None
         if weight is not None:
             to_weight = (outer * y).sum(dim=list(range(x.ndim - 1))).to(weight.dtype)

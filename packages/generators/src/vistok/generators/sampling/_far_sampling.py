@@ -13,7 +13,7 @@ from vistok.generators.layers.label_embedding import LabelEmbedding
 from vistok.generators.layers.normalization import RMSNorm
 from vistok.generators.sampling._dtypes import cache_dtype, layer_dtype
 from vistok.generators.sampling.guidance import Guidance, guide
-from vistok.generators.sampling.token_sampling import draw_tokens
+from vistok.generators.sampling.token_sampling import check_draw, draw_tokens
 
 
 class StreamModel(Protocol):
@@ -46,6 +46,9 @@ class TokenChoice:
         top_k: 0 keeps all.
         top_p: 1 keeps all.
 
+    Raises:
+        ValueError: ``temperature`` or ``top_k`` is not ``>= 0``, or ``top_p`` outside ``(0, 1]``.
+
     Example:
         >>> TokenChoice(top_k=100).temperature
         1.0
@@ -54,6 +57,9 @@ class TokenChoice:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_draw(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
 
 
 def sample_streams(

@@ -130,12 +130,9 @@ def sample_masked(
 
 def _scales(guidance: Guidance, counts: list[int], units: int) -> list[float]:
     """The scale of guidance of every step; ``counts`` are hidden after it."""
-    scales, hidden = [], units
-    for step, left in enumerate(counts):
-        progress = step / len(counts) if guidance.clock == "step" else 1 - hidden / units
-        scales.append(guidance.at(progress))
-        hidden = left
-    return scales
+    if guidance.clock == "step":
+        return [guidance.at(step / len(counts)) for step in range(len(counts))]
+    return [guidance.at(1 - hidden / units) for hidden in counts]
 
 
 def _fixed_order(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from torch import Tensor
@@ -59,9 +60,10 @@ class Guidance:
     Args:
         scale: The scale ``s`` in the convention of :func:`guide`, ``>= 0``; reached at progress 1.
         kind: The schedule.
-        power: The exponent ``p`` of ``power_cosine``, ``> 0``.
-        clock: What counts as progress in masked sampling: the fraction of units ``"known"`` before the step (MAR) or
-            the ``"step"`` number over the number of steps, from 0 (TiTok). The other samplers have one clock.
+        power: The exponent ``p`` of ``power_cosine``, finite and ``> 0``.
+        clock: What counts as progress in masked sampling: the fraction of units ``"known"`` after the step (MAR, whose
+            code counts one unit as hidden after the last, too) or the ``"step"`` number over the number of steps, from
+            0 (TiTok). The other samplers have one clock.
 
     Range:
         :meth:`at` lies between 1 and ``scale`` (constant: equals it).
@@ -84,8 +86,8 @@ class Guidance:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale >= 0):
             raise ValueError(f"guidance scale must be finite and >= 0, got {self.scale}")
-        if self.power <= 0:
-            raise ValueError(f"guidance power must be > 0, got {self.power}")
+        if not (math.isfinite(self.power) and self.power > 0):
+            raise ValueError(f"guidance power must be finite and > 0, got {self.power}")
         if self.kind not in ("constant", "linear", "power_cosine"):
             raise ValueError(f"guidance kind must be 'constant', 'linear' or 'power_cosine', got {self.kind!r}")
         if self.clock not in ("known", "step"):
@@ -164,4 +166,8 @@ def as_guidance(guidance: "float | Guidance", kind: Literal["constant", "linear"
         >>> as_guidance(2.0, "linear")
         Guidance(scale=2.0, kind='linear', power=3.0, clock='known')
     """
-    return guidance if isinstance(guidance, Guidance) else Guidance(float(guidance), kind)
+    if isinstance(guidance, Guidance):
+        return guidance
+    if not isinstance(guidance, Real):
+        raise TypeError(f"guidance must be a number or a Guidance, got {type(guidance).__name__}")
+    return Guidance(float(guidance), kind)

@@ -87,8 +87,8 @@ def masked_counts(num_units: int, num_steps: int, schedule: MaskSchedule) -> lis
     if schedule == "truncated_normal":
         raise ValueError("schedule 'truncated_normal' is for training; it never reaches 0")
     ratios = mask_ratio(torch.arange(1, num_steps, dtype=torch.float64, device="cpu") / num_steps, schedule).tolist()
-    counts, left = [], num_units
+    counts, left = [], num_units  # 1e-9: a product that is an integer may be rounded below it
     for step, ratio in enumerate(ratios, start=1):
-        left = max(num_steps - step, min(left - 1, math.floor(num_units * ratio)))
+        left = max(num_steps - step, min(left - 1, math.floor(num_units * ratio + 1e-9)))
         counts.append(left)
     return [*counts, 0]

@@ -6,6 +6,16 @@ from torch import Tensor
 from vistok.generators._random import gumbel
 
 
+def check_draw(*, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
+    """Raise unless ids can be drawn so."""
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be >= 0, got {temperature}")
+    if top_k < 0:
+        raise ValueError(f"top_k must be >= 0, got {top_k}")
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
+
+
 def filter_logits(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor:
     r"""Set the logits outside the ``top_k`` largest and outside the nucleus of mass ``top_p`` to ``-inf``.
 
@@ -38,10 +48,7 @@ def filter_logits(logits: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tens
         >>> filter_logits(torch.tensor([1.0, 3.0, 2.0]), top_k=2).tolist()
         [-inf, 3.0, 2.0]
     """
-    if top_k < 0:
-        raise ValueError(f"top_k must be >= 0, got {top_k}")
-    if not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
+    check_draw(top_k=top_k, top_p=top_p)
     if 0 < top_k < logits.shape[-1]:
         smallest = logits.topk(top_k, dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < smallest, float("-inf"))
@@ -86,15 +93,14 @@ def draw_tokens(
         None.
 
     Raises:
-        ValueError: ``temperature < 0``, or a bad filter.
+        ValueError: ``temperature`` is not ``>= 0``, or a bad filter.
 
     Example:
         >>> import torch
         >>> draw_tokens(torch.tensor([[0.0, 2.0, 1.0]]), temperature=0.0).tolist()
         [1]
     """
-    if temperature < 0:
-        raise ValueError(f"temperature must be >= 0, got {temperature}")
+    check_draw(temperature=temperature, top_k=top_k, top_p=top_p)
     if temperature == 0:
         return filter_logits(logits, top_k=top_k, top_p=top_p).argmax(dim=-1)
     scaled = filter_logits(logits.float() / temperature, top_k=top_k, top_p=top_p)
