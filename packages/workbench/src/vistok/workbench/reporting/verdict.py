@@ -13,6 +13,8 @@ FEW_CODES, MANY_CODES = 0.2, 0.6
 FAR_FROM_REAL, NEAR_REAL = 10.0, 5.0
 #: Samples, and real images, of which the distance and coverage are judged: noise is near the floor of fewer.
 FEWEST_IMAGES = 200
+#: The smaller number of the two over the larger one, at least.
+AS_MANY = 0.8
 #: Share of recognised samples: at most this multiple of chance is nothing; this share of real images' is good.
 CHANCE_MULTIPLE, RECOGNISED_SHARE = 2.0, 0.8
 #: Precision, coverage or diversity as a share of real images'.
@@ -35,8 +37,8 @@ class Finding(NamedTuple):
 def findings(measures: Mapping[str, Any], *, reconstruction: str, usage: Mapping[str, float]) -> list[Finding]:
     """Judge the measures of a run by the thresholds of this module; a figure that is missing is not judged.
 
-    Nor are the distance and coverage of samples, which change with the number of images, where it is not that of the
-    real images or is below :data:`FEWEST_IMAGES`; a finding says so.
+    Nor are the distance and coverage of samples, which change with the number of images, where it is not about that of
+    the real images (:data:`AS_MANY`) or is below :data:`FEWEST_IMAGES`; a finding says so.
 
     Args:
         measures: The run's, as :class:`vistok.workbench.evaluation.measures.Evaluation` makes them.
@@ -112,11 +114,12 @@ _BY_NUMBER = ("frechet_distance", "coverage")  # what changes with the number of
 
 def _numbers(section: str, values: Mapping[str, float], real: Mapping[str, float]) -> Finding | None:
     samples, images = values.get("count", 0.0), real.get("count", 0.0)
-    if samples == images >= FEWEST_IMAGES or not any(key in values for key in _BY_NUMBER):
+    fewer, more = sorted((samples, images))
+    if fewer >= max(FEWEST_IMAGES, AS_MANY * more) or not any(key in values for key in _BY_NUMBER):
         return None
     measured = (
-        f"{samples:,.0f} samples beside {images:,.0f} real images; a distance and coverage are judged between equal "
-        f"numbers of at least {FEWEST_IMAGES}"
+        f"{samples:,.0f} samples beside {images:,.0f} real images; a distance and coverage are judged between about "
+        f"equal numbers of at least {FEWEST_IMAGES}"
     )
     advice = "draw as many samples as there are real images, or hold out more of these where they are too few"
     return Finding(f"{section}: distance and coverage", "not judged", measured, advice)
@@ -130,7 +133,7 @@ def _distance(section: str, values: Mapping[str, float], real: Mapping[str, floa
     advice = (
         "train the generator longer or wider; if reconstructions are as far from their originals, the tokenizer first"
     )
-    measured = f"Frechet distance {ratio:.1f} times that of as many real images"
+    measured = f"Frechet distance {ratio:.1f} times that of about as many real images"
     return _finding(f"{section}: distance", _level(ratio, FAR_FROM_REAL, NEAR_REAL), measured, advice)
 
 
