@@ -247,6 +247,39 @@ def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_ar
     assert tokenizer.calls == 0
 
 
+class Unlike(TwoBooks):
+    """Gives its tokens in a dictionary."""
+
+    def encode(self, images):
+        return super().encode(images)._asdict()
+
+    def decode(self, tokens):
+        return super().decode(Tokens(**tokens))
+
+
+@catches("vistok.metrics.harness.reconstruction_measures", "        if self.first.uncounted:", "        if False:")
+def test_tokens_that_are_not_found_are_left_out_with_the_reason():
+    found = evaluate_tokenizer(Unlike(), pictures(4, 1))
+    assert found.left_out["codes: tokens"].endswith("to be counted, got dict")
+    assert "codes" not in found.measures
+    assert "codes: tokens" not in evaluate_tokenizer(Darker(), pictures(4, 1)).left_out
+
+
+@catches("vistok.metrics.harness.codes", "    if sizes is None:\n        return ()\n", "")
+@catches("vistok.metrics.harness.codes", "    if not isinstance(sizes, Sequence) or", "    if")
+@catches("vistok.metrics.harness.codes", "not all(isinstance(size, int) for size in sizes)", "False")
+def test_sizes_of_codebooks_are_a_sequence_or_none():
+    tokenizer = OneBook()
+    tokenizer.codebook_sizes = None
+    assert "codes: bits" in evaluate_tokenizer(tokenizer, pictures(4, 1)).left_out
+    for wrong in (1024, "16", [16, 2.5]):
+        tokenizer.codebook_sizes = wrong
+        with pytest.raises(TypeError, match=r"^codebook_sizes: expected a sequence of whole numbers, .*, got .*$"):
+            evaluate_tokenizer(tokenizer, pictures(4, 1))
+        with pytest.raises(TypeError, match=r"^codebook_sizes: expected a sequence of whole numbers, .*, got .*$"):
+            evaluate_tokenizer(OneBook(), pictures(4, 1), Measurement(codebook_sizes=wrong))
+
+
 def test_codecs_that_cannot_be_fitted_are_left_out_with_the_reason():
     images, many = pictures(6, 1), pictures(20, 1)
     for training, why in ((many[:1], "at least 2, got 1"), (many[:1].expand(5, -1, -1, -1), "all equal")):
