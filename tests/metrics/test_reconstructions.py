@@ -25,6 +25,7 @@ from vistok.metrics import (
     ssim,
 )
 from vistok.metrics.harness import streamed_pass
+from vistok.metrics.ranks import Rank
 
 SUBJECT = "vistok.metrics.harness.reconstructions"
 RESULTS = {"evaluation.html", "evaluation.json", "evaluation.md"}
@@ -92,7 +93,7 @@ def directly(tokenizer, images):
     }
 
 
-@catches(SUBJECT, 'getattr(tokenizer, "codebook_sizes", ())', "()")
+@catches(SUBJECT, 'getattr(tokenizer, "codebook_sizes", None)', "None")
 @catches(SUBJECT, "measures.take(indices, batch(indices))", "measures.take(indices, batch(range(len(indices))))")
 @pytest.mark.parametrize("channels", [1, 3])
 def test_numbers_of_any_tokenizer_are_those_of_the_whole_tensors(channels):
@@ -245,6 +246,14 @@ def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_ar
     with pytest.raises(ValueError, match=r"training images must be \(1, 16, 16\) as the images are, got \(1, 8, 8\)"):
         evaluate_tokenizer(tokenizer, images, training=pictures(2, 1, size=8))
     assert tokenizer.calls == 0
+
+
+@catches(SUBJECT, " and own_rank().number == 0:\n            add", ":\n            add")
+def test_codecs_are_computed_by_the_first_process_alone(monkeypatch):
+    monkeypatch.setattr("vistok.metrics.harness.reconstructions.own_rank", lambda: Rank(1, 2))
+    found = evaluate_tokenizer(TwoBooks(), pictures(6, 1), training=pictures(20, 1, seed=1))
+    assert "baselines" not in found.measures
+    assert found.measures["codes"]["bits_per_pixel"] == 6
 
 
 class Unlike(TwoBooks):
