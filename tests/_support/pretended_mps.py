@@ -1,4 +1,4 @@
-"""Tensors of values that say they are on one of Apple's GPUs: like these they refuse float64, and mix with no others."""
+"""Tensors of values that say they are on one of Apple's GPUs: they refuse float64, and mix with no others."""
 
 import torch
 from torch import Tensor

@@ -67,7 +67,9 @@ def cases():
 @catches(f"{ROOM}.reconstruction.frequency_bands", "to_float64(side)", "side.double()")
 @catches(f"{ROOM}.distribution.kernel", "return on_float64_device(first.detach())", "return first.detach()")
 @catches(f"{ROOM}.distribution.kernel", ", on_float64_device(second.detach())", ", second.detach()")
-@catches(f"{ROOM}.distribution.kernel", "    first, second = _checked(first, second, 1)", "    _checked(first, second, 1)")
+@catches(
+    f"{ROOM}.distribution.kernel", "    first, second = _checked(first, second, 1)", "    _checked(first, second, 1)"
+)
 @catches(f"{ROOM}.distribution.neighbours", "x, ks = on_float64_device(real.detach())", "x, ks = real.detach()")
 @catches(f"{ROOM}.distribution.neighbours", "real.centre, on_float64_device(y.detach())", "real.centre, y.detach()")
 @catches(f"{ROOM}.distribution.diversity", "= on_float64_device(real.detach())", "= real.detach()")

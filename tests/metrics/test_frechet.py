@@ -154,5 +154,7 @@ def test_statistics_become_finite_float64_or_are_refused():
     line = r"^second: mean and covariance must be finite, got 9 values that are not$"
     with pytest.raises(ValueError, match=line):
         frechet_distance(whole, whole._replace(covariance=nan))
-    with pytest.raises(ValueError, match=r"^first: mean and covariance must be \(D,\) and \(D, D\), got \(3,\) and \(2, 2\)$"):
+    with pytest.raises(
+        ValueError, match=r"^first: mean and covariance must be \(D,\) and \(D, D\), got \(3,\) and \(2, 2\)$"
+    ):
         frechet_distance(whole._replace(covariance=torch.eye(2)), whole)

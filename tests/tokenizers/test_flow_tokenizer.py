@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_one_line():
         small(image_size=10)
     with pytest.raises(ValueError, match=r"^size: expected sides divisible by patch_size 4, got \(8, 6\)$"):
         small().decode(torch.zeros(2, 10, dtype=torch.long), size=(8, 6))
-    with pytest.raises(ValueError, match=r"^x_t: expected \(B, 3, H, W\) with sides divisible by 4, got \(1, 3, 8, 6\)"):
+    with pytest.raises(ValueError, match=r"^x_t: expected \(B, 3, H, W\) .* by 4, got \(1, 3, 8, 6\)$"):
         small()(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 6), torch.zeros(1))
     with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4"):
         small().encode(torch.zeros(1, 3, 8, 6))

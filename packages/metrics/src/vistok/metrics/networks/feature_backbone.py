@@ -56,8 +56,8 @@ class FeatureBackbone(nn.Module):
     Raises:
         ValueError: timm is not installed, the name is unknown, the weights cannot be had, ``num_stages`` is out of
             range, images are not ``(B, 1 or 3, H, W)``, a transformer's patches do not fill them or it was built for
-            another size (Swin, BEiT, MLP-Mixer: give ``image_size=224``), or images without a gradient hold values beyond 16 (8-bit values passed as floats; on a CUDA device an assertion on the
-            device fails instead).
+            another size (Swin, BEiT, MLP-Mixer: give ``image_size=224``), or images without a gradient hold values
+            beyond 16 (8-bit values passed as floats; on a CUDA device an assertion on the device fails instead).
         TypeError: Images are not of a float dtype.
 
     Example:
@@ -152,14 +152,15 @@ class FeatureBackbone(nn.Module):
 
     def _check_sides(self, sides: Sequence[int], image_size: int | None) -> None:
         """Raise where patches do not fill the images, or the network takes one size alone."""
-        embed, expected = self._embedding(), ""
+        embed = self._embedding()
+        if embed is None or getattr(embed, "dynamic_img_pad", False):
+            return
         if getattr(embed, "strict_img_size", False):
-            if tuple(sides) != tuple(embed.img_size):
-                expected = "{} x {}".format(*embed.img_size)
-        elif embed is not None and not getattr(embed, "dynamic_img_pad", False):
-            if any(side % size for side, size in zip(sides, embed.patch_size, strict=True)):
-                expected = f"a multiple of {embed.patch_size[0]}"
-        if expected:
+            fits, expected = tuple(sides) == tuple(embed.img_size), "{} x {}".format(*embed.img_size)
+        else:
+            fits = not any(side % size for side, size in zip(sides, embed.patch_size, strict=True))
+            expected = f"a multiple of {embed.patch_size[0]}"
+        if not fits:
             name, got = ("images", " x ".join(map(str, sides))) if image_size is None else ("image_size", image_size)
             raise ValueError(f"{name}: expected {expected} for {self.name!r}, got {got}")
 
