@@ -217,20 +217,18 @@ def test_sides_that_patches_do_not_fill_are_one_line(vit_file):
 @catches(SUBJECT, 'getattr(self.network, "output_fmt", "NCHW") == "NHWC"', "False")
 @catches(SUBJECT, '("patch_embed", "stem")', '("patch_embed",)')
 @catches(SUBJECT, 'getattr(self.network, "num_prefix_tokens", 0)', "self.network.num_prefix_tokens")
-@pytest.mark.parametrize(
-    ("name", "grid"), [("swin_tiny_patch4_window7_224", 7), ("beit_base_patch16_224", 14), ("mixer_s32_224", 7)]
-)
-def test_a_network_of_one_size_names_it_and_gives_patches_with_their_channels_last(timm, name, grid, monkeypatch):
+def test_a_network_of_one_size_names_it_and_gives_patches_with_their_channels_last(timm, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # it does not know meta
-    with torch.device("meta"):
-        network = FeatureBackbone(name)
-        x = torch.zeros(2, 3, 128, 128)
-    assert network.patches(x, image_size=224).shape == (2, grid, grid, network.dim)
-    for call in (network.pooled, network.stages):
-        with pytest.raises(ValueError, match=rf"\Aimage_size: expected 224 x 224 for '{name}', got 96\Z"):
-            call(x, image_size=96)
-        with pytest.raises(ValueError, match=rf"\Aimages: expected 224 x 224 for '{name}', got 128 x 128\Z"):
-            call(x)
+    for name, grid in (("swin_tiny_patch4_window7_224", 7), ("beit_base_patch16_224", 14), ("mixer_s32_224", 7)):
+        with torch.device("meta"):
+            network = FeatureBackbone(name)
+            x = torch.zeros(2, 3, 128, 128)
+        assert network.patches(x, image_size=224).shape == (2, grid, grid, network.dim)
+        for call in (network.pooled, network.stages):
+            with pytest.raises(ValueError, match=rf"\Aimage_size: expected 224 x 224 for '{name}', got 96\Z"):
+                call(x, image_size=96)
+            with pytest.raises(ValueError, match=rf"\Aimages: expected 224 x 224 for '{name}', got 128 x 128\Z"):
+                call(x)
 
 
 def test_the_fingerprint_names_the_weights(lite0, vit_file):
