@@ -21,6 +21,7 @@ from vistok.metrics import (
 )
 from vistok.metrics.streaming import MeanOfImages
 
+SUBJECT = "vistok.metrics._float64"
 ROOM = "vistok.metrics"
 PAIR = uniform(0, 3, 3, 16, 16), uniform(1, 3, 3, 16, 16)
 SIDES = normal(0, 20, 5), normal(1, 20, 5) + 1
@@ -62,7 +63,7 @@ def cases():
     "abs().sum(dim=(1, 2, 3)) for x, y in pixel_pairs(images, references)]\n    return to_float64(torch.cat(sums))",
     "abs().sum(dim=(1, 2, 3)) for x, y in pixel_pairs(images, references)]\n    return torch.cat(sums).double()",
 )
-@catches(f"{ROOM}._float64", 'values.cpu() if values.device.type == "mps" else values', "values")
+@catches(SUBJECT, 'values.cpu() if values.device.type == "mps" else values', "values")
 @catches(f"{ROOM}.reconstruction.ssim", "to_float64(x), to_float64(y)", "x.double(), y.double()")
 @catches(f"{ROOM}.reconstruction.frequency_bands", "to_float64(side)", "side.double()")
 @catches(f"{ROOM}.distribution.kernel", "return on_float64_device(first.detach())", "return first.detach()")
