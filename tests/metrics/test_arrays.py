@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
+from _support.pretended_mps import on_mps
 from vistok.metrics import from_uint8
 from vistok.metrics.images.arrays import ArrayImages
 from vistok.metrics.images.crops import Crop
@@ -25,11 +26,18 @@ def test_a_batch_is_of_8_bit_pixels_whatever_is_read():
         assert (len(source), source.shape) == (5, (3, 12, 16))
 
 
-@catches(SUBJECT, "self.crop.pixels(to_uint8(images))", "to_uint8(images)")
+@catches(SUBJECT, "self.crop.pixels(to_uint8(images).cpu())", "to_uint8(images).cpu()")
 def test_batches_go_through_the_crop():
     crop = Crop("adm", 8)
     assert torch.equal(images(crop=crop).batch([1, 2]), crop.pixels(PIXELS[1:3]))
     assert images(crop=crop).shape == (3, 8, 8)
+
+
+@catches(SUBJECT, "to_uint8(images).cpu()", "to_uint8(images)")
+def test_batches_are_on_the_cpu_wherever_images_are():
+    batch = images(on_mps(PIXELS)).batch([4, 0])
+    assert type(batch) is torch.Tensor
+    assert torch.equal(batch, PIXELS[[4, 0]])
 
 
 @catches(SUBJECT, "self.named = names is not None", "self.named = True")

@@ -73,6 +73,12 @@ def test_what_is_left_of_independent_bits_is_nothing_on_average():
     assert abs(found.corrected.mean().item()) < 0.05 * wanted
 
 
+@catches(SUBJECT, ".reshape(len(bits), -1)", ".flatten(1)")
+def test_one_bit_an_image_has_the_shape_of_one():
+    found = class_information(torch.tensor([0, 0, 1, 1]), torch.tensor([5, 5, 7, 7]))
+    assert (found.information.shape, found.information.item(), found.bias.shape) == ((), 1.0, ())
+
+
 @catches(SUBJECT, "or labels.shape != bits.shape[:1]", "")
 @catches(SUBJECT, "if not len(bits):", "if False:")
 def test_bad_input_is_named():

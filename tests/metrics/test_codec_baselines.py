@@ -19,7 +19,7 @@ def measured(images, training, rate):
 
 
 @catches(SUBJECT, '"PSNR (dB)", point.psnr', '"PSNR (dB)", point.ssim')
-@catches(SUBJECT, "(images, IMAGES), (training, TRAINING)", "(training, IMAGES), (images, TRAINING)")
+@catches(SUBJECT, "(images, IMAGES), (training, most)", "(training, IMAGES), (images, most)")
 def test_the_numbers_are_those_of_the_codecs():
     images, training = pictures(6, 1), pictures(30, 1, seed=1)
     found = measured(images, training, 2.0).measures["baselines"]
@@ -39,6 +39,21 @@ def test_many_images_are_a_fixed_random_sample(monkeypatch):
     one, other = (torch.randperm(len(x), generator=torch.Generator().manual_seed(0)) for x in (images, training))
     expected = measured(images[one[:4].sort().values], training[other[:20].sort().values], 2.0)
     assert measured(images, training, 2.0) == expected
+
+
+@catches(SUBJECT, "min(TRAINING, max(2, ", "max(2, (")
+@catches(SUBJECT, "(8 * math.prod(training.shape))", "math.prod(training.shape)")
+@catches(SUBJECT, "max(2, TRAINING_BYTES", "max(0, TRAINING_BYTES")
+@catches(SUBJECT, '        found.choices["training: fitted"] = len(fitted)\n', "")
+def test_components_are_fitted_to_as_many_images_as_the_bytes_hold_and_their_number_is_told(monkeypatch):
+    images, training = pictures(3, 1), pictures(40, 1, seed=1)
+    for held, fitted in ((2**30, 20), (8 * 256 * 7 + 100, 7), (1, 2)):
+        monkeypatch.setattr("vistok.metrics.harness.codec_baselines.TRAINING", 20)
+        monkeypatch.setattr("vistok.metrics.harness.codec_baselines.TRAINING_BYTES", held)
+        found = measured(images, training, 2.0)
+        assert found.choices == {"training: fitted": fitted}
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(0))[:fitted].sort().values
+        assert found.measures == measured(images, training[order], 2.0).measures
 
 
 def test_images_below_the_window_leave_the_codecs_out():

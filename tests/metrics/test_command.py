@@ -1,6 +1,7 @@
 """The command: what it writes, what it says in one line, and that it goes on where it was killed."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -132,6 +133,26 @@ def test_statistics_are_written_and_stand_for_the_images_of_the_reference(call, 
     assert one.measures["samples"]["frechet_distance"] == pytest.approx(
         other.measures["samples"]["frechet_distance"], rel=1e-6
     )
+
+
+@catches(SUBJECT, 'errors="backslashreplace"', 'errors="strict"')
+def test_a_name_that_is_no_utf_8_is_printed_and_a_size_of_nothing_leaves_no_folder(call, tmp_path):
+    name = os.fsdecode(b"caf\xe9.npz")
+    (tmp_path / "one.npz").rename(tmp_path / name)
+    status, out, err = call("pairs", name, name, "--out", "out", "--network", "none")
+    assert (status, err) == (0, "")
+    assert "archive caf\\udce9.npz" in out
+    status, _, err = call("pairs", name, name, "--out", "none", "--network-size", "0")
+    assert (status, err) == (2, "vistok-eval: image_size: expected at least 1 pixel a side, got 0\n")
+    assert not (tmp_path / "none").exists()
+
+
+def test_statistics_of_one_image_leave_nothing_behind(call, tmp_path):
+    np.savez(tmp_path / "alone.npz", arr_0=pictures(1).permute(0, 2, 3, 1).numpy())
+    before = sorted(tmp_path.iterdir())
+    status, _, err = call("statistics", "alone.npz", "--network-size", "32", "--out", "x.npz")
+    assert (status, err) == (2, "vistok-eval: statistics need at least 2 images, got 1\n")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 PAIRS = ("pairs", "one.npz", "other.npz", "--network", "none", "--out", "out")

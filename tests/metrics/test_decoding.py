@@ -25,7 +25,7 @@ def pixels(content):
     return image_to_tensor(open_image(content))
 
 
-@catches(SUBJECT, "np.asarray(image) >> 8", "np.asarray(image)")
+@catches(SUBJECT, "values >> 8", "values")
 @catches(SUBJECT, "(255, 255, 255, 255)", "(0, 0, 0, 255)")
 def test_transparency_lies_on_white_and_every_mode_becomes_rgb():
     assert pixels(png((255, 0, 0, 0), mode="RGBA")).float().mean() == 255
@@ -52,6 +52,16 @@ def test_grey_of_16_bits_is_scaled_and_what_says_no_range_is_unreadable():
         reason = f"expected 8 or 16 bits a channel, got TIFF in mode {mode}, of 32 bits"
         with pytest.raises(ValueError, match=rf"\Aunreadable image: {reason}\Z"):
             open_image(content)
+
+
+@catches(SUBJECT, "np.where(values == transparent, 255, values >> 8)", "(values >> 8)")
+@catches(SUBJECT, "values == transparent", "values >> 8 == (transparent or 0) >> 8")
+def test_the_transparent_value_of_grey_of_16_bits_is_white():
+    grey = np.array([[0x1234, 0x12FF], [0x8000, 0]], dtype=np.uint16)
+    image, file = Image.fromarray(grey), io.BytesIO()
+    image.save(file, "PNG", transparency=0x1234)
+    assert Image.open(io.BytesIO(file.getvalue())).info["transparency"] == 0x1234
+    assert pixels(file.getvalue())[0].tolist() == [[255, 0x12], [128, 0]]
 
 
 @catches(SUBJECT, "            ImageOps.exif_transpose(opened, in_place=True)\n", "")

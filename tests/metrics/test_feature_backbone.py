@@ -1,5 +1,6 @@
 """The frozen backbone: weights, normalisation, shapes, gradients, and what it says when weights are missing."""
 
+import contextlib
 import sys
 
 import pytest
@@ -187,8 +188,8 @@ def test_normalisation_is_that_of_the_network(timm, vit_file, monkeypatch):
 
 @catches(
     SUBJECT,
-    "features[:, self.network.num_prefix_tokens :]",
-    "features[:, : features.shape[1] - self.network.num_prefix_tokens]",
+    'features[:, getattr(self.network, "num_prefix_tokens", 0) :]',
+    'features[:, : features.shape[1] - getattr(self.network, "num_prefix_tokens", 0)]',
 )
 def test_a_transformer_from_a_file_gives_patches_in_their_places(vit_file):
     backbone = FeatureBackbone("test_vit", weights=vit_file)
@@ -210,6 +211,24 @@ def test_sides_that_patches_do_not_fill_are_one_line(vit_file):
         with pytest.raises(ValueError, match=r"\Aimages: expected a multiple of 16 for 'test_vit', got 32 x 40\Z"):
             call(x)
     assert network.pooled(x, image_size=96).shape == (1, network.dim)
+
+
+@catches(SUBJECT, "tuple(sides) == tuple(embed.img_size)", "True")
+@catches(SUBJECT, 'getattr(self.network, "output_fmt", "NCHW") == "NHWC"', "False")
+@catches(SUBJECT, '("patch_embed", "stem")', '("patch_embed",)')
+@catches(SUBJECT, 'getattr(self.network, "num_prefix_tokens", 0)', "self.network.num_prefix_tokens")
+def test_a_network_of_one_size_names_it_and_gives_patches_with_their_channels_last(timm, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # it does not know meta
+    for name, grid in (("swin_tiny_patch4_window7_224", 7), ("beit_base_patch16_224", 14), ("mixer_s32_224", 7)):
+        with torch.device("meta"):
+            network = FeatureBackbone(name)
+            x = torch.zeros(2, 3, 128, 128)
+        assert network.patches(x, image_size=224).shape == (2, grid, grid, network.dim)
+        for call in (network.pooled, network.stages):
+            with pytest.raises(ValueError, match=rf"\Aimage_size: expected 224 x 224 for '{name}', got 96\Z"):
+                call(x, image_size=96)
+            with pytest.raises(ValueError, match=rf"\Aimages: expected 224 x 224 for '{name}', got 128 x 128\Z"):
+                call(x)
 
 
 def test_the_fingerprint_names_the_weights(lite0, vit_file):

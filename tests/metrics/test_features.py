@@ -42,6 +42,12 @@ def test_reports_are_told_the_network_the_size_and_the_weights(backbone, torchvi
         assert BackboneFeatures(own).name == f"{name} (mine.pth)"
 
 
+@catches(SUBJECT, "image_size is not None and image_size < 1", "False")
+def test_a_network_sees_a_pixel_at_least(backbone):
+    with pytest.raises(ValueError, match=r"^image_size: expected at least 1 pixel a side, got 0$"):
+        BackboneFeatures(backbone, 0)
+
+
 def test_features_have_what_a_network_gives_and_none_else():
     assert Features(PIXELS)._asdict() == {"pooled": PIXELS, "spatial": None, "probabilities": None}
 

@@ -1,5 +1,7 @@
 """A folder of images: which files, in which order, of which class; one size or one line."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 
 from _support.image_files import png
 from _support.mutants import catches
-from vistok.metrics import adm_crop
+from vistok.metrics import adm_crop, evaluate_pairs
 from vistok.metrics.images.crops import Crop
 from vistok.metrics.images.folder import ImageFolder
 
@@ -125,3 +127,14 @@ def test_the_description_changes_with_names_sizes_and_crop_and_not_with_the_plac
     renamed = write(tmp_path / "d" / "val", {name.replace("3", "4"): content for name, content in files.items()})
     for other in (larger, renamed):
         assert ImageFolder(other, WHOLE).describe()["hash"] != said["hash"]
+
+
+@catches(SUBJECT, 'os.fsencode(f"{name} {os.path.getsize(self.root / name)}\\n")', 'f"{name}\\n".encode()')
+@catches("vistok.metrics.harness.evaluation", 'encoding="utf-8", errors="backslashreplace"', 'encoding="utf-8"')
+def test_a_name_that_is_no_utf_8_is_evaluated_and_written_out(tmp_path):
+    for name, value in ((b"caf\xe9.png", 10), (b"a.png", 200)):
+        write(tmp_path / "images", {os.fsdecode(name): png((value, 0, 0), size=(16, 16))})
+    images = ImageFolder(tmp_path / "images", WHOLE)
+    found = evaluate_pairs(images, images, folder=tmp_path / "out")
+    assert found.measures["reconstruction"]["mean_absolute_error"] == 0
+    assert "caf\\udce9.png" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")

@@ -140,3 +140,21 @@ def test_a_factor_stands_for_the_features_that_it_is_of():
     torch.testing.assert_close(factor.factor.T @ factor.factor, first.double().T.cov())
     assert frechet_distance(second, factor) == frechet_distance(second, first)
     assert gaussian_factor(factor) is factor
+
+
+@catches(SUBJECT, '(_finite_double(part, f"{name}: mean and covariance") for part in side)', "side")
+@catches(SUBJECT, "mean.ndim != 1 or covariance.shape != (len(mean), len(mean))", "False")
+def test_statistics_become_finite_float64_or_are_refused():
+    whole = GaussianStatistics(normal(0, 3).double(), torch.eye(3, dtype=torch.float64))
+    half = GaussianStatistics(*(part.float() for part in whole))
+    factor = gaussian_factor(half)
+    assert (factor.mean.dtype, factor.factor.dtype) == (torch.float64, torch.float64)
+    assert frechet_distance(half, whole) == pytest.approx(0.0, abs=1e-12)
+    nan = torch.full((3, 3), math.nan)
+    line = r"^second: mean and covariance must be finite, got 9 values that are not$"
+    with pytest.raises(ValueError, match=line):
+        frechet_distance(whole, whole._replace(covariance=nan))
+    with pytest.raises(
+        ValueError, match=r"^first: mean and covariance must be \(D,\) and \(D, D\), got \(3,\) and \(2, 2\)$"
+    ):
+        frechet_distance(whole._replace(covariance=torch.eye(2)), whole)

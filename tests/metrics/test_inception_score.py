@@ -81,6 +81,17 @@ def test_images_sorted_by_class_are_told_in_file_order_and_do_no_harm_otherwise(
     assert mixed.mean == pytest.approx(inception_score(shuffled).mean, rel=0.02)
 
 
+@catches(
+    SUBJECT,
+    '    if probabilities.ndim != 2:\n        raise ValueError(f"probabilities must be (N, C)',
+    '    if False:\n        raise ValueError(f"no (N, C)',
+)
+def test_probabilities_of_one_dimension_are_named_in_either_order():
+    for seed in (0, None):
+        with pytest.raises(ValueError, match=r"^probabilities must be \(N, C\), got \(4,\)$"):
+            inception_score(torch.full((4,), 0.25), splits=1, seed=seed)
+
+
 @catches(SUBJECT, "(p >= 0).all(dim=1) & ", "")
 @catches(SUBJECT, "(p.sum(dim=1) - 1).abs() < 1e-3", "p.sum(dim=1) < 1 + 1e-3")
 def test_bad_input_is_named():

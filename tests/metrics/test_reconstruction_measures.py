@@ -60,6 +60,27 @@ def test_any_distance_is_averaged_over_images_whatever_it_is_called():
     assert found.measures["reconstruction"]["psnr"] > 1
 
 
+@catches(SUBJECT, "values.flatten()", "values")
+@catches(SUBJECT, "if values.numel() not in (1, len(made)):", "if False:")
+@catches(SUBJECT, "@torch.no_grad()\n", "")
+def test_a_distance_has_a_value_of_each_image_in_any_shape_and_builds_no_graph():
+    weight = torch.ones((), requires_grad=True)
+
+    def lpips(made, real):
+        found = ((made - real) * weight).square().mean(dim=(1, 2, 3), keepdim=True)
+        assert not found.requires_grad
+        return found
+
+    whole = batch(5)
+    found = numbers(taken(whole, Measurement(distances={"LPIPS": lpips}))).measures["reconstruction"]
+    expected = (whole.reconstructions.float() - whole.originals.float()).div(127.5).square().mean()
+    assert found["LPIPS"] == pytest.approx(float(expected), rel=1e-5)
+    wrong = Measurement(distances={"maps": lambda made, real: (made - real).mean(dim=1)})
+    line = r"^distance 'maps': expected one value, or one of each of 4 images, got shape \(4, 16, 16\)$"
+    with pytest.raises(ValueError, match=line):
+        taken(whole, wrong)
+
+
 @catches(SUBJECT, "self.refused[name] = str(error)", "raise")
 def test_a_measure_that_does_not_take_such_images_is_left_out_before_the_pass():
     found = numbers(taken(batch(5, size=8), Measurement()))

@@ -25,6 +25,7 @@ from vistok.metrics import (
     ssim,
 )
 from vistok.metrics.harness import streamed_pass
+from vistok.metrics.ranks import Rank
 
 SUBJECT = "vistok.metrics.harness.reconstructions"
 RESULTS = {"evaluation.html", "evaluation.json", "evaluation.md"}
@@ -92,7 +93,7 @@ def directly(tokenizer, images):
     }
 
 
-@catches(SUBJECT, 'getattr(tokenizer, "codebook_sizes", ())', "()")
+@catches(SUBJECT, 'getattr(tokenizer, "codebook_sizes", None)', "None")
 @catches(SUBJECT, "measures.take(indices, batch(indices))", "measures.take(indices, batch(range(len(indices))))")
 @pytest.mark.parametrize("channels", [1, 3])
 def test_numbers_of_any_tokenizer_are_those_of_the_whole_tensors(channels):
@@ -245,6 +246,47 @@ def test_codecs_stand_beside_a_tokenizer_with_codebooks_whose_training_images_ar
     with pytest.raises(ValueError, match=r"training images must be \(1, 16, 16\) as the images are, got \(1, 8, 8\)"):
         evaluate_tokenizer(tokenizer, images, training=pictures(2, 1, size=8))
     assert tokenizer.calls == 0
+
+
+@catches(SUBJECT, " and own_rank().number == 0:\n            add", ":\n            add")
+def test_codecs_are_computed_by_the_first_process_alone(monkeypatch):
+    monkeypatch.setattr("vistok.metrics.harness.reconstructions.own_rank", lambda: Rank(1, 2))
+    found = evaluate_tokenizer(TwoBooks(), pictures(6, 1), training=pictures(20, 1, seed=1))
+    assert "baselines" not in found.measures
+    assert found.measures["codes"]["bits_per_pixel"] == 6
+
+
+class Unlike(TwoBooks):
+    """Gives its tokens in a dictionary."""
+
+    def encode(self, images):
+        return super().encode(images)._asdict()
+
+    def decode(self, tokens):
+        return super().decode(Tokens(**tokens))
+
+
+@catches("vistok.metrics.harness.reconstruction_measures", "        if self.first.uncounted:", "        if False:")
+def test_tokens_that_are_not_found_are_left_out_with_the_reason():
+    found = evaluate_tokenizer(Unlike(), pictures(4, 1))
+    assert found.left_out["codes: tokens"].endswith("to be counted, got dict")
+    assert "codes" not in found.measures
+    assert "codes: tokens" not in evaluate_tokenizer(Darker(), pictures(4, 1)).left_out
+
+
+@catches("vistok.metrics.harness.codes", "    if sizes is None:\n        return ()\n", "")
+@catches("vistok.metrics.harness.codes", "    if not isinstance(sizes, Sequence) or", "    if")
+@catches("vistok.metrics.harness.codes", "not all(isinstance(size, int) for size in sizes)", "False")
+def test_sizes_of_codebooks_are_a_sequence_or_none():
+    tokenizer = OneBook()
+    tokenizer.codebook_sizes = None
+    assert "codes: bits" in evaluate_tokenizer(tokenizer, pictures(4, 1)).left_out
+    for wrong in (1024, "16", [16, 2.5]):
+        tokenizer.codebook_sizes = wrong
+        with pytest.raises(TypeError, match=r"^codebook_sizes: expected a sequence of whole numbers, .*, got .*$"):
+            evaluate_tokenizer(tokenizer, pictures(4, 1))
+        with pytest.raises(TypeError, match=r"^codebook_sizes: expected a sequence of whole numbers, .*, got .*$"):
+            evaluate_tokenizer(OneBook(), pictures(4, 1), Measurement(codebook_sizes=wrong))
 
 
 def test_codecs_that_cannot_be_fitted_are_left_out_with_the_reason():

@@ -66,6 +66,44 @@ def test_what_diffusers_wraps_is_unwrapped():
         assert made.tokens == ()
 
 
+class Wrapped:
+    """Gives its tokens in an object of its own."""
+
+    def __init__(self, wrap):
+        self.wrap = wrap
+
+    def encode(self, images):
+        return self.wrap((images > 0).long())
+
+    def decode(self, tokens):
+        return torch.zeros(IMAGES.shape)
+
+
+@catches(SUBJECT, "_is_integer(part) for part in parts", "True for part in parts")
+@catches(SUBJECT, "part.is_floating_point() for part in parts", "not _is_integer(part) for part in parts")
+def test_tokens_that_are_not_found_have_a_reason_and_a_continuous_code_needs_none():
+    for wrap, kinds in (
+        (lambda tokens: {"tokens": tokens}, "dict"),
+        (lambda tokens: SimpleNamespace(indices=tokens), "SimpleNamespace"),
+        (lambda tokens: (tokens / 2, tokens), "torch.float32, torch.int64"),
+        (lambda tokens: tokens > 0, "torch.bool"),
+    ):
+        made = reconstruct(Wrapped(wrap), IMAGES)
+        expected = "a tensor of integers, or a tuple or list of such, to be counted"
+        assert (made.tokens, made.uncounted) == ((), f"encode: expected {expected}, got {kinds}")
+    for wrap in (lambda tokens: tokens / 2, lambda tokens: [tokens / 2]):
+        assert reconstruct(Wrapped(wrap), IMAGES)[1:] == ((), "")
+    assert reconstruct(Drawing(), IMAGES)[1:] == ((), "")
+
+
+@catches(SUBJECT, "fork_rng(gpus)", "fork_rng()")
+def test_the_state_of_no_other_gpu_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: pytest.fail(f"asked {device}"))
+    reconstruct(TwoBooks(), IMAGES)
+
+
 class Drawing(nn.Module):
     """Draws its images, and says in which mode it was asked."""
 
@@ -117,7 +155,7 @@ def test_images_come_in_the_dtype_of_the_weights():
 
 
 @catches(SUBJECT, "torch.manual_seed(seed % _LARGEST_SEED)", "pass")
-@catches(SUBJECT, "torch.random.fork_rng(enabled=True)", "torch.random.fork_rng(enabled=False)")
+@catches(SUBJECT, "fork_rng(gpus)", "fork_rng(gpus, enabled=False)")
 def test_a_seed_fixes_the_draws_and_leaves_no_trace():
     state = torch.get_rng_state()
     one, same, other = (reconstruct(Drawing().eval(), IMAGES, seed=seed).images for seed in (1, 1, 2))

@@ -30,9 +30,11 @@ def test_they_are_mean_and_covariance_of_all_features():
     assert plain.spatial is None
 
 
-def test_one_image_has_none():
-    with pytest.raises(NotMeasurableError, match="at least 2"):
-        measure_statistics(REAL[:1], StandIn())
+@catches(SUBJECT, "    if len(source) < 2:", "    if False:")
+def test_one_image_has_none_and_leaves_no_folder(tmp_path):
+    with pytest.raises(NotMeasurableError, match=r"^statistics need at least 2 images, got 1$"):
+        measure_statistics(REAL[:1], StandIn(), folder=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
 
 
 def of_rank(rank, folder):

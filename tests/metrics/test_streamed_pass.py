@@ -1,9 +1,11 @@
 """A pass sees every image once, whoever sees it, and goes on where it was kept."""
 
 import contextlib
+import math
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -135,6 +137,16 @@ def test_what_was_kept_under_other_choices_is_refused_by_their_names(tmp_path, m
         run(streams(), folder=tmp_path, choices={"crop": "none", "size": 8})
     with pytest.raises(ValueError, match=r"other choices: batch size 2 \(now 3\); remove it to begin anew"):
         run(streams(), folder=tmp_path, choices={"crop": "adm", "size": 8}, batch_size=3)
+
+
+@catches(SUBJECT, "        _check_written(choices)\n", "        pass\n")
+@catches(SUBJECT, "allow_nan=False", "allow_nan=True")
+def test_choices_that_cannot_be_written_are_told_before_the_pass(tmp_path):
+    for value, got in ((np.int64(5), r"np.int64\(5\) of numpy.int64"), (math.nan, "nan of builtins.float")):
+        line = rf"^images: count: expected what JSON holds, such as str, int or float, got {got}$"
+        with pytest.raises(TypeError, match=line):
+            run(streams(), folder=tmp_path, choices={"images: count": value})
+        run(streams(), choices={"images: count": value})
 
 
 @catches(SUBJECT, "if batch_size < 1:", "if batch_size < 0:")

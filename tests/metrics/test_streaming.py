@@ -17,7 +17,7 @@ def seen(*values):
     return metric
 
 
-@catches(SUBJECT, "values.detach().double().sum()", "values.detach().double().mean()")
+@catches(SUBJECT, "to_float64(values.detach()).sum()", "to_float64(values.detach()).mean()")
 @catches(SUBJECT, 'self._state["total"] / self.count', 'self._state["total"]')
 def test_the_mean_is_of_images_whatever_the_batches():
     """(1 + 2 + 3 + 6) / 4, not the mean of the means 2 and 6."""

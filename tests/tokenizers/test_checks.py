@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from _support.mutants import catches
-from vistok.tokenizers._checks import check_channel_dim, check_images, check_sizes
+from vistok.tokenizers._checks import check_channel_dim, check_images, check_shape, check_sizes
 
 SUBJECT = "vistok.tokenizers._checks"
 
@@ -27,6 +27,25 @@ def test_images_of_other_channels_pass_where_these_are_meant():
     check_images(torch.zeros(2, 1, 8, 12), 4, 1)
     with pytest.raises(ValueError, match=r"^images: expected \(B, 1, H, W\) .* by 4, got \(2, 3, 8, 12\)$"):
         check_images(torch.zeros(2, 3, 8, 12), 4, 1)
+
+
+@catches(SUBJECT, "    check_floats(images)\n", "")
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_images_that_are_no_floats_are_refused(dtype):
+    check_images(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16), 4)
+    with pytest.raises(TypeError, match=rf"^images: expected floats in \[-1, 1\], got {dtype}$"):
+        check_images(torch.zeros(1, 3, 8, 8, dtype=dtype), 4)
+
+
+@catches(SUBJECT, "tensor.ndim != len(expected) or ", "")
+@catches(SUBJECT, "not isinstance(size, str) and ", "")
+@catches(SUBJECT, "and found != size", "and found > size")
+def test_dimensions_that_are_numbers_must_agree_and_the_others_must_be_there():
+    for shape in ((2, 5), (0, 5)):
+        check_shape(torch.zeros(shape), ("B", 5), "tokens")
+    for shape in ((2, 1), (2, 6), (2,), (2, 5, 1), ()):
+        with pytest.raises(ValueError, match=r"^tokens: expected \(B, 5\), got \("):
+            check_shape(torch.zeros(shape), ("B", 5), "tokens")
 
 
 @catches(SUBJECT, "found not in expected", "found != expected[0]")

@@ -88,6 +88,16 @@ def test_encoding_and_decoding_take_no_gradient():
     assert model.decode_codes(*model.codes(model.encode(images()))).requires_grad
 
 
+@catches(SUBJECT, '        check_shape(tokens.semantic, ("B", "h", "w"), "tokens.semantic")\n', "")
+@catches(SUBJECT, '        check_shape(tokens.visual, tokens.semantic.shape, "tokens.visual")\n', "")
+def test_tokens_of_another_shape_are_refused():
+    flat, grid = (torch.zeros(shape, dtype=torch.int64) for shape in ((2, 6), (2, 2, 3)))
+    with pytest.raises(ValueError, match=r"^tokens.semantic: expected \(B, h, w\), got \(2, 6\)$"):
+        small().decode(DualTokens(flat, flat))
+    with pytest.raises(ValueError, match=r"^tokens.visual: expected \(2, 2, 3\), got \(2, 6\)$"):
+        small().decode(DualTokens(grid, flat))
+
+
 @catches(SUBJECT, "        check_images(images, self.stride)\n", "")
 def test_images_that_do_not_fit_are_refused():
     for shape in ((1, 1, 32, 32), (1, 3, 30, 32), (3, 32, 32)):

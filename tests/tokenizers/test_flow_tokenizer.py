@@ -116,7 +116,10 @@ def test_the_gradient_goes_to_the_images_and_to_every_parameter_that_is_read():
 
 
 @catches(SUBJECT, "size.width % (32 * size.num_heads)", "size.width % size.num_heads")
-@catches(SUBJECT, "tokens.ndim != 2 or tokens.shape[1] != count", "tokens.ndim != 2")
+@catches(SUBJECT, '("B", self.num_places * self.quantizer.num_groups)', '("B", "N")')
+@catches(SUBJECT, '        _check_sides("image_size", (image_size, image_size), patch_size)\n', "")
+@catches(SUBJECT, '        _check_sides("size", sides, self.patch_size)\n', "")
+@catches(SUBJECT, '        check_sides(x_t, self.patch_size, name="x_t")\n', "")
 def test_what_does_not_fit_is_one_line():
     with pytest.raises(ValueError, match=r"encoder: expected a width of 32 channels a head .*width=48"):
         small(encoder=StackSize(48, 1, 2))
@@ -126,6 +129,12 @@ def test_what_does_not_fit_is_one_line():
         small(num_groups=4)
     with pytest.raises(ValueError, match=r"tokens: expected \(B, 10\), got \(2, 5\)"):
         small().decode(torch.zeros(2, 5, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"^image_size: expected sides divisible by patch_size 4, got \(10, 10\)$"):
+        small(image_size=10)
+    with pytest.raises(ValueError, match=r"^size: expected sides divisible by patch_size 4, got \(8, 6\)$"):
+        small().decode(torch.zeros(2, 10, dtype=torch.long), size=(8, 6))
+    with pytest.raises(ValueError, match=r"^x_t: expected \(B, 3, H, W\) .* by 4, got \(1, 3, 8, 6\)$"):
+        small()(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 6), torch.zeros(1))
     with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4"):
         small().encode(torch.zeros(1, 3, 8, 6))
 

@@ -82,12 +82,15 @@ def test_a_quarter_of_the_channels_is_the_first_of_four_pixels():
 
 @catches(SUBJECT, "if codes.shape[2:].numel() < 2:", "if False:")
 @catches(SUBJECT, "check_images(images, self.stride)", "pass")
+@catches(SUBJECT, 'check_shape(tokens, ("B", "h", "w"), "tokens")', "pass")
 def test_what_cannot_be_decoded_or_encoded_is_one_line():
     model = small()
     with pytest.raises(ValueError, match=r"codes: expected two tokens of an image at least, got shape \(1, 5, 1, 1\)"):
         model(torch.zeros(1, 3, 4, 4))
     with pytest.raises(ValueError, match=r"images: expected \(B, 3, H, W\) with sides divisible by 4"):
         model.encode(torch.zeros(1, 3, 8, 9))
+    with pytest.raises(ValueError, match=r"^tokens: expected \(B, h, w\), got \(2, 6\)$"):
+        model.decode(torch.zeros(2, 6, dtype=torch.int64))
     with pytest.raises(ValueError, match="LookupFreeTokenizer: expected sizes of at least 1, got num_blocks=0"):
         small(num_blocks=0)
     with pytest.raises(ValueError, match="a group can have at most 18 bits"):

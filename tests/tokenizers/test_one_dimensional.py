@@ -117,7 +117,14 @@ def test_gradients_pass_straight_through_the_quantizer():
         assert missing == {"quantizer.weight"}
 
 
+@catches(SUBJECT, "        check_floats(images)\n", "")
+@catches(SUBJECT, '        check_shape(tokens, ("B", len(self.tokens)), "tokens")\n', "")
 def test_what_does_not_fit_is_one_line():
+    with pytest.raises(TypeError, match=r"^images: expected floats in \[-1, 1\], got torch.uint8$"):
+        small().encode(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    for shape in ((2, 1), (2, 6), (5,)):
+        with pytest.raises(ValueError, match=r"^tokens: expected \(B, 5\), got \("):
+            small().decode(torch.zeros(shape, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"images: expected \(B, 3, 8, 8\), got \(1, 3, 8, 16\)"):
         small().encode(torch.zeros(1, 3, 8, 16))
     with pytest.raises(ValueError, match="width must be a multiple of 64, got 96"):

@@ -90,8 +90,18 @@ def test_tables_are_not_saved():
     assert not [name for name in encoder().state_dict() if "table" in name]
 
 
+@catches(SUBJECT, "check_images(images, self.patch_size, self.image_channels)", "check_images(images, self.patch_size)")
+@catches(SUBJECT, "        check_images(images, self.patch_size, self.image_channels)\n", "")
+def test_images_of_other_channels_or_whole_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"images: expected \(B, 2, H, W\) .* by 2, got \(1, 1, 6, 6\)"):
+        encoder()(torch.zeros(1, 1, 6, 6))
+    with pytest.raises(TypeError, match=r"^images: expected floats in \[-1, 1\], got torch.uint8$"):
+        encoder()(torch.zeros(1, 2, 6, 6, dtype=torch.uint8))
+    encoder()(torch.zeros(1, 2, 6, 6))
+
+
 def test_images_that_the_patches_do_not_fill_and_heads_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match=r"images: expected \(B, C, H, W\) with sides divisible by 2, got"):
+    with pytest.raises(ValueError, match=r"images: expected \(B, 2, H, W\) with sides divisible by 2, got"):
         encoder()(torch.zeros(1, 2, 5, 6))
     for heads, message in ((3, "num_heads must divide width"), (8, "divisible by 4")):
         with pytest.raises(ValueError, match=message):

@@ -63,6 +63,17 @@ def test_images_that_do_not_fit_the_stride_are_refused():
         small().encode(torch.zeros(1, 3, 8, 10))
 
 
+@catches(SUBJECT, 'check_shape(tokens, ("B", "h", "w") if groups == 1 else ("B", "h", "w", groups), "tokens")', "pass")
+def test_tokens_of_another_shape_are_refused():
+    for shape in ((2, 24), (2, 4, 6, 1)):
+        with pytest.raises(ValueError, match=r"^tokens: expected \(B, h, w\), got \(2, "):
+            small().decode(torch.zeros(shape, dtype=torch.int64))
+    grouped = small(LookupFreeQuantizer(6, num_groups=2))
+    with pytest.raises(ValueError, match=r"^tokens: expected \(B, h, w, 2\), got \(2, 4, 6\)$"):
+        grouped.decode(torch.zeros(2, 4, 6, dtype=torch.int64))
+    assert grouped.decode(grouped.encode(images())).shape == images().shape
+
+
 @catches(SUBJECT, '        check_channel_dim("VQGANPlus", quantizer.channel_dim, (1, -3))\n', "")
 def test_a_quantizer_with_its_channels_elsewhere_is_refused():
     with pytest.raises(ValueError, match=r"^VQGANPlus: quantizer: expected channel_dim 1 or -3, got -1$"):

@@ -212,15 +212,20 @@ def main() -> None:
         with joined_processes(), own_modules():
             told = run()
             if own_rank().number == 0:
-                sys.stdout.write(told)
+                sys.stdout.write(_printable(told))
     except (ValueError, TypeError, OSError) as error:
         _end(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
         _end("stopped; the same command goes on", 130)
 
 
+def _printable(text: str) -> str:
+    """Text with the bytes of a file's name that are no UTF-8 written out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _end(message: str, code: int) -> None:
-    sys.stderr.write(f"vistok-eval: {message}\n")
+    sys.stderr.write(f"vistok-eval: {_printable(message)}\n")
     sys.exit(code)
 
 

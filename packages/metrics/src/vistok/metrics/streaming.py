@@ -6,6 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.not_measurable import NotMeasurableError
 
 _ROOM = 4096  # rows that may wait, at least
@@ -112,7 +113,7 @@ class MeanOfImages(StreamingMetric):
 
     def add(self, values: Tensor) -> None:
         """Take in values ``(B,)``, one an image."""
-        self._add({"total": values.detach().double().sum().cpu(), "count": torch.tensor(len(values))})
+        self._add({"total": to_float64(values.detach()).sum().cpu(), "count": torch.tensor(len(values))})
 
     @property
     def count(self) -> int:

@@ -110,6 +110,7 @@ class Encoder(nn.Module):
     Raises:
         ValueError: There is no level, or a size is below 1 (at construction); images of other channels, or whose sides
             ``f`` does not divide (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vistok.quantizers import DualQuantizer
-from vistok.tokenizers._checks import check_images
+from vistok.tokenizers._checks import check_images, check_shape
 from vistok.tokenizers.adapter import Adapter
 from vistok.tokenizers.autoencoder import Decoder, Encoder, to_channels_last
 
@@ -65,7 +65,8 @@ class DualCodebookTokenizer(nn.Module):
 
     Raises:
         ValueError: a size is below 1 or the heads do not divide the last width (at construction); images that do not
-            fit the stride (at call).
+            fit the stride, or tokens of another shape (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -118,6 +119,8 @@ class DualCodebookTokenizer(nn.Module):
 
     def codes(self, tokens: DualTokens) -> tuple[Tensor, Tensor]:
         """Return the codes of tokens, semantic and visual."""
+        check_shape(tokens.semantic, ("B", "h", "w"), "tokens.semantic")
+        check_shape(tokens.visual, tokens.semantic.shape, "tokens.visual")
         return self.quantizer.indices_to_codes(tokens.semantic, tokens.visual)
 
     def decode_codes(self, semantic: Tensor, visual: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from vistok.generators.layers.modulation import Modulation, modulate
 from vistok.generators.layers.rotary import rotary_table_1d
 from vistok.generators.layers.time_embedding import TimeEmbedding
 from vistok.quantizers import LookupFreeQuantizer
-from vistok.tokenizers._checks import check_images, check_sizes
+from vistok.tokenizers._checks import check_images, check_shape, check_sides, check_sizes
 
 
 class StackSize(NamedTuple):
@@ -156,9 +156,10 @@ class FlowTokenizer(nn.Module):
         :meth:`encode` and :meth:`decode`.
 
     Raises:
-        ValueError: a size is below 1, heads do not divide a width into multiples of 32, or ``num_groups`` does not
-            divide ``bits`` (at construction); images whose sides the patches do not fill, or another number of tokens
-            (at call).
+        ValueError: a size is below 1, heads do not divide a width into multiples of 32, ``num_groups`` does not divide
+            ``bits``, or ``patch_size`` not ``image_size`` (at construction); images, ``x_t`` or a size to decode whose
+            sides the patches do not fill, or another number of tokens (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -188,6 +189,7 @@ class FlowTokenizer(nn.Module):
         for name, size in (("encoder", encoder), ("decoder", decoder)):
             if size.width % (32 * size.num_heads):
                 raise ValueError(f"{name}: expected a width of 32 channels a head or a multiple of it, got {size}")
+        _check_sides("image_size", (image_size, image_size), patch_size)
         self.num_places, self.patch_size, self.image_size = num_places, patch_size, image_size
         self.sampling = sampling
         self.encoder = FlowEncoder(patch_size, bits, encoder)
@@ -209,15 +211,14 @@ class FlowTokenizer(nn.Module):
 
     def codes(self, tokens: Tensor) -> Tensor:
         """Return the codes of tokens."""
-        count = self.num_places * self.quantizer.num_groups
-        if tokens.ndim != 2 or tokens.shape[1] != count:
-            raise ValueError(f"tokens: expected (B, {count}), got {tuple(tokens.shape)}")
+        check_shape(tokens, ("B", self.num_places * self.quantizer.num_groups), "tokens")
         grouped = tokens if self.quantizer.num_groups == 1 else tokens.unflatten(1, (self.num_places, -1))
         codes: Tensor = self.quantizer.indices_to_codes(grouped).unflatten(-1, (self.quantizer.num_groups, -1))
         return codes.flip(-1).transpose(-1, -2).flatten(-2)
 
     def velocity(self, x_t: Tensor, codes: Tensor, t: Tensor, *, known: bool = True) -> Tensor:
         """Return the velocity given codes, or given none of them; gradients pass."""
+        check_sides(x_t, self.patch_size, name="x_t")
         dtype = self.decoder.embed.weight.dtype
         flagged = torch.cat([codes, torch.ones_like(codes[..., :1])], dim=-1).to(dtype)
         given = flagged if known else torch.zeros_like(flagged)
@@ -233,9 +234,11 @@ class FlowTokenizer(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Turn tokens into float32 images of a size, clamped to [-1, 1]; the noise is the generator's."""
+        sides = size or (self.image_size, self.image_size)
+        _check_sides("size", sides, self.patch_size)
         codes, how = self.codes(tokens), sampling or self.sampling
         place = codes.device if generator is None else generator.device
-        shape = (len(codes), 3, *(size or (self.image_size, self.image_size)))
+        shape = (len(codes), 3, *sides)
         noise = torch.randn(shape, generator=generator, device=place).to(codes.device)
         return self.solve(codes, noise, how).clamp(-1, 1)
 
@@ -256,6 +259,11 @@ class FlowTokenizer(nn.Module):
     def forward(self, images: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the velocity at ``x_t`` given the codes of images."""
         return self.velocity(x_t, self.quantizer(self.features(images)).quantized, t)
+
+
+def _check_sides(name: str, sides: tuple[int, int], patch_size: int) -> None:
+    if any(side % patch_size or side < 1 for side in sides):
+        raise ValueError(f"{name}: expected sides divisible by patch_size {patch_size}, got {sides}")
 
 
 def _rows(images: Tensor, patch_size: int) -> tuple[Tensor, tuple[int, int]]:

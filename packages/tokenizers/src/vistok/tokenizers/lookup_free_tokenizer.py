@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.quantizers import LookupFreeQuantizer
-from vistok.tokenizers._checks import check_images, check_sizes
+from vistok.tokenizers._checks import check_images, check_shape, check_sizes
 from vistok.tokenizers._normalisation import normalised_swish
 from vistok.tokenizers.autoencoder import ResidualBlock, group_norm, to_channels_last
 
@@ -128,7 +128,8 @@ class LookupFreeTokenizer(nn.Module):
 
     Raises:
         ValueError: a size is below 1, or there are more than 18 bits (at construction); images that do not fit the
-            stride, or a single token, which has no spread (at call).
+            stride, tokens of another shape, or a single one, which has no spread (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -168,6 +169,7 @@ class LookupFreeTokenizer(nn.Module):
 
     def codes(self, tokens: Tensor) -> Tensor:
         """Return the codes of tokens."""
+        check_shape(tokens, ("B", "h", "w"), "tokens")
         return self.quantizer.indices_to_codes(tokens).flip(1)  # the quantizer has the highest bit in front
 
     def decode_codes(self, codes: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.quantizers import VectorQuantizer
-from vistok.tokenizers._checks import check_channel_dim, check_sizes
+from vistok.tokenizers._checks import check_channel_dim, check_floats, check_shape, check_sizes
 from vistok.tokenizers.adapter import TransformerBlock
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder
 
@@ -152,7 +152,8 @@ class TiTok(nn.Module):
 
     Raises:
         ValueError: A size is below 1, a width no multiple of 64, or the quantizer's channels are not last (at
-            construction); images of another size (at call).
+            construction); images of another size, or another number of tokens (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -197,9 +198,8 @@ class TiTok(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Return the continuous features before quantization."""
-        if images.ndim != 4 or images.shape[1:] != (3, self.image_size, self.image_size):
-            expected = f"(B, 3, {self.image_size}, {self.image_size})"
-            raise ValueError(f"images: expected {expected}, got {tuple(images.shape)}")
+        check_floats(images)
+        check_shape(images, ("B", 3, self.image_size, self.image_size), "images")
         patches = self.embed((images + 1) / 2).flatten(2).transpose(1, 2)
         _, tokens = self.encoder(patches, self.tokens.expand(len(images), -1, -1))
         batch, count, width = tokens.shape
@@ -222,6 +222,7 @@ class TiTok(nn.Module):
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
         """Turn tokens into float32 images, clamped to [-1, 1]."""
+        check_shape(tokens, ("B", len(self.tokens)), "tokens")
         return self.decode_codes(self.quantizer.indices_to_codes(tokens)).float().clamp(-1, 1)
 
     def forward(self, images: Tensor) -> Tensor:

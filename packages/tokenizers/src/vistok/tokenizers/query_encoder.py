@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vistok.generators.layers.double_stream import DoubleStreamBlock
 from vistok.generators.layers.rotary import rotary_table_1d
-from vistok.tokenizers._checks import check_sizes
+from vistok.tokenizers._checks import check_images, check_sizes
 from vistok.tokenizers.patches import PatchPositions, patchify
 
 
@@ -55,7 +55,8 @@ class QueryEncoder(nn.Module):
 
     Raises:
         ValueError: A size is below 1; ``num_heads`` does not divide ``width``, or the channels of a head are no
-            multiple of 4 (at construction); the images' sides do not divide (at call).
+            multiple of 4 (at construction); images of other channels, or whose sides do not divide (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -80,7 +81,7 @@ class QueryEncoder(nn.Module):
         super().__init__()
         sizes = {"image_channels": image_channels, "patch_size": patch_size, "num_tokens": num_tokens}
         check_sizes("QueryEncoder", {**sizes, "code_dim": code_dim, "depth": depth})
-        self.patch_size = patch_size
+        self.image_channels, self.patch_size = image_channels, patch_size
         self.embed = nn.Linear(image_channels * patch_size**2, width)
         self.positions = PatchPositions(grid_size, width, num_heads)
         # Small, so that what queries gather from the image is not drowned by what they are: codes stay alive.
@@ -94,6 +95,7 @@ class QueryEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> QueryEncoded:
         """Encode images."""
+        check_images(images, self.patch_size, self.image_channels)
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
         rows = patchify(images, self.patch_size)
         positions, table = self.positions(grid)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vistok.quantizers import BinarySphericalQuantizer, LookupFreeQuantizer, VectorQuantizer
-from vistok.tokenizers._checks import check_channel_dim, check_images
+from vistok.tokenizers._checks import check_channel_dim, check_images, check_shape
 from vistok.tokenizers.autoencoder import to_channels_last
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder, MaskGITEncoder
 
@@ -46,7 +46,8 @@ class VQGANPlus(nn.Module):
 
     Raises:
         ValueError: A size is below 1, or the quantizer's channels are elsewhere (at construction); images that do not
-            fit the stride (at call).
+            fit the stride, or tokens of another shape (at call).
+        TypeError: Images are not floats (at call).
 
     Example:
         >>> import torch
@@ -94,6 +95,8 @@ class VQGANPlus(nn.Module):
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
         """Turn tokens into float32 images, clamped to [-1, 1]."""
+        groups = getattr(self.quantizer, "num_groups", 1)  # a code has several tokens, which are a dimension more
+        check_shape(tokens, ("B", "h", "w") if groups == 1 else ("B", "h", "w", groups), "tokens")
         return self.decode_codes(self.quantizer.indices_to_codes(tokens)).float().clamp(-1, 1)
 
     def forward(self, images: Tensor) -> Tensor:

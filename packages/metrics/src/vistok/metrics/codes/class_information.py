@@ -47,7 +47,7 @@ def class_information(bits: Tensor, labels: Tensor) -> ClassInformation:
         labels: The images' classes.
 
     Shape:
-        - bits: ``(N, ...)``, integers or bool.
+        - bits: ``(N, ...)``, integers or bool; ``(N,)`` is one bit an image.
         - labels: ``(N,)``, integers, at least 0.
 
     Range:
@@ -70,7 +70,7 @@ def class_information(bits: Tensor, labels: Tensor) -> ClassInformation:
         raise ValueError(f"labels must be (N,) for bits (N, ...), got {tuple(labels.shape)} and {tuple(bits.shape)}")
     if not len(bits):
         raise NotMeasurableError("information needs at least 1 image, got 0")
-    values = checked_indices(bits.long() if bits.dtype == torch.bool else bits, 2, "bits").flatten(1)
+    values = checked_indices(bits.long() if bits.dtype == torch.bool else bits, 2, "bits").reshape(len(bits), -1)
     _, classes = checked_indices(labels, 2**62, "labels").unique(return_inverse=True)
     sizes = classes.bincount()
     ones = torch.zeros(len(sizes), values.shape[1], dtype=torch.int64).index_add_(0, classes, values)

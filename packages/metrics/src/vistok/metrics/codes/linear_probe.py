@@ -118,7 +118,7 @@ def _standardised(scaler: Any, rows: Any) -> Any:
 
 
 def _rows(features: Tensor) -> Any:
-    return features.detach().flatten(1).double().cpu().numpy()
+    return features.detach().flatten(1).cpu().double().numpy()
 
 
 def _check(part: str, features: Tensor, labels: Tensor) -> None:

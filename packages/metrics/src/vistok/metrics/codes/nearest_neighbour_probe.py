@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.not_measurable import NotMeasurableError
 
 
@@ -80,7 +81,7 @@ def _directions(part: str, features: Tensor, labels: Tensor) -> Tensor:
         raise TypeError(f"{part} labels must be integers, got {labels.dtype}")
     if int(labels.min()) < 0:
         raise ValueError(f"{part} labels must be at least 0, got {int(labels.min())}")
-    vectors = features.detach().flatten(1).double()
+    vectors = to_float64(features.detach().flatten(1))
     norms = vectors.norm(dim=1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
         raise ValueError(f"{part} features must be finite")

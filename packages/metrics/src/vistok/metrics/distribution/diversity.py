@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import on_float64_device
 from vistok.metrics.distribution._vectors import check_sides
 from vistok.metrics.not_measurable import NotMeasurableError
 
@@ -49,7 +50,7 @@ def relative_diversity(
         0.25
     """
     check_sides(real, samples, 1, 1, block_size)
-    x, y = real.detach(), samples.detach()
+    x, y = on_float64_device(real.detach()), on_float64_device(samples.detach())
     centre = x.double().mean(dim=0)
     for name, side, labels in (("real", x, real_labels), ("sample", y, sample_labels)):
         if labels.shape != side.shape[:1]:

@@ -173,11 +173,12 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
         R^\top R = \Sigma
 
     Args:
-        side: Feature vectors ``(N, D)``, their statistics, or a factor already.
+        side: Feature vectors ``(N, D)``, their statistics (of any float dtype: they are brought to float64), or a
+            factor already, which is taken as it is.
         name: What errors call it.
 
     Raises:
-        ValueError: Not ``(N, D)``, or not finite.
+        ValueError: Not ``(N, D)``, statistics that are not ``(D,)`` and ``(D, D)``, or not finite.
         NotMeasurableError: Fewer than 2 vectors.
 
     Example:
@@ -189,11 +190,15 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
     if isinstance(side, FeatureStatistics):
         side = side.compute()
     if isinstance(side, GaussianStatistics):
+        mean, covariance = (_finite_double(part, f"{name}: mean and covariance") for part in side)
+        if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+            shapes = f"{tuple(mean.shape)} and {tuple(covariance.shape)}"
+            raise ValueError(f"{name}: mean and covariance must be (D,) and (D, D), got {shapes}")
         try:
-            eigenvalues, eigenvectors = torch.linalg.eigh(side.covariance)
+            eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
         except RuntimeError:  # LinAlgError: with many zeros, as few vectors give, LAPACK may not converge
-            eigenvectors, eigenvalues, _ = torch.linalg.svd(side.covariance)
-        return GaussianFactor(side.mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T)
+            eigenvectors, eigenvalues, _ = torch.linalg.svd(covariance)
+        return GaussianFactor(mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T)
     if side.ndim != 2:
         raise ValueError(f"{name} must be feature vectors (N, D), got {tuple(side.shape)}")
     if len(side) < 2:
@@ -206,8 +211,8 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
     return GaussianFactor(mean, factor)
 
 
-def _finite_double(features: Tensor) -> Tensor:
-    vectors = features.detach().cpu().double()
+def _finite_double(values: Tensor, name: str = "features") -> Tensor:
+    vectors = values.detach().cpu().double()
     if not bool(torch.isfinite(vectors).all()):
-        raise ValueError(f"features must be finite, got {int((~torch.isfinite(vectors)).sum())} values that are not")
+        raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(vectors)).sum())} values that are not")
     return vectors

@@ -26,7 +26,9 @@ class SplitScores(NamedTuple):
 
 def inception_score(probabilities: Tensor, *, splits: int = 10, seed: int | None = 0) -> SplitScores:
     """Score of class probabilities ``(N, C)`` in the order of their images; see :class:`InceptionScore`."""
-    metric = InceptionScore(probabilities.shape[-1], splits=splits, seed=seed or 0)
+    if probabilities.ndim != 2:
+        raise ValueError(f"probabilities must be (N, C), got {tuple(probabilities.shape)}")
+    metric = InceptionScore(probabilities.shape[1], splits=splits, seed=seed or 0)
     if seed is not None:
         metric.update(probabilities, torch.arange(len(probabilities)))
     else:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import on_float64_device
 from vistok.metrics.not_measurable import NotMeasurableError
 
 _DEGREE = 3
@@ -87,7 +88,7 @@ def kernel_distance_of_subsets(
         >>> kernel_distance_of_subsets(x, x, generator=torch.Generator(), num_subsets=2, subset_size=8).deviation
         0.0
     """
-    _checked(first, second, 1)
+    first, second = _checked(first, second, 1)
     if num_subsets < 1:
         raise ValueError(f"num_subsets must be at least 1, got {num_subsets}")
     if subset_size < 2:
@@ -113,7 +114,7 @@ def _checked(first: Tensor, second: Tensor, block_size: int) -> tuple[Tensor, Te
             raise NotMeasurableError(f"{name} must hold at least 2 feature vectors, got {len(side)}")
         if not bool(torch.isfinite(side).all()):
             raise ValueError(f"{name} must be finite")
-    return first.detach(), second.detach()
+    return on_float64_device(first.detach()), on_float64_device(second.detach())
 
 
 def _kernel(products: Tensor, dim: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import on_float64_device
 from vistok.metrics.distribution._vectors import centre_and_spread, check_sides, tiles
 
 # Squared distances that differ by less than this share of the real features' mean squared radius count as equal.
@@ -173,7 +174,7 @@ def real_neighbourhoods(real: Tensor, *, k: Sequence[int] = (3, 5), block_size: 
         >>> real_neighbourhoods(torch.tensor([[0.0], [1.0], [3.0]]), k=[1]).radii.round(decimals=6).tolist()
         [[1.0, 1.0, 4.0]]
     """
-    x, ks = real.detach(), tuple(k)
+    x, ks = on_float64_device(real.detach()), tuple(k)
     if not ks or min(ks) < 1:
         raise ValueError(f"k must be at least 1, got {', '.join(map(str, ks)) or 'none'}")
     check_sides(x, x, max(ks) + 1, max(ks) + 1, block_size)
@@ -213,7 +214,7 @@ def neighbour_measures(
 
 def _measured(real: RealNeighbourhoods, y: Tensor, block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
     """The measures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
-    x, ks, centre, y = real.features, real.k, real.centre, y.detach()
+    x, ks, centre, y = real.features, real.k, real.centre, on_float64_device(y.detach())
     check_sides(x, y, max(ks) + 1, max(ks) + 1 if recall else 1, block_size)
     sample_radii = _radii(y, ks, centre, block_size) + real.rounding if recall else None
     among_real, among_samples, covered = (

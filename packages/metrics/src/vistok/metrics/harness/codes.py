@@ -19,6 +19,19 @@ LARGEST = 1 << 24
 _PAIR = "codebooks 0 and 1"
 
 
+def checked_sizes(sizes: Any) -> tuple[int, ...]:
+    """Sizes of codebooks as a tuple; ``None`` means that there are none.
+
+    Raises:
+        TypeError: They are no sequence of whole numbers.
+    """
+    if sizes is None:
+        return ()
+    if not isinstance(sizes, Sequence) or not all(isinstance(size, int) for size in sizes):
+        raise TypeError(f"codebook_sizes: expected a sequence of whole numbers, one a codebook, got {sizes!r}")
+    return tuple(sizes)
+
+
 def code_streams(tokens: Sequence[Tensor], sizes: Sequence[int]) -> dict[str, StreamingMetric]:
     """What is counted of the tokens of images, for codebooks of these sizes; ``tokens`` are those of one image."""
     if len(sizes) != len(tokens):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
+from vistok.metrics.harness.codes import SECTION as CODES
 from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
 from vistok.metrics.harness.distances import Resampling, add_distance_of_pairs
 from vistok.metrics.harness.evaluation import Evaluation
@@ -31,7 +32,8 @@ _PIXELS: dict[str, Callable[[], Any]] = {
     "mean_absolute_error": MeanAbsoluteError,
 }
 
-#: From images and references in ``[-1, 1]`` to one distance an image ``(B,)``: LPIPS, DISTS, whatever else.
+#: From images and references in ``[-1, 1]`` to one distance an image: LPIPS, DISTS, whatever else. Of any shape with
+#: ``B`` values, ``(B, 1, 1, 1)`` too, or with one, the mean of the batch; it is called without a gradient.
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -52,11 +54,15 @@ class Measurement(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Images ``(B, C, H, W)`` uint8, what was made of them, and their tokens ``(B, ...)``, one tensor a codebook."""
+    """Images ``(B, C, H, W)`` uint8, what was made of them, and their tokens ``(B, ...)``, one tensor a codebook.
+
+    ``uncounted`` says why there are no tokens where a tokenizer has some.
+    """
 
     originals: Tensor
     reconstructions: Tensor
     tokens: tuple[Tensor, ...] = ()
+    uncounted: str = ""
 
 
 class ReconstructionMeasures:
@@ -108,7 +114,7 @@ class ReconstructionMeasures:
         if measurement.distances:
             pair = from_uint8(batch.reconstructions), from_uint8(batch.originals)
             for name, distance in measurement.distances.items():
-                streams[f"distance {name}"].add(distance(*pair).expand(len(where)))
+                streams[f"distance {name}"].add(_of_each_image(name, distance, *pair))
 
     def add_to(self, found: Evaluation) -> None:
         """Put all numbers into an evaluation."""
@@ -122,8 +128,20 @@ class ReconstructionMeasures:
             made, originals = (streams[side] for side in _SIDES)
             kept = streams[f"{_SIDES[0]}: kept"].compute(), streams[f"{_SIDES[1]}: kept"].compute()
             add_distance_of_pairs(found, SECTION, (made, originals), kept, measurement.resampling)
+        if self.first.uncounted:
+            found.left_out[f"{CODES}: tokens"] = self.first.uncounted
         pixels = self.first.originals.shape[-2] * self.first.originals.shape[-1]
         add_codes(found, self.codes, self.first.tokens, measurement.codebook_sizes, pixels)
+
+
+@torch.no_grad()
+def _of_each_image(name: str, distance: Distance, made: Tensor, real: Tensor) -> Tensor:
+    """Distances ``(B,)``; one value for all is that of each."""
+    values = distance(made, real)
+    if values.numel() not in (1, len(made)):
+        wanted = f"one value, or one of each of {len(made)} images"
+        raise ValueError(f"distance {name!r}: expected {wanted}, got shape {tuple(values.shape)}")
+    return values.flatten().expand(len(made))
 
 
 def _named(name: str, measure: Callable[[], float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vistok.metrics.harness.choices import of_images, of_network, of_tokenizer, versions
 from vistok.metrics.harness.codec_baselines import add_codecs
+from vistok.metrics.harness.codes import checked_sizes
 from vistok.metrics.harness.evaluation import Evaluation, ready_folder
 from vistok.metrics.harness.evaluation_page import write_page
 from vistok.metrics.harness.reconstruction_measures import Batch, Measurement, ReconstructionMeasures
@@ -48,11 +49,11 @@ def evaluate_tokenizer(
         seed: For decoders that draw: each batch has draws of its own.
         folder: Where results are written, and an unfinished pass is kept.
         training: Images that it was trained on: with them, JPEG, WebP and principal components stand beside a
-            tokenizer with codebooks, at its rate.
+            tokenizer with codebooks, at its rate. Of several processes the first computes and has these alone.
         name: What the evaluation calls the tokenizer; its class by default.
 
     Raises:
-        TypeError: The tokenizer has none of the methods.
+        TypeError: The tokenizer has none of the methods, or sizes of codebooks are no sequence of whole numbers.
         ValueError: Images cannot be read, or reconstructions have another shape or range; in one line.
         OSError: The folder cannot be written to.
 
@@ -68,8 +69,8 @@ def evaluate_tokenizer(
     """
     source = open_images(images, image_size=image_size, crop=crop)
     measurement = measurement or Measurement()
-    if not measurement.codebook_sizes:
-        measurement = measurement._replace(codebook_sizes=tuple(getattr(tokenizer, "codebook_sizes", ())))
+    sizes = checked_sizes(measurement.codebook_sizes) or checked_sizes(getattr(tokenizer, "codebook_sizes", None))
+    measurement = measurement._replace(codebook_sizes=sizes)
     choices = {"subject": name or type(tokenizer).__name__, "decoder seed": seed, "batch size": batch_size}
     choices |= {**of_tokenizer(tokenizer), **of_images("images", source.describe())}
     trained_on = None
@@ -85,7 +86,7 @@ def evaluate_tokenizer(
 
     def beside(found: Evaluation) -> None:
         rate = found.measures.get("codes", {}).get("bits_per_pixel")
-        if trained_on is not None and rate is not None:
+        if trained_on is not None and rate is not None and own_rank().number == 0:
             add_codecs(found, source, trained_on, rate)
 
     return _evaluate(source.names, batch, measurement, choices, beside, batch_size=batch_size, folder=folder)

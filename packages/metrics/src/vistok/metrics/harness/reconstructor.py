@@ -18,10 +18,12 @@ class Reconstruction(NamedTuple):
     Attributes:
         images: ``(B, C, H, W)``, uint8, on the CPU.
         tokens: One tensor ``(B, ...)`` of int64 for each codebook, on the CPU; none where the code is not discrete.
+        uncounted: Why there are no tokens, though the code is neither continuous nor kept to itself; else empty.
     """
 
     images: Tensor
     tokens: tuple[Tensor, ...]
+    uncounted: str = ""
 
 
 @torch.no_grad()
@@ -36,7 +38,8 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     Args:
         tokenizer: Any object with these methods.
         images: ``(B, C, H, W)``, uint8.
-        seed: Of the default random generators during the call, for decoders that draw; their state is put back.
+        seed: Of the default random generators during the call, for decoders that draw; the state of the CPU's and of
+            the tokenizer's GPU's is put back.
 
     Raises:
         TypeError: The tokenizer has none of these methods, or gives something else than a tensor.
@@ -54,16 +57,17 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise ValueError(f"images must be uint8 (B, C, H, W), got {images.dtype} {tuple(images.shape)}")
     given = _given(tokenizer, from_uint8(images))
-    with torch.random.fork_rng(enabled=True), _evaluating(tokenizer):
+    gpus = [given.device] if given.is_cuda else []  # without a list PyTorch keeps the state of all, and warns of it
+    with torch.random.fork_rng(gpus), _evaluating(tokenizer):
         torch.manual_seed(seed % _LARGEST_SEED)
-        made, tokens = _through(tokenizer, given)
+        made, code = _through(tokenizer, given)
     if not isinstance(made, Tensor):
         raise TypeError(f"{_name(tokenizer)} must give a tensor of images, got {type(made).__name__}")
     if made.shape != given.shape:
         raise ValueError(f"{_name(tokenizer)} must give images of {tuple(given.shape)}, got {tuple(made.shape)}")
     if not bool(torch.isfinite(made).all()):
         raise ValueError(f"{_name(tokenizer)} must give finite images, got NaN or infinity")
-    return Reconstruction(to_uint8(made.float()).cpu(), tokens)
+    return Reconstruction(to_uint8(made.float()).cpu(), *_tokens(code))
 
 
 @contextmanager
@@ -79,11 +83,12 @@ def _evaluating(tokenizer: Any) -> Iterator[None]:
             module.training = training
 
 
-def _through(tokenizer: Any, images: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
+def _through(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
+    """What it makes of images, and the code between; of one that keeps its code to itself no parts."""
     if callable(getattr(tokenizer, "encode", None)) and callable(getattr(tokenizer, "decode", None)):
         code = _code(tokenizer.encode(images))
         decoded = tokenizer.decode(code)
-        return getattr(decoded, "sample", decoded), _tokens(code)
+        return getattr(decoded, "sample", decoded), code
     if callable(getattr(tokenizer, "reconstruct", None)):
         return tokenizer.reconstruct(images), ()
     raise TypeError(f"a tokenizer must have encode and decode, or reconstruct; {_name(tokenizer)} has neither")
@@ -96,10 +101,15 @@ def _code(encoded: Any) -> Any:
     return encoded.latents if hasattr(encoded, "latents") else encoded
 
 
-def _tokens(code: Any) -> tuple[Tensor, ...]:
-    parts = (code,) if isinstance(code, Tensor) else code if isinstance(code, tuple | list) else ()
-    discrete = [part for part in parts if isinstance(part, Tensor) and _is_integer(part)]
-    return tuple(part.long().cpu() for part in discrete) if len(discrete) == len(parts) else ()
+def _tokens(code: Any) -> tuple[tuple[Tensor, ...], str]:
+    """The tokens of a code, and why there are none where nobody would expect that."""
+    parts = code if isinstance(code, tuple | list) else (code,)
+    if all(isinstance(part, Tensor) and _is_integer(part) for part in parts):
+        return tuple(part.long().cpu() for part in parts), ""
+    if all(isinstance(part, Tensor) and part.is_floating_point() for part in parts):
+        return (), ""
+    kinds = ", ".join(str(part.dtype) if isinstance(part, Tensor) else type(part).__name__ for part in parts)
+    return (), f"encode: expected a tensor of integers, or a tuple or list of such, to be counted, got {kinds}"
 
 
 def _is_integer(tensor: Tensor) -> bool:

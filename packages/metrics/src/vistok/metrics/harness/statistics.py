@@ -13,6 +13,7 @@ from vistok.metrics.harness.evaluation import ready_folder
 from vistok.metrics.harness.streamed_pass import forget_pass, streamed_pass
 from vistok.metrics.images.sources import ImageSource, open_images
 from vistok.metrics.networks.features import FeatureNetwork
+from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.ranks import own_rank
 
 
@@ -51,8 +52,10 @@ def measure_statistics(
         >>> measure_statistics(real, Mean()).features.mean.tolist()
         [2.0]
     """
-    place = ready_folder(folder)
     source = open_images(images, image_size=image_size, crop=crop)
+    if len(source) < 2:
+        raise NotMeasurableError(f"statistics need at least 2 images, got {len(source)}")
+    place = ready_folder(folder)
     first = network(source.batch(range(1)))
     streams: dict[str, Any] = {"features": FeatureStatistics(first.pooled.shape[1])}
     if first.spatial is not None:

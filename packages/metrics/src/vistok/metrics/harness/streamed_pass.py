@@ -1,5 +1,6 @@
 """One pass over many images: divided among processes, kept as it goes, and joined at its end."""
 
+import json
 import logging
 import os
 import sys
@@ -53,6 +54,7 @@ def streamed_pass(
     Raises:
         ValueError: ``batch_size`` is below 1, or what is kept in the folder was measured under other choices; they are
             named.
+        TypeError: With a folder, a choice is nothing that JSON holds (a number of NumPy's, say).
 
     Example:
         >>> from vistok.metrics import MeanSquaredError
@@ -69,6 +71,8 @@ def streamed_pass(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     rank, world = own_rank()
     choices = {**(choices or {}), "batch size": batch_size}
+    if folder is not None:
+        _check_written(choices)
     own = list(range(0, count, batch_size))[rank::world]
     kept = None if folder is None else folder / f"unfinished-{rank}-of-{world}.pt"
     done, earlier = (0, 0.0) if kept is None else _resumed(kept, streams, choices)
@@ -83,6 +87,16 @@ def streamed_pass(
     for stream in streams.values():
         stream.load_state_dict(merged_over_ranks(stream).state_dict())
     return earlier
+
+
+def _check_written(choices: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` where a choice cannot be written down: before a pass, whose results would be lost."""
+    for name, value in choices.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            got = f"{value!r} of {type(value).__module__}.{type(value).__qualname__}"
+            raise TypeError(f"{name}: expected what JSON holds, such as str, int or float, got {got}") from error
 
 
 def forget_pass(folder: Path) -> None:

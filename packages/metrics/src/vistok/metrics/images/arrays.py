@@ -45,11 +45,11 @@ class ArrayImages:
         return self._count
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Images of these indices, ``(B, 3 or 1, H, W)``, uint8."""
+        """Images of these indices, ``(B, 3 or 1, H, W)``, uint8, on the CPU."""
         images = self._read([int(index) for index in indices])
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be (B, 1 or 3, H, W), got {tuple(images.shape)}")
-        return self.crop.pixels(to_uint8(images))
+        return self.crop.pixels(to_uint8(images).cpu())
 
     def describe(self) -> dict[str, str]:
         """Where they come from, what identifies them, and all that they go through."""

@@ -96,7 +96,8 @@ def _to_rgb(image: "Image.Image") -> "Image.Image":
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _UP_TO_65535):
         # convert() would clip 16-bit values instead of scaling them
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values, transparent = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(np.where(values == transparent, 255, values >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):  # nothing says which value is white
         raise ValueError(f"expected 8 or 16 bits a channel, got {image.format} in mode {image.mode}, of 32 bits")
     if image.has_transparency_data:

@@ -63,7 +63,7 @@ class ImageFolder:
         """What was read and how; the hash is over the paths below the folder and the files' sizes."""
         digest = hashlib.sha256()
         for name in self.names:
-            digest.update(f"{name} {os.path.getsize(self.root / name)}\n".encode())
+            digest.update(os.fsencode(f"{name} {os.path.getsize(self.root / name)}\n"))
         formats = Counter(os.path.splitext(name)[1].lower() for name in self.names)
         return {
             "source": f"folder {self.root.resolve().name}",

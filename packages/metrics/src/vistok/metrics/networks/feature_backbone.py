@@ -55,9 +55,9 @@ class FeatureBackbone(nn.Module):
 
     Raises:
         ValueError: timm is not installed, the name is unknown, the weights cannot be had, ``num_stages`` is out of
-            range, images are not ``(B, 1 or 3, H, W)`` or a transformer's patches do not fill them, or images without
-            a gradient hold values beyond 16 (8-bit values passed as floats; on a CUDA device an assertion on the
-            device fails instead).
+            range, images are not ``(B, 1 or 3, H, W)``, a transformer's patches do not fill them or it was built for
+            another size (Swin, BEiT, MLP-Mixer: give ``image_size=224``), or images without a gradient hold values
+            beyond 16 (8-bit values passed as floats; on a CUDA device an assertion on the device fails instead).
         TypeError: Images are not of a float dtype.
 
     Example:
@@ -126,9 +126,10 @@ class FeatureBackbone(nn.Module):
             features: Tensor = self.network.forward_features(inputs)
             pooled: Tensor = self.network.forward_head(features, pre_logits=True)
         if features.ndim == 4:
-            return features.permute(0, 2, 3, 1), pooled
-        height, width = self.network.patch_embed.dynamic_feat_size(inputs.shape[-2:])
-        tokens: Tensor = features[:, self.network.num_prefix_tokens :].unflatten(1, (height, width))
+            channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+            return features if channels_last else features.permute(0, 2, 3, 1), pooled
+        height, width = self._embedding().dynamic_feat_size(inputs.shape[-2:])
+        tokens: Tensor = features[:, getattr(self.network, "num_prefix_tokens", 0) :].unflatten(1, (height, width))
         return tokens, pooled
 
     def fingerprint(self) -> str:
@@ -150,14 +151,23 @@ class FeatureBackbone(nn.Module):
         return ((images * 0.5 + 0.5 - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def _check_sides(self, sides: Sequence[int], image_size: int | None) -> None:
-        """Raise where a transformer's patches do not fill the images."""
-        embed = getattr(self.network, "patch_embed", None)
-        patch = getattr(embed, "patch_size", None)
-        if patch is None or getattr(embed, "dynamic_img_pad", False):
+        """Raise where patches do not fill the images, or the network takes one size alone."""
+        embed = self._embedding()
+        if embed is None or getattr(embed, "dynamic_img_pad", False):
             return
-        if any(side % size for side, size in zip(sides, patch, strict=True)):
+        if getattr(embed, "strict_img_size", False):
+            fits, expected = tuple(sides) == tuple(embed.img_size), "{} x {}".format(*embed.img_size)
+        else:
+            fits = not any(side % size for side, size in zip(sides, embed.patch_size, strict=True))
+            expected = f"a multiple of {embed.patch_size[0]}"
+        if not fits:
             name, got = ("images", " x ".join(map(str, sides))) if image_size is None else ("image_size", image_size)
-            raise ValueError(f"{name}: expected a multiple of {patch[0]} for {self.name!r}, got {got}")
+            raise ValueError(f"{name}: expected {expected} for {self.name!r}, got {got}")
+
+    def _embedding(self) -> Any:
+        """What cuts images into patches, under either of timm's names; of a convolutional network, nothing."""
+        parts = (getattr(self.network, name, None) for name in ("patch_embed", "stem"))
+        return next((part for part in parts if hasattr(part, "patch_size")), None)
 
 
 def _check_values(images: Tensor) -> None:

@@ -66,7 +66,7 @@ class BackboneFeatures:
 
     Raises:
         TypeError: Images are not uint8.
-        ValueError: Images are not ``(B, 1 or 3, H, W)``.
+        ValueError: Images are not ``(B, 1 or 3, H, W)``, or ``image_size`` is below 1 (at construction).
 
     Example:
         >>> network = BackboneFeatures(FeatureBackbone())
@@ -75,6 +75,8 @@ class BackboneFeatures:
     """
 
     def __init__(self, backbone: FeatureBackbone, image_size: int | None = 128) -> None:
+        if image_size is not None and image_size < 1:
+            raise ValueError(f"image_size: expected at least 1 pixel a side, got {image_size}")
         self.backbone, self.image_size = backbone, image_size
         packaged = backbone.name == LITE0 and backbone.weights is None
         file = "" if backbone.weights is None else f" ({Path(backbone.weights).name})"

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.distribution.spatial import spatial_features
 from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 from vistok.metrics.networks.features import Features, check_8_bit
@@ -78,7 +79,8 @@ class InceptionFeatures:
         images = images.to(self._network.fc.weight.device).expand(-1, 3, -1, -1)
         with torch.autocast(images.device.type, enabled=False):
             pooled, logits = self._network(images)
-        return Features(pooled, spatial_features(self._spatial.pop()), logits.double().softmax(dim=1).float())
+        probabilities = to_float64(logits).softmax(dim=1).float().to(images.device)
+        return Features(pooled, spatial_features(self._spatial.pop()), probabilities)
 
 
 def _load(weights: str | Path | None) -> Any:

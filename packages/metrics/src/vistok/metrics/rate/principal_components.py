@@ -82,8 +82,8 @@ def fit_principal_component_codec(
         squares quantization in PCM".
 
     Args:
-        train_images: Images ``(N, C, H, W)``, in ``[-1, 1]`` or uint8, at least two. All are held in float64: a few
-            thousand are enough.
+        train_images: Images ``(N, C, H, W)``, in ``[-1, 1]`` or uint8, at least two. All are held in float64, and
+            about four times that is needed: a few thousand are enough.
         bits_per_image: The tokens of an image take this many bits, or fewer if no component is left.
         most_bits: No component gets more.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.reconstruction._pixel_pairs import pixel_pairs
 from vistok.metrics.streaming import StreamingMetric
@@ -95,7 +96,7 @@ class FrequencyBands(StreamingMetric):
     def update(self, images: Tensor, references: Tensor) -> None:
         """Take in a batch of images and their references."""
         for block in pixel_pairs(images, references) if len(images) else ():
-            x, y = (torch.fft.fft2(side.double(), norm="ortho") for side in block)
+            x, y = (torch.fft.fft2(to_float64(side), norm="ortho") for side in block)
             bands = band_of_frequency(x.shape[-2:], self.edges).to(x.device)
             pairs = {"images": (x, x), "references": (y, y), "both": (x, y)}
             self._add({name: self._sums(*pair, bands) for name, pair in pairs.items()})

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.reconstruction._pixel_pairs import pixel_pairs
 from vistok.metrics.streaming import StreamingMetric
 
@@ -10,13 +11,13 @@ from vistok.metrics.streaming import StreamingMetric
 def mean_squared_error(images: Tensor, references: Tensor) -> Tensor:
     """Mean squared difference of the 8-bit pixels of each image, ``(B,)`` float64; see :class:`MeanSquaredError`."""
     sums = [_differences(x, y).square().sum(dim=(1, 2, 3)) for x, y in pixel_pairs(images, references)]
-    return torch.cat(sums).double() / images.shape[1:].numel()
+    return to_float64(torch.cat(sums)) / images.shape[1:].numel()
 
 
 def mean_absolute_error(images: Tensor, references: Tensor) -> Tensor:
     """Mean absolute difference of the 8-bit pixels of each image, ``(B,)`` float64; see :class:`MeanAbsoluteError`."""
     sums = [_differences(x, y).abs().sum(dim=(1, 2, 3)) for x, y in pixel_pairs(images, references)]
-    return torch.cat(sums).double() / images.shape[1:].numel()
+    return to_float64(torch.cat(sums)) / images.shape[1:].numel()
 
 
 class _PixelError(StreamingMetric):

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vistok.metrics._float64 import to_float64
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.reconstruction._pixel_pairs import pixel_pairs
 from vistok.metrics.streaming import MeanOfImages
@@ -64,8 +65,9 @@ def ssim(images: Tensor, references: Tensor, *, window: Window = "gaussian") -> 
         if min(x.shape[-2:]) < len(weights):
             size = tuple(x.shape[-2:])
             raise NotMeasurableError(f"images must be at least {len(weights)} pixels a side for SSIM, got {size}")
+        x, y = to_float64(x), to_float64(y)
         rows, columns = (_sliding(weights, size).to(x.device) for size in x.shape[-2:])
-        values.append(_similarity(x.double(), y.double(), rows, columns, correction))
+        values.append(_similarity(x, y, rows, columns, correction))
     return torch.cat(values)
 
 
