@@ -151,7 +151,7 @@ def of_rank(rank, folder):
     return found.measures, pairs.measures, sorted(path.name for path in own.iterdir())
 
 
-@catches(SUBJECT, "own_rank().number == 0", "own_rank().number >= 0")
+@catches(SUBJECT, "place is not None and own_rank().number == 0", "place is not None and own_rank().number >= 0")
 def test_two_processes_give_what_one_gives_and_the_first_writes(tmp_path):
     alone = evaluated(TwoBooks(), pictures(11, 1)).measures
     pairs = evaluate_pairs(pictures(7), pictures(7, seed=1), batch_size=2).measures
