@@ -50,12 +50,14 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 types: $(VENV)/installed
 	$(BIN)/mypy
+# All tests of a file in one process: what they share is made once.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 unit: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SHARED) -m "not slow"
 slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
 nightly: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow" --hypothesis-profile nightly
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SHARED) -m "not slow" --hypothesis-profile nightly
 # Without xformers, each of whose releases is for one torch; without the tests of the newest versions' pins and of sockets that the
 # workbench opens (an HTTP library that the oldest hub client loads looks for IPv6), nor of what the metrics' examples run (joblib of that
 # day counts cores by a command).

@@ -79,13 +79,23 @@ def test_the_table_holds_every_number_choice_and_reason():
 
 @catches(SUBJECT, "aside.replace(path)", "path.write_text(text[:10])")
 @catches(SUBJECT, "aside.unlink(missing_ok=True)", "pass")
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "evaluation.json"
     replace_file(path, "first " * 10)
-    with pytest.raises(UnicodeEncodeError):
-        replace_file(path, "second \ud800")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(path, "second")
     assert path.read_text() == "first " * 10
     assert list(tmp_path.iterdir()) == [path]
+
+
+@catches(SUBJECT, ', errors="backslashreplace"', "")
+def test_bytes_of_a_name_that_are_no_utf_8_are_written_out(tmp_path):
+    replace_file(tmp_path / "evaluation.json", "images \udcff")
+    assert (tmp_path / "evaluation.json").read_text() == r"images \udcff"
 
 
 @catches(SUBJECT, "probe.touch()", "pass")

@@ -10,8 +10,6 @@ from _support import glotok_runs, semtok_runs, vqgan_runs
 from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.sampling import load_samples
 
-pytestmark = pytest.mark.xdist_group("every pair")  # the tokenizers are trained once
-
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
 FEW = {
     recipe: tuple(

@@ -14,8 +14,6 @@ import pytest
 
 from surface.repository import COMPONENTS, PACKAGES, ROOT, SIBLINGS, import_name, source_folder
 
-pytestmark = pytest.mark.xdist_group("import isolation")  # each package is probed once
-
 HEAVY = {"accelerate", "datasets", "timm", "xformers", "matplotlib"}
 # What torch and the declared dependencies do for themselves at their import is not ours to judge.
 DEPENDENCIES = {

@@ -16,8 +16,6 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.training.finite import NonFiniteLossError
 
-pytestmark = pytest.mark.xdist_group("four generators")  # trained once, by one of the processes that test
-
 TRAINING = {"steps": 4, "batch_size": 8, "checkpoint_every": 2, "log_every": 1}
 XAR = {
     "kind": "xar",
