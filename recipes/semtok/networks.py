@@ -54,7 +54,8 @@ def check_discriminator(config: SemTokConfig, images: tuple[int, ...]) -> None:
     """Build the discriminator, and run one that sees pixels: a backbone computes no shapes without values."""
     if config.discriminator.kind == "features":
         check_backbone("discriminator", config.discriminator)
+    sizes = config.tokenizer
     with building("discriminator"):
-        discriminator = build_discriminator(config.discriminator, images[1], images[-1])
+        discriminator = build_discriminator(config.discriminator, sizes.image_channels, sizes.image_size)
         if config.discriminator.kind == "patchgan":
             discriminator(torch.empty(images))

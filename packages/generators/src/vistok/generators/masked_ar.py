@@ -220,7 +220,7 @@ class MaskedAR(nn.Module, PretrainedGenerator):
         mask = self.draw_mask(len(tokens), tokens.device, generator=generator)
         logits = self._logits(tokens, mask, self.labels(labels, generator=generator), [None] * len(self.blocks))
         smoothing, weight = self.options.label_smoothing, (mask + ~mask * self.options.unmasked_weight).float()
-        total = weight.new_zeros((), dtype=torch.float32)
+        total = weight.new_zeros(())
         for unit, stream in enumerate(logits):
             target = tokens[..., unit].flatten().long()
             terms = F.cross_entropy(stream.flatten(0, 1), target, reduction="none", label_smoothing=smoothing)
