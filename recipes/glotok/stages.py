@@ -78,5 +78,5 @@ def stages(config: GloTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
         Stage(
             "inspect", (drawing,), (paths.inspection,), needs=("reconstruct",), reads=(f"train-generator.{generator}",)
         ),
-        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
+        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect", *every_sample)),
     ]

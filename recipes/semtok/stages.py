@@ -75,7 +75,7 @@ def stages(config: SemTokConfig, paths: RunPaths, choice: Choice) -> list[Stage]
             reads=("encode", *every_sample),
         ),
         Stage("inspect", (drawing,), (paths.inspection,), ("reconstruct",), (f"train-generator.{generator}",)),
-        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
+        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect", *every_sample)),
     ]
 
 

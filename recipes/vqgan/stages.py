@@ -57,5 +57,5 @@ def stages(config: VQGANConfig, paths: RunPaths, choice: Choice) -> list[Stage]:
         Stage(
             "inspect", (drawing,), (paths.inspection,), needs=("reconstruct",), reads=(f"train-generator.{generator}",)
         ),
-        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect",)),
+        Stage(f"report.{evaluation}", (), (page,), needs=(f"evaluate.{evaluation}",), reads=("inspect", *every_sample)),
     ]

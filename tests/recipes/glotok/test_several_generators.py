@@ -190,6 +190,15 @@ def test_another_guidance_draws_again_and_keeps_what_was_drawn(copied):
     assert contents(aside)["samples-far-b.safetensors"] == before["samples-far-b.safetensors"]
 
 
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_what_shows_samples_refuses_settings_that_they_do_not_have(copied, command):
+    runs, paths = copied
+    before = contents(paths.folder)
+    with pytest.raises(ConfigError, match=r"sample\.far-b\.default was run .*guidance was 1\.5, now 9"):
+        COMMANDS[command](asked(runs, "generators.far-b.samples.default.guidance=9"))
+    assert contents(paths.folder) == before
+
+
 def test_fresh_samples_leave_the_trained_generator_alone(copied):
     runs, paths = copied
     before = contents(paths.folder)
