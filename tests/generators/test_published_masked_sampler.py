@@ -1,6 +1,6 @@
 """MaskBit's published sampler, written out in float64 from what it does, gives the same tokens step by step.
 
-Its draws are Gumbel-max ones here, made in the order in which ours come, so that both see one stream of numbers.
+Its draws are by inversion here, made in the order in which ours come, so that both see one stream of numbers.
 """
 
 import math
@@ -15,6 +15,11 @@ from _support.strategies import seeded
 from vistok.generators import Guidance, MaskedSampling
 
 SUBJECT = "vistok.generators.sampling._masked_sampling"
+
+
+def inverted(probabilities, rng):
+    numbers = torch.rand(probabilities.shape[:-1], generator=rng).double()
+    return torch.searchsorted(probabilities.cumsum(-1), numbers[..., None], right=True)[..., 0]
 
 
 def gumbel(shape, rng):
@@ -35,7 +40,7 @@ def published_steps(model, *, steps, scale, power, temperature, noise, rng):
             logits = given_label.double() + strength * (given_label.double() - free.double())
             exponentials = ((logits - logits.amax(-1, keepdim=True)) / temperature).exp()
             probabilities.append(exponentials / exponentials.sum(-1, keepdim=True))
-        drawn = [(p.log() + gumbel(p.shape, rng)).argmax(-1) for p in probabilities]
+        drawn = [inverted(p, rng) for p in probabilities]
         chosen = [p.gather(-1, ids[..., None])[..., 0] for p, ids in zip(probabilities, drawn, strict=True)]
         tokens = torch.where(mask, torch.stack(drawn, -1), tokens)
         confidence = torch.stack(chosen, -1).masked_fill(~mask, math.inf).log().flatten(1)

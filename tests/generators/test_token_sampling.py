@@ -54,6 +54,32 @@ def test_draws_follow_the_tempered_distribution():
     torch.testing.assert_close(share, (logits / 0.5).softmax(-1), atol=0.01, rtol=0)
 
 
+@catches(SUBJECT, ".cumsum(dim=-1)\n    number", ".flip(-1).cumsum(dim=-1)\n    number")
+@given(st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=12), st.integers(0, 9))
+def test_an_id_is_the_first_whose_cumulative_probability_exceeds_one_uniform_number(values, seed):
+    logits = torch.tensor(values).expand(50, len(values))
+    drawn = draw_tokens(logits, generator=seeded(seed))
+    weights = [math.exp(value - max(values)) for value in values]
+    for uniform, chosen in zip(torch.rand(50, generator=seeded(seed)).tolist(), drawn.tolist(), strict=True):
+        below, above = math.fsum(weights[:chosen]), math.fsum(weights[: chosen + 1])
+        assert below / math.fsum(weights) - 1e-6 <= uniform <= above / math.fsum(weights) + 1e-6
+
+
+UNLIKELY = torch.tensor([[-math.inf, 1.0, -math.inf, 2.0, -math.inf]])
+
+
+@catches(SUBJECT, "mass <= number", "mass < number")
+def test_the_lower_end_of_the_unit_interval_draws_no_id_without_probability(monkeypatch):
+    monkeypatch.setattr(f"{SUBJECT}.uniform", lambda shape, device, generator: torch.zeros(shape))
+    assert draw_tokens(UNLIKELY).item() == 1
+
+
+@catches(SUBJECT, "& (mass < mass[..., -1:])", "")
+def test_nor_does_the_upper_end_which_sums_of_float32_reach(monkeypatch):
+    monkeypatch.setattr(f"{SUBJECT}.uniform", lambda shape, device, generator: torch.ones(shape))
+    assert draw_tokens(UNLIKELY).item() == 3
+
+
 @given(st.lists(st.floats(-8, 8, width=32), min_size=1, max_size=12), st.integers(0, 14), st.floats(0.01, 1.0))
 def test_filtered_logits_are_the_input_or_minus_infinity(values, top_k, top_p):
     logits = torch.tensor(values)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vistok.generators._random import gumbel
+from vistok.generators._random import uniform
 
 
 def check_draw(*, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
@@ -73,8 +73,11 @@ def draw_tokens(
 
     Temperature 0 takes the most likely id and draws nothing.
 
+    One uniform number a row, whatever the size of the vocabulary: the id is the first whose cumulative probability
+    exceeds it (inversion; sums in float64, where the device has it).
+
     Source:
-        The Gumbel-max form of a categorical draw, Maddison et al. 2014, arXiv:1411.0030, Section 2.
+        Devroye 1986, Non-Uniform Random Variate Generation, Section III.2.
 
     Args:
         logits: Unnormalised log-probabilities.
@@ -104,4 +107,6 @@ def draw_tokens(
     if temperature == 0:
         return filter_logits(logits, top_k=top_k, top_p=top_p).argmax(dim=-1)
     scaled = filter_logits(logits.float() / temperature, top_k=top_k, top_p=top_p)
-    return (scaled + gumbel(scaled.shape, scaled.device, generator)).argmax(dim=-1)
+    mass = scaled.softmax(dim=-1, dtype=torch.float32 if scaled.device.type == "mps" else torch.float64).cumsum(dim=-1)
+    number = uniform(scaled.shape[:-1], scaled.device, generator).unsqueeze(-1)
+    return ((mass <= number) & (mass < mass[..., -1:])).sum(dim=-1)  # ids without probability are passed over
