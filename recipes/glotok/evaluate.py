@@ -19,7 +19,7 @@ from vistok.metrics import (
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
-from vistok.workbench.evaluation.sampling import load_samples, sample_files
+from vistok.workbench.evaluation.sampling import sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.processes import own_share
@@ -32,7 +32,6 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     train, validation = config.data.load()
     tokenizer = GloTok.from_pretrained(paths.tokenizer).eval().to(best_device())
     stored = load_reconstructions(paths)
-    samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
     evaluation = Evaluation(settings, train, validation, seed=config.seed)
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
@@ -50,7 +49,7 @@ def evaluate_run(config: GloTokConfig, paths: RunPaths, name: str) -> None:
     evaluation.add("retention", "PSNR", parts.retention_measures)
     evaluation.add("frequencies", "bands", parts.frequency_measures)
     evaluation.add("spectrum", "bands", parts.spectrum_measures)
-    evaluation.add_generation(samples)
+    evaluation.add_generation(sample_files(config.generators, paths))
     generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
     own = ("uniformity", "probe", "retention", "frequencies")
     sections = ("mean image", "reconstruction", "codes", *own, *generation)

@@ -2,8 +2,8 @@
 
 from glotok.config import GloTokConfig
 from glotok.paths import RunPaths
-from glotok.pipeline import open_pipeline
-from vistok.workbench.evaluation.sampling import write_samples
+from glotok.pipeline import open_pipeline, pipeline_files
+from vistok.workbench.evaluation.sampling import drawn_by, write_samples
 
 
 def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: str) -> None:
@@ -16,4 +16,5 @@ def sample_images(config: GloTokConfig, paths: RunPaths, generator: str, name: s
         len(pipeline.class_names),
         seed=config.seed,
         name=generator,
+        made_by=drawn_by(config, pipeline_files(paths, generator)),
     )

@@ -22,7 +22,7 @@ from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
-from vistok.workbench.evaluation.sampling import load_samples, sample_files, sample_label
+from vistok.workbench.evaluation.sampling import sample_files, sample_label
 from vistok.workbench.run.processes import own_share
 from vistok.workbench.tokens.shards import is_cached
 
@@ -33,7 +33,6 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: Latent
     train, validation = config.data.load()
     tokenizer = trained_tokenizer(config, paths, space)
     stored = load_reconstructions(paths)
-    samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
     evaluation = Evaluation(settings, train, validation, seed=config.seed)
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
@@ -60,7 +59,7 @@ def evaluate_run(config: SemTokConfig, paths: RunPaths, name: str, space: Latent
             lambda some: as_features(tokenizer, cache.pick(TOKENS, some)),
             lambda some: as_features(tokenizer, stored["tokens"][some]),
         )
-    evaluation.add_generation(samples)
+    evaluation.add_generation(sample_files(config.generators, paths))
     for label, (study, drawing) in studies(config, paths).items():
         for steps, images in zip(drawing.progress_steps, study["by_steps"], strict=True):
             evaluation.add_likeness(by_steps(label, steps), images, study["labels"])

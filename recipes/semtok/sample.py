@@ -11,9 +11,9 @@ from semtok.generator import Generator, TokenGroups, generate, token_groups
 from semtok.generator_config import MaskedSampleConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
-from semtok.pipeline import open_pipeline
+from semtok.pipeline import open_pipeline, pipeline_files
 from vistok.metrics import to_uint8
-from vistok.workbench.evaluation.sampling import write_samples
+from vistok.workbench.evaluation.sampling import drawn_by, write_samples
 from vistok.workbench.run.paths import DEFAULT
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
@@ -33,7 +33,13 @@ def sample_images(
     pipeline = open_pipeline(config, paths, generator, name, space)
     settings, num_classes = pipeline.settings, len(pipeline.class_names)
     write_samples(
-        paths.samples(generator, name), pipeline.draw, settings, num_classes, seed=config.seed, name=generator
+        paths.samples(generator, name),
+        pipeline.draw,
+        settings,
+        num_classes,
+        seed=config.seed,
+        name=generator,
+        made_by=drawn_by(config, pipeline_files(paths, generator)),
     )
     if isinstance(settings, MaskedSampleConfig) and process_index() == 0:
         groups = token_groups(config, generator)

@@ -9,7 +9,7 @@ from vistok.metrics import cosine_moments
 from vistok.quantizers import CodebookUsage
 from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
 from vistok.workbench.evaluation.probe import add_probe
-from vistok.workbench.evaluation.sampling import load_samples, sample_files
+from vistok.workbench.evaluation.sampling import sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.paths import RunPaths
@@ -28,7 +28,6 @@ def evaluate_run(config: VQGANConfig, paths: RunPaths, name: str) -> None:
     train, validation = config.data.load()
     tokenizer = VQGAN.from_pretrained(paths.tokenizer).eval().to(best_device())
     streams = load_reconstructions(paths)["streams"]
-    samples = {label: load_samples(path) for label, path in sample_files(config.generators, paths).items()}
 
     evaluation = Evaluation(settings, train, validation, seed=config.seed)
     evaluation.add("images", "counts", lambda: image_counts(train, validation))
@@ -42,7 +41,7 @@ def evaluate_run(config: VQGANConfig, paths: RunPaths, name: str) -> None:
     if is_cached(paths.tokens):
         cache = load_tokens(config, paths)
         add_probe(evaluation, "accuracy", lambda some: cache.codes(cache.tokens(some)), lambda some: codes[some])
-    evaluation.add_generation(samples)
+    evaluation.add_generation(sample_files(config.generators, paths))
     generation = [section for section in evaluation.measures if section.startswith(("real images", "samples "))]
     sections = ("mean image", "reconstruction", "codes", "uniformity", "probe", *generation)
     write_evaluation(paths, name, evaluation.measures, sections)

@@ -1,9 +1,9 @@
 """Generate images of every class."""
 
-from vistok.workbench.evaluation.sampling import write_samples
+from vistok.workbench.evaluation.sampling import drawn_by, write_samples
 from vistok.workbench.run.paths import RunPaths
 from vqgan.config import VQGANConfig
-from vqgan.pipeline import open_pipeline
+from vqgan.pipeline import open_pipeline, pipeline_files
 
 
 def sample_images(config: VQGANConfig, paths: RunPaths, generator: str, name: str) -> None:
@@ -16,4 +16,5 @@ def sample_images(config: VQGANConfig, paths: RunPaths, generator: str, name: st
         len(pipeline.class_names),
         seed=config.seed,
         name=generator,
+        made_by=drawn_by(config, pipeline_files(paths, generator)),
     )

@@ -39,6 +39,14 @@ def test_accuracy_is_the_share_of_right_predictions(digits, recognizer):
     assert recognizer.accuracy(images, labels) == (predictions == labels).double().mean().item()
 
 
+@catches(SUBJECT, "images.split(_AT_A_TIME)", "images[:_AT_A_TIME].split(_AT_A_TIME)")
+def test_predictions_do_not_depend_on_how_many_images_are_held_at_a_time(digits, monkeypatch):
+    fitted = fit_recognizer(digits.train.images[::15], digits.train.labels[::15])
+    whole = fitted.predict(digits.validation.images)
+    monkeypatch.setattr(f"{SUBJECT}._AT_A_TIME", 130)
+    assert torch.equal(fitted.predict(digits.validation.images), whole)
+
+
 def test_8_bit_and_float_images_are_judged_alike(digits, recognizer):
     assert torch.equal(
         recognizer.predict(digits.validation.images), recognizer.predict(digits.validation.batch(range(500)))

@@ -65,7 +65,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "training": {"backbones", "config", "data", "progress", "recipe_config", "run"},
         "generator_settings": {"recipe_config", "training"},
         "cost": {"config", "training"},
-        "evaluation": {"data", "progress", "recipe_config", "run"},
+        "evaluation": {"config", "data", "progress", "recipe_config", "run"},
         "reporting": {"evaluation", "run", "strict_yaml"},
         "inspection": {"config", "data", "evaluation", "progress", "run"},
         "program": {"config", "output", "run", "training"},

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,6 +32,7 @@ from vistok.workbench.evaluation.measures import (
 )
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.paths import RunPaths
+from vistok.workbench.run.tensor_files import save_tensors
 from vistok.workbench.run.tracking import read_metrics
 
 SUBJECT = "vistok.workbench.evaluation.measures"
@@ -113,9 +116,18 @@ def test_the_mean_image_is_that_of_the_training_images(evaluation, digits):
     assert evaluation.measures["mean image"]["psnr"] == pytest.approx(expected, abs=1e-3)
 
 
+def add_generation(made, samples):
+    """As from the files of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {label: Path(folder) / f"{number}.safetensors" for number, label in enumerate(samples)}
+        for label, drawn in samples.items():
+            save_tensors(files[label], drawn)
+        made.add_generation(files)
+
+
 def generation(settings, samples, train, validation, *, seed=0):
     made = Evaluation(settings, train, validation, seed=seed)
-    made.add_generation(samples)
+    add_generation(made, samples)
     return made.measures
 
 
@@ -193,7 +205,7 @@ def test_a_network_with_classes_gives_the_inception_score_and_no_perceptual_dist
     _, validation = digits
     samples = {"xar": {"images": validation.images, "labels": validation.labels}}
     made = Evaluation(changed(backbone="inception"), *digits, seed=0)
-    made.add_generation(samples)
+    add_generation(made, samples)
     made.add_reconstruction("reconstruction", Given(validation.images, validation.images))
     assert made.measures["names"]["frechet_distance"] == "FID"
     expected = inception_score(Classifier()(validation.images).probabilities, seed=0).mean
@@ -272,7 +284,7 @@ def test_a_reference_of_one_image_leaves_out_what_needs_more(digits):
     one = ImageSet(validation.images[:1], validation.labels[:1], validation.class_names, "one")
     samples = {"xar": {"images": train.images[:8], "labels": train.labels[:8]}}
     made = Evaluation(SETTINGS.model_copy(update={"reference": "validation"}), train, one, seed=0)
-    made.add_generation(samples)
+    add_generation(made, samples)
     for section in ("real images", "samples xar"):
         for measure in ("frechet_distance", "frechet_distance_at_infinity", "frechet_distance_deviation"):
             assert measure not in made.measures[section]

@@ -8,8 +8,8 @@ import torch
 from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from vistok.metrics import to_uint8
-from vistok.workbench.evaluation.sampling import load_samples, sample_files, spread, write_samples
-from vistok.workbench.recipe_config import SampleConfig
+from vistok.workbench.evaluation.sampling import drawn_by, load_samples, sample_files, spread, write_samples
+from vistok.workbench.recipe_config import EvaluateConfig, SampleConfig
 from vistok.workbench.run.paths import RunPaths
 
 SUBJECT = "vistok.workbench.evaluation.sampling"
@@ -75,7 +75,7 @@ def sample_on_a_rank(rank, folder):
 
 
 @catches(SUBJECT, "seed * 1_000_003 + index", "seed * 1_000_003 + index + process_index()")
-@catches(SUBJECT, "if first:", "if True:")
+@catches(SUBJECT, "if first:\n        save_tensors", "if True:\n        save_tensors")
 def test_two_processes_draw_the_samples_of_one_and_the_first_writes_them(tmp_path):
     alone = samples(tmp_path / "alone")
     assert run_on_two_ranks(sample_on_a_rank, tmp_path) == [[4, 2], [4]]
@@ -101,6 +101,23 @@ def test_a_failure_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         samples(tmp_path / "s", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@catches(SUBJECT, "sorted(each.rglob", "list([] and each.rglob")
+@catches(SUBJECT, "whole.update(sha256(file).encode())", "pass")
+@catches(SUBJECT, "json.dumps(config.recorded(), sort_keys=True)", '""')
+def test_what_draws_is_told_apart_by_settings_and_by_the_files_that_it_opens(tmp_path):
+    (tmp_path / "folder").mkdir()
+    files = [tmp_path / "folder" / "a", tmp_path / "b"]
+    for file in files:
+        file.write_bytes(b"weights")
+    opened = [tmp_path / "folder", tmp_path / "b"]
+    seen = [drawn_by(EvaluateConfig(), opened), drawn_by(EvaluateConfig(image_size=48), opened)]
+    for file in files:
+        file.write_bytes(b"others")
+        seen.append(drawn_by(EvaluateConfig(), opened))
+    assert len(set(seen)) == 4
+    assert drawn_by(EvaluateConfig(), opened) == seen[-1]
 
 
 @catches(SUBJECT, "if paths.samples(generator, name).exists():", "if paths.generator(generator).exists():")

@@ -10,6 +10,7 @@ from vistok.metrics.pixels import to_uint8
 
 _COMPONENTS = 50
 _MARGIN_COST = 5.0
+_AT_A_TIME = 1000  # images whose pixels are held in float32
 
 
 class Recognizer:
@@ -38,7 +39,8 @@ class Recognizer:
         """The class of each image."""
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise ValueError(f"images must be (N, {', '.join(map(str, self.image_shape))}), got {tuple(images.shape)}")
-        return torch.from_numpy(self._model.predict(_flat_pixels(images)).astype("int64"))
+        parts = [self._model.predict(_flat_pixels(part)) for part in images.split(_AT_A_TIME)]
+        return torch.cat([torch.from_numpy(part.astype("int64")) for part in parts])
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Share of images recognised as their label."""

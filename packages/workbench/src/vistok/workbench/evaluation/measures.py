@@ -37,11 +37,13 @@ from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images
 from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
+from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import process_index
+from vistok.workbench.run.tensor_files import load_tensors
 from vistok.workbench.run.tracking import MetricsLog
 
 logger = logging.getLogger(__name__)
@@ -161,19 +163,19 @@ class Evaluation:
 
         self.add("mean image", "PSNR", measured)
 
-    def add_generation(self, samples: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def add_generation(self, samples: Mapping[str, Path]) -> None:
         """The measures of each set of samples, ``samples <label>``, after those of ``real images`` that bound them.
 
         All are compared with training images, and the real images are held out; or, where the settings say so, with
         held-out images, and the real ones are as many training images. The recognizer is fitted on training images.
 
         Args:
-            samples: Images and labels of each set, by its label, as
-                :func:`vistok.workbench.evaluation.sampling.load_samples` gives them.
+            samples: The file of each set, by its label, as :func:`vistok.workbench.evaluation.sampling.sample_files`
+                finds them; one at a time is held.
         """
         if not samples:
             return
-        largest = max(len(drawn["images"]) for drawn in samples.values())
+        largest = max(len(load_tensors(file, "labels")["labels"]) for file in samples.values())
         held_out, training = (self.validation, "held-out"), (self.train, "training")
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)
@@ -184,7 +186,8 @@ class Evaluation:
         self._add_likeness("real images", real, certain=True)
         if len(self.train.class_names) > 1:
             self.add("real images", "recognised", self._recognised)
-        for kind, drawn in samples.items():
+        for kind, file in samples.items():
+            drawn = load_samples(file)
             self.add_likeness(f"samples {kind}", drawn["images"], drawn["labels"], certain=True)
 
     def add_likeness(self, section: str, images: Tensor, labels: Tensor, *, certain: bool = False) -> None:

@@ -1,7 +1,9 @@
-"""Draw images of every class from a trained generator into a file."""
+"""Draw images of every class from a trained generator into a file; what was interrupted goes on."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import torch
 from torch import Tensor
 
 from vistok.metrics import to_uint8
+from vistok.workbench.config import Config
+from vistok.workbench.evaluation.drawn_parts import DrawnParts
 from vistok.workbench.progress import progress
 from vistok.workbench.recipe_config import SampleConfig
+from vistok.workbench.run.files import sha256
 from vistok.workbench.run.paths import DEFAULT, RunPaths
-from vistok.workbench.run.processes import divided, process_index
+from vistok.workbench.run.processes import divided, meet_processes, process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -65,6 +70,21 @@ def draw_batch(generate: Callable[[Tensor, torch.Generator], Tensor], labels: Te
     return to_uint8(generate(labels, draws)).cpu()
 
 
+def drawn_by(config: Config, files: Iterable[Path]) -> str:
+    """Tells what draws from all else that could: a checksum of a run's settings and of the files that they open.
+
+    Args:
+        config: The run's.
+        files: Files and folders.
+    """
+    whole = hashlib.sha256(json.dumps(config.recorded(), sort_keys=True).encode())
+    for each in files:
+        for file in sorted(each.rglob("*")) if each.is_dir() else [each]:
+            if file.is_file():
+                whole.update(sha256(file).encode())
+    return whole.hexdigest()
+
+
 def write_samples(
     path: Path,
     generate: Callable[[Tensor, torch.Generator], Tensor],
@@ -73,11 +93,13 @@ def write_samples(
     *,
     seed: int,
     name: str = "",
+    made_by: str = "",
 ) -> None:
     """Write images and their labels, the classes in turn; of more classes than images, classes spread over all.
 
     Each batch has draws of its own, so that full batches stay the same when more images are asked for, and whichever
-    of several processes draws them: these divide the batches, and the first one writes.
+    of several processes draws them: these divide the batches, and the first one writes. Some batches at a time go to a
+    folder beside the file: a drawing that is interrupted goes on behind them, and at the end they become the file.
 
     Args:
         path: The file, see :func:`load_samples`.
@@ -86,6 +108,7 @@ def write_samples(
         num_classes: Labels are 0 to this, exclusive.
         seed: Decides the draws, with the batch's number.
         name: Of the generator, for the progress bar.
+        made_by: Tells what draws from all else that could, as :func:`drawn_by` gives it: only its own batches are kept.
 
     Example:
         >>> import tempfile
@@ -103,16 +126,24 @@ def write_samples(
     shown_classes = spread(num_classes, settings.num_samples)
     labels = shown_classes[torch.arange(settings.num_samples) % len(shown_classes)]
     batches, first = labels.split(settings.batch_size), process_index() == 0
-
-    def drawn(index: int) -> Tensor:
-        return draw_batch(generate, batches[index], seed, index)
-
-    images = []
-    every = divided(range(len(batches)), drawn)
-    for batch in progress(every, f"sample {name}".rstrip(), unit="batches", total=len(batches), shown=first):
-        images += [batch] * first
+    made_of = json.dumps([made_by, seed, num_classes, settings.model_dump(mode="json")])
+    parts = DrawnParts(path.with_name(f"{path.stem}.parts"), len(batches), settings.batch_size, made_of)
+    missing = parts.missing()
+    meet_processes()  # all have looked before the first one writes
+    bar = progress(
+        divided(missing, lambda index: draw_batch(generate, batches[index], seed, index)),
+        f"sample {name}".rstrip(),
+        unit="batches",
+        total=len(batches),
+        initial=len(batches) - len(missing),
+        shown=first,
+    )
+    for index, images in zip(missing, bar, strict=True):
+        if first:
+            parts.add(index, images)
     if first:
-        save_tensors(path, {"images": torch.cat(images), "labels": labels})
+        save_tensors(path, {"images": parts.joined(len(labels)), "labels": labels})
+        parts.remove()
 
 
 def load_samples(path: Path) -> dict[str, Tensor]:
