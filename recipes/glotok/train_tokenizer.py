@@ -28,12 +28,11 @@ from vistok.losses import (
     residual_loss,
     vector_entropy_loss,
 )
-from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
+from vistok.workbench.training.codebook_start import start_images
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
@@ -206,14 +205,10 @@ def generator_step(
 
 @torch.no_grad()
 def initialize_codebooks(model: GloTok, train: Images, config: GloTokConfig, accelerator: Accelerator) -> None:
-    """k-means of the untrained encoder's features, 16 of them a code; equal on all processes."""
+    """k-means of the untrained encoder's features, 16 of them a code while codes are few; equal on all processes."""
     positions = config.tokenizer.grid_size**2
     largest = max(config.tokenizer.semantic_codebook_size, config.tokenizer.visual_codebook_size)
-    count = min(len(train), max(accelerator.num_processes, 16 * largest // positions))
-    if count < accelerator.num_processes:
-        raise ConfigError(f"data: expected at least {accelerator.num_processes} images, one a process, got {count}")
-    order = drawn_images(train, count, config.seed)
-    own = order.tensor_split(accelerator.num_processes)[accelerator.process_index]
+    own = start_images(train, largest, positions, config.seed, accelerator)
     pairs = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
     for quantizer, features in zip(
         (model.quantizer.semantic, model.quantizer.visual), zip(*pairs, strict=True), strict=True

@@ -9,12 +9,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from semtok.config import SemTokConfig
 from semtok.model import SemTok
-from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.data.drawing import drawn_images
+from vistok.workbench.training.codebook_start import start_images
 from vistok.workbench.training.replaced_rows import follow_replaced_rows
-
-_MOST_VECTORS = 2**17  # that k-means sees, where there are at least two a code
 
 
 def is_learned(config: SemTokConfig) -> bool:
@@ -30,15 +27,8 @@ def start_codebook(tokenizer: SemTok, train: Images, config: SemTokConfig, accel
     """
     if not is_learned(config) or config.train.codebook_start == "random":
         return
-    length, size = config.tokenizer.num_tokens, config.tokenizer.codebook_size
-    wanted = max(2 * size, min(16 * size, _MOST_VECTORS))
-    count = min(len(train), max(accelerator.num_processes, -(-wanted // length)))
-    if count < accelerator.num_processes or count * length < size:
-        raise ConfigError(
-            f"train.codebook_start: k_means of {size:,} codes needs as many features and an image a process, and "
-            f"{count:,} images have {count * length:,}; set it to random, or take fewer codes"
-        )
-    own = drawn_images(train, count, config.seed).tensor_split(accelerator.num_processes)[accelerator.process_index]
+    size, length = config.tokenizer.codebook_size, config.tokenizer.num_tokens
+    own = start_images(train, size, length, config.seed, accelerator)
     features = [tokenizer.features(train.batch(chunk)) for chunk in own.split(64)]
     tokenizer.quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
 

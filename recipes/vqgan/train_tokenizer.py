@@ -21,13 +21,12 @@ from vistok.losses import (
     vector_entropy_loss,
 )
 from vistok.quantizers import VectorQuantizer
-from vistok.workbench.config import ConfigError
 from vistok.workbench.data import Images
-from vistok.workbench.data.drawing import drawn_images
 from vistok.workbench.run.devices import open_accelerator
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.adversarial_training import discriminator_step, frozen
+from vistok.workbench.training.codebook_start import start_images
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.learning_rate import set_learning_rate
 from vistok.workbench.training.loop import training_steps
@@ -47,7 +46,6 @@ from vqgan.networks import build_discriminator
 from vqgan.quantizer import AnyQuantizerConfig, BinarySphericalConfig, BitsConfig, FiniteScalarConfig
 
 STAGE = "tokenizer"
-_MOST_VECTORS = 2**17  # that k-means sees, where there are at least two a code
 
 
 def train_tokenizer(config: VQGANConfig, paths: RunPaths, *, resume: bool) -> None:
@@ -178,17 +176,7 @@ def generator_step(
 def initialize_codebook(model: VQGAN, train: Images, config: VQGANConfig, accelerator: Accelerator) -> None:
     """k-means of the untrained encoder's features, 16 of them a code while codes are few; equal on all processes."""
     positions, size = config.tokenizer.grid_size**2, config.tokenizer.quantizer.codebook_sizes[0]
-    wanted = max(2 * size, min(16 * size, _MOST_VECTORS))
-    count = min(len(train), max(accelerator.num_processes, -(-wanted // positions)))
-    if count < accelerator.num_processes:
-        raise ConfigError(f"data: expected at least {accelerator.num_processes} images, one a process, got {count}")
-    if count * positions < size:
-        raise ConfigError(
-            f"train.codebook_start: k_means of {size:,} codes needs as many features, and {count:,} images have "
-            f"{count * positions:,}; set it to random, or take fewer codes"
-        )
-    order = drawn_images(train, count, config.seed)
-    own = order.tensor_split(accelerator.num_processes)[accelerator.process_index]
+    own = start_images(train, size, positions, config.seed, accelerator)
     features = [model.features(train.batch(chunk).to(accelerator.device)) for chunk in own.split(64)]
     model.quantizer.initialize(torch.cat(features), generator=torch.Generator().manual_seed(config.seed))
 
