@@ -9,11 +9,12 @@ from glotok.model import GloTok
 from glotok.reconstruct import RETENTION, retention_study
 from vistok.metrics import FrequencyBands, PeakSignalNoiseRatio, to_uint8
 from vistok.workbench.data import Images
+from vistok.workbench.data.image_set import at_a_time
 from vistok.workbench.evaluation.sampling import spread
 
 BOOKS = ("visual_only", "with_semantic")  # what else is decoded, where visual features are set to 0
 SIDES = ("semantic_only", "visual_only", "both")  # which features are decoded, all of them
-_BATCH = 50
+_BATCH = 50  # at most: each is decoded from many parts
 _BANDS = 8  # of the spectrum, at most: 2 cycles an image are the narrowest that hold every direction
 
 
@@ -66,7 +67,8 @@ def decode_parts(tokenizer: GloTok, validation: Images, settings: EvaluateConfig
         {side: FrequencyBands((settings.frequency_cut,)) for side in SIDES},
         {side: FrequencyBands(edges) for side in SIDES},
     )
-    for chosen in spread(len(validation), settings.retention_images).split(_BATCH):
+    shown, batch = spread(len(validation), settings.retention_images), min(_BATCH, at_a_time(validation.image_size))
+    for chosen in shown.split(batch):
         images = validation.batch(chosen)
         originals = to_uint8(images)
         study = to_uint8(retention_study(tokenizer, images, seed).cpu())

@@ -14,10 +14,10 @@ from semtok.model import SemTok
 from semtok.reconstruct import in_one_step
 from vistok.metrics import NotMeasurableError, psnr, ssim
 from vistok.workbench.data import Images
+from vistok.workbench.data.image_set import at_a_time
 
 PARTS = (0.25, 0.5, 0.75)  # of the tokens: lengths of every curve
 SETS = ("prefix", "scattered")
-_BATCH = 100
 
 
 def curve_lengths(num_tokens: int, asked: Sequence[int] | None) -> list[int]:
@@ -40,7 +40,7 @@ def length_curve(
     """
     found: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
     draws = torch.Generator().manual_seed(seed)
-    for chunk in torch.arange(len(images)).split(_BATCH):
+    for chunk in torch.arange(len(images)).split(at_a_time(images.image_size)):
         originals, known = images.batch(chunk), tokens[chunk].long()
         scattered = torch.rand(known.shape, generator=draws).argsort(dim=1).argsort(dim=1)
         for kind, rank in zip(SETS, (torch.arange(known.shape[1]).expand_as(scattered), scattered), strict=True):
@@ -164,7 +164,7 @@ def adaptive_measures(
     for each in wanted:
         parts = [
             fewest_tokens(tokenizer, images.batch(chunk), each, search="bisection", seed=seed)
-            for chunk in torch.arange(len(images)).split(_BATCH)
+            for chunk in torch.arange(len(images)).split(at_a_time(images.image_size))
         ]
         lengths, quality = torch.cat([part.lengths for part in parts]), torch.cat([part.psnr for part in parts])
         mean = quality.mean().item()

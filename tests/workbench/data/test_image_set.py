@@ -5,6 +5,7 @@ import torch
 
 from _support.mutants import catches
 from vistok.workbench.data import ImageSet
+from vistok.workbench.data.image_set import at_a_time
 
 SUBJECT = "vistok.workbench.data.image_set"
 
@@ -31,3 +32,12 @@ def test_a_crop_is_cut_from_its_own_image():
 def test_an_image_set_that_does_not_fit_together_is_refused(images, labels, words):
     with pytest.raises(ValueError, match=words):
         ImageSet(images, labels, ("all",), "bad")
+
+
+@catches(SUBJECT, "100 * 128**2 // image_size**2", "100 * 256**2 // image_size**2")
+@catches(SUBJECT, "if number <= most), 1)", "if number <= most), 0)")
+def test_images_at_a_time_hold_as_many_pixels_and_divide_a_hundred():
+    numbers = {size: at_a_time(size) for size in range(1, 3000, 7)}
+    assert all(100 % number == 0 for number in numbers.values())
+    assert all(number == 1 or number * size**2 <= 100 * 128**2 for size, number in numbers.items() if size > 128)
+    assert (at_a_time(128), at_a_time(129), at_a_time(256), at_a_time(4096)) == (100, 50, 25, 1)

@@ -199,3 +199,21 @@ def test_tokenizers_are_told_apart_by_their_weights_wherever_they_lie(tmp_path):
         (tmp_path / name / "model.safetensors").write_bytes(weights)
         sums.append(tokenizer_checksum(tmp_path / name))
     assert sums[0] == sums[2] != sums[1]
+
+
+@catches(SUBJECT, "self.batch_size = batch_size or at_a_time(images.image_size)", "self.batch_size = batch_size or 100")
+@catches(SUBJECT, "split(batch_size or at_a_time(images.image_size))", "split(batch_size or 100)")
+def test_of_large_images_fewer_are_encoded_at_a_time(tmp_path):
+    seen = []
+
+    def encode(images):
+        seen.append(len(images))
+        return {"first": images[:, 0, 0, 0].long() + 1}
+
+    large = ImageSet(
+        torch.zeros(30, 1, 256, 256, dtype=torch.uint8), torch.zeros(30, dtype=torch.int64), ("a",), "large"
+    )
+    coder = Coder(encode, {"first": 3})
+    encode_images(coder, large)
+    write_shards(ShardWriter(tmp_path, coder, large, UNFLIPPED), resume=False)
+    assert seen == [25, 5, 25, 5]

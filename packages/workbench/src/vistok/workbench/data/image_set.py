@@ -56,6 +56,22 @@ class Images(Protocol):
         """The same in ``[-1, 1]``, float32."""
 
 
+def at_a_time(image_size: int) -> int:
+    """How many images a network encodes, decodes or judges at a time: 100, and of over 128 pixels a side fewer.
+
+    At most as many pixels as 100 images of 128 have (128 channels take 839 MB in float32), and a number that divides 100.
+
+    Args:
+        image_size: Pixels a side.
+
+    Example:
+        >>> [at_a_time(size) for size in (32, 128, 256, 512, 2048)]
+        [100, 100, 25, 5, 1]
+    """
+    most = 100 * 128**2 // image_size**2
+    return next((number for number in (100, 50, 25, 20, 10, 5, 4, 2) if number <= most), 1)
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images held in memory as 8-bit pixels.

@@ -34,7 +34,7 @@ from vistok.metrics import (
 )
 from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.data.drawing import drawn_images, some_images
-from vistok.workbench.data.image_set import Images
+from vistok.workbench.data.image_set import Images, at_a_time
 from vistok.workbench.evaluation.features import network_features
 from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.evaluation.sampling import load_samples
@@ -50,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 LEFT_OUT = "left out"
 _OWN = ("seconds", "subject")  # of one reconstruction among several
-_BATCH = 100
 _MEAN_OF = 5000  # training images that the mean image is of, at most
 
 
@@ -104,6 +103,7 @@ class Evaluation:
 
     def __init__(self, settings: EvaluateConfig, train: Images, validation: Images, *, seed: int) -> None:
         self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
+        self._at_a_time = at_a_time(validation.image_size)
         self.network = open_network(
             settings.backbone, weights=settings.weights, image_size=settings.image_size, device=best_device()
         )
@@ -140,7 +140,7 @@ class Evaluation:
         distances = {"perceptual_distance": self._perceptual} if isinstance(self.network, BackboneFeatures) else {}
         measurement = Measurement(self.network, distances, resampling=resampling)
         images: Any = self.validation
-        found = evaluate_tokenizer(tokenizer, images, measurement, batch_size=_BATCH, seed=self.seed)
+        found = evaluate_tokenizer(tokenizer, images, measurement, batch_size=self._at_a_time, seed=self.seed)
         for name, values in found.measures.items():
             kept = {key: value for key, value in values.items() if key != "frechet_distance_margin_of_error"}
             self.measures.setdefault(section if name == "reconstruction" else name, {}).update(kept)
@@ -156,7 +156,7 @@ class Evaluation:
 
         def measured() -> dict[str, float]:
             parts = []
-            for indices in torch.arange(len(self.validation)).split(_BATCH):
+            for indices in torch.arange(len(self.validation)).split(self._at_a_time):
                 originals = self.validation.batch(indices)
                 parts.append(psnr(mean.expand_as(originals), originals))
             return {"psnr": torch.cat(parts).mean().item()}
@@ -233,7 +233,7 @@ class Evaluation:
         """Fit the recognizer of the samples, and what it makes of held-out images."""
         held_out = some_images(self.validation, MOST, self.seed)
         self.recognizer = recognizer_of(self.train, self.seed)
-        images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(_BATCH)]))
+        images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(self._at_a_time)]))
         accuracy = self.recognizer.accuracy(images, self.validation.labels[held_out])
         return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vistok.metrics import from_uint8
 from vistok.workbench.data.batches import Draw, load_batches
-from vistok.workbench.data.image_set import Images
+from vistok.workbench.data.image_set import Images, at_a_time
 from vistok.workbench.progress import progress
 from vistok.workbench.run.files import DamagedFileError, sha256
 from vistok.workbench.run.processes import divided, meet_processes, process_count, process_index
@@ -27,8 +27,7 @@ from vistok.workbench.tokens.shards import (
 )
 from vistok.workbench.tokens.variants import UNFLIPPED, Variants
 
-BATCH_SIZE = 100
-SHARD_SIZE = 2000  # a multiple of the batch size: batches do not depend on it
+SHARD_SIZE = 2000  # a multiple of any number of images at a time: batches do not depend on it
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ def tokenizer_checksum(folder: Path) -> str:
     return sha256(folder / "model.safetensors")
 
 
-def encode_images(coder: Coder, images: Images, *, batch_size: int = BATCH_SIZE) -> dict[str, Tensor]:
+def encode_images(coder: Coder, images: Images, *, batch_size: int | None = None) -> dict[str, Tensor]:
     """Tokens ``(N, ...)`` of a whole image set, in order, on every process; each encodes a part of the batches."""
-    chunks = torch.arange(len(images)).split(batch_size)
+    chunks = torch.arange(len(images)).split(batch_size or at_a_time(images.image_size))
     parts = divided(chunks, lambda chunk: coder.tokens(images.batch(chunk), UNFLIPPED))
     found = list(progress(parts, "encode", unit="batches", total=len(chunks), shown=process_index() == 0, brief=True))
     return {name: torch.cat([part[name] for part in found]).squeeze(1) for name in coder.sizes}
@@ -83,7 +82,7 @@ class ShardWriter:
         images: What they are of.
         variants: What is encoded of each image.
         shard_size: Images of a shard.
-        batch_size: Images that are encoded at a time.
+        batch_size: Images that are encoded at a time; by default :func:`vistok.workbench.data.image_set.at_a_time`.
     """
 
     def __init__(
@@ -94,10 +93,10 @@ class ShardWriter:
         variants: Variants,
         *,
         shard_size: int = SHARD_SIZE,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> None:
         self.folder, self.coder, self.images, self.variants = folder, coder, images, variants
-        self.batch_size = batch_size
+        self.batch_size = batch_size or at_a_time(images.image_size)
         self.about: dict[str, Any] = about(len(images), shard_size, list(variants), coder.sizes, coder.made_by)
         self.files = shard_files(folder, self.about)
 
