@@ -48,6 +48,13 @@ def test_the_class_is_read_from_training_features_and_guessing_stands_beside_it(
     assert evaluation.sections["probe"] == pytest.approx({"accuracy": 0.75, "noise": 0.25, "most_frequent_class": 0.75})
 
 
+@catches(SUBJECT, " or not evaluation.settings.probe_images", "")
+def test_of_no_images_there_is_no_probe():
+    evaluation = kept([0, 0, 0, 1, 1, 1], [0, 0, 0, 1], probe_images=0)
+    add_probe(evaluation, "accuracy", torch.zeros(6, 1).__getitem__, torch.zeros(4, 1).__getitem__)
+    assert (evaluation.sections, evaluation.left_out) == ({}, [])
+
+
 @catches(SUBJECT, "< 2", "< 1")
 def test_images_of_one_class_have_no_probe_and_too_few_are_left_out():
     alone = kept([0, 0], [0], ("a",))

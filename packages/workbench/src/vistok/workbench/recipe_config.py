@@ -178,7 +178,7 @@ class EvaluateConfig(Config):
     reference: Literal["training", "validation"] = "training"  # the images that samples are compared with
     reference_images: int = Field(10_000, ge=2)  # of the reference, at most; drawn at random
     resamples: int = Field(20, ge=0)  # for the deviation of a Frechet distance; 0 leaves it out
-    probe_images: int = Field(20_000, ge=2)  # that a linear probe is fitted on, and that it is measured on, at most
+    probe_images: int = Field(20_000, ge=0)  # a linear probe is fitted, and measured, on at most so many; 0: none
 
 
 class SampleConfig(Config):

@@ -59,7 +59,7 @@ class Images(Protocol):
 def at_a_time(image_size: int) -> int:
     """How many images a network encodes, decodes or judges at a time: 100, and of over 128 pixels a side fewer.
 
-    At most as many pixels as 100 images of 128 have (128 channels take 839 MB in float32), and a number that divides 100.
+    At most as many pixels as 100 images of 128 have (128 channels: 839 MB in float32), and a number that divides 100.
 
     Args:
         image_size: Pixels a side.

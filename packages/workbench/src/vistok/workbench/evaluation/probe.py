@@ -21,7 +21,7 @@ def add_probe(evaluation: Evaluation, name: str, train: Features, validation: Fe
     """Put the accuracy of a linear probe, fitted on training images, into the section ``probe`` as ``name``.
 
     Beside it stands ``most_frequent_class``, what guessing reaches. Images of one class have no probe. Of a large set
-    ``probe_images`` of the evaluation's settings are drawn: no more features are held.
+    ``probe_images`` of the evaluation's settings are drawn: no more features are held; 0 of them is no probe.
 
     Args:
         evaluation: Where it goes.
@@ -29,7 +29,7 @@ def add_probe(evaluation: Evaluation, name: str, train: Features, validation: Fe
         train: Of the training images.
         validation: Of the validation images.
     """
-    if len(evaluation.train.class_names) < 2:
+    if len(evaluation.train.class_names) < 2 or not evaluation.settings.probe_images:
         return
 
     def side(images: Images, features: Features) -> tuple[Tensor, Tensor]:
