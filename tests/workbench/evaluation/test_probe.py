@@ -77,7 +77,7 @@ class Counted:
 
 
 @catches(SUBJECT, "chosen.split(_AT_A_TIME)", "chosen.split(len(chosen))")
-@catches(SUBJECT, "evaluation.settings.probe_images", "len(images)")
+@catches(SUBJECT, "evaluation.settings.probe_images, evaluation.seed", "len(images), evaluation.seed")
 @catches(SUBJECT, "images.labels[chosen]", "images.labels[: len(chosen)]")
 def test_of_a_large_set_so_many_images_are_drawn_and_a_thousand_at_a_time_are_made():
     labels = torch.randint(2, (100_000,), generator=torch.Generator().manual_seed(0))
