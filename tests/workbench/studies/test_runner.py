@@ -59,11 +59,14 @@ def when(condition, action):
 @catches("vistok.workbench.studies.sharing", "in (None, run.source)", "is not None")
 def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # noqa: F811
     study = Study.model_validate(STUDY | {"seeds": (0,)})
-    here, elsewhere = (cells_of(study, Path(), data=Data("images", f"/{place}/images")) for place in "ab")
+    a, b = (runs.parent / place / "images" for place in "ab")
+    for place in (a, b):
+        place.mkdir(parents=True)
+    here, elsewhere = (cells_of(study, Path(), data=Data("images", str(place))) for place in (a, b))
     run_cells(here, runs, jobs=1, threads=1)
     noted = calls(runs)
     assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED, FINISHED, OPEN, OPEN]
-    said = rf"^data: expected images to be /a/images, of which {runs / here[0].run.name} is made, got /b/images; --data"
+    said = rf"^data: expected images to be {a}, of which {runs / here[0].run.name} is made, got {b}; --data"
     with pytest.raises(ConfigError, match=said):
         run_cells(elsewhere, runs, jobs=1, threads=1)
     run_cells(here, runs, jobs=1, threads=1)
@@ -71,6 +74,19 @@ def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # 
     for file in runs.glob("*/study/run.json"):  # of before places were written down
         file.write_text(json.dumps({**json.loads(file.read_text()), "source": None}))
     assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED] * 4
+
+
+@catches(SUBJECT, "if unmade.run.data and unmade.run.data.is_missing:", "if False:")
+def test_images_that_are_not_there_are_told_before_anything_begins_and_finished_cells_need_none(runs):  # noqa: F811
+    place = runs.parent / "images"
+    cells = cells_of(Study.model_validate(STUDY | {"seeds": (0,)}), Path(), data=Data("images", str(place)))
+    with pytest.raises(ConfigError, match=rf"^data: expected a file or folder that is there, got {place}$"):
+        run_cells(cells, runs, jobs=1, threads=1)
+    assert list(runs.iterdir()) == []
+    place.mkdir()
+    run_cells(cells, runs, jobs=1, threads=1)
+    place.rmdir()
+    run_cells(cells, runs, jobs=1, threads=1)
 
 
 @catches(SUBJECT, '"OMP_NUM_THREADS": str(self.threads)', '"OMP_NUM_THREADS": "9"')

@@ -23,6 +23,7 @@ from vistok.workbench.studies.pages import write_study
 from vistok.workbench.studies.results import Results, collect
 from vistok.workbench.studies.runner import run_cells
 from vistok.workbench.studies.schema import Study, load_study
+from vistok.workbench.studies.sharing import check_source
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,8 @@ def _override(text: str) -> tuple[str, Any]:
 def _collected(options: StudyOptions) -> Results:
     study, data, cells = asked(options)
     joined = read_joined(options.join, study, cells)
+    for cell in to_run(cells, joined, options.runs):
+        check_source(cell.run, options.runs)
     return collect(options.study.stem, study, data, cells, options.runs, joined, _overrides(options))
 
 
