@@ -82,7 +82,7 @@ class Job:
         self._log.close()
 
     def _next(self) -> None:
-        # A session of its own: Ctrl-C in the terminal reaches the study alone, which passes one signal on.
+        # A session of its own: what the terminal sends reaches the study alone, which passes one signal on.
         self.process = subprocess.Popen(
             self._left.pop(0),
             stdin=subprocess.DEVNULL,
@@ -100,7 +100,8 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
 
     Raises:
         ConfigError: There are no images, or a folder is of other ones that are called the same; nothing has begun.
-        Interrupted: Ctrl-C or SIGTERM; every process has ended, with its checkpoint written. A second Ctrl-C kills.
+        Interrupted: Ctrl-C, SIGTERM or a closed terminal; every process has ended, with its checkpoint written. A
+            second Ctrl-C kills.
     """
     waiting = [cell for cell in cells if read_outcome(cell, runs).state != FINISHED]
     for unmade in waiting:
