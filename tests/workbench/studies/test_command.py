@@ -151,6 +151,18 @@ def test_rows_that_a_setting_makes_equal_are_told_once(tmp_path, caplog):
     assert caplog.messages == []
 
 
+@catches(SUBJECT, '"the same command"', '"--resume"')
+@catches(SUBJECT, '", or cells failed"', '""')
+def test_help_knows_no_option_that_there_is_not(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["vistok-study", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--resume" not in shown
+    assert "interrupted, the same command continues" in shown
+    assert "in the file named, or cells failed; 2" in shown
+
+
 @catches(SUBJECT, '"plan": plan_study', '"plan": report_study')
 def test_the_command_line_is_read_and_errors_are_one_line(tmp_path, monkeypatch, capsys, caplog):
     path = write(tmp_path)
@@ -188,7 +200,7 @@ def test_a_recipe_of_this_very_folder_is_found_and_no_trace_of_it_stays(tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["elsewhere", *(entry for entry in sys.path if entry)])
     found = []
-    monkeypatch.setattr(command, "run_command_line", lambda *_: found.append(find_spec("my_toy_recipe")))
+    monkeypatch.setattr(command, "run_command_line", lambda *_, **__: found.append(find_spec("my_toy_recipe")))
     main()
     assert found != [None]
     assert sys.path[0] == "elsewhere"

@@ -205,5 +205,7 @@ def main() -> None:
     """Entry point; a recipe of the folder that it is called in is found, as under ``python -m``."""
     commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
+    description = "Train, measure and compare rows of settings at several seeds."
+    own = {"again": "the same command", "failing": ", or cells failed"}
     with own_modules():
-        run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)
+        run_command_line("vistok-study", description, commands, **own)
