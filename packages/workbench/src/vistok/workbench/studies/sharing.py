@@ -66,7 +66,7 @@ def share_stages(run: Run, runs: Path) -> list[str]:
 
 
 def _kept_source(run: Run, runs: Path) -> str | None:
-    """Not known of a run of before it was written down; of none where nothing is made yet, as of images not there."""
+    """None where nothing is made of it yet, as of images that are not there, and of runs of before it was kept."""
     file = runs / run.name / _KEY
     source: str | None = read_json(file).get(_SOURCE) if is_run(file.parents[1]) and file.exists() else None
     return source
