@@ -85,6 +85,16 @@ def test_every_row_of_the_leaderboard_has_as_many_bits_whatever_the_images(data)
     )
 
 
+def test_the_leaderboard_asks_only_tokenizers_with_a_book_for_measures_of_its_codes():
+    measures = load_study(ROOT / "studies" / "leaderboard.yaml").measures
+    unmeasured = {
+        recipe: [name for name, measure in measures.items() if measure.path_of(recipe) is None]
+        for recipe in ("vqgan", "glotok", "semtok")
+    }
+    of_codes = ["bits a pixel as coded", "usage", "density CV", "Wang-Isola"]
+    assert unmeasured == {"vqgan": [], "glotok": [], "semtok": of_codes}
+
+
 @pytest.mark.parametrize("name", ["bits", "generation", "residual", "uniformity"])
 def test_two_books_of_glotok_have_256_codes_each_whatever_the_images(name):
     for data in ("digits", "photos"):

@@ -81,7 +81,7 @@ ROOMS: dict[str, dict[str, set[str]]] = {
         "cost_command": {"config", "cost", "output"},
         "pipelines": {"backbones", "config", "evaluation", "progress", "recipe_config", "reporting", "run"},
         "pipeline_command": {
-            *("command_line", "evaluation", "options", "output", "pipelines", "reporting", "run"),
+            *("command_line", "config", "evaluation", "options", "output", "pipelines", "program", "reporting", "run"),
         },
         "graph_command": {"command_line", "options", "output", "pipelines", "run"},
         "studies": {

@@ -145,13 +145,13 @@ def test_the_card_shows_what_was_drawn_and_measured_with_the_settings_of_the_exp
         assert shown(change) == (left, [told])
 
 
-@catches(SUBJECT, "if options.push_to_hub:", "if False:")
+@catches(SUBJECT, "HfApi().upload_folder(repo_id=model, folder_path=options.folder)", "pass")
 def test_what_was_written_is_uploaded(tmp_path, monkeypatch):
     calls = []
 
     class Hub:
         def create_repo(self, name, *, exist_ok):
-            calls.append(("create", name, exist_ok))
+            calls.append(("create", name, exist_ok, (tmp_path / "out").exists()))
 
         def upload_folder(self, *, repo_id, folder_path):
             calls.append(("upload", repo_id, sorted(file.name for file in folder_path.iterdir())))
@@ -162,4 +162,29 @@ def test_what_was_written_is_uploaded(tmp_path, monkeypatch):
     make(prepare(options).stages, paths, "train-generator.xar")
     export(options)
     files = ["README.md", "config.yaml", "generator-xar.safetensors", "vistok-run.json"]
-    assert calls == [("create", "org/shapes", True), ("upload", "org/shapes", files)]
+    assert calls == [("create", "org/shapes", True, False), ("upload", "org/shapes", files)]
+
+
+@catches(SUBJECT, "HfApi().create_repo(model, exist_ok=True)", "pass")
+@catches(SUBJECT, "except Exception as error:", "except KeyError as error:")
+def test_a_hub_that_fails_leaves_nothing_or_all_of_it_and_says_how_to_go_on(tmp_path, monkeypatch):
+    class Hub:
+        def create_repo(self, name, *, exist_ok):
+            if name == "org/shapes":
+                raise RuntimeError("401: no token")
+
+        def upload_folder(self, *, repo_id, folder_path):
+            raise RuntimeError("connection lost")
+
+    monkeypatch.setattr(module, "HfApi", Hub)
+    export, prepare, paths = recipe(tmp_path)
+    folder = tmp_path / "out"
+    make(prepare(PipelineOptions(folder=folder)).stages, paths, "train-generator.xar")
+    said = r"^push_to_hub: org/shapes cannot be written to, and nothing was made \(RuntimeError: 401: no token\)$"
+    with pytest.raises(ConfigError, match=said):
+        export(PipelineOptions(folder=folder, name="mine", push_to_hub="org/shapes"))
+    assert not folder.exists()
+    said = rf"^push_to_hub: {folder} is whole and was not uploaded, hf upload me/shapes {folder} does it \(.* lost\)$"
+    with pytest.raises(ConfigError, match=said):
+        export(PipelineOptions(folder=folder, name="mine", push_to_hub="me/shapes"))
+    assert (folder / "README.md").exists()

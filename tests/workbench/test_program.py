@@ -93,6 +93,23 @@ def test_help_shows_shared_and_own_options(monkeypatch, capsys):
     assert "Exit codes: 0 done; 1 an error that nobody foresaw" in " ".join(capsys.readouterr().out.split())
 
 
+@catches(SUBJECT, "_told(error, program, again)", '_told(error, program, "--resume")')
+@catches(SUBJECT, "EXIT_CODES.format(failing=failing, again=again)", "EXIT_CODES.format(failing='', again='--resume')")
+def test_a_program_says_what_continues_it_and_what_else_fails(monkeypatch, capsys, caplog):
+    for error, own, code in (
+        (KeyboardInterrupt(), {"again": "the same command"}, 130),
+        (None, {"again": "the same command", "failing": ", or cells failed"}, 0),
+    ):
+        monkeypatch.setattr(sys, "argv", ["toy", "train"] if error else ["toy", "--help"])
+        with pytest.raises(SystemExit) as ended:
+            run_command_line("toy", "A toy.", {"train": raising(error), "other": making}, **own)
+        assert ended.value.code == code
+    assert caplog.messages == ["toy: interrupted; the same command continues from the newest checkpoint"]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "whose traceback is in the file named, or cells failed; 2 a mistake" in shown
+    assert "130 interrupted, the same command continues." in shown
+
+
 def making(options: Options) -> Output:
     """Make something."""
     logging.getLogger("vistok.toy").info("on the way")

@@ -150,17 +150,19 @@ def test_an_endless_plan_is_asked_a_few_batches_ahead_and_no_process_stays():
     assert len(multiprocessing.active_children()) == before
 
 
-@catches(SUBJECT, "signal.signal(signal.SIGINT, signal.SIG_IGN)", "pass")
-def test_ctrl_c_reaches_the_workers_and_does_not_stop_them():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@catches(SUBJECT, "signal.signal(asking, signal.SIG_IGN)", "pass")
+def test_ctrl_c_and_a_closed_terminal_reach_the_workers_and_do_not_stop_them(number):
     others = set(multiprocessing.active_children())
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    normal = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}[number]
+    before = signal.signal(number, normal)  # a job in the background ignores it
     try:
         loaded = load_batches(coloured(), plan(*[[number] for number in range(12)]))
         assert [next(loaded)[0].indices.item() for _ in range(2)] == [0, 1]  # by now both have started
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     for worker in set(multiprocessing.active_children()) - others:
-        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, number)
     assert [pixels[0, 0, 0, 0].item() for _, pixels in loaded] == [10 * number for number in range(2, 12)]
 
 

@@ -6,6 +6,7 @@ import torch
 
 from _support.mutants import catches
 from vistok.metrics.report.page import Picture, Table, Text
+from vistok.workbench.reporting import comparison
 from vistok.workbench.reporting.comparison import compared_runs, comparison_sections
 from vistok.workbench.run.folder import mark_run
 from vistok.workbench.run.tensor_files import save_tensors
@@ -17,7 +18,9 @@ def images(count, seed):
     return torch.randint(0, 256, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
 
 
-def run_of(folder, *, config="seed: 0\ntrain: {steps: 5}\n", originals=None, samples=None, curve=(), measures=None):
+def run_of(
+    folder, *, config="seed: 0\ntrain: {steps: 5}\n", originals=None, samples=None, names=None, curve=(), measures=None
+):
     mark_run(folder, "toy")
     (folder / "config.yaml").write_text(
         f"name: {folder.name}\n{config}generators: {{xar: {{samples: {{default: {{}}}}}}}}\n"
@@ -27,8 +30,10 @@ def run_of(folder, *, config="seed: 0\ntrain: {steps: 5}\n", originals=None, sam
             folder / "reconstructions.safetensors", {"originals": originals, "reconstructions": 255 - originals}
         )
     if samples is not None:
-        labels = torch.arange(len(samples)) % 2
+        labels = torch.arange(len(samples)) % len(names or "ab")
         save_tensors(folder / "samples-xar.safetensors", {"images": samples, "labels": labels})
+    if names is not None:
+        (folder / "generator-xar.json").write_text(json.dumps({"class_names": names}))
     lines = [json.dumps({"stage": "tokenizer", "step": step, **values}) for step, values in enumerate(curve, 1)]
     (folder / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     if measures:
@@ -113,3 +118,32 @@ def test_samples_and_curves_stand_side_by_side(tmp_path):
     assert said(sections(one, large)["Samples"]) == [
         "The images of the samples differ in size; open the runs' own reports.",
     ]
+
+
+@catches(SUBJECT, "classes[run][name]", "next(iter(classes.values()))[name]")
+@catches(SUBJECT, "if all(name in each for each in classes.values())]", "]")
+def test_samples_stand_under_the_name_of_their_class_whatever_its_number(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(comparison, "image_grid", lambda images, **labels: drawn.append((images, labels)) or b"\x89PNG")
+    shades = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
+    pets = run_of(tmp_path / "pets", samples=shades, names=["cat", "dog", "hare"])
+    more = run_of(tmp_path / "more", samples=10 + shades, names=["ant", "cat", "dog"])
+    text, _ = sections(pets, more)["Samples"]
+    ((images, labels),) = drawn
+    assert (labels["column_labels"], labels["row_labels"]) == (["cat", "dog"], ["A", "B"])
+    assert images[:, 0, 0, 0].tolist() == [0, 1, 11, 12]
+    assert text.text == "The classes of the samples differ: those of the same name are shown."
+    numbered = run_of(tmp_path / "numbered", samples=shades)
+    assert said(sections(pets, numbered)["Samples"]) == ["The classes of the samples differ: none has the same name."]
+
+
+@catches(SUBJECT, "if run.measures]", "]")
+def test_measures_of_other_images_are_not_to_be_compared(tmp_path):
+    measured = {"reconstruction": {"psnr": 20.0, "mean_absolute_error": 9.0}}
+    folders = [
+        run_of(tmp_path / source, config=f"data: {{source: {source}}}\n", measures=measured if source != "c" else None)
+        for source in "aabc"
+    ]
+    assert len(said(sections(folders[0], folders[1], folders[3])["Measures"])) == 1
+    first, _ = said(sections(*folders)["Measures"])
+    assert first == "Not to be compared as they stand: the values of data.source differ (a; a; b)."

@@ -63,9 +63,14 @@ def test_a_recipe_may_call_its_reconstructions_otherwise_and_measures_of_one_run
 
 
 @catches(SUBJECT, "if len(set(values)) > 1:\n            said", "if False:\n            said")
+@catches(SUBJECT, '_DATA = ("source", ', '_DATA = ("streaming", ')
 def test_what_keeps_numbers_from_being_compared_is_said():
-    assert comparable({"A": evaluation(), "B": evaluation()}) == []
+    data = {"source": "digits", "image_size": 32, "validation_fraction": 0.1, "streaming": False}
+    assert comparable({"A": evaluation(), "B": evaluation()}, [data, data | {"streaming": True}]) == []
     other = evaluation(features="Inception", images={"train": 40, "validation": 6})
-    first, second = comparable({"A": evaluation(), "B": other})
+    first, second = comparable({"A": evaluation(), "B": other}, [data, data])
     assert first == "Not to be compared as they stand: the features differ (Lite0; Inception)."
     assert "(40 train, 5 validation; 40 train, 6 validation)" in second
+    for key, value in (("source", "openmoji"), ("image_size", 64), ("validation_fraction", 0.2)):
+        (said,) = comparable({"A": evaluation(), "B": evaluation()}, [data, data | {key: value}])
+        assert said == f"Not to be compared as they stand: the values of data.{key} differ ({data[key]}; {value})."

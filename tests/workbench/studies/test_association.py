@@ -70,6 +70,22 @@ def test_a_try_is_left_out_and_said_so(tmp_path, caplog):
     assert caplog.messages == [f"left out: {tmp_path / 'b' / 'study.json'}, a try with train.steps"]
 
 
+@catches(SUBJECT, 'if not any(cell["generators"] for cell in found["cells"]):', "if False:")
+@catches(SUBJECT, "if not merged:", "if False:")
+def test_studies_without_generators_are_named_and_an_error_where_there_are_no_others(tmp_path, caplog):
+    bare = [("base", seed, [], {("PSNR", None): 20.0}) for seed in (0, 1)]
+    write_study(tmp_path / "a", bare)
+    with pytest.raises(
+        ConfigError, match=r"folders: expected a study with generators that is no try, got .*study\.json$"
+    ):
+        write_correlations([tmp_path / "a"], ["PSNR"], ["FID"], tmp_path / "out")
+    write_study(tmp_path / "b", five_rows())
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        read_cells([tmp_path])
+    assert caplog.messages == [f"left out: {tmp_path / 'a' / 'study.json'}, whose cells have no generator"]
+
+
 @catches(SUBJECT, "if predictor in cell.values and outcome in cell.values]", "if predictor in cell.values]")
 def test_points_are_of_cells_that_have_both_and_know_their_row(tmp_path):
     write_study(tmp_path, [*five_rows(), ("new", 0, ["xar"], {("Gini", None): 0.9})])

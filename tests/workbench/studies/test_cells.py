@@ -53,6 +53,24 @@ def test_the_source_of_a_run_is_a_whole_path_where_it_is_one(tmp_path, monkeypat
     assert run(data=None).source is None
 
 
+@catches(SUBJECT, "and not os.path.exists(os.path.expanduser(self.source))", "and not os.path.exists(self.source)")
+@catches(SUBJECT, """ and not {"*", "{"} & {*self.source}""", "")
+def test_a_source_is_missing_where_it_is_a_path_of_which_nothing_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    for source, missing in [
+        (f"{tmp_path}/images", False),
+        ("~/images", False),
+        ("~/photos", True),
+        ("./photos", True),
+        ("/no/photos", True),
+        ("/no/photos-{000..146}.tar", False),
+        ("org/photos", False),
+        ("digits", False),
+    ]:
+        assert Data("mine", source).is_missing == missing, source
+
+
 @catches(SUBJECT, '"seed": self.seed,', '"seed": 0,')
 @catches(SUBJECT, '"recipe": self.recipe,', "")
 @catches(SUBJECT, '"data": self.data and self.data.name,', "")

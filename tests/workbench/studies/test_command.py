@@ -49,6 +49,24 @@ def test_a_study_runs_to_its_page_and_its_pages_are_made_again(tmp_path, runs): 
     assert len(json.loads((tmp_path / "elsewhere" / "study.json").read_text())["values"]) == 2
 
 
+@catches(SUBJECT, "        check_source(cell.run, options.runs)\n", "        pass\n")
+@catches(SUBJECT, "for cell in to_run(cells, joined, options.runs):", "for cell in cells:")
+def test_a_page_is_not_written_over_where_the_images_are_other_ones(tmp_path, runs, monkeypatch):  # noqa: F811
+    (tmp_path / "images").mkdir()
+    options = {"study": write(tmp_path, seeds=[0]), "runs": runs}
+    page = run_study(RunStudyOptions(**options, data=str(tmp_path / "images"))).place.with_name("study.json")
+    before = page.read_text()
+    monkeypatch.chdir(runs)
+    for run, own in ((report_study, StudyOptions), (plan_study, PlanStudyOptions)):
+        with pytest.raises(ConfigError, match=f"data: expected images to be {tmp_path / 'images'}, .* got images; "):
+            run(own(**options, data="images"))
+    assert page.read_text() == before
+    report_study(StudyOptions(**options, data="images", join=(page,)))  # which has all cells
+    (tmp_path / "images").rmdir()
+    report_study(StudyOptions(**options, data=f"images={tmp_path / 'images'}"))
+    assert json.loads(page.read_text())["values"] == json.loads(before)["values"]
+
+
 @catches(SUBJECT, "UNEXPECTED if failed else DONE", "DONE")
 def test_a_failed_cell_ends_the_command_with_one_after_all_others(tmp_path, runs, caplog):  # noqa: F811
     path = write(tmp_path, rows={"bad": {"set": {"fail": 2}}, "good": {}}, seeds=[0])
@@ -133,6 +151,18 @@ def test_rows_that_a_setting_makes_equal_are_told_once(tmp_path, caplog):
     assert caplog.messages == []
 
 
+@catches(SUBJECT, '"the same command"', '"--resume"')
+@catches(SUBJECT, '", or cells failed"', '""')
+def test_help_knows_no_option_that_there_is_not(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["vistok-study", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--resume" not in shown
+    assert "interrupted, the same command continues" in shown
+    assert "in the file named, or cells failed; 2" in shown
+
+
 @catches(SUBJECT, '"plan": plan_study', '"plan": report_study')
 def test_the_command_line_is_read_and_errors_are_one_line(tmp_path, monkeypatch, capsys, caplog):
     path = write(tmp_path)
@@ -170,7 +200,7 @@ def test_a_recipe_of_this_very_folder_is_found_and_no_trace_of_it_stays(tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["elsewhere", *(entry for entry in sys.path if entry)])
     found = []
-    monkeypatch.setattr(command, "run_command_line", lambda *_: found.append(find_spec("my_toy_recipe")))
+    monkeypatch.setattr(command, "run_command_line", lambda *_, **__: found.append(find_spec("my_toy_recipe")))
     main()
     assert found != [None]
     assert sys.path[0] == "elsewhere"

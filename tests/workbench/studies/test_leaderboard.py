@@ -17,7 +17,7 @@ from vistok.workbench.run.tensor_files import save_tensors
 from vistok.workbench.studies import leaderboard
 from vistok.workbench.studies.cells import cells_of
 from vistok.workbench.studies.leaderboard import leaderboard_sections
-from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome
+from vistok.workbench.studies.outcomes import FAILED, FINISHED, Outcome, keep_outcome
 from vistok.workbench.studies.results import Results
 from vistok.workbench.studies.schema import Leaderboard, Study
 
@@ -52,6 +52,8 @@ def results(tmp_path_factory):
         made = torch.full_like(originals, 50 + cell.run.seed)
         save_tensors(folder / "pictures.safetensors", {"originals": originals, "made": made})
     outcomes = [Outcome(FAILED if cell.row == "failed" else FINISHED) for cell in cells]
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        keep_outcome(cell, runs, outcome)
     return Results("mine", study, None, runs, cells, VALUES, outcomes, [{}] * len(cells))
 
 
@@ -59,12 +61,12 @@ def with_few_images(monkeypatch):
     """Codecs fitted to 300 images in place of 4,500 and measured on 60 in place of 500, of all classes."""
     read = leaderboard._images
 
-    def few(cell, runs):
-        parts, steps = read(cell, runs), (15, 8)
+    def few(cells, runs):
+        (parts, why), steps = read(cells, runs), (15, 8)
         return tuple(
             dataclasses.replace(part, images=part.images[::step][:300], labels=part.labels[::step][:300])
             for part, step in zip(parts, steps, strict=True)
-        )
+        ), why
 
     monkeypatch.setattr(leaderboard, "_images", few)
 
@@ -90,12 +92,13 @@ def test_rows_and_codecs_stand_in_one_table_that_can_be_sorted(results, monkeypa
     assert isinstance(table, Table)
     assert table.sortable
     rows = {name: numbers for name, *numbers in table.rows}
-    assert rows["base"] == pytest.approx([0.6, 21.0, 0.9])
-    assert rows["heavy"] == [1.0, 25.0, None]
+    assert table.header == ["row", "seeds", "rate", "PSNR", "usage"]
+    assert rows["base"] == pytest.approx([2, 0.6, 21.0, 0.9])
+    assert rows["heavy"] == [1, 1.0, 25.0, None]
     mean = (0.6 + 1.0 + 0.2) / 3
     components = {name: numbers for name, numbers in rows.items() if name.startswith("PCA")}
     assert components == {
-        f"PCA, {int(rate * 256 + 1e-6)} bits": [pytest.approx(rate), pytest.approx(30 + rate), None]
+        f"PCA, {int(rate * 256 + 1e-6)} bits": [None, pytest.approx(rate), pytest.approx(30 + rate), None]
         for rate in (0.5 * mean, mean, 2 * mean, 4 * mean)
     }
     assert {"JPEG", "WebP"} <= {name.partition(",")[0] for name in rows}
@@ -108,7 +111,7 @@ def test_codecs_are_measured_on_images_of_the_run(results, monkeypatch):
     assert {name.partition(",")[0] for name in codecs} == {"JPEG", "WebP", "PCA"}
     assert sum(name.startswith("PCA") for name in codecs) == 4
     components = [numbers for name, numbers in codecs.items() if name.startswith("PCA")]
-    assert all(rate < 2.5 and 8 < quality < 60 and usage is None for rate, quality, usage in components)
+    assert all(rate < 2.5 and 8 < quality < 60 and usage is None for _, rate, quality, usage in components)
 
 
 @catches(SUBJECT, "max(fewer, min(more, held))", "fewer")
@@ -133,14 +136,19 @@ def test_codecs_stand_at_the_rows_own_rates_where_these_are_a_curve():
 
 @catches(SUBJECT, "(rate.mean, quality.mean)", "(quality.mean, rate.mean)")
 @catches(SUBJECT, 'name.partition(",")[0], []', "name, []")
+@catches(SUBJECT, "if quality and not rate]", "if not rate]")
 def test_codecs_are_curves_and_rows_points(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", stand_ins)
     drawn = []
     monkeypatch.setattr(
         leaderboard, "plot_labelled_points", lambda *given, **labels: drawn.append((*given, labels)) or b"\x89PNG"
     )
-    leaderboard_sections(results)
-    ((points, curves, labels),) = drawn
+    unrated = VALUES | {"small": {"rate": {}, "PSNR": {0: 9.0}, "usage": {}}}
+    (whole,) = blocks(leaderboard_sections(results), "Rate and distortion")
+    (picture,) = blocks(leaderboard_sections(dataclasses.replace(results, values=unrated)), "Rate and distortion")
+    assert whole.caption.endswith("up and left is better.")
+    assert picture.caption == f"{whole.caption} Without rate, so not here: small."
+    points, curves, labels = drawn[0]
     assert points == {"base": pytest.approx((0.6, 21.0)), "heavy": (1.0, 25.0)}
     assert set(curves) == {"JPEG", "WebP", "PCA"}
     assert len(curves["PCA"]) == 4
@@ -163,7 +171,8 @@ def test_each_rows_reconstructions_lie_under_their_own_originals(results, monkey
     assert grids == [([5, 50, 50], ["original", "base", "heavy"]), ([9, 50], ["original", "small"])]
 
 
-@catches(SUBJECT, "and (results.runs / cell.run.name).exists()", "")
+@catches(SUBJECT, "if read_outcome(cell, results.runs).state == FINISHED]", "]")
+@catches(SUBJECT, "if not cells:", "if False:")
 def test_what_was_made_elsewhere_has_numbers_and_no_picture(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     labels = []
@@ -171,6 +180,7 @@ def test_what_was_made_elsewhere_has_numbers_and_no_picture(results, monkeypatch
         leaderboard, "image_grid", lambda rows, *, columns, row_labels: labels.append(row_labels) or b"\x89PNG"
     )
     joined = cells_of(results.study, Path(), data=None, seeds=(7,))
+    (results.runs / joined[0].run.name).mkdir(exist_ok=True)  # begun here, and not finished
     cells = [*joined, *(cell for cell in results.cells if cell.row in ("base", "small"))]
     outcomes = [Outcome(FINISHED)] * len(cells)
     found = Results("mine", results.study, None, results.runs, cells, VALUES, outcomes, [{}] * len(cells))
@@ -178,20 +188,36 @@ def test_what_was_made_elsewhere_has_numbers_and_no_picture(results, monkeypatch
     assert labels == [["original", "base"], ["original", "small"]]
     assert len(blocks(sections, "Leaderboard")[0].rows) == 4
     elsewhere = Results("mine", results.study, None, results.runs, joined, VALUES, outcomes[:4], [{}] * 4)
-    assert leaderboard_sections(elsewhere) == []
+    sections = leaderboard_sections(elsewhere)
+    assert [section.heading for section in sections] == ["Leaderboard", "Rate and distortion", "Codecs"]
+    assert blocks(sections, "Codecs")[0].text == "Left out: no cell is finished here."
+    assert len(blocks(sections, "Leaderboard")[0].rows) == 4
 
 
-@catches(SUBJECT, "if pictures and train.attribution", "if False")
+@catches(SUBJECT, "except (OSError, ValueError) as error:", "except (OSError, KeyError) as error:")
+def test_images_that_are_gone_leave_out_the_codecs_alone(results, monkeypatch):
+    def gone(self):
+        raise ValueError("data '/data/photos' is no file or folder here")
+
+    monkeypatch.setattr(leaderboard.DataConfig, "load", gone)
+    sections = leaderboard_sections(results)
+    assert blocks(sections, "Codecs")[0].text == "Left out: data '/data/photos' is no file or folder here."
+    assert len(blocks(sections, "Leaderboard")[0].rows) == 4
+    assert len(blocks(sections, "Rate and distortion")) == 1
+    assert len(blocks(sections, "Reconstructions")) == 2
+
+
+@catches(SUBJECT, "if pictures and images and images[0].attribution", "if False")
 def test_who_made_the_images_stands_under_them(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
-    train, validation = leaderboard._images(results.cells[0], results.runs)
+    (train, validation), _ = leaderboard._images(results.cells, results.runs)
     assert len(leaderboard_sections(results)[-1].blocks) == 2
     made = dataclasses.replace(train, attribution="drawn by somebody, CC BY")
-    monkeypatch.setattr(leaderboard, "_images", lambda *_: (made, validation))
+    monkeypatch.setattr(leaderboard, "_images", lambda *_: ((made, validation), ""))
     assert blocks(leaderboard_sections(results), "Reconstructions")[-1].text == "Images: drawn by somebody, CC BY"
 
 
-@catches(SUBJECT, "if outcome.state == FINISHED and", "if")
+@catches(SUBJECT, "or all(outcome.state != FINISHED for outcome in results.outcomes)", "")
 def test_there_is_nothing_to_show_before_a_cell_is_finished(results, monkeypatch):
     monkeypatch.setattr(leaderboard, "rate_distortion_baselines", lambda *_, **__: {})
     unfinished = Results(

@@ -1,9 +1,13 @@
 """Cells in processes: how many at a time, never two in a folder, failures, and stopping."""
 
+import contextlib
 import json
 import logging
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 from _support.mutants import catches
 from _support.toy_studies import STUDY, runs  # noqa: F401  # a fixture
 from vistok.workbench.config import ConfigError
+from vistok.workbench.strict_yaml import write_yaml
 from vistok.workbench.studies.cells import Data, cells_of
 from vistok.workbench.studies.outcomes import FAILED, FINISHED, OPEN, Outcome, read_outcome
 from vistok.workbench.studies.runner import run_cells
@@ -59,11 +64,14 @@ def when(condition, action):
 @catches("vistok.workbench.studies.sharing", "in (None, run.source)", "is not None")
 def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # noqa: F811
     study = Study.model_validate(STUDY | {"seeds": (0,)})
-    here, elsewhere = (cells_of(study, Path(), data=Data("images", f"/{place}/images")) for place in "ab")
+    a, b = (runs.parent / place / "images" for place in "ab")
+    for place in (a, b):
+        place.mkdir(parents=True)
+    here, elsewhere = (cells_of(study, Path(), data=Data("images", str(place))) for place in (a, b))
     run_cells(here, runs, jobs=1, threads=1)
     noted = calls(runs)
     assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED, FINISHED, OPEN, OPEN]
-    said = rf"^data: expected images to be /a/images, of which {runs / here[0].run.name} is made, got /b/images; --data"
+    said = rf"^data: expected images to be {a}, of which {runs / here[0].run.name} is made, got {b}; --data"
     with pytest.raises(ConfigError, match=said):
         run_cells(elsewhere, runs, jobs=1, threads=1)
     run_cells(here, runs, jobs=1, threads=1)
@@ -71,6 +79,19 @@ def test_other_images_of_the_same_name_are_neither_finished_nor_begun(runs):  # 
     for file in runs.glob("*/study/run.json"):  # of before places were written down
         file.write_text(json.dumps({**json.loads(file.read_text()), "source": None}))
     assert [read_outcome(cell, runs).state for cell in (*here, *elsewhere)] == [FINISHED] * 4
+
+
+@catches(SUBJECT, "if unmade.run.data and unmade.run.data.is_missing:", "if False:")
+def test_images_that_are_not_there_are_told_before_anything_begins_and_finished_cells_need_none(runs):  # noqa: F811
+    place = runs.parent / "images"
+    cells = cells_of(Study.model_validate(STUDY | {"seeds": (0,)}), Path(), data=Data("images", str(place)))
+    with pytest.raises(ConfigError, match=rf"^data: expected a file or folder that is there, got {place}$"):
+        run_cells(cells, runs, jobs=1, threads=1)
+    assert list(runs.iterdir()) == []
+    place.mkdir()
+    run_cells(cells, runs, jobs=1, threads=1)
+    place.rmdir()
+    run_cells(cells, runs, jobs=1, threads=1)
 
 
 @catches(SUBJECT, '"OMP_NUM_THREADS": str(self.threads)', '"OMP_NUM_THREADS": "9"')
@@ -216,3 +237,34 @@ def test_a_signal_stops_all_children_with_their_checkpoints_and_the_same_call_go
     run_cells(cells, runs, jobs=2, threads=1)
     assert [what for what, *_ in calls(runs)].count("resumed") == 2
     assert {read_outcome(cell, runs).state for cell in cells} == {FINISHED}
+
+
+def test_a_terminal_that_is_closed_stops_the_study_and_all_that_it_runs(runs):  # noqa: F811
+    path = runs.parent / "toy.yaml"
+    path.write_text(write_yaml(STUDY | {"set": {"wait": True}}))
+    command = ["run", str(path), "--runs", str(runs)]
+    begin = f"""
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv[1:] = {command}
+from vistok.workbench.studies.command import main
+main()
+"""
+    terminal, inside = os.openpty()
+    paths = os.pathsep.join(filter(None, sys.path))
+    study = subprocess.Popen(
+        [sys.executable, "-c", begin],
+        **dict.fromkeys(("stdin", "stdout", "stderr"), inside),
+        env={**os.environ, "PYTHONPATH": paths},
+        start_new_session=True,
+    )
+    os.close(inside)
+    told = b""
+    while not calls(runs) and study.poll() is None:
+        if select.select([terminal], [], [], 0.05)[0]:
+            told += os.read(terminal, 4096)
+    os.close(terminal)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(study.pid, signal.SIGHUP)  # the shell says so as well as the system
+    assert study.wait(timeout=60) == 130, told
+    assert [what for what, *_ in calls(runs)] == ["began", "stopped"], told

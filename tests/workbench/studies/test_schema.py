@@ -101,6 +101,14 @@ def test_one_claim_is_a_list_of_one(tmp_path):
     assert study.seeds == (0,)
 
 
+@catches(SUBJECT, 'raise ConfigError(f"{path}: the study\'s name: {error}") from None', "raise")
+def test_a_file_whose_name_no_folder_may_have_is_named(tmp_path):
+    path = tmp_path / "my: own.yaml"
+    path.write_text("title: t\nclaims: c\nrecipe: r\nconfig: c\nmeasures: {m: {path: m}}\nrows: {base: {}}\n")
+    with pytest.raises(ConfigError, match=r"my: own\.yaml: the study's name: expected a plain name .* got 'my: own'"):
+        load_study(path)
+
+
 def test_a_file_that_is_no_study_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_text("title: t\ntitle: t\n")
     with pytest.raises(ConfigError, match=r"mine\.yaml: not valid YAML \(line 2, column 1: duplicate key 'title'"):

@@ -3,10 +3,13 @@
 import hashlib
 import json
 
+import pytest
+
 from _support.mutants import catches
+from vistok.workbench.config import ConfigError
 from vistok.workbench.run.records import Record, Records
 from vistok.workbench.studies.cells import Data, Run
-from vistok.workbench.studies.sharing import share_stages
+from vistok.workbench.studies.sharing import check_source, share_stages
 
 SUBJECT = "vistok.workbench.studies.sharing"
 STAGES = [
@@ -75,6 +78,16 @@ def test_nothing_is_shared_with_other_images_of_the_same_name_as_far_as_they_are
     another = run(data=Data("images", "/b/images"), set={"losses.x": 2})
     (tmp_path / here.name / "study" / "run.json").unlink()
     assert share_stages(another, tmp_path) == ["teacher"]  # of before places were written down
+
+
+@catches(SUBJECT, "is_run(file.parents[1]) and ", "")
+def test_a_name_belongs_to_images_once_something_is_made_of_them(tmp_path):
+    here, elsewhere = (run(data=Data("images", f"/{place}/images")) for place in "ab")
+    share_stages(elsewhere, tmp_path)  # began, and met no images
+    check_source(here, tmp_path)
+    make(tmp_path, here, until=0)
+    with pytest.raises(ConfigError, match=r"data: expected images to be /a/images, of which .* is made, got /b/images"):
+        check_source(elsewhere, tmp_path)
 
 
 @catches(SUBJECT, '(key in theirs["set"], theirs["set"].get(key)) !=', '(key in theirs["set"], None) !=')

@@ -1,7 +1,9 @@
 """The command that makes of a run a folder for others: tokenizer, generator, and a card that tells of them."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from huggingface_hub import HfApi
 from torch import Tensor
 
 from vistok.workbench.command_line import Run
+from vistok.workbench.config import ConfigError
 from vistok.workbench.evaluation.measures import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_label
 from vistok.workbench.options import RunOptions
@@ -17,6 +20,7 @@ from vistok.workbench.output import Output
 from vistok.workbench.pipelines.card import CardFacts, Paper
 from vistok.workbench.pipelines.export import export_pipeline
 from vistok.workbench.pipelines.pipeline import Pipeline
+from vistok.workbench.program import one_line
 from vistok.workbench.reporting.sections import load_environment, sample_picture
 from vistok.workbench.run.folder import check_folder
 from vistok.workbench.run.stages import Stage, Stages
@@ -75,16 +79,29 @@ def pipeline_command(
             label=label,
         )
         picture = None if samples is None else sample_picture(samples, pipeline.class_names).png
+        model = options.push_to_hub
+        if model:  # before anything is written: the same command can be given again
+            with _hub_is_told(f"{model} cannot be written to, and nothing was made"):
+                HfApi().create_repo(model, exist_ok=True)
         export_pipeline(paths.folder, files(run), run.config, options.folder, facts, picture=picture)
         logger.info("wrote %s; its README.md is the model card", options.folder)
-        if options.push_to_hub:
-            api = HfApi()
-            api.create_repo(options.push_to_hub, exist_ok=True)
-            api.upload_folder(repo_id=options.push_to_hub, folder_path=options.folder)
-            logger.info("uploaded as %s", options.push_to_hub)
-        return Output({"folder": str(options.folder), "model": options.push_to_hub}, options.folder)
+        if model:
+            command = shlex.join(["hf", "upload", model, str(options.folder)])
+            with _hub_is_told(f"{options.folder} is whole and was not uploaded, {command} does it"):
+                HfApi().upload_folder(repo_id=model, folder_path=options.folder)
+            logger.info("uploaded as %s", model)
+        return Output({"folder": str(options.folder), "model": model}, options.folder)
 
     return {"export-pipeline": export}
+
+
+@contextlib.contextmanager
+def _hub_is_told(text: str) -> Iterator[None]:
+    """What it comes to where the hub fails, in one line with the reason."""
+    try:
+        yield
+    except Exception as error:  # the client's own errors, and those of whatever it uploads with
+        raise ConfigError(f"push_to_hub: {text} ({one_line(error)})") from error
 
 
 def _current(run: Run[Any, Any], label: str) -> tuple[dict[str, Any] | None, dict[str, Tensor] | None]:

@@ -29,11 +29,12 @@ logger = logging.getLogger(__name__)
 #: Errors whose message is for the user; anything else leaves its traceback in a file.
 USER_ERRORS = (ConfigError, CheckpointError, NonFiniteLossError, OSError, ValueError)
 
-#: Exit codes, as ``--help`` says them. An option that the command does not have ends with ``MISTAKEN``, too.
+#: Exit codes, as ``--help`` says them, with a program's own words in the braces. An option that the command does not
+#: have ends with ``MISTAKEN``, too.
 DONE, UNEXPECTED, MISTAKEN, STOPPED = 0, 1, 2, 130
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 an error that nobody foresaw, whose traceback is in the file named; "
-    "2 a mistake in what was asked, or a file that cannot be read or written; 130 interrupted, --resume continues."
+    "Exit codes: 0 done; 1 an error that nobody foresaw, whose traceback is in the file named{failing}; "
+    "2 a mistake in what was asked, or a file that cannot be read or written; 130 interrupted, {again} continues."
 )
 
 _LONGEST_ARGUMENT = 4096  # the longest path there is; an error repeats what it cannot read
@@ -45,7 +46,14 @@ class UnexpectedError(RuntimeError):
     """Something that no check foresaw; the message is one line and names the file with the traceback."""
 
 
-def run_command_line(program: str, description: str, commands: Mapping[str, Callable[[Any], Output | None]]) -> None:
+def run_command_line(
+    program: str,
+    description: str,
+    commands: Mapping[str, Callable[[Any], Output | None]],
+    *,
+    again: str = "--resume",
+    failing: str = "",
+) -> None:
     """Parse the command line, run its command, and print what it made as its options ask for.
 
     Errors are one line on the standard error, with the exit codes of :data:`EXIT_CODES`, and with ``--json`` an object
@@ -56,6 +64,8 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
         description: One sentence for ``--help``.
         commands: Each takes one data class, whose fields are the command's options; an :class:`OutputOptions` says how
             much it says.
+        again: What continues an interrupted command.
+        failing: What else ends with exit code 1, after a comma.
     """
     keep_freed_memory()
     root = logging.getLogger()
@@ -72,7 +82,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
             made = tyro.extras.subcommand_cli_from_dict(
                 {name: _heard(command, options) for name, command in commands.items()},
                 prog=program,
-                description=f"{description}\n\n{EXIT_CODES}",
+                description=f"{description}\n\n{EXIT_CODES.format(failing=failing, again=again)}",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
         output = made or output
@@ -81,7 +91,7 @@ def run_command_line(program: str, description: str, commands: Mapping[str, Call
             Output({"error": _unread(program), "exit_code": stop.code}).write(options[-1])
         raise
     except (Exception, KeyboardInterrupt) as error:
-        message, code = _told(error, program)
+        message, code = _told(error, program, again)
         output = Output({"error": message, "exit_code": code}, code=code)
     finally:
         root.setLevel(earlier)
@@ -119,10 +129,10 @@ def _heard(command: Callable[[Any], Output | None], seen: list[OutputOptions]) -
     return run
 
 
-def _told(error: BaseException, program: str) -> tuple[str, int]:
+def _told(error: BaseException, program: str, again: str) -> tuple[str, int]:
     """What an error says, in one line, and the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; --resume continues from the newest checkpoint", STOPPED
+        return f"interrupted; {again} continues from the newest checkpoint", STOPPED
     said = " ".join(str(error).split())
     if isinstance(error, Interrupted):
         return said, STOPPED

@@ -145,7 +145,8 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _start_worker(number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the training after its step, for which they decode
+    for asking in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(asking, signal.SIG_IGN)  # they end the training after its step, for which workers decode
     logging.disable(logging.WARNING)  # the training says what is unreadable, once
 
 

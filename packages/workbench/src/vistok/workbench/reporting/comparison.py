@@ -83,7 +83,8 @@ def comparison_sections(runs: Sequence[ComparedRun]) -> list[Section]:
     others = None
     if measured:
         main, others = measure_tables(measured)
-        sections.append(Section("Measures", [*map(Text, comparable(measured)), Text(LEGEND), main]))
+        data = [run.config().get("data", {}) for run in runs if run.measures]
+        sections.append(Section("Measures", [*map(Text, comparable(measured, data)), Text(LEGEND), main]))
     sections += [Section("Settings that differ", _settings(runs)), Section("Curves", _curves(runs))]
     if others is not None and others.rows:
         sections.append(Section("Other measures that differ", [others]))
@@ -148,17 +149,20 @@ def _samples(runs: Sequence[ComparedRun]) -> list[Text | Table | Picture]:
     shapes = {images.shape[1:] for _, images, _ in drawn.values()}
     if len(shapes) > 1:
         return [*blocks, Text("The images of the samples differ in size; open the runs' own reports.")]
-    classes = sorted(set.intersection(*({*each.tolist()} for _, _, each in drawn.values()))) if drawn else []
-    classes = classes[:_MOST_CLASSES]
-    if not classes:
+    classes = {run: _classes(run, of) for run, (_, _, of) in drawn.items()}
+    names = [name for name in next(iter(classes.values()), ()) if all(name in each for each in classes.values())]
+    if len({frozenset(each) for each in classes.values()}) > 1:
+        which = "those of the same name are shown" if names else "none has the same name"
+        blocks.append(Text(f"The classes of the samples differ: {which}."))
+    names = names[:_MOST_CLASSES]
+    if not names:
         return blocks
     for run, (_, images, of) in drawn.items():
-        chosen = [(of == label).nonzero()[:_SAMPLE_ROWS, 0] for label in classes]
+        chosen = [(of == classes[run][name]).nonzero()[:_SAMPLE_ROWS, 0] for name in names]
         count = min(len(each) for each in chosen)
         rows += [images[torch.stack([each[row] for each in chosen])] for row in range(count)]
         labels += [run.letter] + [""] * (count - 1)
-    names = _class_names(next(iter(drawn)), classes)
-    png = image_grid(torch.cat(rows), columns=len(classes), row_labels=labels, column_labels=names)
+    png = image_grid(torch.cat(rows), columns=len(names), row_labels=labels, column_labels=names)
     sets = ", ".join(f"{run.letter}: {name}" for run, (name, _, _) in drawn.items())
     return [*blocks, Picture(png, f"Unselected samples, a column a class ({sets}).", pixelated=True)]
 
@@ -208,12 +212,11 @@ def _labels(rows: Mapping[str, Tensor], kept: Sequence[bytes], columns: int) -> 
     return [*rows] * -(-len(kept) // columns)
 
 
-def _class_names(run: ComparedRun, classes: Sequence[int]) -> list[str]:
-    for file in sorted(run.paths.folder.glob("generator-*.json")):
-        names = read_json(file).get("class_names")
-        if names:
-            return [names[label] for label in classes]
-    return [str(label) for label in classes]
+def _classes(run: ComparedRun, labels: Tensor) -> dict[str, int]:
+    """The label of each class that there is, by the name that the run has for it: another may number it otherwise."""
+    files = sorted(run.paths.folder.glob("generator-*.json"))
+    names = next((found for file in files if (found := read_json(file).get("class_names"))), None)
+    return {names[label] if names else str(label): label for label in sorted({*labels.tolist()})}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Measures of several runs in one table: each beside the first run's, and whether it is better, worse or neither."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import hypot
 from typing import Any
 
@@ -18,6 +18,7 @@ _MAIN = (
     *("psnr", "ssim", "perceptual_distance", "frechet_distance", "bits_per_image", "tokens_per_image"),
     *("precision", "recall", "density", "coverage", "diversity", "recognised", "accuracy"),
 )
+_DATA = ("source", "image_size", "validation_fraction")  # which images are held out, and what is seen of them
 _ASIDE = ("real images", "mean image", "steps of", "stage I")  # sections that are no result of a run
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "pooled_psnr": "PSNR of all pixels together, dB"}
 LEGEND = (
@@ -29,13 +30,19 @@ _DEVIATIONS = 2.0
 _LARGE = 100.0
 
 
-def comparable(runs: Measures) -> list[str]:
-    """Sentences on what keeps the numbers of runs from being compared."""
+def comparable(runs: Measures, data: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences on what keeps the numbers of runs from being compared.
+
+    Args:
+        runs: As :func:`measure_tables` takes them.
+        data: The settings of each run's images.
+    """
     counts = [{key: each.get("images", {}).get(key) for key in ("train", "validation")} for each in runs.values()]
     said = []
     for noun, values in (
         ("features", [str(measures.get("features")) for measures in runs.values()]),
         ("numbers of images", [", ".join(f"{count} {key}" for key, count in each.items()) for each in counts]),
+        *((f"values of data.{key}", [str(each.get(key)) for each in data]) for key in _DATA),
     ):
         if len(set(values)) > 1:
             said.append(f"Not to be compared as they stand: the {noun} differ ({'; '.join(values)}).")

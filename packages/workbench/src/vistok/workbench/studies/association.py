@@ -46,12 +46,14 @@ class Drawn(NamedTuple):
 
 
 def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
-    """All cells of all studies under some folders, a cell of several studies once; tries are left out.
+    """All cells of all studies under some folders, a cell of several studies once.
+
+    Tries are left out, and so is what has no generator to correlate anything with; a line names such studies.
 
     Two studies may read different measures of the same run; the cell then has both.
 
     Raises:
-        ConfigError: There is no study.
+        ConfigError: There is no study, or none is left.
     """
     files = sorted({path for folder in folders for path in folder.rglob("study.json")})
     if not files:
@@ -62,6 +64,8 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
         if found.get("try"):
             logger.info("left out: %s, a try with %s", file, ", ".join(found["try"]))
             continue
+        if not any(cell["generators"] for cell in found["cells"]):
+            logger.info("left out: %s, whose cells have no generator", file)
         values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]
@@ -74,6 +78,8 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
                 drawn.values.update(
                     {each["measure"]: each["value"] for each in mine if each["generator"] in (None, generator)}
                 )
+    if not merged:
+        raise ConfigError(f"folders: expected a study with generators that is no try, got {', '.join(map(str, files))}")
     return {group: list(cells.values()) for group, cells in merged.items()}
 
 

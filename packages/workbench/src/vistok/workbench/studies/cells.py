@@ -28,6 +28,12 @@ class Data(NamedTuple):
     name: str
     source: str
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether the source is a path by how it begins, and no pattern, and nothing is there."""
+        is_path = self.source.startswith(("/", "./", "../", "~")) and not {"*", "{"} & {*self.source}
+        return is_path and not os.path.exists(os.path.expanduser(self.source))
+
 
 @dataclass(frozen=True)
 class Run:

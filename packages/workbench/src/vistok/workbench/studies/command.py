@@ -23,6 +23,7 @@ from vistok.workbench.studies.pages import write_study
 from vistok.workbench.studies.results import Results, collect
 from vistok.workbench.studies.runner import run_cells
 from vistok.workbench.studies.schema import Study, load_study
+from vistok.workbench.studies.sharing import check_source
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,8 @@ def _override(text: str) -> tuple[str, Any]:
 def _collected(options: StudyOptions) -> Results:
     study, data, cells = asked(options)
     joined = read_joined(options.join, study, cells)
+    for cell in to_run(cells, joined, options.runs):
+        check_source(cell.run, options.runs)
     return collect(options.study.stem, study, data, cells, options.runs, joined, _overrides(options))
 
 
@@ -202,5 +205,7 @@ def main() -> None:
     """Entry point; a recipe of the folder that it is called in is found, as under ``python -m``."""
     commands: dict[str, Callable[[Any], Output]]
     commands = {"run": run_study, "report": report_study, "plan": plan_study, "correlate": correlate_studies}
+    description = "Train, measure and compare rows of settings at several seeds."
+    own = {"again": "the same command", "failing": ", or cells failed"}
     with own_modules():
-        run_command_line("vistok-study", "Train, measure and compare rows of settings at several seeds.", commands)
+        run_command_line("vistok-study", description, commands, **own)

@@ -13,10 +13,11 @@ from vistok.workbench.data import Images
 from vistok.workbench.data.drawing import some_images
 from vistok.workbench.recipe_config import DataConfig
 from vistok.workbench.reporting.plots import plot_labelled_points
+from vistok.workbench.run.folder import CONFIG
 from vistok.workbench.run.tensor_files import load_tensors
 from vistok.workbench.strict_yaml import read_yaml
 from vistok.workbench.studies.cells import Cell
-from vistok.workbench.studies.outcomes import FINISHED
+from vistok.workbench.studies.outcomes import FINISHED, read_outcome
 from vistok.workbench.studies.results import Results
 from vistok.workbench.studies.schema import Leaderboard
 
@@ -28,31 +29,36 @@ _SHOWN = 12
 
 
 def leaderboard_sections(results: Results) -> list[Section]:
-    """The sections of a study with a leaderboard; none before a cell is finished here."""
+    """The sections of a study with a leaderboard; none before a cell is finished.
+
+    Codecs and reconstructions are of what is finished here, the table and the curves of what was joined, too.
+    """
     board = results.study.leaderboard
-    ended = zip(results.cells, results.outcomes, strict=True)
-    finished = [
-        cell for cell, outcome in ended if outcome.state == FINISHED and (results.runs / cell.run.name).exists()
-    ]
-    if board is None or not finished:
+    if board is None or all(outcome.state != FINISHED for outcome in results.outcomes):
         return []
+    here = [cell for cell in results.cells if read_outcome(cell, results.runs).state == FINISHED]
     rates = [summary.mean for row in results.rows if (summary := results.summary(row, board.rate))]
-    train, validation = _images(finished[0], results.runs)
-    codecs, why = _codecs(train, validation, _rates(board, rates)) if rates else ([], "no row has a rate")
+    images, why = _images(here, results.runs)
+    codecs, why = _codecs(*images, _rates(board, rates)) if images and rates else ([], why or "no row has a rate")
     sections = [Section("Leaderboard", [_table(results, board, codecs)]), *_curves(results, board, codecs)]
     if why:
         sections.append(Section("Codecs", [Text(f"Left out: {why}.")]))
-    pictures: list[Picture | Text] = [*_pictures(results, board, finished)]
-    if pictures and train.attribution:
-        pictures.append(Text(f"Images: {train.attribution}"))
+    pictures: list[Picture | Text] = [*_pictures(results, board, here)]
+    if pictures and images and images[0].attribution:
+        pictures.append(Text(f"Images: {images[0].attribution}"))
     return [*sections, *([Section("Reconstructions", pictures)] if pictures else [])]
 
 
-def _images(cell: Cell, runs: Path) -> tuple[Images, Images]:
-    """The training and the validation images of a cell."""
-    settings = read_yaml((runs / cell.run.name / "config.yaml").read_text(encoding="utf-8"))
-    train, validation = DataConfig(**settings["data"]).load()
-    return train, validation
+def _images(cells: Sequence[Cell], runs: Path) -> tuple[tuple[Images, Images] | None, str]:
+    """The training and the validation images of the first cell, or why there are none."""
+    if not cells:
+        return None, "no cell is finished here"
+    settings = read_yaml((runs / cells[0].run.name / CONFIG).read_text(encoding="utf-8"))
+    try:
+        train, validation = DataConfig(**settings["data"]).load()
+    except (OSError, ValueError) as error:
+        return None, str(error)
+    return (train, validation), ""
 
 
 def _rates(board: Leaderboard, rows: Sequence[float]) -> list[float]:
@@ -87,16 +93,16 @@ def _table(results: Results, board: Leaderboard, codecs: Sequence[tuple[str, Rat
     rows: list[list[str | float | int | None]] = []
     for row in results.rows:
         summaries = [results.summary(row, column) for column in columns]
-        rows.append([row, *(summary and summary.mean for summary in summaries)])
+        rows.append([row, results.num_seeds(row), *(summary and summary.mean for summary in summaries)])
     for name, point in codecs:
         known = {board.rate: point.bits_per_pixel}
         known |= {column: getattr(point, kind) for column, kind in board.quality.items()}
-        rows.append([name, *(known.get(column) for column in columns)])
+        rows.append([name, None, *(known.get(column) for column in columns)])
     caption = (
         "Means over the seeds; a click on a heading sorts. Codecs were measured on at most "
         f"{_IMAGES} of the validation images, files with headers; principal components are fitted to training images."
     )
-    return Table(["row", *columns], rows, caption, sortable=True)
+    return Table(["row", "seeds", *columns], rows, caption, sortable=True)
 
 
 def _curves(results: Results, board: Leaderboard, codecs: Sequence[tuple[str, RateDistortionPoint]]) -> list[Section]:
@@ -110,15 +116,18 @@ def _curves(results: Results, board: Leaderboard, codecs: Sequence[tuple[str, Ra
             curves.setdefault(name.partition(",")[0], []).append((point.bits_per_pixel, getattr(point, kind)))
         if points:
             png = plot_labelled_points(points, curves, x_label=board.rate, y_label=column)
-            pictures.append(Picture(png, f"{column} by {board.rate}: means over the seeds; up and left is better."))
+            without = [row for row, (rate, quality) in pairs.items() if quality and not rate]
+            left_out = f" Without {board.rate}, so not here: {', '.join(without)}." if without else ""
+            caption = f"{column} by {board.rate}: means over the seeds; up and left is better.{left_out}"
+            pictures.append(Picture(png, caption))
     return [Section("Rate and distortion", pictures)] if pictures else []
 
 
-def _pictures(results: Results, board: Leaderboard, finished: Sequence[Cell]) -> list[Picture]:
+def _pictures(results: Results, board: Leaderboard, here: Sequence[Cell]) -> list[Picture]:
     """Each row's reconstructions at its first finished seed under the originals; a picture for each set of these."""
     groups: list[tuple[Tensor, list[str], list[Tensor]]] = []
     seen = set()
-    for cell in finished:
+    for cell in here:
         if cell.row in seen:
             continue
         seen.add(cell.row)

@@ -82,7 +82,7 @@ def _table(results: Results) -> Table:
             header.append(f"{column}, paper")
     rows = []
     for row in results.rows:
-        most = max(len(values) for values in results.values[row].values())
+        most = results.num_seeds(row)
         cells = [row, str(most)]
         for column in study.columns:
             summary = results.summary(row, column)

@@ -58,6 +58,10 @@ class Results:
         """The rows that were asked for, in order."""
         return list(self.values)
 
+    def num_seeds(self, row: str) -> int:
+        """At how many seeds a row has numbers, of the measure with most."""
+        return max(len(values) for values in self.values[row].values())
+
     def summary(self, row: str, column: str) -> Summary | None:
         """Mean and deviation over the seeds; none where there is no number."""
         values = self.values[row][column]

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from vistok.workbench.config import ConfigError
 from vistok.workbench.program import one_line
 from vistok.workbench.studies.cells import Cell
 from vistok.workbench.studies.outcomes import (
@@ -81,7 +82,7 @@ class Job:
         self._log.close()
 
     def _next(self) -> None:
-        # A session of its own: Ctrl-C in the terminal reaches the study alone, which passes one signal on.
+        # A session of its own: what the terminal sends reaches the study alone, which passes one signal on.
         self.process = subprocess.Popen(
             self._left.pop(0),
             stdin=subprocess.DEVNULL,
@@ -98,12 +99,15 @@ def run_cells(cells: Sequence[Cell], runs: Path, *, jobs: int, threads: int) -> 
     A failure stops no other but those that read from the run that failed: they have failed, too.
 
     Raises:
-        ConfigError: A folder is of other images that are called the same; nothing has begun.
-        Interrupted: Ctrl-C or SIGTERM; every process has ended, with its checkpoint written. A second Ctrl-C kills.
+        ConfigError: There are no images, or a folder is of other ones that are called the same; nothing has begun.
+        Interrupted: Ctrl-C, SIGTERM or a closed terminal; every process has ended, with its checkpoint written. A
+            second Ctrl-C kills.
     """
     waiting = [cell for cell in cells if read_outcome(cell, runs).state != FINISHED]
     for unmade in waiting:
         check_source(unmade.run, runs)
+        if unmade.run.data and unmade.run.data.is_missing:
+            raise ConfigError(f"data: expected a file or folder that is there, got {unmade.run.data.source}")
     running: list[Job] = []
     with (
         StopSignal() as stop,

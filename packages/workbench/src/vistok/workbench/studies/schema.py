@@ -184,10 +184,14 @@ def load_study(path: Path) -> Study:
     """Read the file of a study.
 
     Raises:
-        ConfigError: As :func:`vistok.workbench.config.load_config`; the message names the key.
+        ConfigError: As :func:`vistok.workbench.config.load_config`; the message names the key. Or the file's name,
+            which the study is called by, is none that a folder may have.
     """
     study = load_config(Study, path)
-    plain_name(path.stem)
+    try:
+        plain_name(path.stem)
+    except ValueError as error:
+        raise ConfigError(f"{path}: the study's name: {error}") from None
     return study
 
 

@@ -66,9 +66,9 @@ def share_stages(run: Run, runs: Path) -> list[str]:
 
 
 def _kept_source(run: Run, runs: Path) -> str | None:
-    """That of a run of before it was written down is not known."""
+    """None where nothing is made of it yet, as of images that are not there, and of runs of before it was kept."""
     file = runs / run.name / _KEY
-    source: str | None = read_json(file).get(_SOURCE) if file.exists() else None
+    source: str | None = read_json(file).get(_SOURCE) if is_run(file.parents[1]) and file.exists() else None
     return source
 
 

@@ -102,7 +102,7 @@ def training_steps(
     """Yield the steps from ``start`` on; around each one do what any training must.
 
     Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
-    when due, and answer Ctrl-C or SIGTERM on any process (of several, all stop after the same step, the next one).
+    when due, and answer a :class:`StopSignal` on any process (of several, all stop after the same step, the next one).
 
     Raises:
         NonFiniteLossError: A loss of the step was not finite, and its log or a checkpoint is due.

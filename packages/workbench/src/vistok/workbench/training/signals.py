@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a training ends after the current step, with all of it saved."""
+"""Ctrl-C, SIGTERM, a terminal that is closed: a training ends after the current step, with all of it saved."""
 
 import logging
 import signal
@@ -7,21 +7,30 @@ from typing import Any, Self
 
 logger = logging.getLogger(__name__)
 
+_KILLING = (signal.SIGINT, signal.SIGTERM)  # a second one does
+_HANGUP = getattr(signal, "SIGHUP", None)  # of a terminal that is closed: from its shell and from the system
+
 
 class Interrupted(RuntimeError):
     """The run was asked to stop; everything up to the named step is saved."""
 
 
 class StopSignal:
-    """Turn the first Ctrl-C or SIGTERM into a request, answered after the current step; the second one kills."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request, answered after the current step.
+
+    A second Ctrl-C or SIGTERM kills; a second SIGHUP does not. Under ``nohup`` SIGHUP stays ignored.
+    """
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        heard = [*_KILLING]
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+            heard.append(_HANGUP)
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in heard:
                 self._previous[number] = signal.signal(number, self._ask)
         except ValueError:  # not the main thread: signals stay as they are
             self._previous.clear()
@@ -30,14 +39,14 @@ class StopSignal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        self._restore(*self._previous)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            logger.warning("stopping after this step; interrupt again to stop at once")
         self.requested = True
-        logger.warning("stopping after this step; interrupt again to stop at once")
-        self._restore()
+        self._restore(*_KILLING)
 
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+    def _restore(self, *numbers: int) -> None:
+        for number in self._previous.keys() & numbers:
+            signal.signal(number, self._previous.pop(number))
