@@ -21,6 +21,7 @@ def test_the_cards_state_the_configuration_and_their_use_runs(tmp_path, capsys):
         assert json.loads(blocks["json"]) == json.loads((folder / "config.json").read_text())
         assert blocks["bibtex"].startswith("@misc{")
         assert len(blocks["python"].splitlines()) <= 10
+        assert "  # vistok-generators[hub], from a checkout or a wheel of vistok\n" in blocks["python"]
         exec(blocks["python"].replace("this folder, or its name on the hub", str(folder)), {})
         assert capsys.readouterr().out.startswith("torch.Size([2, ")
         assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in card

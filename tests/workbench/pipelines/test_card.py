@@ -54,7 +54,7 @@ def test_it_tells_what_it_is_how_it_is_used_and_how_good_it_is():
         "tokenizer (1.5 M parameters) and the generator `xar` (23.4 M parameters)",
         "450 images of shapes",
         "(samples.png)",
-        "from toy.pipeline import load_pipeline",
+        "from toy.pipeline import load_pipeline  # vistok-recipes, from a checkout or wheels of vistok\n",
         "pipeline(['round', 'square'], seed=0)",
         "| PSNR | 27.25 |",
         "| Lite0-FID | 70.50 | 14.00 |",

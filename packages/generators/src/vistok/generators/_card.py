@@ -43,7 +43,7 @@ class GeneratorCard:
     def _use(self, model: str, module: str) -> str:
         return (
             "import torch\n"
-            f"from {module} import {model}  # pip install 'vistok-generators[hub]'\n\n"
+            f"from {module} import {model}  # vistok-generators[hub], from a checkout or a wheel of vistok\n\n"
             f'model = {model}.from_pretrained("this folder, or its name on the hub")\n'
             "labels = torch.tensor([0, 0])  # classes, counted from 0\n"
             "rng = torch.Generator().manual_seed(0)\n"

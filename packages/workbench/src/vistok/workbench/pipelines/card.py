@@ -101,7 +101,7 @@ def _use(facts: CardFacts) -> str:
     some = [names[0], names[-1]] if len(names) > 1 else [names[0]]
     shown = ", ".join(f"`{name}`" for name in names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     code = (
-        f"from {facts.program}.pipeline import load_pipeline  # pip install vistok-recipes\n\n"
+        f"from {facts.program}.pipeline import load_pipeline  # vistok-recipes, from a checkout or wheels of vistok\n\n"
         'pipeline = load_pipeline("this folder, or its name on the hub")\n'
         f"images = pipeline({some!r}, seed=0)  # PIL images\n"
         'images[0].save("first.png")\n\n'
