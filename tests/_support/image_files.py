@@ -1,6 +1,8 @@
 """Image files, folders and tables for the tests of data sets."""
 
+import errno
 import io
+import os
 import random
 
 import numpy as np
@@ -37,6 +39,18 @@ def photographs(root):
         folder.mkdir(parents=True, exist_ok=True)
         noise(*size, seed=number).save(folder / f"{number:02}.png")
     return root
+
+
+def unlisted(monkeypatch, folder):
+    """Let a folder not be listed, as one of somebody else; whoever is root may list any."""
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path) == str(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
 
 
 def write_parquet(path, rows, label=True):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from _support.image_files import png
+from _support.image_files import png, unlisted
 from _support.mutants import catches
 from vistok.metrics import adm_crop, evaluate_pairs
 from vistok.metrics.images.crops import Crop
@@ -99,6 +99,15 @@ def test_a_file_that_is_no_image_is_one_line_that_names_it(tmp_path):
         images.batch([0, 1])
     (tmp_path / "a.png").write_bytes(b"neither")
     with pytest.raises(ValueError, match=r"\A.*/a\.png: unreadable image"):
+        ImageFolder(tmp_path, WHOLE)
+
+
+@catches(SUBJECT, ", onerror=_unlisted", "")
+def test_a_folder_that_cannot_be_listed_is_one_line_that_names_it(tmp_path, monkeypatch):
+    """Its images would be missing, and nothing would say so."""
+    write(tmp_path, {"ant/1.png": png(0), "cat/2.png": png(0)})
+    unlisted(monkeypatch, tmp_path / "cat")
+    with pytest.raises(ValueError, match=r"\A.*/cat: expected a folder that can be listed, got: Permission denied\Z"):
         ImageFolder(tmp_path, WHOLE)
 
 

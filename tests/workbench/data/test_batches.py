@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 from itertools import count, islice
 from types import SimpleNamespace
 
@@ -150,20 +151,47 @@ def test_an_endless_plan_is_asked_a_few_batches_ahead_and_no_process_stays():
     assert len(multiprocessing.active_children()) == before
 
 
+def decoding():
+    """A loader of twelve batches, two of which have come, and its two workers."""
+    others = set(multiprocessing.active_children())
+    loaded = load_batches(coloured(), plan(*[[number] for number in range(12)]))
+    assert [next(loaded)[0].indices.item() for _ in range(2)] == [0, 1]  # by now both have started
+    return loaded, set(multiprocessing.active_children()) - others
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @catches(SUBJECT, "signal.signal(asking, signal.SIG_IGN)", "pass")
 def test_ctrl_c_and_a_closed_terminal_reach_the_workers_and_do_not_stop_them(number):
-    others = set(multiprocessing.active_children())
     normal = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}[number]
     before = signal.signal(number, normal)  # a job in the background ignores it
     try:
-        loaded = load_batches(coloured(), plan(*[[number] for number in range(12)]))
-        assert [next(loaded)[0].indices.item() for _ in range(2)] == [0, 1]  # by now both have started
+        loaded, workers = decoding()
     finally:
         signal.signal(number, before)
-    for worker in set(multiprocessing.active_children()) - others:
+    for worker in workers:
         os.kill(worker.pid, number)
     assert [pixels[0, 0, 0, 0].item() for _, pixels in loaded] == [10 * number for number in range(2, 12)]
+
+
+@catches(SUBJECT, "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})", "pass")
+@catches(SUBJECT, "si_pid != os.getppid()", "si_pid == os.getppid()")
+def test_a_sigterm_to_all_processes_of_a_job_does_not_stop_the_workers():
+    """As torchrun, timeout and Slurm send it, while the training writes its checkpoint."""
+    loaded, workers = decoding()
+    subprocess.run(["kill", "-TERM", *(str(worker.pid) for worker in workers)], check=True)
+    assert [pixels[0, 0, 0, 0].item() for _, pixels in loaded] == [10 * number for number in range(2, 12)]
+    assert [worker.exitcode for worker in workers] == [0, 0]
+
+
+@catches(SUBJECT, "    os._exit(0)\n", "    pass\n")
+def test_workers_end_where_the_training_says_so_and_a_loader_is_closed_without_them():
+    """As it does at its own end, where it waits for them without asking once more."""
+    loaded, workers = decoding()
+    for worker in workers:
+        worker.terminate()
+        worker.join(5)
+        assert worker.exitcode == 0
+    loaded.close()
 
 
 @catches(SUBJECT, "if needed <= free:", "if True:")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from _support.image_files import numbers, png, write_folder
+from _support.image_files import numbers, png, unlisted, write_folder
 from _support.mutants import catches
 from vistok.workbench.data import load_images
 from vistok.workbench.data._image_folders import contents, shown_files, split_of
@@ -43,6 +43,14 @@ def named(images):
     return {
         number: images.class_names[label] for number, label in zip(numbers(images), images.labels.tolist(), strict=True)
     }
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line_that_names_it(folder, load, monkeypatch):
+    put(folder, *(f"{name}/{number}.png" for name in ("ant", "cat") for number in range(4)))
+    load()
+    unlisted(monkeypatch, folder / "cat")
+    with pytest.raises(ValueError, match=r"\A[^\n]*/cat: expected a folder that can be listed, got: [^\n]*\Z"):
+        load()
 
 
 # splits

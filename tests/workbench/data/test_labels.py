@@ -50,6 +50,27 @@ def test_declared_classes_keep_their_numbers_whether_they_occur_or_not():
     assert labels.of(train, [0, 1]).tolist() == [2, 0]
 
 
+@catches(SUBJECT, "_check_declared(tables[0], table)", "pass")
+@catches(SUBJECT, "if first.declared_classes and other.declared_classes and", "if")
+@pytest.mark.parametrize(
+    ("theirs", "met"), [(("dog", "cat"), "class 0 .* 'dog'"), (("cat",), "class 1 .* None")], ids=["order", "fewer"]
+)
+def test_splits_that_number_their_classes_otherwise_are_told(theirs, met):
+    """As the shards of a stream may, whose numbers would be those of other classes."""
+    train = table("train", [0, 1], declared=("cat", "dog"))
+    with pytest.raises(ValueError, match=ONE_LINE.format(f"in one order, got .* as {met} of validation")):
+        Labels(train, table("validation", [0, 0], declared=theirs))
+    for declared in (("cat", "dog"), None):
+        assert Labels(train, table("validation", [0, 1], declared=declared)).class_names == ("cat", "dog")
+
+
+@catches(SUBJECT, "            _check_kinds(columns)\n", "            pass\n")
+def test_numbers_in_one_split_and_texts_in_another_are_told():
+    message = r"\Adata: expected numbers or texts as labels, got numbers in train and texts in test\Z"
+    with pytest.raises(ValueError, match=message):
+        Labels(table("train", [0, 1]), table("test", ["cat", "dog"]))
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

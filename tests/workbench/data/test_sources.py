@@ -170,6 +170,7 @@ def test_a_test_split_without_labels_is_not_used_and_the_log_says_so(tmp_path, c
 
 
 @catches(SUBJECT, "max(newest, state.st_mtime_ns)", "newest")
+@catches(SUBJECT, " if place.path.is_dir() else []", "")
 def test_the_signature_of_a_source_changes_with_the_time_the_size_and_the_number_of_its_files(tmp_path):
     file = tmp_path / "a" / "b.png"
     file.parent.mkdir()
@@ -186,6 +187,7 @@ def test_the_signature_of_a_source_changes_with_the_time_the_size_and_the_number
     (tmp_path / "d.png").write_bytes(b"")
     seen.append(signature(str(tmp_path)))
     assert len(set(seen)) == 4
+    assert signature(str(file)) == (1, 3, later)
 
 
 @catches(SUBJECT, "return _state_of(matching_files(source))", "return (0, 0, 0)")

@@ -135,6 +135,12 @@ def test_what_is_not_there_is_one_line(tars, tmp_path):
     for source in (f"{tars}/train-{{003..005}}.tar", f"file://{tars}/test-*.tar", "memory://no/where.tar"):
         with pytest.raises(ValueError, match=r"\Adata '[^\n]*' could not be read: [^\n]*\Z"):
             stream(source, tmp_path)
+    cut = tars / "train-001.tar"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    with pytest.raises(
+        ValueError, match=r"\Adata '[^\n]*' could not be read: [^\n]*/train-001\.tar: unexpected end of data\Z"
+    ):
+        stream(tars, tmp_path)
     (tars / "empty").mkdir()
     with pytest.raises(ValueError, match=r"a stream needs Parquet or \.tar files, found none"):
         stream(tars / "empty", tmp_path)

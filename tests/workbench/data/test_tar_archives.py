@@ -2,8 +2,12 @@
 
 import functools
 import http.server
+import io
 import json
+import subprocess
+import tarfile
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +15,7 @@ from _support.image_files import numbers, png
 from _support.mutants import catches
 from _support.tar_files import records, write_archive
 from vistok.workbench.data import _tar_archives, load_images
-from vistok.workbench.data._tar_archives import Member, is_pattern, matching_archives
+from vistok.workbench.data._tar_archives import Member, is_pattern, matching_archives, tar_index
 
 SUBJECT = "vistok.workbench.data._tar_archives"
 
@@ -98,9 +102,6 @@ def test_an_archive_that_is_cut_off_is_an_error_of_one_line_or_an_unreadable_ima
     (shards / "train-001.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(ValueError, match=r"\Adata [^\n]*could not be read: [^\n]*\Z"):
         load(shards, tmp_path)
-    (shards / "train-001.tar").write_bytes(whole[:1000])
-    with pytest.raises(ValueError, match=r"\Adata [^\n]*could not be read: [^\n]*\Z"):
-        load(shards, tmp_path)
     (shards / "train-001.tar").write_bytes(whole)
     load(shards, tmp_path)
     (shards / "train-002.tar").write_bytes(whole.replace(b"IHDR", b"XXXX"))
@@ -110,6 +111,35 @@ def test_an_archive_that_is_cut_off_is_an_error_of_one_line_or_an_unreadable_ima
     assert [name.split(" ")[0] for name in images.skipped] == [
         f"train-002.tar/{number:03}.png" for number in range(4, 8)
     ]
+
+
+@catches(SUBJECT, "!= bytes(tarfile.BLOCKSIZE)", "is None")
+@catches(SUBJECT, 'raise ValueError(f"{archive}: {error}") from None', "raise")
+def test_an_archive_is_whole_to_its_end_mark_whoever_wrote_it(tmp_path):
+    path = write_archive(tmp_path / "python.tar", records(0, 3))
+    for name, content in records(0, 3):
+        (tmp_path / name).write_bytes(content)
+    subprocess.run(["tar", "-cf", "program.tar", *(name for name, _ in records(0, 3))], cwd=tmp_path, check=True)
+    with tarfile.open(path) as file:
+        first, *_, last = file.getmembers()
+    whole, end = path.read_bytes(), last.offset_data + tarfile.BLOCKSIZE
+    for content in (whole, whole[: end + tarfile.BLOCKSIZE], (tmp_path / "program.tar").read_bytes()):
+        assert tar_index(io.BytesIO(content), "a.tar").num_rows == 3
+    for place in (0, 9, first.offset_data + 9, last.offset, last.offset + 9, last.offset_data, end):
+        with pytest.raises(ValueError, match=r"\Aa\.tar: [^\n]+\Z"):
+            tar_index(io.BytesIO(whole[:place]), "a.tar")
+    damaged = whole[: last.offset] + whole[last.offset + 1 :] + b"0"
+    with pytest.raises(ValueError, match=rf"expected an end mark at byte {last.offset}, got other bytes"):
+        tar_index(io.BytesIO(damaged), "a.tar")
+
+
+@catches(SUBJECT, "            raise error from None ", "            raise ")
+def test_of_many_archives_the_one_that_is_cut_off_is_named(tmp_path):
+    for shard in range(10):
+        write_archive(tmp_path / "data" / f"{shard}.tar", records(2 * shard, 2 * shard + 2))
+    (tmp_path / "data" / "7.tar").write_bytes((tmp_path / "data" / "7.tar").read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"\A[^\n]*could not be read: [^\n]*/7\.tar: [^\n]*\Z"):
+        load(tmp_path / "data", tmp_path)
 
 
 @catches(SUBJECT, "{number:0{len(first)}}", "{number}")
@@ -131,28 +161,55 @@ def test_a_pattern_counts_or_takes_any_part_of_a_name(shards, tmp_path):
 
 
 @pytest.fixture
-def address(shards):
-    asked = []
+def server(shards):
+    """Where archives have an address: what was asked for, and how many bytes of each answer are lost."""
+    here = SimpleNamespace(address="", asked=[], lost=0, says_length=True)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *line):
-            asked.append(self.path)
+            here.asked.append(self.path)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(shards)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+        def send_header(self, name, value):
+            if here.says_length or name != "Content-Length":
+                super().send_header(name, value)
+
+        def copyfile(self, source, outputfile):
+            content = source.read()
+            outputfile.write(content[: len(content) - here.lost])
+
+    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(shards)))
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    here.address = f"http://127.0.0.1:{serving.server_port}"
+    yield here
+    serving.shutdown()
+    serving.server_close()
 
 
-def test_archives_with_an_address_are_fetched_once(address, tmp_path):
-    host, asked = address
-    source = f"{host}/train-{{000..002}}.tar"
+def test_archives_with_an_address_are_fetched_once(server, tmp_path):
+    source = f"{server.address}/train-{{000..002}}.tar"
     train, validation = load(source, tmp_path, validation_fraction=0.3)
     assert sorted(numbers(train) + numbers(validation)) == list(range(12))
-    before = len(asked)
+    before = len(server.asked)
     load(source, tmp_path, validation_fraction=0.3, memory_limit=0)
-    assert len(asked) == before
+    assert len(server.asked) == before
     message = r"\Adata '[^\n]*' could not be read: [^\n]*/train-003\.tar: HTTP Error 404: File not found\Z"
     with pytest.raises(ValueError, match=message):
-        load(f"{host}/train-{{002..003}}.tar", tmp_path)
+        load(f"{server.address}/train-{{002..003}}.tar", tmp_path)
+
+
+@catches(SUBJECT, "file.tell() != int(length)", "not length")
+@catches(SUBJECT, "        partial.unlink(missing_ok=True)\n", "        pass\n")
+def test_a_download_that_is_cut_off_is_told_and_begun_anew(server, tmp_path):
+    source, server.lost = f"{server.address}/train-{{000..000}}.tar", 3000
+    message = r"/train-000\.tar: cut off: expected 10240 bytes, got 7240\Z"
+    with pytest.raises(ValueError, match=message):
+        load(source, tmp_path)
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    server.lost = 0
+    assert len(load(source, tmp_path).train) == 3
+
+
+@catches(SUBJECT, "if length is not None and", "if")
+def test_an_archive_may_come_without_its_length(server, tmp_path):
+    server.says_length = False
+    assert len(load(f"{server.address}/train-{{000..000}}.tar", tmp_path).train) == 3

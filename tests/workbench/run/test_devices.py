@@ -9,6 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from _support.mutants import catches
 from _support.pretended_cuda import Event
+from vistok.workbench.config import ConfigError
 from vistok.workbench.cost.pretended_cuda import META, PretendedCuda
 from vistok.workbench.run.devices import Arriving, best_device, computes_in_bfloat16, open_accelerator, to_device
 
@@ -38,6 +39,13 @@ def test_buffers_stay_each_processs_own_and_unused_parameters_are_looked_for_whe
         **own,
         "find_unused_parameters": True,
     }
+
+
+@catches(SUBJECT, "    check_launcher()\n", "")
+def test_an_accelerator_is_not_opened_with_settings_of_the_launchers_own(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2")
+    with pytest.raises(ConfigError, match="expected gradient_accumulation_steps 1, "):
+        open_accelerator()
 
 
 class Joining(Exception):

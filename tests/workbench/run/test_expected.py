@@ -6,7 +6,7 @@ import os
 from _support.mutants import catches
 from vistok.workbench.config import Config
 from vistok.workbench.run.expected import expected_seconds
-from vistok.workbench.run.folder import mark_run
+from vistok.workbench.run.folder import MARK, mark_run
 from vistok.workbench.run.records import Record, Records
 from vistok.workbench.run.stages import Stage, Stages
 
@@ -61,11 +61,14 @@ def test_a_processor_without_bfloat16_is_expected_to_take_longer(tmp_path, monke
 
 
 @catches(SUBJECT, "place.parents[2] if place.parents[1].name == ASIDE else place.parent", "place.parent")
+@catches(SUBJECT, "contextlib.suppress(ConfigError, OSError)", "contextlib.suppress(OSError)")
 def test_an_earlier_run_that_was_set_aside_counts_and_a_damaged_one_does_not(tmp_path):
     aside = tmp_path / "new" / "aside" / "2026-01-01-000000"
     earlier(aside, {"train": 10.0, "report": 1.0}, run=tmp_path / "new", when=1)
     earlier(tmp_path / "damaged", {"train": 20.0, "report": 2.0}, when=5)
     (tmp_path / "damaged" / "stages" / "train.json").write_text(json.dumps({"no": "record"}))
+    earlier(tmp_path / "unmarked", {"train": 30.0, "report": 3.0}, when=6)
+    (tmp_path / "unmarked" / MARK).write_text("")
     assert expected_seconds(stages(tmp_path / "new"), tmp_path, {}) == (
         {"train": 10.0, "report": 1.0},
         f"as in {aside}",

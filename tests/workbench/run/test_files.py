@@ -132,6 +132,19 @@ def test_the_checksum_is_that_of_the_bytes(tmp_path):
     assert sha256(tmp_path / "a") == hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
 
 
+@catches(SUBJECT, "            shutil.rmtree(target, ignore_errors=True)\n", "            pass\n")
+def test_a_new_folder_may_take_the_place_of_another_once_it_is_whole(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(FileNotFoundError), new_folder(target, replaces=True) as aside:
+        shutil.copy(tmp_path / "missing", aside)
+    assert [path.name for path in target.iterdir()] == ["old"]
+    with new_folder(target, replaces=True) as aside:
+        (aside / "new").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
 @catches(SUBJECT, "aside.chmod(0o755)", "pass")
 @catches(SUBJECT, "any(target.iterdir())", "False")
 @catches(SUBJECT, "not target.is_dir() or", "")

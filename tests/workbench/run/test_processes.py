@@ -14,6 +14,7 @@ from _support.recipe_processes import run_line
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.processes import (
     beside,
+    check_launcher,
     close_processes,
     divided,
     gathered,
@@ -251,6 +252,26 @@ def test_a_launcher_asks_for_the_second_version_of_fsdp_and_accelerate_does_not_
     monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
     with pytest.raises(ConfigError, match="expected fsdp_offload_params false"):
         launched_sharded()
+
+
+@catches(SUBJECT, '"ACCELERATE_MIXED_PRECISION": "no",', "")
+@catches(SUBJECT, '"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1",', "")
+@catches(SUBJECT, '"ACCELERATE_DYNAMO_BACKEND": "no",', "")
+@catches(SUBJECT, ").lower() != plain:", ") != plain:")
+def test_what_a_launcher_says_by_itself_passes_and_what_would_change_a_training_is_told(monkeypatch):
+    check_launcher()
+    for key, plain, other in (
+        ("mixed_precision", "no", "bf16"),
+        ("gradient_accumulation_steps", "1", "4"),
+        ("dynamo_backend", "NO", "INDUCTOR"),
+    ):
+        monkeypatch.setenv(f"ACCELERATE_{key.upper()}", plain)  # as accelerate launch writes it
+        check_launcher()
+        with monkeypatch.context() as asked:
+            asked.setenv(f"ACCELERATE_{key.upper()}", other)
+            line = rf"\Aaccelerate's configuration: expected {key} {plain.lower()}, [^\n]*, got {other}\Z"
+            with pytest.raises(ConfigError, match=line):
+                check_launcher()
 
 
 @catches(SUBJECT, "            thread.join()\n", "            pass\n")

@@ -1,8 +1,10 @@
 """What counts as a block; a block that is recomputed, or compiled, gives what it gave before."""
 
 import copy
+from types import SimpleNamespace
 
 import torch
+import torch._dynamo.config
 from torch import nn
 
 from _support.mutants import catches
@@ -68,3 +70,14 @@ def test_each_block_is_compiled_where_it_stands(monkeypatch):
     assert [function.__self__ for function in compiled] == list(network.blocks)
     assert list(network.state_dict()) == names
     assert network(INPUTS[0]).shape == (8, 3)
+
+
+@catches(SUBJECT, "max(limit, _SHAPES)", "limit")
+@catches(SUBJECT, "limit = torch._dynamo.config.cache_size_limit", "limit = torch._dynamo.config.recompile_limit")
+def test_blocks_of_many_shapes_are_compiled_by_any_torch(monkeypatch):
+    """The setting has had another name since torch 2.7, which knows this one, too."""
+    assert torch._dynamo.config.cache_size_limit == torch._dynamo.config.recompile_limit
+    monkeypatch.setattr(torch._dynamo, "config", SimpleNamespace(cache_size_limit=8))
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    compile_blocks(Network())
+    assert torch._dynamo.config.cache_size_limit == 64

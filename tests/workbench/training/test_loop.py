@@ -69,6 +69,19 @@ def test_logs_come_when_due_and_at_the_end_with_the_rate(tmp_path):
     assert {line["learning_rate"] for line in lines} == {0.1}
 
 
+@catches(SUBJECT, "settings.warmup_steps > settings.steps", "settings.warmup_steps >= settings.steps")
+@catches(SUBJECT, "*(stage, settings.steps, settings.warmup_steps)", "*(stage, settings.warmup_steps, settings.steps)")
+def test_a_warm_up_longer_than_the_training_is_told(tmp_path, caplog):
+    """Short trials of a configuration are such trainings: they run."""
+    for steps, warmup_steps in ((4, 4), (4, 5)):
+        settings = SETTINGS.model_copy(update={"steps": steps, "warmup_steps": warmup_steps})
+        _, lines = train(tmp_path, settings=settings)
+        assert lines[-1]["learning_rate"] == 0.1 * steps / warmup_steps
+    assert [record.getMessage() for record in caplog.records if record.name == SUBJECT] == [
+        "toy: the rate never reaches learning_rate: expected warmup_steps of at most 4, as many as steps, got 5"
+    ]
+
+
 @pytest.mark.parametrize("at", [0, 3, 4, 8])
 def test_broken_off_and_resumed_equals_uninterrupted(tmp_path, at):
     expected = train(tmp_path / "whole")

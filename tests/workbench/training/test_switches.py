@@ -1,6 +1,10 @@
 """What the settings, or the launcher, ask for is done to the network and to its average; what is missing is told."""
 
+import re
+
 import pytest
+import torch
+from torch.torch_version import TorchVersion
 
 from _support.mutants import catches
 from _support.sharded_network import Book, Network, Processes
@@ -43,7 +47,8 @@ def test_each_switch_is_applied_to_what_it_is_for(monkeypatch):
 
 @catches(SUBJECT, "    check_trackers(settings.track)\n", "")
 @catches(SUBJECT, "    if settings.compile and not", "    if not")
-@catches(SUBJECT, 'settings.async_checkpoints and settings.sharding == "none"', "settings.async_checkpoints")
+@catches(SUBJECT, "settings.async_checkpoints and not _sharded(settings)", "settings.async_checkpoints")
+@catches(SUBJECT, "    check_launcher()\n", "")
 def test_what_a_switch_needs_is_told_before_anything_runs(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     check_switches(settings())
@@ -52,9 +57,27 @@ def test_what_a_switch_needs_is_told_before_anything_runs(monkeypatch):
     check_switches(settings(async_checkpoints=True, sharding="full"))
     with pytest.raises(ConfigError, match="async_checkpoints: expected sharding=full, whose checkpoints they are"):
         check_switches(settings(async_checkpoints=True))
+    with monkeypatch.context() as launched:
+        launched.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+        with pytest.raises(ConfigError, match=r"expected mixed_precision no, .* got fp16\Z"):
+            check_switches(settings())
     monkeypatch.setattr("vistok.workbench.run.trackers.get_available_trackers", list)
     with pytest.raises(ConfigError, match="track: trackio is not installed"):
         check_switches(settings(track=("trackio",)))
+
+
+@catches(SUBJECT, '_sharded(settings) and torch.__version__ < "2.7"', "False")
+@catches(SUBJECT, '_sharded(settings) and torch.__version__ < "2.7"', 'torch.__version__ < "2.7"')
+@catches(SUBJECT, 'torch.__version__ < "2.7"', 'torch.__version__ < "2.14"')
+def test_an_older_torch_trains_and_does_not_shard(monkeypatch):
+    for version in ("2.5.1", "2.6.0+cu124"):
+        monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+        check_switches(settings())
+        with pytest.raises(ConfigError, match=rf"\Asharding: expected torch 2\.7 or newer, got {re.escape(version)}\Z"):
+            check_switches(settings(sharding="full"))
+    for version in ("2.7.0", "2.13.0+cpu"):
+        monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+        check_switches(settings(sharding="full"))
 
 
 @catches("vistok.workbench.training.loop", '        "track",\n', "")

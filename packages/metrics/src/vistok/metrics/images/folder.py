@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -30,8 +31,8 @@ class ImageFolder:
         crop: What each image goes through.
 
     Raises:
-        ValueError: In one line: there are no images; of a batch, an image cannot be read or has another size than the
-            first one.
+        ValueError: In one line: there are no images, or a folder cannot be listed; of a batch, an image cannot be
+            read or has another size than the first one.
     """
 
     named = True
@@ -84,16 +85,23 @@ def _image_files(root: Path) -> list[str]:
     return [path for path in files_below(root) if os.path.splitext(path)[1].lower() in _SUFFIXES]
 
 
+def _unlisted(error: OSError) -> NoReturn:
+    raise ValueError(f"{error.filename}: expected a folder that can be listed, got: {error.strerror}") from None
+
+
 def files_below(root: Path) -> list[str]:
     """Paths in a folder of all files below it but hidden ones, in no order; links are followed.
 
     Each real folder is read once, under its own path where it has one.
+
+    Raises:
+        ValueError: In one line: a folder cannot be listed.
     """
     found: list[str] = []
     seen: set[str] = set()
     starts = [str(root)]
     for start in starts:  # links to folders come to its end: a folder is read under its own path where it has one
-        for folder, below, names in os.walk(start):
+        for folder, below, names in os.walk(start, onerror=_unlisted):
             if (real := os.path.realpath(folder)) in seen:
                 below.clear()
                 continue

@@ -1,7 +1,8 @@
 """From the label columns of all splits to class names and their numbers."""
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ class Labels:
 
     Raises:
         ValueError: In one line with the name of the image: some labels are null and others are not, or one is neither
-            a whole number nor a text, or no declared class.
+            a whole number nor a text, or no declared class. Or with the splits: they declare other classes or the same
+            in another order, or some labels are numbers and others texts.
     """
 
     def __init__(self, *tables: Table) -> None:
@@ -39,7 +41,10 @@ class Labels:
             return
         declared = tables[0].declared_classes
         for table in tables:
+            _check_declared(tables[0], table)
             _check(table, columns[table.split], declared)
+        if declared is None:
+            _check_kinds(columns)
         self._columns = columns
         values = range(len(declared)) if declared else sorted({v for column in columns.values() for v in column})
         self.class_names = declared or tuple(str(value) for value in values)
@@ -56,6 +61,29 @@ class Labels:
 def _plain(value: Any) -> Any:
     """A float that is a whole number as one; everything else as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check_declared(first: Table, other: Table) -> None:
+    """That a number means one class in two splits, where both say which."""
+    if first.declared_classes and other.declared_classes and first.declared_classes != other.declared_classes:
+        pairs = itertools.zip_longest(first.declared_classes, other.declared_classes)
+        number, (ours, theirs) = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
+        raise ValueError(
+            f"data: expected the same classes in all splits, in one order, got {ours!r} as class {number} of "
+            f"{first.split} and {theirs!r} of {other.split}"
+        )
+
+
+def _check_kinds(columns: Mapping[str, Sequence[Any]]) -> None:
+    numbers, texts = (
+        [split for split, column in columns.items() if any(isinstance(value, kind) for value in column)]
+        for kind in (int, str)
+    )
+    if numbers and texts:
+        raise ValueError(
+            f"data: expected numbers or texts as labels, got numbers in {', '.join(numbers)} and texts in "
+            f"{', '.join(texts)}"
+        )
 
 
 def _check(table: Table, column: Sequence[Any], declared: tuple[str, ...] | None) -> None:

@@ -138,7 +138,8 @@ def signature(source: str, *, streaming: bool = False) -> tuple[int, int, int]:
         return _state_of(matching_files(source))
     if place.path is None:
         return (0, 0, 0)
-    return _state_of([place.path, *(f"{place.path}/{name}" for name in shown_files(place.path))])
+    below = shown_files(place.path) if place.path.is_dir() else []
+    return _state_of([place.path, *(f"{place.path}/{name}" for name in below)])
 
 
 def _state_of(paths: Iterable[str | Path]) -> tuple[int, int, int]:

@@ -77,8 +77,8 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
     read. What is where is kept in the cache, under the shard's address and what tells that it changed.
 
     Raises:
-        OSError, tarfile.TarError, ValueError: A shard cannot be had or read, or is neither a Parquet nor a tar file, or
-            more room is needed than ``limit``.
+        OSError, ValueError: A shard cannot be had or read, or is neither a Parquet nor a tar file, or more room is
+            needed than ``limit``.
     """
     import pyarrow.parquet as pq
 

@@ -6,15 +6,17 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tarfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 from PIL import Image
-from torch.hub import download_url_to_file
 
 from vistok.workbench.progress import progress
 
@@ -105,11 +107,25 @@ def _downloaded(addresses: list[str], cache_dir: str | None) -> list[Path]:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                download_url_to_file(address, str(path), progress=False)
-            except OSError as error:
+                _download(address, path)
+            except (OSError, HTTPException) as error:
                 raise OSError(f"{address}: {error}") from None
         found.append(path)
     return found
+
+
+def _download(address: str, path: Path) -> None:
+    """Copy what has an address to a file, which is there once all of it has come."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with urlopen(Request(address, headers={"User-Agent": "vistok"})) as answer, partial.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+            length = answer.headers["Content-Length"]
+            if length is not None and file.tell() != int(length):
+                raise OSError(f"cut off: expected {length} bytes, got {file.tell()}")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None) -> Any:
@@ -120,7 +136,7 @@ def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None
     path, size and time of change, so a data set is gone through once.
 
     Raises:
-        OSError, tarfile.TarError, ValueError: An archive cannot be read, or holds no images.
+        OSError, ValueError: An archive cannot be read, is cut off, or holds no images.
     """
     import pyarrow.parquet as pq
 
@@ -130,7 +146,10 @@ def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None
     missing = [(archive, index) for archive, index in zip(archives, indices, strict=True) if not index.exists()]
     with ProcessPoolExecutor(os.cpu_count()) if len(missing) > _FEW else contextlib.nullcontext() as pool:
         written = (map if pool is None else pool.map)(_write_index, *zip(*missing, strict=True)) if missing else ()
-        deque(progress(written, "indexing archives", unit="archives", total=len(missing), brief=True), maxlen=0)
+        try:
+            deque(progress(written, "indexing archives", unit="archives", total=len(missing), brief=True), maxlen=0)
+        except (OSError, ValueError) as error:
+            raise error from None  # without the traceback of another process, which would be told in its place
     return joined(datasets, [pq.read_table(index, memory_map=True) for index in indices])
 
 
@@ -162,12 +181,30 @@ def _write_index(archive: Path, index: Path) -> None:
     os.replace(partial, index)
 
 
+@contextlib.contextmanager
+def _opened(content: Any, archive: str) -> Iterator[tarfile.TarFile]:
+    """An archive, whose members are all read within the block: the library takes for its end where it is cut off."""
+    try:
+        with tarfile.open(fileobj=content, mode="r:") as file:
+            yield file
+            content.seek(file.offset)
+            if (found := content.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
+                got = "other bytes" if found else "nothing"
+                raise tarfile.ReadError(f"cut off or damaged: expected an end mark at byte {file.offset}, got {got}")
+    except tarfile.TarError as error:
+        raise ValueError(f"{archive}: {error}") from None
+
+
 def tar_index(content: Any, archive: str) -> Any:
-    """The records of an archive as a table, from its opened file: texts and numbers, and where each image lies."""
+    """The records of an archive as a table, from its opened file: texts and numbers, and where each image lies.
+
+    Raises:
+        ValueError: The archive is cut off or damaged, or a small file in it holds no text; the message names it.
+    """
     import pyarrow as pa
 
     records: dict[str, dict[str, Any]] = {}
-    with tarfile.open(fileobj=content, mode="r:") as file:
+    with _opened(content, archive) as file:
         for member in file:
             folder, _, base = member.name.rpartition("/")
             stem, _, ending = base.partition(".")

@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -145,9 +146,21 @@ def _as_it_is(found: Any) -> Any:
 
 
 def _start_worker(number: int) -> None:
+    # Ctrl-C, a closed terminal, and a SIGTERM to all processes of a job end the training after its step, for which
+    # they decode.
     for asking in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
-        signal.signal(asking, signal.SIG_IGN)  # they end the training after its step, for which workers decode
+        signal.signal(asking, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_training, daemon=True).start()
     logging.disable(logging.WARNING)  # the training says what is unreadable, once
+
+
+def _end_with_the_training() -> None:
+    """End this process at a SIGTERM of the one that trains, which sends it at its own end and waits."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def _workers_that_fit(images: LazyImageSet, batch: int) -> int:

@@ -9,7 +9,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGr
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from vistok.workbench.run.processes import LONGEST_WAIT, without_accelerates_sharding
+from vistok.workbench.run.processes import LONGEST_WAIT, check_launcher, without_accelerates_sharding
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,11 @@ def open_accelerator(*, find_unused_parameters: bool = False) -> Accelerator:
 
     Args:
         find_unused_parameters: For networks of which a forward pass leaves parameters out.
+
+    Raises:
+        ConfigError: The launcher's configuration has settings of its own (:func:`check_launcher`).
     """
+    check_launcher()
     parallel = _DataParallelOptions(find_unused_parameters=find_unused_parameters)
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters:
         parallel.forward_sync_buffers = False

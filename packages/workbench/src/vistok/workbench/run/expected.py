@@ -1,5 +1,6 @@
 """How long stages will take: as in the last run of the same settings, or as somebody measured them once."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,5 +44,6 @@ def _earlier_runs(stages: Stages, runs: Path) -> Iterator[Path]:
     places = [*runs.glob(f"*/{RECORDS}"), *runs.glob(f"*/{ASIDE}/*/{RECORDS}")]
     for place in sorted(places, key=lambda each: each.stat().st_mtime, reverse=True)[:_NEWEST]:
         run = place.parents[2] if place.parents[1].name == ASIDE else place.parent
-        if is_run(run) and run_maker(run) == stages.program:
-            yield place.parent
+        with contextlib.suppress(ConfigError, OSError):  # a damaged mark, and not this run's matter
+            if is_run(run) and run_maker(run) == stages.program:
+                yield place.parent

@@ -99,19 +99,25 @@ def written_aside(path: Path, *, size: int | None = None) -> Iterator[IO[bytes]]
 
 
 @contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, replaces: bool = False) -> Iterator[Path]:
     """A folder to write into that takes the place of ``target`` at the end; after an error nothing is left of it.
 
+    Args:
+        target: Where it will be.
+        replaces: Whether what is there goes, once the new one is written.
+
     Raises:
-        ConfigError: ``target`` holds something.
+        ConfigError: ``target`` holds something, and nothing says that it goes.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if not replaces and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target}: expected a new or empty folder, got one that holds something")
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield aside
         aside.chmod(0o755)
+        if replaces:
+            shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -26,6 +26,12 @@ _ASKED, _SPOKEN = "vistok/asked", "vistok/spoken"
 _PATIENCE = timedelta(seconds=5)
 _FSDP = "ACCELERATE_USE_FSDP"
 _BESIDE = "vistok-beside"
+#: What a launcher of accelerate says without being asked: what changes a training is the recipe's to say.
+_PLAIN = {
+    "ACCELERATE_MIXED_PRECISION": "no",
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1",
+    "ACCELERATE_DYNAMO_BACKEND": "no",
+}
 
 _ValueT = TypeVar("_ValueT")
 _Item = TypeVar("_Item")
@@ -112,6 +118,20 @@ def _launchers_store() -> Any:
         )
     except (KeyError, ValueError, RuntimeError):
         return None
+
+
+def check_launcher() -> None:
+    """Check that the launcher's configuration, such as one of ``accelerate config``, leaves the training as it is.
+
+    Raises:
+        ConfigError: It asks for mixed precision, accumulated gradients or compilation, which the recipe's settings say.
+    """
+    for name, plain in _PLAIN.items():
+        if (got := os.environ.get(name, plain)).lower() != plain:
+            key = name.removeprefix("ACCELERATE_").lower()
+            raise ConfigError(
+                f"accelerate's configuration: expected {key} {plain}, as the recipe's settings say it, got {got}"
+            )
 
 
 def launched_sharded() -> bool:

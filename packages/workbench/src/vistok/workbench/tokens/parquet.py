@@ -69,7 +69,7 @@ def import_tokens(source: Path, folder: Path, *, made_by: str) -> None:
 
     Args:
         source: The folder of Parquet files.
-        folder: The cache's; what is in it is replaced.
+        folder: The cache's; what is in it is replaced, once all is read.
         made_by: What must have made the tokens.
 
     Raises:
@@ -82,28 +82,34 @@ def import_tokens(source: Path, folder: Path, *, made_by: str) -> None:
         raise ValueError(f"{source}: expected Parquet files of an export of tokens, got {len(files)} without its mark")
     kinds = about.pop("tokens")
     del about["shards"]
-    wanted = shard_files(folder, about)
-    if [file.stem for file in files] != [file.stem for file in wanted]:
+    wanted = [file.stem for file in shard_files(folder, about)]
+    if [file.stem for file in files] != wanted:
         raise ValueError(f"{source}: expected {len(wanted)} files from 00000.parquet on, got {len(files)}")
     if about["made_by"] != made_by:
         raise ValueError(f"{source}: tokens of another tokenizer than this run's")
-    shutil.rmtree(folder, ignore_errors=True)
-    variants, first = about["variants"], 0
-    for number, (file, path) in enumerate(zip(files, wanted, strict=True)):
-        table = pq.read_table(file)
-        images = np.arange(first, min(first + about["shard_size"], about["images"]))
-        rows = table["image"].to_numpy(), table["variant"].to_pylist()
-        if not np.array_equal(rows[0], images.repeat(len(variants))) or rows[1] != variants * len(images):
-            raise ValueError(f"{file}: expected images {first} to {images[-1]} in order, each with all its variants")
-        tokens = {
-            name: table[name].combine_chunks().flatten().to_numpy().reshape(len(images), len(variants), *kind["shape"])
-            for name, kind in kinds.items()
-        }
-        labels = table["label"].to_numpy()[:: len(variants)]
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in tokens.items()}
-        write_shard(path, tensors, torch.from_numpy(labels.copy()), shard_metadata(about, number))
-        first += len(images)
-    for beside in source.iterdir():
-        if beside not in files:
-            shutil.copyfile(beside, folder / beside.name)
-    write_index(folder, about)
+    with new_folder(folder, replaces=True) as aside:
+        for number, (file, path) in enumerate(zip(files, shard_files(aside, about), strict=True)):
+            first = number * about["shard_size"]
+            images = np.arange(first, min(first + about["shard_size"], about["images"]))
+            tokens, labels = _read_shard(file, images, about["variants"], kinds)
+            write_shard(path, tokens, labels, shard_metadata(about, number))
+        for beside in source.iterdir():
+            if beside not in files:
+                shutil.copyfile(beside, aside / beside.name)
+        write_index(aside, about)
+
+
+def _read_shard(
+    file: Path, images: np.ndarray, variants: list[str], kinds: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """The tokens and labels of a file that must hold these images."""
+    table = pq.read_table(file)
+    rows = table["image"].to_numpy(), table["variant"].to_pylist()
+    if not np.array_equal(rows[0], images.repeat(len(variants))) or rows[1] != variants * len(images):
+        raise ValueError(f"{file}: expected images {images[0]} to {images[-1]} in order, each with all its variants")
+    tokens = {
+        name: table[name].combine_chunks().flatten().to_numpy().reshape(len(images), len(variants), *kind["shape"])
+        for name, kind in kinds.items()
+    }
+    labels = table["label"].to_numpy()[:: len(variants)]
+    return {name: torch.from_numpy(array.copy()) for name, array in tokens.items()}, torch.from_numpy(labels.copy())

@@ -35,8 +35,8 @@ def compile_blocks(network: nn.Module) -> None:
     """
     import torch._dynamo.config  # not with every command
 
-    limit = torch._dynamo.config.recompile_limit  # of shapes of one class of blocks; beyond, it would not compile
-    torch._dynamo.config.recompile_limit = max(limit, _SHAPES)
+    limit = torch._dynamo.config.cache_size_limit  # of shapes of one class of blocks; beyond, it would not compile
+    torch._dynamo.config.cache_size_limit = max(limit, _SHAPES)  # by its name in torch 2.5 and 2.6, which stays
     for block in blocks_of(network):
         inner: Any = block.forward
         block.forward = torch.compile(inner)

@@ -1,5 +1,6 @@
 """The loop that every training shares: seeds, rates, progress, metrics, checkpoints and stops around each step."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, Self
@@ -19,6 +20,8 @@ from vistok.workbench.training.profiling import profiled
 from vistok.workbench.training.seeds import seed_step
 from vistok.workbench.training.signals import StopSignal
 from vistok.workbench.training.state import TrainState
+
+logger = logging.getLogger(__name__)
 
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -103,12 +106,18 @@ def training_steps(
 
     Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
     when due, and answer a :class:`StopSignal` on any process (of several, all stop after the same step, the next one).
+    A warm-up longer than the training is told at its beginning.
 
     Raises:
         NonFiniteLossError: A loss of the step was not finite, and its log or a checkpoint is due.
         Interrupted: A stop was asked for; the checkpoint of the finished step is written.
     """
     metrics.rewind(stage, start)
+    if accelerator.is_main_process and settings.warmup_steps > settings.steps:
+        logger.warning(
+            "%s: the rate never reaches learning_rate: expected warmup_steps of at most %d, as many as steps, got %d",
+            *(stage, settings.steps, settings.warmup_steps),
+        )
     indices = progress(
         range(start, settings.steps),
         f"train {stage}",

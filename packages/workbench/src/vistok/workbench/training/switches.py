@@ -3,12 +3,13 @@
 import os
 import shutil
 
+import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from vistok.workbench.config import ConfigError
-from vistok.workbench.run.processes import launched_sharded
+from vistok.workbench.run.processes import check_launcher, launched_sharded
 from vistok.workbench.run.trackers import check_trackers
 from vistok.workbench.training.blocks import checkpoint_activations, compile_blocks
 from vistok.workbench.training.loop import TrainConfig
@@ -19,11 +20,15 @@ def check_switches(settings: TrainConfig) -> None:
     """Check what the switches of a training need, before anything runs.
 
     Raises:
-        ConfigError: A tracker is not installed, there is no compiler, the launcher's configuration is not FSDP2's, or
-            nothing that is sharded is to be written beside the training.
+        ConfigError: A tracker is not installed, there is no compiler, the launcher's configuration is not FSDP2's or
+            has settings that are the recipe's, torch is too old to shard, or nothing that is sharded is to be written
+            beside the training.
     """
     check_trackers(settings.track)
-    if not launched_sharded() and settings.async_checkpoints and settings.sharding == "none":
+    check_launcher()
+    if _sharded(settings) and torch.__version__ < "2.7":  # whose fully_shard leaves parameters out
+        raise ConfigError(f"sharding: expected torch 2.7 or newer, got {torch.__version__}")
+    if settings.async_checkpoints and not _sharded(settings):
         raise ConfigError("async_checkpoints: expected sharding=full, whose checkpoints they are, got none")
     named = os.environ.get("CXX")
     if settings.compile and not any(map(shutil.which, [named] if named else ["g++", "clang++"])):
@@ -51,7 +56,11 @@ def apply_switches(
         compile_blocks(network)
     if settings.checkpoint_activations:
         checkpoint_activations(network)
-    if settings.sharding == "full" or launched_sharded():
+    if _sharded(settings):
         shard(network, accelerator, replicated=replicated)
         if average is not None:
             shard(average.module, accelerator, replicated=replicated)
+
+
+def _sharded(settings: TrainConfig) -> bool:
+    return settings.sharding == "full" or launched_sharded()
