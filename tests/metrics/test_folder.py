@@ -111,6 +111,13 @@ def test_a_folder_that_cannot_be_listed_is_one_line_that_names_it(tmp_path, monk
         ImageFolder(tmp_path, WHOLE)
 
 
+@catches(SUBJECT, '== "lost+found"', '== "lost"')
+def test_the_file_systems_own_folder_at_the_root_of_a_disk_is_passed_over(tmp_path, monkeypatch):
+    write(tmp_path, {"ant/1.png": png(0), "lost+found/2.png": png(0)})
+    unlisted(monkeypatch, tmp_path / "lost+found")
+    assert ImageFolder(tmp_path, WHOLE).names == ["ant/1.png"]
+
+
 def test_an_empty_folder_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"\A.*: the folder holds no images\Z"):
         ImageFolder(tmp_path, WHOLE)

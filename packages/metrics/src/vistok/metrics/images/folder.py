@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -85,7 +84,9 @@ def _image_files(root: Path) -> list[str]:
     return [path for path in files_below(root) if os.path.splitext(path)[1].lower() in _SUFFIXES]
 
 
-def _unlisted(error: OSError) -> NoReturn:
+def _unlisted(error: OSError) -> None:
+    if os.path.basename(error.filename) == "lost+found":  # the file system's own, at the root of a disk
+        return
     raise ValueError(f"{error.filename}: expected a folder that can be listed, got: {error.strerror}") from None
 
 
