@@ -33,7 +33,7 @@ def test_there_are_sixteen_features_a_code_while_codes_are_few_and_never_under_t
     assert [len(started(300_000, size, 3)) for size in sizes] == [54, 43_691, 66_667, 266_667]
 
 
-@catches(SUBJECT, ".tensor_split(accelerator.num_processes)[accelerator.process_index]", "")
+@catches(SUBJECT, "shares[accelerator.process_index]", "shares[0]")
 @catches(SUBJECT, "drawn_images(train, count, seed)", "drawn_images(train, count, accelerator.process_index)")
 def test_processes_divide_the_images_that_one_would_take():
     alone = started(50, 8, 4, seed=3)

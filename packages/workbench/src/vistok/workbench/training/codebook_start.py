@@ -33,4 +33,6 @@ def start_images(train: Images, size: int, features: int, seed: int, accelerator
             f"train.codebook_start: k_means of {size:,} codes needs as many features and an image a process, and "
             f"{count:,} images have {count * features:,}; set it to random, or take fewer codes"
         )
-    return drawn_images(train, count, seed).tensor_split(accelerator.num_processes)[accelerator.process_index]
+    shares = drawn_images(train, count, seed).tensor_split(accelerator.num_processes)
+    own: Tensor = shares[accelerator.process_index]
+    return own
