@@ -119,6 +119,18 @@ def test_extreme_logits_stay_finite():
                 assert torch.isfinite(x.grad).all()
 
 
+@catches(SUBJECT, "widen(logits).clamp(-_SUREST_LOGIT, _SUREST_LOGIT)", "widen(logits)")
+@catches(SUBJECT, "_SUREST_LOGIT = 1e4", "_SUREST_LOGIT = 1.0")
+def test_the_largest_finite_values_are_sure_bits():
+    """Two tokens of four bits that differ in one: nothing is unsure, and one bit is fair on the average."""
+    for size, group_bits in product((10.0, 1e30, 1e36, 3e38), (None, 1, 2)):
+        u = (size * torch.tensor([[1.0, -1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])).requires_grad_()
+        loss = lookup_free_entropy_loss(u, group_bits=group_bits)
+        loss.backward()
+        assert loss.item() == pytest.approx(-math.log(2))
+        assert not u.grad.any()
+
+
 def test_the_range_is_kept():
     for seed in range(5):
         x = normal(seed, 12, 4)

@@ -66,7 +66,8 @@ def test_a_pair_has_one_shape():
         check_pair("a", ONE, "b", ONE.long())
 
 
-@catches(SUBJECT, "and value >= 0", "and value > 0")
+@catches(SUBJECT, "check_at_least(name, value, 0)", "check_positive(name, value)")
+@catches(SUBJECT, "value >= least", "value > least")
 @catches(SUBJECT, "and value > 0", "and value >= 0")
 @given(st.floats())
 def test_numbers_are_finite_and_on_the_right_side_of_zero(value):

@@ -1,11 +1,22 @@
 """The float32 island, and directions of vectors of any size."""
 
+import pytest
 import torch
 from hypothesis import given
 
+from _support.every_loss import FIRST, LOSSES
 from _support.float64 import unit64
 from _support.mutants import catches
+from _support.pretended_cuda import OnCuda
 from _support.strategies import normal, tensors
+from _support.tf32 import Products, products_on_a_card, tf32_is_on, tf32_on
+from vistok.losses import (
+    bit_entropy,
+    entropy,
+    histogram_relation_loss,
+    lookup_free_entropy_loss,
+    vector_entropy_loss,
+)
 from vistok.losses._precision import autocast_off, not_below_zero, unit_directions, widen
 
 SUBJECT = "vistok.losses._precision"
@@ -20,6 +31,68 @@ def test_autocast_is_off_inside_and_on_again_behind():
         assert (a @ a).dtype == torch.bfloat16
         with autocast_off(a.to("meta")):
             pass
+
+
+@catches(SUBJECT, "setattr(_MATMUL, _TF32, _OFF)", "pass")
+@catches(SUBJECT, "finally:\n        setattr(_MATMUL, _TF32, _ON)", "finally:\n        pass")
+@catches(SUBJECT, "if tensor.is_cuda and", "if")
+def test_tf32_is_off_inside_on_cuda_and_on_again_behind():
+    on_cpu, on_cuda = torch.ones(2), torch.ones(2).as_subclass(OnCuda)
+    with tf32_on():
+        with autocast_off(on_cpu):
+            assert tf32_is_on()
+        with autocast_off(on_cuda), autocast_off(on_cuda):
+            assert not tf32_is_on()
+        assert tf32_is_on()
+        with pytest.raises(KeyError), autocast_off(on_cuda):
+            raise KeyError
+        assert tf32_is_on()
+    with autocast_off(on_cuda):
+        assert not tf32_is_on()
+    assert not tf32_is_on()
+
+
+@catches(SUBJECT, "with autocast:", "if True:")
+def test_autocast_is_off_where_tf32_is_switched_off():
+    a = normal(0, 4, 4)
+    with tf32_on(), torch.autocast("cpu", dtype=torch.bfloat16), autocast_off(a.as_subclass(OnCuda)):
+        assert (a @ a).dtype == torch.float32
+
+
+@catches(SUBJECT, "and not torch.compiler.is_compiling() ", "")
+def test_a_graph_that_is_compiled_keeps_the_setting(monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    with tf32_on(), autocast_off(torch.ones(2).as_subclass(OnCuda)):
+        assert tf32_is_on()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_product_of_a_loss_is_rounded_to_tf32(name):
+    with products_on_a_card() as products:
+        LOSSES[name](FIRST)
+    assert not products.rounded
+    assert products.count or name not in ("contrastive", "vector_entropy", "lookup_free_entropy", "histogram_relation")
+
+
+@catches("vistok.losses._token_blocks", "with autocast_off(tokens), torch.enable_grad():", "with torch.enable_grad():")
+@catches("vistok.losses._counted_pairs", "with autocast_off(unit):", "if True:")
+@catches("vistok.losses._exact_pairs", "with autocast_off(unit):", "if True:")
+def test_what_is_computed_in_blocks_is_not_rounded_to_tf32_in_its_backward_pass(monkeypatch):
+    monkeypatch.setattr(entropy, "_BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(bit_entropy, "_BLOCK_ELEMENTS", 8)
+    for loss, tokens in (
+        (lambda x: vector_entropy_loss(x, x[:4].detach()), 9),
+        (lookup_free_entropy_loss, 9),
+        (lambda x: histogram_relation_loss(x, torch.ones(40)), 20),
+        (lambda x: histogram_relation_loss(x, torch.ones(40)), 120),
+    ):
+        x = normal(0, tokens, 4).as_subclass(OnCuda).requires_grad_()
+        with tf32_on(), Products() as products:
+            value = loss(x)
+            forward = products.count
+            value.backward()
+        assert not products.rounded
+        assert products.count > forward > 0
 
 
 @catches(SUBJECT, "tensor if tensor.dtype == torch.float64 else tensor.float()", "tensor.float()")

@@ -52,8 +52,16 @@ def test_the_lowest_value_belongs_to_equal_inputs_and_both_sides_weigh_the_same(
     assert abs(reconstruction_loss(a, a, kind=kind) - least) < 1e-8
 
 
+@catches(SUBJECT, "_SMALLEST_EPS = 1e-18", "_SMALLEST_EPS = 1e-23")
 def test_wrong_options_are_named():
     with pytest.raises(ValueError, match="kind"):
         ReconstructionLoss("l3")
-    with pytest.raises(ValueError, match="eps"):
-        ReconstructionLoss("l1", eps=0.0)
+    for eps in (0.0, -1.0, 1e-23, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"^eps must be finite and >= 1e-18, got {eps}$"):
+            ReconstructionLoss("l1", eps=eps)
+
+
+def test_the_sharpest_tip_has_a_finite_gradient():
+    x = torch.zeros(2, requires_grad=True)
+    ReconstructionLoss("charbonnier", eps=1e-18)(x, torch.tensor([0.0, 1.0])).backward()
+    assert x.grad.tolist() == [0.0, -0.5]

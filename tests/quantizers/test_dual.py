@@ -69,5 +69,5 @@ def test_no_gradient_crosses_between_the_branches(seed, learning):
 
 
 def test_wrong_sizes_are_refused():
-    with pytest.raises(ValueError, match="codebook_size must be at least 1"):
+    with pytest.raises(ValueError, match="codebook_size must be a whole number of at least 1, got 0"):
         DualQuantizer(0, 4, 8)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from _support.every_quantizer import CHANNELS, NAMES, build
 from _support.strategies import normal, seeds, spatial_shapes
+from _support.tf32 import products_on_a_card
 from vistok.quantizers import Quantized
 
 GROUPS = {"binary spherical groups": (3,), "lookup free groups": (2,), "residual": (3,)}
@@ -81,6 +82,17 @@ def test_the_search_is_float32_inside_autocast_and_the_callers_dtype_outside(nam
         out = quantizer(z.to(dtype))
         assert out.quantized.dtype == out.codes.dtype == dtype
         assert torch.equal(out.indices, quantizer(z.to(dtype).float()).indices)
+
+
+@every
+def test_no_product_is_rounded_to_tf32(name):
+    quantizer, z = build(name), normal(0, 3, CHANNELS, 40)
+    with products_on_a_card() as products:
+        codes = quantizer(z).codes
+        if name != "residual":
+            quantizer.codes_to_indices(codes)
+    assert not products.rounded
+    assert bool(products.count) == hasattr(quantizer, "token_block")
 
 
 @every

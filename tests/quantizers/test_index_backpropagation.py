@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
+from _support.pretended_cuda import OnCuda
 from _support.strategies import normal, seeded, seeds
+from _support.tf32 import Products, products_on_a_card, tf32_on
 from vistok.quantizers import IndexBackpropagationQuantizer
 
 SUBJECT = "vistok.quantizers.index_backpropagation"
@@ -73,7 +75,7 @@ def test_every_code_gets_a_gradient_whatever_the_block_of_tokens(seed, block):
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
 
 
-@catches(SUBJECT, "self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)", "1 << 40")
+@catches(SUBJECT, "self.token_block or max(1, elements // self.codebook_size)", "1 << 40")
 def test_it_holds_a_block_of_scores(largest_tensor):
     quantizer = IndexBackpropagationQuantizer(4096, 4)
     z = normal(0, 1024, 4).requires_grad_()
@@ -82,12 +84,50 @@ def test_it_holds_a_block_of_scores(largest_tensor):
     assert largest.elements <= 2**20
 
 
+@catches(SUBJECT, 'if features.device.type == "cpu" else _ACCELERATOR_BLOCK_ELEMENTS', "")
+def test_an_accelerator_gets_larger_blocks():
+    quantizer, z = IndexBackpropagationQuantizer(4096, 4), normal(0, 1024, 4)
+    found = []
+    for watched in (Products(), products_on_a_card()):
+        with watched as products:
+            value = quantizer(z).quantized.sum()
+            forward = products.count
+            value.backward()
+        found.append(products.count - forward)
+    assert found == [4 * 4, 4]
+
+
+@catches(SUBJECT, "with autocast_off(rows):", "if True:")
+def test_no_product_is_rounded_to_tf32_in_the_backward_pass():
+    quantizer, z = IndexBackpropagationQuantizer(7, 3), normal(0, 5, 3).as_subclass(OnCuda).requires_grad_()
+    with tf32_on():
+        value = quantizer(z).quantized.sum()
+        with Products() as products:
+            value.backward()
+    assert products.count == 4
+    assert not products.rounded
+
+
+@catches(SUBJECT, "features.nan_to_num(0.0, 0.0, 0.0).reshape", "features.reshape")
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_token_that_is_not_finite_and_whose_loss_is_masked_adds_to_no_gradient(bad):
+    z, quantizer = normal(0, 5, 3), IndexBackpropagationQuantizer(7, 3, generator=seeded(0))
+    z[0, 1] = bad
+    z.requires_grad_()
+    quantizer(z).quantized[1:].square().sum().backward()
+    found = quantizer.codebook.grad.clone()
+    assert not z.grad[0].any()
+    quantizer.zero_grad()
+    quantizer(z.detach()[1:]).quantized.square().sum().backward()
+    torch.testing.assert_close(found, quantizer.codebook.grad)
+
+
 @catches(SUBJECT, 'check_token_block(token_block, "IndexBackpropagationQuantizer")', "pass")
 def test_wrong_arguments_are_refused():
     for temperature in (0.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="temperature"):
             IndexBackpropagationQuantizer(4, 2, temperature=temperature)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="codebook_size must be a whole number of at least 1, got 0"):
         IndexBackpropagationQuantizer(0, 2)
     with pytest.raises(ValueError, match=r"^IndexBackpropagationQuantizer: token_block must be at least 1, got 0$"):
         IndexBackpropagationQuantizer(4, 2, token_block=0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from _support.float64 import distances64, unit64
 from _support.mutants import catches
 from _support.strategies import normal, seeded, seeds
-from vistok.quantizers import k_means
+from vistok.quantizers import ResidualVectorQuantizer, VectorQuantizer, k_means
 
 SUBJECT = "vistok.quantizers.k_means"
 
@@ -90,14 +90,44 @@ def test_too_few_finite_rows_and_what_is_no_dense_tensor_are_named():
 
 
 @catches(SUBJECT, "if rows.ndim != 2:", "if False:")
-@catches(SUBJECT, "num_clusters < 1 or iterations < 0", "False")
+@catches(SUBJECT, "if iterations < 0:", "if False:")
+@catches(SUBJECT, 'check_sizes("k_means", {"num_clusters": num_clusters})', "pass")
 @catches(SUBJECT, 'if metric not in ("euclidean", "cosine"):', "if False:")
 def test_wrong_arguments_are_named():
     rows = torch.ones(4, 3)
     with pytest.raises(ValueError, match=r"rows must be \(n, d\), got \(4,\)"):
         k_means(rows[:, 0], 2, generator=seeded(0))
-    for clusters, iterations in ((-1, 0), (0, 1), (2, -5)):
-        with pytest.raises(ValueError, match=f"got {clusters} and {iterations}"):
+    for clusters, iterations, expected in (
+        (-1, 0, "num_clusters must be a whole number of at least 1, got -1"),
+        (2.0, 1, r"num_clusters must be a whole number of at least 1, got 2\.0"),
+        (2, -5, "iterations must be at least 0, got -5"),
+    ):
+        with pytest.raises(ValueError, match=f"^k_means: {expected}$"):
             k_means(rows, clusters, generator=seeded(0), iterations=iterations)
     with pytest.raises(ValueError, match="metric must be 'euclidean' or 'cosine', got 'cosin'"):
         k_means(rows, 2, generator=seeded(0), metric="cosin", iterations=0)
+
+
+@catches(SUBJECT, "random_order(rows.shape[0], generator)", "random_order(rows.shape[0], torch.Generator())")
+def test_without_a_generator_the_global_one_draws():
+    rows, found = normal(0, 40, 3), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(k_means(rows, 3, generator=None, iterations=0))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_codebooks_are_initialized_and_revived_by_the_global_generator_too():
+    z = normal(0, 40, 3)
+    residual, vector = ResidualVectorQuantizer(8, 3, num_stages=2), VectorQuantizer(8, 3)
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        for quantizer in (residual, vector):
+            quantizer.initialize(z, generator=None, iterations=0)
+        vector.update()
+        assert vector.revive(z, generator=None).tolist() == list(range(8))
+        found.append(torch.cat([residual.codebooks[1][0], vector.codebook]).detach().clone())
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])

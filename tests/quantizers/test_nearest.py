@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from _support.float64 import distances64
 from _support.mutants import catches
 from _support.strategies import integer_tensors, normal, seeded, seeds
+from _support.tf32 import products_on_a_card
 from vistok.quantizers import VectorQuantizer, nearest_codes
 
 SUBJECT = "vistok.quantizers.nearest"
@@ -127,6 +128,14 @@ def test_half_precision_input_is_searched_in_float32():
     rows = codebook.clone()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert nearest_codes(rows, codebook).tolist() == list(range(9))
+
+
+@catches(SUBJECT, 'rows."""\n    with torch.no_grad(), autocast_off(rows):', 'rows."""\n    with torch.no_grad():')
+def test_scores_on_a_card_are_not_rounded_to_tf32():
+    with products_on_a_card() as products:
+        nearest_codes(normal(0, 9, 4), normal(1, 70, 4))
+    assert products.count
+    assert not products.rounded
 
 
 def test_wrong_arguments_are_refused():

@@ -6,7 +6,9 @@ from hypothesis import given
 
 from _support.float64 import unit64
 from _support.mutants import catches
+from _support.pretended_cuda import OnCuda
 from _support.strategies import normal, tensors
+from _support.tf32 import tf32_is_on, tf32_on
 from vistok.quantizers._precision import autocast_off, unit
 
 SUBJECT = "vistok.quantizers._precision"
@@ -21,6 +23,39 @@ def test_autocast_is_off_inside_and_on_again_behind():
         assert (a @ a).dtype == torch.bfloat16
         with autocast_off(a.to("meta")):
             pass
+
+
+@catches(SUBJECT, "setattr(_MATMUL, _TF32, _OFF)", "pass")
+@catches(SUBJECT, "finally:\n        setattr(_MATMUL, _TF32, _ON)", "finally:\n        pass")
+@catches(SUBJECT, "if tensor.is_cuda and", "if")
+def test_tf32_is_off_inside_on_cuda_and_on_again_behind():
+    on_cpu, on_cuda = torch.ones(2), torch.ones(2).as_subclass(OnCuda)
+    with tf32_on():
+        with autocast_off(on_cpu):
+            assert tf32_is_on()
+        with autocast_off(on_cuda), autocast_off(on_cuda):
+            assert not tf32_is_on()
+        assert tf32_is_on()
+        with pytest.raises(KeyError), autocast_off(on_cuda):
+            raise KeyError
+        assert tf32_is_on()
+    with autocast_off(on_cuda):
+        assert not tf32_is_on()
+    assert not tf32_is_on()
+
+
+@catches(SUBJECT, "with autocast:", "if True:")
+def test_autocast_is_off_where_tf32_is_switched_off():
+    a = normal(0, 4, 4)
+    with tf32_on(), torch.autocast("cpu", dtype=torch.bfloat16), autocast_off(a.as_subclass(OnCuda)):
+        assert (a @ a).dtype == torch.float32
+
+
+@catches(SUBJECT, "and not torch.compiler.is_compiling() ", "")
+def test_a_graph_that_is_compiled_keeps_the_setting(monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    with tf32_on(), autocast_off(torch.ones(2).as_subclass(OnCuda)):
+        assert tf32_is_on()
 
 
 @catches(SUBJECT, "torch.inf, length)", "torch.inf, length.square())")

@@ -63,7 +63,7 @@ def test_a_step_at_one_code_moves_them_all(seed):
 
 @catches(SUBJECT, 'check_token_block(token_block, "ProjectedVectorQuantizer")', "pass")
 def test_wrong_sizes_are_refused():
-    with pytest.raises(ValueError, match="got 4 and 0"):
+    with pytest.raises(ValueError, match="code_dim must be a whole number of at least 1, got 0"):
         ProjectedVectorQuantizer(4, 0)
     with pytest.raises(ValueError, match=r"^ProjectedVectorQuantizer: token_block must be at least 1, got 0$"):
         ProjectedVectorQuantizer(4, 2, token_block=0)

@@ -104,11 +104,23 @@ def test_any_grid_keeps_its_shape_and_images_do_not_mix(height, width, batch):
 
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
-    [((8, (4, 4)), {"width": 30, "heads": 8}, "heads must divide width"), ((8, (0, 4)), {}, "at least 1")],
+    [
+        ((8, (4, 4)), {"width": 30, "heads": 8}, "heads must divide width=30, got 8"),
+        ((8, (0, 4)), {}, r"grid\[0\] must be a whole number of at least 1, got 0"),
+        ((8, (4, 4.5)), {}, r"grid\[1\] must be a whole number of at least 1, got 4\.5"),
+    ],
 )
 def test_wrong_sizes_are_refused(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         ResidualRecovery(*arguments, **options)
+
+
+@catches(SUBJECT, "not isinstance(grid, Sequence) or", "")
+@catches(SUBJECT, "or len(grid) != 2", "")
+def test_a_grid_is_a_pair():
+    for grid, came in ((4, "4"), ((4, 4, 4), r"\(4, 4, 4\)"), ([4], r"\[4\]")):
+        with pytest.raises(ValueError, match=rf"^ResidualRecovery: grid must be \(height, width\), got {came}$"):
+            ResidualRecovery(8, grid)
 
 
 @catches(SUBJECT, "* q.shape[-1] ** -0.5", "")

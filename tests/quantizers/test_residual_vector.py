@@ -62,10 +62,42 @@ def test_the_first_codebooks_are_uniform_and_those_of_the_generator():
     assert not torch.equal(quantizer.codebooks[0], quantizer.codebooks[1])
 
 
-@catches(SUBJECT, "super().train(mode)\n        self.wrapped.eval()", "super().train(mode)")
-def test_the_wrapped_module_stays_in_evaluation_and_learns_by_gradient_alone():
+@catches(SUBJECT, "rows = rows - codes[found[-1]]", "pass")
+def test_the_indices_are_those_of_the_wrapped_module():
+    """Its search is another one: equal but for ties, which random numbers have not."""
+    for size in (9, 100):
+        quantizer = ResidualVectorQuantizer(size, 4, num_stages=3).eval()
+        for stage, codebook in enumerate(quantizer.codebooks):
+            codebook.data.copy_(normal(stage, 1, size, 4) / 2**stage)
+        z = normal(9, 200, 4)
+        wanted = quantizer.wrapped(z.unsqueeze(0))[1].squeeze(0)
+        assert torch.equal(quantizer(z).indices, wanted)
+        assert torch.equal(quantizer.bfloat16()(z).indices[:, 0], quantizer(z.float()).indices[:, 0])
+
+
+@catches(SUBJECT, "nearest_codes(rows, codes, token_block=self.token_block)", "torch.cdist(rows, codes).argmin(1)")
+def test_it_never_holds_tokens_times_codes(largest_tensor):
+    quantizer = ResidualVectorQuantizer(4096, 4, num_stages=2)
+    with largest_tensor as largest:
+        quantizer(normal(0, 1024, 4))
+    assert largest.elements <= 2**19
+
+
+@catches("vistok.quantizers._rows", "per_token is not None and (", "per_token is not None and per_token > 1 and (")
+def test_one_stage_has_its_dimension_in_the_indices():
+    quantizer = ResidualVectorQuantizer(9, 3, num_stages=1, generator=seeded(0))
+    out = quantizer(normal(0, 2, 3, 5, 5))
+    assert out.indices.shape == (2, 5, 5, 1)
+    torch.testing.assert_close(quantizer.indices_to_codes(out.indices), out.codes)
+    for call in (quantizer.indices_to_codes, quantizer.indices_to_stages):
+        expected = r"^ResidualVectorQuantizer: the last dimension of indices must be 1 .*, got shape \(2, 5, 5\)$"
+        with pytest.raises(ValueError, match=expected):
+            call(out.indices.squeeze(-1))
+
+
+@catches(SUBJECT, "learnable_codebook=True", "learnable_codebook=False")
+def test_the_codebooks_learn_by_gradient_alone():
     quantizer = ResidualVectorQuantizer(9, 3, num_stages=2, generator=seeded(0)).train()
-    assert not quantizer.wrapped.training
     before = [codebook.detach().clone() for codebook in quantizer.codebooks]
     quantizer(normal(0, 20, 3))
     assert all(torch.equal(a, b) for a, b in zip(before, quantizer.codebooks, strict=True))
@@ -114,7 +146,7 @@ def test_codes_have_the_dtype_of_the_codebooks(dtype):
 
 @catches(SUBJECT, 'check_token_block(token_block, "ResidualVectorQuantizer")', "pass")
 def test_wrong_sizes_are_refused():
-    with pytest.raises(ValueError, match="got 4, 2 and 0"):
+    with pytest.raises(ValueError, match="num_stages must be a whole number of at least 1, got 0"):
         ResidualVectorQuantizer(4, 2, num_stages=0)
     for block in (0, -1):
         with pytest.raises(ValueError, match=f"token_block must be at least 1, got {block}"):

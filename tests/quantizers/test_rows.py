@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
-from _support.strategies import normal, spatial_shapes
+from _support.strategies import normal, seeded, spatial_shapes
 from vistok.quantizers._rows import (
     channels_back,
     channels_last,
     check_dense,
     check_features,
     check_indices,
+    check_sizes,
     check_token_block,
     finite_rows,
+    random_order,
 )
 
 SUBJECT = "vistok.quantizers._rows"
@@ -79,6 +81,7 @@ def test_features_have_their_channels_where_they_should():
 @catches(SUBJECT, "if low < 0 or high >= size:", "if low < 0 or high > size:")
 @catches(SUBJECT, "if indices.is_meta or indices.numel() == 0:", "if indices.is_meta:")
 @catches(SUBJECT, "indices.shape[-1] != per_token", "False")
+@catches(SUBJECT, "per_token is not None and (", "per_token is not None and per_token > 1 and (")
 @catches(SUBJECT, "indices.long().aminmax()", "indices.aminmax()")
 @catches(SUBJECT, "torch.uint16, ", "")
 def test_indices_are_whole_and_inside_the_codebook():
@@ -92,22 +95,59 @@ def test_indices_are_whole_and_inside_the_codebook():
     for values, came in (([0, 8], "0 to 8"), ([-1, 7], "-1 to 7")):
         with pytest.raises(ValueError, match=rf"^Owner: indices must lie in 0 \.\. 7, got values from {came}$"):
             check_indices(torch.tensor(values), "Owner", 8)
-    with pytest.raises(ValueError, match=r"^Owner: the last dimension of indices must be 2 .*, got shape \(3,\)$"):
-        check_indices(torch.zeros(3, dtype=torch.int64), "Owner", 8, per_token=2)
+    for per_token in (1, 2):
+        expected = rf"^Owner: the last dimension of indices must be {per_token} .*, got shape \(3,\)$"
+        with pytest.raises(ValueError, match=expected):
+            check_indices(torch.zeros(3, dtype=torch.int64), "Owner", 8, per_token)
 
 
 @catches(SUBJECT, "(ndim < 2 or not", "(not")
 @catches(SUBJECT, "ndim < 2 or not -ndim <= channel_dim < ndim)", "ndim < 2)")
-@catches(SUBJECT, "least = 1 if per_token == 1 else 2", "least = 1")
+@catches(SUBJECT, "least = 1 if per_token is None else 2", "least = 1")
 def test_the_codes_of_indices_have_the_dimension_of_the_channels():
-    for shape, per_token, channel_dim in (((3,), 1, 1), ((3,), 1, -2), ((3, 4), 1, 2), ((3, 2), 2, 1)):
+    for shape, per_token, channel_dim in (
+        ((3,), None, 1),
+        ((3,), None, -2),
+        ((3, 4), None, 2),
+        ((3, 2), 2, 1),
+        ((3, 1), 1, 1),
+    ):
         check_indices(torch.zeros(shape, dtype=torch.int64), "Owner", 8, per_token, channel_dim=channel_dim)
-    for shape, per_token, channel_dim in (((), 1, -1), ((3,), 1, 2), ((3,), 1, -3), ((2,), 2, -1), ((3, 2), 2, 2)):
+    for shape, per_token, channel_dim in (
+        ((), None, -1),
+        ((3,), None, 2),
+        ((3,), None, -3),
+        ((1,), 1, -1),
+        ((2,), 2, -1),
+        ((3, 2), 2, 2),
+    ):
         with pytest.raises(ValueError, match=r"^Owner: indices must be at least") as caught:
             check_indices(torch.zeros(shape, dtype=torch.int64), "Owner", 8, per_token, channel_dim=channel_dim)
-        expected = f"{per_token}-dimensional, with codes that have a dimension {channel_dim} (channel_dim)"
+        expected = f"{2 if per_token else 1}-dimensional, with codes that have a dimension {channel_dim} (channel_dim)"
         assert str(caught.value) == f"Owner: indices must be at least {expected}, got shape {shape}"
     check_indices(torch.tensor(3), "Owner", 8)
+
+
+@catches(SUBJECT, "or size < 1:", "or size < 0:")
+@catches(SUBJECT, "not isinstance(size, Integral) or", "")
+def test_sizes_are_whole_numbers_from_one_on():
+    check_sizes("Owner", {"one": 1, "two": np.int64(2)})
+    for wrong in (0, -3, 16.0, "4", None, (4, 4)):
+        with pytest.raises(ValueError, match=r"^Owner: two must be a whole number of at least 1, got") as caught:
+            check_sizes("Owner", {"one": 1, "two": wrong})
+        assert str(caught.value).endswith(f"got {wrong!r}")
+
+
+@catches(SUBJECT, '"cpu" if generator is None else generator.device', "generator.device")
+@catches(SUBJECT, "count, generator=generator,", "count,")
+def test_an_order_is_the_generators_or_the_global_ones():
+    orders = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        orders.append(random_order(20, None).tolist())
+        assert sorted(orders[-1]) == list(range(20))
+    assert orders[0] == orders[1] != orders[2]
+    assert torch.equal(random_order(20, seeded(3)), random_order(20, seeded(3)))
 
 
 @catches(SUBJECT, "token_block < 1:", "token_block < 0:")

@@ -68,8 +68,19 @@ def test_usage_and_perplexity_stay_in_their_range(size, seed):
     assert ((report.bit_balance >= 0) & (report.bit_balance <= 1 + 1e-12)).all()
 
 
+@catches(SUBJECT, "if codebook_size * num_codebooks > _MOST_COUNTS:", "if codebook_size > _MOST_COUNTS:")
+@catches(SUBJECT, "> _MOST_COUNTS:", ">= _MOST_COUNTS:")
+def test_counts_that_no_memory_holds_are_refused():
+    with torch.device("meta"):
+        assert CodebookUsage(2**18, 2).counts.shape == (2, 2**18)
+        assert CodebookUsage(2**32).counts.shape == (1, 2**32)
+        for size, books in ((2**36, 1), (2**62, 1), (2**31, 4)):
+            with pytest.raises(ValueError, match=rf"at most 2\^32 \(.* in groups\), got {size} \* {books}$"):
+                CodebookUsage(size, books)
+
+
 def test_it_refuses_what_it_cannot_count():
-    with pytest.raises(ValueError, match="got 0 and 1"):
+    with pytest.raises(ValueError, match=r"^CodebookUsage: codebook_size must be a whole number of at least 1, got 0$"):
         CodebookUsage(0)
     with pytest.raises(TypeError, match="integer tensor"):
         CodebookUsage(4)(torch.zeros(3))

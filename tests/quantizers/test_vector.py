@@ -34,7 +34,7 @@ def test_codes_are_the_rows_of_the_indices():
 
 @catches("vistok.quantizers._precision", "torch.inf, length)", "torch.inf, length.square())")
 @catches(SUBJECT, "metric=self.metric, token_block", "token_block")
-@catches(SUBJECT, "return self._scaled(F.embedding(indices, self.weight))", "return F.embedding(indices, self.weight)")
+@catches(SUBJECT, "self._scaled(F.embedding(indices,", "(F.embedding(indices,")
 def test_lookup_by_hand():
     """Codes (3, 4) and (0, -2); features (6, 7) and (1, -1)."""
     z = torch.tensor([[6.0, 7.0], [1.0, -1.0]])
@@ -48,7 +48,7 @@ def test_lookup_by_hand():
 
 @catches("vistok.quantizers.quantized", "codes.detach() + (z - z.detach())", "codes + (z - z.detach())")
 @catches("vistok.quantizers.quantized", "codes.detach() + (z - z.detach())", "codes.detach() + (z - z).detach()")
-@catches(SUBJECT, "F.embedding(indices, self.weight)", "F.embedding(indices, self.weight.detach())")
+@catches(SUBJECT, "self.weight.detach() if self.frozen else self.weight", "self.weight.detach()")
 def test_gradients_take_their_own_ways():
     for metric in ("euclidean", "cosine"):
         quantizer = VectorQuantizer(12, 3, metric=metric, generator=seeded(0))
@@ -81,8 +81,9 @@ def test_no_code_is_nearer_than_the_chosen_one(seed, metric):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"codebook_size": 0}, "codebook_size must be at least 1, got 0"),
-        ({"code_dim": 0}, "code_dim must be at least 1, got 0"),
+        ({"codebook_size": 0}, "codebook_size must be a whole number of at least 1, got 0"),
+        ({"codebook_size": 16.0}, r"codebook_size must be a whole number of at least 1, got 16\.0"),
+        ({"code_dim": 0}, "code_dim must be a whole number of at least 1, got 0"),
         ({"metric": "dot"}, "metric must be 'cosine' or 'euclidean', got 'dot'"),
         ({"learning": "adam"}, "learning must be 'gradient' or 'ema', got 'adam'"),
         ({"decay": 1.0}, r"decay must be in \[0, 1\), got 1\.0"),
@@ -129,6 +130,33 @@ def test_no_step_of_the_optimizer_moves_frozen_codes():
     quantizer.freeze()
     optimizer.step()
     assert torch.equal(quantizer.codebook, before)
+
+
+@catches(SUBJECT, "self.weight.detach() if self.frozen else self.weight", "self.weight")
+def test_a_parent_that_asks_for_gradients_does_not_let_frozen_codes_learn():
+    quantizer = build()
+    quantizer.freeze()
+    torch.nn.Sequential(quantizer).requires_grad_(True)
+    z = normal(0, 30, 3).requires_grad_()
+    out = quantizer(z)
+    assert not out.codes.requires_grad
+    (out.quantized.square().sum() + out.codes.sum()).backward()
+    assert z.grad.any()
+    assert quantizer.codebook.grad is None
+
+
+@catches(SUBJECT, "self.frozen = True\n        self._forget_pending()", "self.frozen = True")
+@pytest.mark.parametrize("learning", ["gradient", "ema"])
+def test_what_was_seen_before_freezing_moves_no_code_after_it(learning):
+    quantizer = build(learning=learning)
+    quantizer(normal(0, 30, 3))
+    quantizer.freeze()
+    quantizer.update()
+    quantizer.unfreeze()
+    before = quantizer.codebook.detach().clone()
+    quantizer.update()
+    assert torch.equal(quantizer.codebook, before)
+    assert (quantizer.steps_unused == 1).all()
 
 
 @catches(SUBJECT, "if self.frozen:\n            raise", "if False:\n            raise")

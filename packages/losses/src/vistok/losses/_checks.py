@@ -44,10 +44,15 @@ def check_maps(name: str, maps: object) -> None:
         raise TypeError(f"{name} must be a list of feature maps, got {type(maps).__name__}")
 
 
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise unless ``value`` is finite and not below ``least``."""
+    if not (math.isfinite(value) and value >= least):
+        raise ValueError(f"{name} must be finite and >= {least}, got {value}")
+
+
 def check_non_negative(name: str, value: float) -> None:
     """Raise unless ``value`` is finite and not negative."""
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and >= 0, got {value}")
+    check_at_least(name, value, 0)
 
 
 def check_positive(name: str, value: float) -> None:

@@ -12,6 +12,8 @@ from vistok.losses.entropy import EntropyTerms, check_entropy_options, plogp
 
 _MOST_JOINT_BITS = 24
 _BLOCK_ELEMENTS = 1 << 18
+# Beyond it a bit is sure, its entropy and gradient 0 in float64, too; sums of larger ones overflow.
+_SUREST_LOGIT = 1e4
 
 
 def _groups(num_bits: int, group_bits: int | None) -> list[int]:
@@ -55,7 +57,7 @@ def bit_entropy_terms(
     check_features("logits", logits, min_dims=2)
     check_channel_dim(logits, channel_dim)
     with autocast_off(logits):
-        tokens = as_tokens(widen(logits), channel_dim)
+        tokens = as_tokens(widen(logits).clamp(-_SUREST_LOGIT, _SUREST_LOGIT), channel_dim)
         sample = _binary_entropy(tokens).sum() / tokens.shape[0]
         if group_bits == 1:
             return EntropyTerms(sample, _entropy_of_means(tokens, across_ranks))

@@ -34,7 +34,7 @@ class DisentanglementLoss(nn.Module):
         - loss: ``()``, float32 (float64 for float64 input).
 
     Range:
-        ``[0, 1]``; ``0`` exactly when all pairs are orthogonal, ``1`` when all are parallel or opposed. Does not
+        ``[0, 1]`` up to rounding; ``0`` when all pairs are orthogonal, ``1`` when all are parallel or opposed. Does not
         change when a code is multiplied by any number but zero.
 
     Gradient:

@@ -4,11 +4,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from vistok.losses._checks import check_choice, check_pair, check_positive
+from vistok.losses._checks import check_at_least, check_choice, check_pair
 from vistok.losses._precision import autocast_off, widen
 
 ReconstructionKind = Literal["l2", "l1", "charbonnier"]
 _KINDS = ("l2", "l1", "charbonnier")
+_SMALLEST_EPS = 1e-18  # whose square is no zero in float32
 
 
 def reconstruction_loss(
@@ -16,7 +17,7 @@ def reconstruction_loss(
 ) -> Tensor:
     """Functional form of :class:`ReconstructionLoss`; same contract."""
     check_choice("kind", kind, _KINDS)
-    check_positive("eps", eps)
+    check_at_least("eps", eps, _SMALLEST_EPS)
     check_pair("reconstruction", reconstruction, "target", target)
     with autocast_off(reconstruction):
         difference = widen(reconstruction) - widen(target)
@@ -43,7 +44,7 @@ class ReconstructionLoss(nn.Module):
 
     Args:
         kind: ``"l2"``, ``"l1"`` or ``"charbonnier"``.
-        eps: Width of the round tip, finite and ``> 0``; only for ``"charbonnier"``.
+        eps: Width of the round tip, finite and ``>= 1e-18``, whose square float32 holds; only for ``"charbonnier"``.
 
     Shape:
         - reconstruction: any shape, any floating dtype.
@@ -58,7 +59,7 @@ class ReconstructionLoss(nn.Module):
         for ``reconstruction``, the negative for ``target``. Finite everywhere.
 
     Raises:
-        ValueError: ``kind`` is unknown, ``eps`` is not positive, shapes differ, or the input is empty.
+        ValueError: ``kind`` is unknown, ``eps`` is below 1e-18, shapes differ, or the input is empty.
         TypeError: The input is not a dense floating point tensor.
 
     Distributed:
@@ -73,7 +74,7 @@ class ReconstructionLoss(nn.Module):
     def __init__(self, kind: ReconstructionKind = "l2", *, eps: float = 1e-3) -> None:
         super().__init__()
         check_choice("kind", kind, _KINDS)
-        check_positive("eps", eps)
+        check_at_least("eps", eps, _SMALLEST_EPS)
         self.kind: ReconstructionKind = kind
         self.eps = eps
 

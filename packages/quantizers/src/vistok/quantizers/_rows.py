@@ -1,5 +1,8 @@
 """Between the caller's layout and rows of channels."""
 
+from collections.abc import Mapping
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,13 @@ def check_dense(name: str, x: object, owner: str) -> None:
     if not isinstance(x, Tensor) or x.layout != torch.strided:
         got = x.layout if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{owner}: {name} must be a dense tensor, got {got}")
+
+
+def check_sizes(owner: str, sizes: Mapping[str, object]) -> None:
+    """Raise ``ValueError`` unless all ``sizes`` are whole numbers from 1 on."""
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"{owner}: {name} must be a whole number of at least 1, got {size!r}")
 
 
 def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> None:
@@ -32,10 +42,11 @@ def check_features(z: Tensor, channel_dim: int, channels: int, owner: str) -> No
 
 
 def check_indices(
-    indices: Tensor, owner: str, size: int, per_token: int = 1, *, channel_dim: int | None = None
+    indices: Tensor, owner: str, size: int, per_token: int | None = None, *, channel_dim: int | None = None
 ) -> None:
     """Raise ``TypeError`` or ``ValueError`` unless ``indices`` lie in ``0 .. size - 1``, ``per_token`` last.
 
+    ``per_token=None`` is one index a token and no dimension for it.
     With a ``channel_dim`` also unless the codes of the indices have that dimension.
     The range is checked without waiting for a CUDA device: there, and in a compiled graph, a wrong index fails an
     assertion on the device that carries the message.
@@ -43,12 +54,12 @@ def check_indices(
     check_dense("indices", indices, owner)
     if indices.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint16, torch.uint8):
         raise TypeError(f"{owner}: indices must be an integer tensor, got {indices.dtype}")
-    if per_token > 1 and (indices.ndim == 0 or indices.shape[-1] != per_token):
+    if per_token is not None and (indices.ndim == 0 or indices.shape[-1] != per_token):
         raise ValueError(
             f"{owner}: the last dimension of indices must be {per_token} (indices a token), "
             f"got shape {tuple(indices.shape)}"
         )
-    least = 1 if per_token == 1 else 2
+    least = 1 if per_token is None else 2
     ndim = indices.ndim + 2 - least  # of the codes
     if channel_dim is not None and (ndim < 2 or not -ndim <= channel_dim < ndim):
         raise ValueError(
@@ -80,6 +91,11 @@ def _check_range(indices: Tensor, owner: str, size: int) -> None:
 def finite_rows(rows: Tensor) -> Tensor:
     """Return the rows of finite values; all of them on the meta device, where there are no values."""
     return rows if rows.is_meta else rows[rows.isfinite().all(1)]
+
+
+def random_order(count: int, generator: torch.Generator | None) -> Tensor:
+    """Draw an order of ``count`` rows, on the generator's device; by the global generator if ``None``."""
+    return torch.randperm(count, generator=generator, device="cpu" if generator is None else generator.device)
 
 
 def channels_last(z: Tensor, channel_dim: int) -> Tensor:

@@ -18,8 +18,9 @@ class BinarySphericalQuantizer(nn.Module):
         u = \frac{z}{\lVert z \rVert}, \qquad \hat u = \frac{\mathrm{sign}(u)}{\sqrt L}, \qquad
         \mathrm{quantized} = u + \mathrm{sg}[\hat u - u], \qquad i = \sum_b [u_b > 0]\, 2^b
 
-    There are ``2^L`` codes and no codebook to learn or to search. ``sign(0)`` counts as -1. With ``num_groups > 1``
-    the bits are split into equal groups, lowest bits first, and a token has one index a group.
+    There are ``2^L`` codes and no codebook to learn or to search. ``sign(0)`` counts as -1, and a vector shorter than
+    1e-8 as zero. With ``num_groups > 1`` the bits are split into equal groups, lowest bits first, and a token has one
+    index a group.
 
     Source:
         Zhao et al. 2024, arXiv:2406.07548, Sec. 3. Their code scales the straight-through gradient by
@@ -80,9 +81,8 @@ class BinarySphericalQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(
-            indices, "BinarySphericalQuantizer", self.codebook_size, self.num_groups, channel_dim=self.channel_dim
-        )
+        per_token = self.num_groups if self.num_groups > 1 else None
+        check_indices(indices, "BinarySphericalQuantizer", self.codebook_size, per_token, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ class DualQuantizer(nn.Module):
         As for :class:`VectorQuantizer`; no gradient crosses between the branches.
 
     Raises:
+        TypeError: as for :class:`VectorQuantizer`.
         ValueError: as for :class:`VectorQuantizer`.
 
     Distributed:

@@ -1,7 +1,7 @@
 """Finite scalar quantization, by vector-quantize-pytorch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 
 import torch
@@ -28,7 +28,8 @@ class FiniteScalarQuantizer(nn.Module):
         Mentzer et al. 2023, arXiv:2309.15505, Sec. 3.
 
     Args:
-        levels: Levels ``l_c >= 3`` of each channel; their product is the codebook size, at most ``2^62``.
+        levels: Levels ``l_c >= 3`` of each channel, integers of Python or numpy; their product is the codebook size, at
+            most ``2^62``.
         channel_dim: Dimension of the channels: 1 for ``(B, C, *spatial)``, -1 for ``(B, N, C)``.
 
     Shape:
@@ -66,16 +67,10 @@ class FiniteScalarQuantizer(nn.Module):
         from vector_quantize_pytorch import FSQ  # here: its import doubles the time to import this package
 
         super().__init__()
-        whole = all(isinstance(level, Integral) and level >= 3 for level in levels)
-        if not levels or not whole or math.prod(levels) > 2**62:
-            raise ValueError(
-                f"FiniteScalarQuantizer: levels must be at least 3 and whole, with a product up to 2^62, "
-                f"got {list(levels)}"
-            )
-        self.levels, self.channel_dim = tuple(levels), channel_dim
-        self.wrapped = FSQ(list(levels), return_indices=False)
-        basis = [math.prod(self.levels[:c]) for c in range(len(levels))]
-        self.register_buffer("half_levels", torch.tensor([level // 2 for level in levels]), persistent=False)
+        self.levels, self.channel_dim = _whole_levels(levels), channel_dim
+        self.wrapped = FSQ(list(self.levels), return_indices=False)
+        basis = [math.prod(self.levels[:c]) for c in range(len(self.levels))]
+        self.register_buffer("half_levels", torch.tensor([level // 2 for level in self.levels]), persistent=False)
         self.register_buffer("basis", torch.tensor(basis, dtype=torch.int64), persistent=False)
 
     @property
@@ -125,6 +120,18 @@ class FiniteScalarQuantizer(nn.Module):
         levels = torch.tensor(self.levels, device=indices.device)
         digits = indices.unsqueeze(-1) // self.basis % levels
         return (digits - self.half_levels).float() / self.half_levels
+
+
+def _whole_levels(levels: object) -> tuple[int, ...]:
+    """Return ``levels`` as Python's integers, whose product does not wrap."""
+    given = list(levels) if isinstance(levels, Iterable) else levels
+    if isinstance(given, list) and given and all(isinstance(level, Integral) and int(level) >= 3 for level in given):
+        whole = tuple(int(level) for level in given)
+        if math.prod(whole) <= 2**62:
+            return whole
+    raise ValueError(
+        f"FiniteScalarQuantizer: levels must be at least 3 and whole, with a product up to 2^62, got {given}"
+    )
 
 
 def _no_value(x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vistok.quantizers._collectives import rows_of_all_ranks, value_of_first_rank
 from vistok.quantizers._precision import autocast_off, unit
-from vistok.quantizers._rows import check_dense, finite_rows
+from vistok.quantizers._rows import check_dense, check_sizes, finite_rows, random_order
 from vistok.quantizers.nearest import Metric, nearest_codes
 
 
@@ -13,7 +13,7 @@ def k_means(
     rows: Tensor,
     num_clusters: int,
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     metric: Metric = "euclidean",
     iterations: int = 10,
 ) -> Tensor:
@@ -30,7 +30,7 @@ def k_means(
     Args:
         rows: Points of this rank; rows that are not finite are left out.
         num_clusters: Number of centres.
-        generator: Draws the starting rows; on rank 0 only its draw counts.
+        generator: Draws the starting rows, the global generator if ``None``; on rank 0 only its draw counts.
         metric: ``"euclidean"`` or ``"cosine"``.
         iterations: Lloyd iterations, ``>= 0``; ``0`` returns the starting rows.
 
@@ -61,10 +61,9 @@ def k_means(
     check_dense("rows", rows, "k_means")
     if rows.ndim != 2:
         raise ValueError(f"k_means: rows must be (n, d), got {tuple(rows.shape)}")
-    if num_clusters < 1 or iterations < 0:
-        raise ValueError(
-            f"k_means: expected num_clusters >= 1 and iterations >= 0, got {num_clusters} and {iterations}"
-        )
+    check_sizes("k_means", {"num_clusters": num_clusters})
+    if iterations < 0:
+        raise ValueError(f"k_means: iterations must be at least 0, got {iterations}")
     if metric not in ("euclidean", "cosine"):
         raise ValueError(f"k_means: metric must be 'euclidean' or 'cosine', got {metric!r}")
     with torch.no_grad(), autocast_off(rows):
@@ -74,7 +73,7 @@ def k_means(
             rows = unit(rows)
         if rows.shape[0] < num_clusters:
             raise ValueError(f"k_means: needs at least num_clusters={num_clusters} finite rows, got {rows.shape[0]}")
-        order = torch.randperm(rows.shape[0], generator=generator, device=generator.device)
+        order = random_order(rows.shape[0], generator)
         centres = rows[order[:num_clusters].to(rows.device)]
         for _ in range(iterations):
             centres = _lloyd_step(rows, centres, metric)

@@ -88,7 +88,8 @@ class LookupFreeQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        check_indices(indices, "LookupFreeQuantizer", self.codebook_size, self.num_groups, channel_dim=self.channel_dim)
+        per_token = self.num_groups if self.num_groups > 1 else None
+        check_indices(indices, "LookupFreeQuantizer", self.codebook_size, per_token, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices), self.channel_dim)
 
     def codes_to_indices(self, codes: Tensor) -> Tensor:

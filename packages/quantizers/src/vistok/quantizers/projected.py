@@ -5,7 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vistok.quantizers._precision import autocast_off
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, check_token_block
+from vistok.quantizers._rows import (
+    channels_back,
+    channels_last,
+    check_features,
+    check_indices,
+    check_sizes,
+    check_token_block,
+)
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
@@ -71,11 +78,7 @@ class ProjectedVectorQuantizer(nn.Module):
         token_block: int | None = None,
     ) -> None:
         super().__init__()
-        if codebook_size < 1 or code_dim < 1:
-            raise ValueError(
-                f"ProjectedVectorQuantizer: codebook_size and code_dim must be at least 1, "
-                f"got {codebook_size} and {code_dim}"
-            )
+        check_sizes("ProjectedVectorQuantizer", {"codebook_size": codebook_size, "code_dim": code_dim})
         check_token_block(token_block, "ProjectedVectorQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.token_block = token_block

@@ -1,10 +1,12 @@
 """Predict what quantization lost."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vistok.quantizers._rows import check_features
+from vistok.quantizers._rows import check_features, check_sizes
 
 _MOST_TOKENS = 512  # up to which plain bfloat16 products on a CPU are faster than its kernels
 
@@ -41,8 +43,8 @@ class ResidualRecovery(nn.Module):
         To the input and to all parameters. Right after construction only the last layer receives a gradient.
 
     Raises:
-        ValueError: sizes are not positive or ``heads`` does not divide ``width`` (at construction); the input is not
-            four-dimensional or has other channels (at call).
+        ValueError: sizes below 1, ``grid`` is no pair or ``heads`` does not divide ``width`` (at construction); the
+            input is not four-dimensional or has other channels (at call).
         TypeError: the input is not floating point.
 
     Distributed:
@@ -59,11 +61,12 @@ class ResidualRecovery(nn.Module):
         self, code_dim: int, grid: tuple[int, int], *, width: int = 256, heads: int = 8, mlp_ratio: int = 4
     ) -> None:
         super().__init__()
-        if min(code_dim, *grid, width, heads, mlp_ratio) < 1 or width % heads:
-            raise ValueError(
-                f"ResidualRecovery: all sizes must be at least 1 and heads must divide width, got code_dim={code_dim}, "
-                f"grid={tuple(grid)}, width={width}, heads={heads}, mlp_ratio={mlp_ratio}"
-            )
+        if not isinstance(grid, Sequence) or len(grid) != 2:
+            raise ValueError(f"ResidualRecovery: grid must be (height, width), got {grid!r}")
+        sizes = {"code_dim": code_dim, "grid[0]": grid[0], "grid[1]": grid[1], "width": width, "heads": heads}
+        check_sizes("ResidualRecovery", {**sizes, "mlp_ratio": mlp_ratio})
+        if width % heads:
+            raise ValueError(f"ResidualRecovery: heads must divide width={width}, got {heads}")
         self.code_dim, self.grid, self.heads = code_dim, (grid[0], grid[1]), heads
         self.project_in = nn.Linear(code_dim, width)
         self.positions = nn.Parameter(torch.empty(grid[0] * grid[1], width).normal_(std=0.02))

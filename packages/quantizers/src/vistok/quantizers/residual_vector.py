@@ -1,4 +1,4 @@
-"""Residual vector quantization, by vector-quantize-pytorch."""
+"""Residual vector quantization."""
 
 import torch
 import torch.nn.functional as F
@@ -10,17 +10,14 @@ from vistok.quantizers._rows import (
     check_dense,
     check_features,
     check_indices,
+    check_sizes,
     check_token_block,
     finite_rows,
-    is_exporting,
 )
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.k_means import k_means
 from vistok.quantizers.nearest import nearest_codes
 from vistok.quantizers.quantized import Quantized
-
-BLOCK_ELEMENTS = 2**20
-"""Tokens times codes that the wrapped search may hold at a time, unless ``token_block`` says otherwise."""
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -30,8 +27,8 @@ class ResidualVectorQuantizer(nn.Module):
         r_0 = z, \qquad i_m = \arg\min_k \lVert r_m - c^m_k \rVert, \qquad r_{m+1} = r_m - c^m_{i_m}, \qquad
         \mathrm{codes} = \sum_m c^m_{i_m}
 
-    The search is ``ResidualVQ`` of vector-quantize-pytorch, kept in evaluation and fed blocks of tokens: all its
-    state are the codebooks, which are learned by gradient, so it needs no synchronisation of its own.
+    The codebooks, learned by gradient, are those of a ``ResidualVQ`` of vector-quantize-pytorch. Each stage is searched
+    by :func:`nearest_codes`, which holds no tokens x codes and finds the same indices but for ties.
 
     Source:
         Lee et al. 2022, arXiv:2203.01941, Sec. 3.1 (greedy, depth by depth).
@@ -42,7 +39,7 @@ class ResidualVectorQuantizer(nn.Module):
         num_stages: Stages, which is also the number of indices a token.
         channel_dim: Dimension of the channels: 1 for ``(B, C, *spatial)``, -1 for ``(B, N, C)``.
         generator: Draws the codebooks, uniform in ``(-1/K, 1/K)``; the global generator if ``None``.
-        token_block: Tokens searched at a time; bounds the memory and changes no result.
+        token_block: Tokens searched at a time; bounds the memory and changes no result. The default suits the device.
 
     Shape:
         - z: ``code_dim`` channels at ``channel_dim``, any float dtype.
@@ -84,11 +81,9 @@ class ResidualVectorQuantizer(nn.Module):
         from vector_quantize_pytorch import ResidualVQ  # here: its import doubles the time to import this package
 
         super().__init__()
-        if min(codebook_size, code_dim, num_stages) < 1:
-            raise ValueError(
-                f"ResidualVectorQuantizer: codebook_size, code_dim and num_stages must be at least 1, "
-                f"got {codebook_size}, {code_dim} and {num_stages}"
-            )
+        check_sizes(
+            "ResidualVectorQuantizer", {"codebook_size": codebook_size, "code_dim": code_dim, "num_stages": num_stages}
+        )
         check_token_block(token_block, "ResidualVectorQuantizer")
         self.codebook_size, self.code_dim, self.channel_dim = codebook_size, code_dim, channel_dim
         self.num_stages, self.token_block = num_stages, token_block
@@ -101,18 +96,11 @@ class ResidualVectorQuantizer(nn.Module):
             threshold_ema_dead_code=0,
             sync_codebook=False,
         )
-        for layer in self.wrapped.layers:  # read at every call there: a buffer would mean a host synchronisation each
+        for layer in self.wrapped.layers:  # initialised here, and no part of the state
             del layer._codebook.initted
             layer._codebook.initted = True
-        self.wrapped.eval()
         for codebook in self.codebooks:
             nn.init.uniform_(codebook, -1 / codebook_size, 1 / codebook_size, generator=generator)
-
-    def train(self, mode: bool = True) -> "ResidualVectorQuantizer":
-        """Set the mode of this module; the wrapped one stays in evaluation."""
-        super().train(mode)
-        self.wrapped.eval()
-        return self
 
     @property
     def codebooks(self) -> list[Tensor]:
@@ -163,8 +151,11 @@ class ResidualVectorQuantizer(nn.Module):
         return torch.stack(found, dim=-1)
 
     @torch.no_grad()
-    def initialize(self, z: Tensor, *, generator: torch.Generator, iterations: int = 10) -> None:
-        """Set each stage's codebook to the k-means centres of what the stages before leave of all ranks' features."""
+    def initialize(self, z: Tensor, *, generator: torch.Generator | None, iterations: int = 10) -> None:
+        """Set each stage's codebook to the k-means centres of what the stages before leave of all ranks' features.
+
+        ``generator`` draws as for :func:`k_means`.
+        """
         rows = finite_rows(channels_last(self.to_code_space(z), self.channel_dim).reshape(-1, self.code_dim).float())
         for codebook in self.codebooks:
             centres = k_means(rows, self.codebook_size, generator=generator, iterations=iterations)
@@ -172,12 +163,12 @@ class ResidualVectorQuantizer(nn.Module):
             rows = rows - centres[nearest_codes(rows, centres)]
 
     def _assign(self, rows: Tensor) -> Tensor:
-        if is_exporting():
-            return self.wrapped(rows.unsqueeze(0))[1].squeeze(0)  # type: ignore[no-any-return]
-        block = self.token_block or max(1, BLOCK_ELEMENTS // self.codebook_size)
-        if rows.shape[0] == 0:
-            return torch.empty(0, self.num_stages, dtype=torch.int64, device=rows.device)
-        return torch.cat([self.wrapped(part.unsqueeze(0))[1].squeeze(0) for part in rows.split(block)])
+        found = []
+        for codebook in self.codebooks:
+            codes = codebook[0].float()
+            found.append(nearest_codes(rows, codes, token_block=self.token_block))
+            rows = rows - codes[found[-1]]
+        return torch.stack(found, dim=-1)
 
     def _lookup(self, indices: Tensor) -> Tensor:
         pairs = zip(indices.unbind(-1), self.codebooks, strict=True)

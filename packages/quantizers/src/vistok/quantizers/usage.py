@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from vistok.quantizers._collectives import sum_over_ranks
-from vistok.quantizers._rows import check_indices
+from vistok.quantizers._rows import check_indices, check_sizes
+
+_MOST_COUNTS = 2**32  # 32 GiB
 
 
 class UsageReport(NamedTuple):
@@ -57,8 +59,9 @@ class CodebookUsage(nn.Module):
 
     Raises:
         TypeError: ``indices`` is not a dense integer tensor.
-        ValueError: sizes below 1 (at construction); the last dimension is not ``num_codebooks``, or an index is outside
-            ``0 .. K - 1`` (at call; on CUDA an assertion on the device, so that nothing waits).
+        ValueError: sizes below 1, or more than ``2^32`` counts (at construction); the last dimension is not
+            ``num_codebooks``, or an index is outside ``0 .. K - 1`` (at call; on CUDA an assertion on the device, so
+            that nothing waits).
 
     Distributed:
         ``report`` sums over ranks: every rank must call it. ``forward`` and ``reset`` are local. Keep it out of a
@@ -78,10 +81,11 @@ class CodebookUsage(nn.Module):
 
     def __init__(self, codebook_size: int, num_codebooks: int = 1) -> None:
         super().__init__()
-        if codebook_size < 1 or num_codebooks < 1:
+        check_sizes("CodebookUsage", {"codebook_size": codebook_size, "num_codebooks": num_codebooks})
+        if codebook_size * num_codebooks > _MOST_COUNTS:
             raise ValueError(
-                f"CodebookUsage: codebook_size and num_codebooks must be at least 1, "
-                f"got {codebook_size} and {num_codebooks}"
+                f"CodebookUsage: codebook_size * num_codebooks must be at most 2^32 (count bits in groups), "
+                f"got {codebook_size} * {num_codebooks}"
             )
         self.codebook_size, self.num_codebooks = codebook_size, num_codebooks
         self.register_buffer("counts", torch.zeros(num_codebooks, codebook_size, dtype=torch.int64))
@@ -89,7 +93,8 @@ class CodebookUsage(nn.Module):
     @torch.no_grad()
     def forward(self, indices: Tensor) -> None:
         """Count ``indices``."""
-        check_indices(indices, "CodebookUsage", self.codebook_size, self.num_codebooks)
+        per_token = self.num_codebooks if self.num_codebooks > 1 else None
+        check_indices(indices, "CodebookUsage", self.codebook_size, per_token)
         columns = indices.long().reshape(-1, self.num_codebooks)
         for counts, column in zip(self.counts, columns.unbind(1), strict=True):
             counts.index_add_(0, column, torch.ones_like(column))

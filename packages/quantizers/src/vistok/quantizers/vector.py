@@ -14,8 +14,10 @@ from vistok.quantizers._rows import (
     channels_last,
     check_features,
     check_indices,
+    check_sizes,
     check_token_block,
     finite_rows,
+    random_order,
 )
 from vistok.quantizers._tokens import Tokens, quantize_tokens
 from vistok.quantizers.k_means import k_means
@@ -33,7 +35,8 @@ class VectorQuantizer(nn.Module):
         i = \arg\min_k \lVert s(z) - s(c_k) \rVert, \qquad \mathrm{codes} = s(c_i), \qquad
         \mathrm{quantized} = s(z) + \mathrm{sg}[s(c_i) - s(z)]
 
-    with :math:`s(x) = x` for ``metric="euclidean"`` and :math:`s(x) = x / \lVert x \rVert` for ``"cosine"``.
+    with :math:`s(x) = x` for ``metric="euclidean"`` and :math:`s(x) = x / \lVert x \rVert` for ``"cosine"``; a vector
+    shorter than 1e-8 counts as zero there.
     With ``learning="ema"`` every call of :meth:`update` moves the codes that were chosen since the last call:
 
     .. math::
@@ -166,9 +169,11 @@ class VectorQuantizer(nn.Module):
     def freeze(self) -> None:
         """Stop all learning of the codebook until :meth:`unfreeze`. Not in the state dict: call it again on resume.
 
-        A gradient that has arrived is dropped: the optimizer's next step would move the codes.
+        A gradient that has arrived is dropped: the optimizer's next step would move the codes. So are the statistics
+        since the last :meth:`update`. A parent's ``requires_grad_(True)`` does not undo it: codes stay constants.
         """
         self.frozen = True
+        self._forget_pending()
         if self.learning == "gradient":
             self.weight.requires_grad_(False)
             self.weight.grad = None
@@ -192,28 +197,29 @@ class VectorQuantizer(nn.Module):
             self.ema_sum.lerp_(total, 1 - self.decay)
             moved = self._scaled(self.ema_sum / self.ema_count.unsqueeze(1))
             self.weight.copy_(torch.where(used.unsqueeze(1), moved.to(self.weight.dtype), self.weight))
-            self.pending_sum.zero_()
         self.steps_unused.add_(1).masked_fill_(used, 0)
-        self.pending_count.zero_()
+        self._forget_pending()
 
     @torch.no_grad()
-    def initialize(self, z: Tensor, *, generator: torch.Generator, iterations: int = 10) -> None:
-        """Set the codebook to the k-means centres of the features of all ranks and reset the statistics."""
+    def initialize(self, z: Tensor, *, generator: torch.Generator | None, iterations: int = 10) -> None:
+        """Set the codebook to the k-means centres of the features of all ranks and reset the statistics.
+
+        ``generator`` draws the rows that the centres start from; the global generator if ``None``.
+        """
         if self.frozen:
             raise ValueError("VectorQuantizer.initialize: the codebook is frozen; call unfreeze() first")
         rows = channels_last(self.to_code_space(z), self.channel_dim).reshape(-1, self.code_dim)
         centres = k_means(rows, self.codebook_size, generator=generator, metric=self.metric, iterations=iterations)
         self._replace(torch.arange(self.codebook_size, device=self.weight.device), centres)
-        self.pending_count.zero_()
-        if self.learning == "ema":
-            self.pending_sum.zero_()
+        self._forget_pending()
 
     @torch.no_grad()
-    def revive(self, z: Tensor, *, generator: torch.Generator, after: int = 1) -> Tensor:
+    def revive(self, z: Tensor, *, generator: torch.Generator | None, after: int = 1) -> Tensor:
         """Replace codes that went unused for ``after`` updates by features drawn from ``z`` of all ranks.
 
         Each feature is drawn at most once, so at most as many codes are replaced as there are finite tokens, the
-        longest unused first. The state of the moving average is reset for them. On rank 0 only its draw counts.
+        longest unused first. The state of the moving average is reset for them. ``generator`` draws, the global one
+        if ``None``; on rank 0 only its draw counts.
 
         Returns:
             The indices of the replaced codes, ``(m,)`` int64, ascending: reset the optimizer's moments of these
@@ -228,7 +234,7 @@ class VectorQuantizer(nn.Module):
         if self.frozen:
             dead = dead[:0]
         dead = dead.sort().values
-        order = torch.randperm(rows.shape[0], generator=generator, device=generator.device)
+        order = random_order(rows.shape[0], generator)
         self._replace(dead, value_of_first_rank(rows[order[: dead.shape[0]].to(rows.device)]))
         return dead
 
@@ -250,7 +256,7 @@ class VectorQuantizer(nn.Module):
             return unit(x.float()) if self.metric == "cosine" else x.float()
 
     def _lookup(self, indices: Tensor) -> Tensor:
-        return self._scaled(F.embedding(indices, self.weight))
+        return self._scaled(F.embedding(indices, self.weight.detach() if self.frozen else self.weight))
 
     def _assign(self, rows: Tensor) -> Tensor:
         return nearest_codes(rows, self.weight.detach(), metric=self.metric, token_block=self.token_block)
@@ -261,6 +267,11 @@ class VectorQuantizer(nn.Module):
         if self.learning == "ema":
             self.pending_sum.index_add_(0, tokens.indices, tokens.rows.to(self.pending_sum.dtype))
 
+    def _forget_pending(self) -> None:
+        self.pending_count.zero_()
+        if self.learning == "ema":
+            self.pending_sum.zero_()
+
     def _replace(self, codes: Tensor, features: Tensor) -> None:
         self.weight.index_copy_(0, codes, features.to(self.weight.dtype))
         self.steps_unused.index_fill_(0, codes, 0)
@@ -270,9 +281,7 @@ class VectorQuantizer(nn.Module):
 
 
 def _check_arguments(codebook_size: int, code_dim: int, metric: str, learning: str, decay: float) -> None:
-    for name, value in (("codebook_size", codebook_size), ("code_dim", code_dim)):
-        if value < 1:
-            raise ValueError(f"VectorQuantizer: {name} must be at least 1, got {value}")
+    check_sizes("VectorQuantizer", {"codebook_size": codebook_size, "code_dim": code_dim})
     if metric not in ("cosine", "euclidean"):
         raise ValueError(f"VectorQuantizer: metric must be 'cosine' or 'euclidean', got {metric!r}")
     if learning not in ("gradient", "ema"):
