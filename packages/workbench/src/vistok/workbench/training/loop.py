@@ -113,21 +113,12 @@ def training_steps(
         Interrupted: A stop was asked for; the checkpoint of the finished step is written.
     """
     metrics.rewind(stage, start)
-    if accelerator.is_main_process and settings.warmup_steps > settings.steps:
-        logger.warning(
-            "%s: the rate never reaches learning_rate: expected warmup_steps of at most %d, as many as steps, got %d",
-            *(stage, settings.steps, settings.warmup_steps),
-        )
-    indices = progress(
-        range(start, settings.steps),
-        f"train {stage}",
-        unit="steps",
-        total=settings.steps,
-        initial=start,
-        shown=accelerator.is_main_process,
-    )
+    first, steps = accelerator.is_main_process, range(start, settings.steps)
+    if first:
+        _tell_long_warmup(stage, settings)
+    indices = progress(steps, f"train {stage}", unit="steps", total=settings.steps, initial=start, shown=first)
     any_process, folder = _AnyProcess(accelerator), metrics.path.parent
-    traced = settings.profile if accelerator.is_main_process else 0
+    traced = settings.profile if first else 0
     with (
         StopSignal() as stop,
         profiled(folder / f"profile-{stage}.json", traced) as trace,
@@ -194,3 +185,11 @@ class _AnyProcess:
         before, flag = self._told, torch.full((), float(own), device=self._accelerator.device)
         self._told = Arriving(self._accelerator.reduce(flag, "sum"))
         return before is not None and before.read().item() > 0
+
+
+def _tell_long_warmup(stage: str, settings: TrainConfig) -> None:
+    if settings.warmup_steps > settings.steps:
+        logger.warning(
+            "%s: the rate never reaches learning_rate: expected warmup_steps of at most %d, as many as steps, got %d",
+            *(stage, settings.steps, settings.warmup_steps),
+        )
