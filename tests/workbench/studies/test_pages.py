@@ -55,11 +55,16 @@ def test_the_table_has_mean_deviation_seeds_and_the_papers_numbers():
 
 @catches(SUBJECT, "summary.mean:+z.", "summary.mean:z.")
 @catches(SUBJECT, "if row == study.reference:", "if False:")
+@catches(SUBJECT, "if each and each.interval]", "if each]")
+@catches(SUBJECT, "(1 - LEVEL) * len(certain)", "LEVEL * len(certain)")
 def test_differences_have_an_interval_and_a_word_where_it_excludes_zero():
     found = table(results(), "Differences to base")
     difference = paired_difference(VALUES["heavy"]["FID"], VALUES["base"]["FID"])
     low, high = difference.interval
     assert found.rows == [["heavy", f"-1.9 [{low:+.1f}, {high:+.1f}] better", "+0.50 (one seed)"]]
+    assert found.caption.endswith(
+        "One seed has no interval. Of 1 intervals 1 exclude 0; of rows that are alike about 0.1 would."
+    )
 
 
 @catches(SUBJECT, '(difference.mean > 0) == (measure.better == "higher")', "difference.mean > 0")

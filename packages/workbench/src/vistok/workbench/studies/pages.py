@@ -14,7 +14,7 @@ from vistok.workbench.studies.leaderboard import leaderboard_sections
 from vistok.workbench.studies.outcomes import FINISHED, total_cost
 from vistok.workbench.studies.results import Results, as_json
 from vistok.workbench.studies.schema import Measure
-from vistok.workbench.studies.statistics import Summary
+from vistok.workbench.studies.statistics import LEVEL, Summary
 
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _NOTHING = "–"
@@ -98,16 +98,22 @@ def _table(results: Results) -> Table:
 
 def _differences(results: Results) -> Table:
     study = results.study
-    rows = []
+    rows, certain = [], []
     for row in results.rows:
         if row == study.reference:
             continue
         found = {name: results.difference(row, name) for name in study.columns}
         rows.append([row, *(_shown_difference(each, _measure(results, name)) for name, each in found.items())])
+        certain += [each.excludes_zero for each in found.values() if each and each.interval]
     caption = (
         f"The row less {study.reference}, seed by seed: the mean and its 95 % interval after Student. "
         "A word follows where the interval excludes 0. One seed has no interval."
     )
+    if certain:
+        chance = (1 - LEVEL) * len(certain)
+        caption += (
+            f" Of {len(certain)} intervals {sum(certain)} exclude 0; of rows that are alike about {chance:.1f} would."
+        )
     return Table(["row", *(_heading(results, name) for name in study.columns)], rows, caption)
 
 
