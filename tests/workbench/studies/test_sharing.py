@@ -80,7 +80,7 @@ def test_nothing_is_shared_with_other_images_of_the_same_name_as_far_as_they_are
     assert share_stages(another, tmp_path) == ["teacher"]  # of before places were written down
 
 
-@catches(SUBJECT, "is_run(file.parents[1]) and ", "")
+@catches(SUBJECT, "is_run(folder) and ", "")
 def test_a_name_belongs_to_images_once_something_is_made_of_them(tmp_path):
     here, elsewhere = (run(data=Data("images", f"/{place}/images")) for place in "ab")
     share_stages(elsewhere, tmp_path)  # began, and met no images

@@ -147,7 +147,7 @@ def test_a_run_that_stopped_in_a_shard_goes_on_with_that_shard(tmp_path):
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
 
 
-@catches(SUBJECT, ".get(MADE_OF) == shard_metadata(self.about, number)[MADE_OF]", " != {}")
+@catches("vistok.workbench.run.tensor_files", ".get(MADE_OF) == what", " != {}")
 @pytest.mark.parametrize("change", [{"made_by": "another"}, {"variants": UNFLIPPED}, {"images": Counted(22)}])
 def test_shards_of_something_else_are_not_kept(tmp_path, change):
     written(tmp_path / "new", **change)

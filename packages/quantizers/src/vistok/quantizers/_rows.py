@@ -69,6 +69,11 @@ def check_indices(
     _check_range(indices, owner, size)
 
 
+def grouped(num_groups: int) -> int | None:
+    """What :func:`check_indices` takes as ``per_token`` where a single group has no dimension of its own."""
+    return num_groups if num_groups > 1 else None
+
+
 def check_token_block(token_block: int | None, owner: str) -> None:
     """Raise ``ValueError`` unless ``token_block`` is at least 1, or ``None``."""
     if token_block is not None and token_block < 1:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vistok.quantizers._bits import bits_to_indices, check_groups, indices_to_bits
 from vistok.quantizers._precision import autocast_off, unit
-from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices
+from vistok.quantizers._rows import channels_back, channels_last, check_features, check_indices, grouped
 from vistok.quantizers._tokens import quantize_tokens
 from vistok.quantizers.quantized import Quantized
 
@@ -81,7 +81,7 @@ class BinarySphericalQuantizer(nn.Module):
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
         """Return the float32 codes of ``indices``, channels at ``channel_dim``."""
-        per_token = self.num_groups if self.num_groups > 1 else None
+        per_token = grouped(self.num_groups)
         check_indices(indices, "BinarySphericalQuantizer", self.codebook_size, per_token, channel_dim=self.channel_dim)
         return channels_back(self._lookup(indices), self.channel_dim)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vistok.quantizers._collectives import sum_over_ranks
-from vistok.quantizers._rows import check_indices, check_sizes
+from vistok.quantizers._rows import check_indices, check_sizes, grouped
 
 _MOST_COUNTS = 2**32  # 32 GiB
 
@@ -93,8 +93,7 @@ class CodebookUsage(nn.Module):
     @torch.no_grad()
     def forward(self, indices: Tensor) -> None:
         """Count ``indices``."""
-        per_token = self.num_codebooks if self.num_codebooks > 1 else None
-        check_indices(indices, "CodebookUsage", self.codebook_size, per_token)
+        check_indices(indices, "CodebookUsage", self.codebook_size, grouped(self.num_codebooks))
         columns = indices.long().reshape(-1, self.num_codebooks)
         for counts, column in zip(self.counts, columns.unbind(1), strict=True):
             counts.index_add_(0, column, torch.ones_like(column))

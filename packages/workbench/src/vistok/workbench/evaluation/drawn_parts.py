@@ -6,13 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vistok.workbench.run.files import DamagedFileError
-from vistok.workbench.run.tensor_files import load_tensors, save_tensors, tensor_metadata
+from vistok.workbench.run.tensor_files import MADE_OF, is_made_of, load_tensors, save_tensors
 
 IMAGES = 1000
 """Of a part, about: the most that an interruption costs."""
-
-_MADE_OF = "made of"
 
 
 class DrawnParts:
@@ -34,13 +31,13 @@ class DrawnParts:
 
     def missing(self) -> list[int]:
         """The batches of those parts that are not there, not whole, or made of something else."""
-        return [index for file, part in self._files.items() if not self._is_kept(file) for index in part]
+        return [index for file, part in self._files.items() if not is_made_of(file, self._made_of) for index in part]
 
     def add(self, index: int, images: Tensor) -> None:
         """Take the images of the next batch; the last one of a part has it written."""
         self._held.append(images)
         if index in self._ends:
-            save_tensors(self._ends[index], {"images": torch.cat(self._held)}, {_MADE_OF: self._made_of})
+            save_tensors(self._ends[index], {"images": torch.cat(self._held)}, {MADE_OF: self._made_of})
             self._held.clear()
 
     def joined(self, count: int) -> Tensor:
@@ -57,9 +54,3 @@ class DrawnParts:
     def remove(self) -> None:
         """Remove the parts."""
         shutil.rmtree(self.folder)
-
-    def _is_kept(self, file: Path) -> bool:
-        try:
-            return tensor_metadata(file).get(_MADE_OF) == self._made_of
-        except (FileNotFoundError, DamagedFileError):
-            return False

@@ -43,7 +43,7 @@ from vistok.workbench.run.devices import best_device
 from vistok.workbench.run.files import read_json, write_atomically
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import process_index
-from vistok.workbench.run.tensor_files import load_tensors
+from vistok.workbench.run.tensor_files import map_tensors
 from vistok.workbench.run.tracking import MetricsLog
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class Evaluation:
         """
         if not samples:
             return
-        largest = max(len(load_tensors(file, "labels")["labels"]) for file in samples.values())
+        largest = max(len(map_tensors(file)["labels"]) for file in samples.values())
         held_out, training = (self.validation, "held-out"), (self.train, "training")
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)

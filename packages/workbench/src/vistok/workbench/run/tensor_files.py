@@ -16,6 +16,9 @@ from vistok.workbench.run.files import DamagedFileError, read_json, written_asid
 
 logger = logging.getLogger(__name__)
 
+MADE_OF = "made of"
+"""In a file's metadata: what its content follows from."""
+
 _DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -122,6 +125,14 @@ def tensor_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(f"{path}: damaged or no safetensors file ({_first_line(error)})") from error
+
+
+def is_made_of(path: Path, what: str) -> bool:
+    """Whether a file is there and whole, and its metadata say under :data:`MADE_OF` what is expected."""
+    try:
+        return tensor_metadata(path).get(MADE_OF) == what
+    except (FileNotFoundError, DamagedFileError):
+        return False
 
 
 def is_whole(path: Path) -> bool:

@@ -66,6 +66,7 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
             continue
         if not any(cell["generators"] for cell in found["cells"]):
             logger.info("left out: %s, whose cells have no generator", file)
+            continue
         values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]

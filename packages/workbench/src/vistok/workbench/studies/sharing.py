@@ -67,8 +67,9 @@ def share_stages(run: Run, runs: Path) -> list[str]:
 
 def _kept_source(run: Run, runs: Path) -> str | None:
     """None where nothing is made of it yet, as of images that are not there, and of runs of before it was kept."""
-    file = runs / run.name / _KEY
-    source: str | None = read_json(file).get(_SOURCE) if is_run(file.parents[1]) and file.exists() else None
+    folder = runs / run.name
+    known = is_run(folder) and (folder / _KEY).exists()
+    source: str | None = read_json(folder / _KEY).get(_SOURCE) if known else None
     return source
 
 

@@ -12,11 +12,10 @@ from vistok.metrics import from_uint8
 from vistok.workbench.data.batches import Draw, load_batches
 from vistok.workbench.data.image_set import Images, at_a_time
 from vistok.workbench.progress import progress
-from vistok.workbench.run.files import DamagedFileError, sha256
+from vistok.workbench.run.files import sha256
 from vistok.workbench.run.processes import divided, meet_processes, process_count, process_index
-from vistok.workbench.run.tensor_files import tensor_metadata
+from vistok.workbench.run.tensor_files import MADE_OF, is_made_of
 from vistok.workbench.tokens.shards import (
-    MADE_OF,
     TokenShards,
     about,
     map_shards,
@@ -102,10 +101,7 @@ class ShardWriter:
 
     def is_written(self, number: int) -> bool:
         """Whether a shard is there, whole, and made of the same things."""
-        try:
-            return tensor_metadata(self.files[number]).get(MADE_OF) == shard_metadata(self.about, number)[MADE_OF]
-        except (FileNotFoundError, DamagedFileError):
-            return False
+        return is_made_of(self.files[number], shard_metadata(self.about, number)[MADE_OF])
 
     def batches(self, numbers: Sequence[int]) -> Iterator[Tensor]:
         """The images of shards, in order, a batch at a time; what memory cannot hold is decoded ahead."""

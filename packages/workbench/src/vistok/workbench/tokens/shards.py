@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from vistok.workbench.run.files import DamagedFileError, read_json, sha256, write_atomically
-from vistok.workbench.run.tensor_files import map_tensors, save_tensors
+from vistok.workbench.run.tensor_files import MADE_OF, map_tensors, save_tensors
 
 INDEX = "index.json"
 LABELS = "labels"
-MADE_OF = "made of"  # in a shard's metadata: what its content follows from
 _ABOUT = ("images", "shard_size", "variants", "sizes", "made_by")
 
 
