@@ -18,6 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 RECIPES = ("glotok", "semtok", "vqgan")
+LOADED = (
+    *(f"{recipe}.cli" for recipe in RECIPES),
+    "timm",
+    "torch.distributed.run",
+    "sklearn.cluster",
+    "matplotlib.pyplot",
+    "datasets",
+)
 
 
 def run_forked(recipe, *arguments):
@@ -58,7 +66,7 @@ def _serve():
     from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 
     declare_missing_operators()
-    for name in (*(f"{recipe}.cli" for recipe in RECIPES), "timm", "torch.distributed.run"):
+    for name in LOADED:
         importlib.import_module(name)
     for line in sys.stdin:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
