@@ -164,7 +164,7 @@ def _home(value: object) -> str:
     """The name of the module that a value is or was defined in."""
     if isinstance(value, ModuleType):
         return value.__name__
-    return value.__module__ if isinstance(value, (type, FunctionType)) else ""
+    return (value.__module__ or "") if isinstance(value, (type, FunctionType)) else ""  # torch's compiler names none
 
 
 def _counterpart(value: Any) -> object:

@@ -5,14 +5,17 @@ import torch
 
 from _support.mutants import catches
 from vistok.generators._checks import (
+    check_certain,
     check_choice,
     check_dense,
     check_floating,
     check_ids,
     check_integers,
     check_labels,
+    check_length,
     check_range,
     check_share,
+    check_whole,
 )
 
 SUBJECT = "vistok.generators._checks"
@@ -68,8 +71,34 @@ def test_a_share_is_below_one():
         check_share("x", 1.0)
 
 
-@catches(SUBJECT, "got {value!r}", "got {value}")
+@catches(SUBJECT, "{last}, got {value!r}", "{last}, got {value}")
 def test_a_choice_is_one_of_those_that_are_listed():
     check_choice("x", "b", ("a", "b", "c"))
     with pytest.raises(ValueError, match=r"^x must be 'a', 'b' or 'c', got 'd'$"):
         check_choice("x", "d", ("a", "b", "c"))
+
+
+@catches(SUBJECT, "not isinstance(value, Integral) or", "")
+@catches(SUBJECT, "(isinstance(num_tokens, Integral) and 1 <= num_tokens <= length)", "(1 <= num_tokens <= length)")
+def test_numbers_of_things_are_whole():
+    check_whole("n", True, 1)
+    check_whole("n", torch.tensor([3]).numpy()[0], 1)
+    assert check_length(2, 3) == 2
+    for value in (2.0, "2", 0, None):
+        with pytest.raises(ValueError, match=rf"^n must be an integer >= 1, got {value!r}$"):
+            check_whole("n", value, 1)
+    with pytest.raises(ValueError, match=r"^num_tokens must lie in 1\.\.3 \(the number of positions\), got 2\.0$"):
+        check_length(2.0, 3)
+
+
+@catches(SUBJECT, "torch._assert_async(finite.all(), expected)", "pass")
+def test_in_a_compiled_graph_what_is_not_finite_fails_an_assertion():
+    check_certain("x", torch.tensor([1.0, -2.0]))
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def checked(largest):
+        check_certain("x", largest)
+        return largest + 1
+
+    with pytest.raises(RuntimeError, match="x must have a finite maximum"):
+        checked(torch.tensor([1.0, torch.nan]))

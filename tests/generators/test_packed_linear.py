@@ -78,7 +78,7 @@ def test_a_linear_layer_of_another_class_keeps_its_own_forward():
 @needs_onednn
 @catches(SUBJECT, "if linear._forward_hooks or linear._forward_pre_hooks:", "if linear._forward_hooks:")
 @catches(SUBJECT, "if linear._forward_hooks or linear._forward_pre_hooks:", "if linear._forward_pre_hooks:")
-@catches(SUBJECT, "if is_parametrized(module):", "if False:")
+@catches(SUBJECT, "if is_parametrized(module) or", "if")
 @torch.no_grad()
 def test_a_layer_with_hooks_or_parametrizations_keeps_them():
     x = torch.randn(1, 512, generator=seeded(0))
@@ -90,3 +90,20 @@ def test_a_layer_with_hooks_or_parametrizations_keeps_them():
         plain = network()
         change(plain[0])
         assert torch.equal(packed(plain, torch.float32)[0](x), plain[0](x))
+
+
+@needs_onednn
+@catches(SUBJECT, " or _INSIDE in module._modules", "")
+@catches(SUBJECT, "None if child is None else packed(child, dtype)", "child and packed(child, dtype)")
+@torch.no_grad()
+def test_compiled_parts_stay_what_they_are():
+    """Their wrapper has no truth value but the inside's length, and what is set on it goes to the module inside."""
+    plain = network()
+    plain.append(None)
+    inside, x = plain[0], torch.randn(1, 512, generator=seeded(0))
+    wanted = nn.Sequential(*plain[:4])(x)
+    plain[0] = torch.compile(inside, backend="eager")
+    twin = packed(plain, torch.float32)
+    assert twin[0] is plain[0]
+    assert plain[0]._orig_mod is inside
+    torch.testing.assert_close(nn.Sequential(*twin[:4])(x), wanted, rtol=1e-5, atol=1e-5)

@@ -225,3 +225,16 @@ def test_a_network_of_ones_own_is_saved_under_its_own_name(tmp_path):
     Mine((4,), 2, 3, width=8, depth=1, num_heads=1).save_pretrained(tmp_path)
     assert "from vistok_plus import Mine" in (tmp_path / "README.md").read_text()
     assert isinstance(Mine.from_pretrained(tmp_path), Mine)
+
+
+@catches(SUBJECT, 'name.replace(_COMPILED, "")', "name")
+def test_a_generator_with_compiled_blocks_is_written_by_the_plain_names(tmp_path):
+    model = small_far((7, 11, 5))
+    plain = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for place, block in enumerate(model.blocks):
+        model.blocks[place] = torch.compile(block, backend="eager")
+    model.eval().save_pretrained(tmp_path)
+    loaded = g.FAR.from_pretrained(tmp_path)
+    assert loaded.state_dict().keys() == plain.keys()
+    assert all(torch.equal(tensor, plain[name]) for name, tensor in loaded.state_dict().items())
+    assert torch.equal(drawn(loaded), drawn(model))

@@ -46,7 +46,7 @@ def test_the_nucleus_of_doubles_is_summed_in_doubles():
     assert filter_logits(logits, top_p=0.5 + 2e-12).isfinite().all()
 
 
-@catches(SUBJECT, "logits.float() / temperature", "logits.float() * temperature")
+@catches(SUBJECT, "(logits - largest) / temperature", "(logits - largest) * temperature")
 def test_draws_follow_the_tempered_distribution():
     logits = torch.tensor([1.0, 0.0, -1.0])
     drawn = draw_tokens(logits.expand(60_000, 3), temperature=0.5, generator=seeded(0))
@@ -102,3 +102,21 @@ def test_a_temperature_that_is_no_number_is_named_also_before_the_first_draw():
         TokenChoice(top_k=-1)
     with pytest.raises(ValueError, match="top_p"):
         TokenChoice(top_p=0.0)
+
+
+@catches(SUBJECT, "(logits - largest) / temperature", "logits / temperature")
+def test_the_least_temperatures_take_the_most_likely_as_0_does():
+    logits = torch.tensor([[0.0, 5.0, 1.0], [-3.0, -9.0, -4.0]])
+    for temperature in (0.0, 1e-45, 1e-39, 1e-30):
+        assert draw_tokens(logits, temperature=temperature).tolist() == [1, 0]
+
+
+@catches(SUBJECT, 'check_certain("logits", largest)', "")
+def test_logits_that_are_no_distribution_are_told_and_no_id_is_drawn():
+    for value in (math.nan, math.inf):
+        for temperature in (0.0, 1.0):
+            with pytest.raises(ValueError, match=f"^logits must have a finite maximum, got {value}$"):
+                draw_tokens(torch.tensor([[0.0, 1.0], [0.0, value]]), temperature=temperature)
+    assert draw_tokens(torch.tensor([[-math.inf, 1.0]])).tolist() == [1]
+    assert draw_tokens(torch.empty(0, 4)).shape == (0,)
+    assert draw_tokens(torch.empty(2, 4, device="meta"), temperature=0.0).shape == (2,)

@@ -121,3 +121,12 @@ def test_counting_agrees_with_evaluating(seed, alpha):
     counted = relation_histogram(codes, alpha=alpha)
     exact = relation_histogram(codes, alpha=alpha, exact=True)
     assert (counted - exact).abs().max() < 1e-5 * exact.max()
+
+
+@catches("vistok.losses.histogram_relation", "_SHARPEST_COUNTED_ALPHA = 3e3", "_SHARPEST_COUNTED_ALPHA = 1e5")
+def test_the_sharpest_kernels_are_as_accurate():
+    """Cells are too coarse for them: from some alpha on each pair is evaluated."""
+    for alpha in (3e3, 1e4):
+        value, gradient = errors("nearly orthogonal", alpha)
+        assert value < 1e-5
+        assert gradient < 1e-4

@@ -308,3 +308,16 @@ def test_backward_within_autocast_is_that_of_float32():
                 HistogramRelationLoss(teacher, exact=exact)(codes).backward()
             found.append(codes.grad)
         assert torch.equal(*found)
+
+
+@catches(SUBJECT, "if self.teacher_histogram.dtype.itemsize < 4:", "if False:")
+def test_in_a_module_of_half_precision_the_teacher_stays_a_distribution():
+    teacher = normal(1, 60, 8)
+    loss = HistogramRelationLoss(teacher)
+    kept = loss.teacher_histogram.clone()
+    for cast in (torch.float16, torch.bfloat16):
+        torch.nn.Sequential(loss).to(cast)
+        assert torch.equal(loss.teacher_histogram, kept)
+    assert loss(teacher) < 1e-6
+    assert loss.double().teacher_histogram.dtype == torch.float64
+    assert loss.to("meta").teacher_histogram.is_meta

@@ -1,5 +1,7 @@
 """Checks of what a caller passes in: one line that names the argument, what was expected and what came."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -64,10 +66,31 @@ def check_range(name: str, values: Tensor, highest: int) -> None:
         raise ValueError(f"{expected}, got values from {low} to {high}")
 
 
+def check_certain(name: str, largest: Tensor) -> None:
+    """Raise unless the largest of each row of logits is finite: NaN and an infinite certainty are no distribution.
+
+    Waits for no CUDA device, as :func:`check_range`.
+    """
+    expected = f"{name} must have a finite maximum"
+    if largest.is_meta or largest.numel() == 0:
+        return
+    finite = torch.isfinite(largest)
+    if torch.compiler.is_compiling() or largest.is_cuda:
+        torch._assert_async(finite.all(), expected)
+    elif not bool(finite.all()):
+        raise ValueError(f"{expected}, got {largest[~finite][0].item()}")
+
+
+def check_whole(name: str, value: object, lowest: int) -> None:
+    """Raise ``ValueError`` unless ``value`` is an integer of at least ``lowest``."""
+    if not isinstance(value, Integral) or value < lowest:
+        raise ValueError(f"{name} must be an integer >= {lowest}, got {value!r}")
+
+
 def check_length(num_tokens: int | None, length: int) -> int:
     """How many positions to draw, by default all; raise ``ValueError`` unless there are so many."""
-    if num_tokens is not None and not 1 <= num_tokens <= length:
-        raise ValueError(f"num_tokens must lie in 1..{length} (the number of positions), got {num_tokens}")
+    if num_tokens is not None and not (isinstance(num_tokens, Integral) and 1 <= num_tokens <= length):
+        raise ValueError(f"num_tokens must lie in 1..{length} (the number of positions), got {num_tokens!r}")
     return length if num_tokens is None else num_tokens
 
 

@@ -248,7 +248,8 @@ class FAR(nn.Module, PretrainedGenerator):
 
         With ``num_tokens`` it stops after so many positions, ``(B, num_tokens, K)``: the first of those that it would
         draw in all. A schedule takes ``position / (T - 1)`` as progress, also then. Without the cache every step runs
-        all positions so far again: same tokens, slower.
+        all positions so far again: slower, and the same tokens up to rounding (in bfloat16 on a CPU many differ, since
+        there the cache is attended in float32).
         """
         check_labels(labels, self.null_label)
         with evaluating(self):

@@ -86,11 +86,16 @@ class BitTokens:
     def to_bits(self, groups: Tensor) -> Tensor:
         """Inverse of :meth:`to_groups`: ids to float32 bits of value -1 or 1.
 
+        Raises:
+            ValueError: The last axis does not hold ``num_groups`` ids.
+
         Example:
             >>> import torch
             >>> BitTokens(4, 2).to_bits(torch.tensor([1, 3])).tolist()
             [1.0, -1.0, 1.0, 1.0]
         """
+        if groups.shape[-1] != self.num_groups:
+            raise ValueError(f"groups must have {self.num_groups} ids on the last axis, got {tuple(groups.shape)}")
         powers = torch.arange(self.num_bits // self.num_groups, device=groups.device)
         bits: Tensor = ((groups[..., None] >> powers) & 1) * 2 - 1
         return bits.flatten(-2).float()

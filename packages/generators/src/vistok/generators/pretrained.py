@@ -15,6 +15,7 @@ from vistok.generators._card import GeneratorCard
 from vistok.generators._renaming import load_renamed
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+_COMPILED = "_orig_mod."  # what torch.compile puts before the names of a block that it wraps
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -56,7 +57,7 @@ class PretrainedGenerator:
         folder, module = Path(folder), self
         arguments = {"class": type(self).__name__, **_plain(self.arguments)}
         weights = module.state_dict() if state_dict is None else state_dict  # type: ignore[attr-defined]
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        tensors = {name.replace(_COMPILED, ""): tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         text = json.dumps(arguments, indent=2)
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / f".{WEIGHTS}.part"

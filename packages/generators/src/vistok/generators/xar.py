@@ -264,7 +264,8 @@ class XAR(nn.Module, PretrainedGenerator):
 
         A bare ``guidance`` number grows linearly over the cells, from 1 at the first to its value at the last. The
         state is kept in float64. ``"sde"`` is Euler-Maruyama on the published grid, ``"ode"`` Euler and ``"heun"``
-        Heun on an even grid. Without the cache every step runs all cells so far again: same result, slower.
+        Heun on an even grid. Without the cache every step runs all cells so far again: slower, and the same
+        result up to rounding.
         """
         check_choice("method", method, ("sde", "ode", "heun"))
         check_labels(labels, self.null_label)

@@ -1,5 +1,6 @@
 """Give the codes of a codebook the distribution of pairwise similarities that a teacher has."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ _NORMS = ("l1", "l2")
 # Up to this many tokens evaluating each pair costs no more than the cells; above this alpha the kernel is too sharp
 # for the cells. Both are properties of the input's shape and the options, never of its values.
 _FEW_TOKENS = 112
-_SHARPEST_COUNTED_ALPHA = 1e4
+_SHARPEST_COUNTED_ALPHA = 3e3
 
 
 def _check_options(bins: int, alpha: float, norm: str) -> None:
@@ -132,7 +133,8 @@ class HistogramRelationLoss(nn.Module):
             the teacher's histogram.
         include_diagonal: Also count each token against itself (``i <= j``, Eq. 4 as printed).
         exact: Evaluate every pair at every bin. The default counts similarities in fine cells when there are more
-            than 112 codes: loss within ``1e-5`` and gradient within ``1e-4`` of the exact ones, far faster.
+            than 112 codes and ``alpha <= 3000``: within ``1e-5`` of the exact loss and ``1e-4`` of the exact gradient
+            (both relative; where all codes but coincide, float32 leaves less to both), far faster.
 
     Shape:
         - codes: ``(n, d)`` with ``n >= 2``, any floating dtype, any row norms.
@@ -183,6 +185,14 @@ class HistogramRelationLoss(nn.Module):
         self.include_diagonal, self.exact = include_diagonal, exact
         histogram = _teacher_histogram(teacher, bins, alpha, norm, include_diagonal, exact)
         self.register_buffer("teacher_histogram", histogram)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "HistogramRelationLoss":
+        """Keep the teacher in float32 or wider: rounded, it is no distribution any more."""
+        before = self.teacher_histogram
+        super()._apply(fn, recurse)
+        if self.teacher_histogram.dtype.itemsize < 4:
+            self.teacher_histogram = before.to(self.teacher_histogram.device)
+        return self
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the divergence of the teacher's histogram from that of ``codes``."""

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vistok.generators._checks import check_whole
 from vistok.generators._random import normal
 from vistok.generators.flow.flow_matching import velocity_to_score
 
@@ -179,8 +180,7 @@ def solve_sde(
 
 
 def _positive(num_steps: int) -> int:
-    if num_steps < 1:
-        raise ValueError(f"num_steps must be >= 1, got {num_steps}")
+    check_whole("num_steps", num_steps, 1)
     return num_steps
 
 

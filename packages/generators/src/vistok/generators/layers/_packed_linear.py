@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+_INSIDE = "_orig_mod"  # what torch.compile calls the module that it wraps
 _FEWEST_WEIGHTS = 2**16  # of a layer; below them a call costs more than the layout gains
 
 
@@ -15,14 +16,15 @@ def packed(module: Any, dtype: torch.dtype) -> Any:
 
     These are copied once into oneDNN's blocked layout, in ``dtype``. A product with a few rows then reads them about as
     fast as memory gives them; from the plain layout it takes two to four times as long. The twin has no gradient and
-    does not follow later changes of the weights. A layer with hooks or parametrizations stays what it is.
+    does not follow later changes of the weights. A layer with hooks or parametrizations stays what it is, and so does a
+    compiled module: what is set on its wrapper goes to the module inside.
     """
-    if is_parametrized(module):
+    if is_parametrized(module) or _INSIDE in module._modules:
         return module
     if type(module) is nn.Linear:
         return _PackedLinear(module, dtype) if _gains(module, dtype) else module
     twin = copy.copy(module)
-    twin._modules = {name: child and packed(child, dtype) for name, child in module._modules.items()}
+    twin._modules = {name: None if child is None else packed(child, dtype) for name, child in module._modules.items()}
     return twin
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from vistok.generators._checks import check_length
+from vistok.generators._checks import check_choice, check_length, check_whole
 from vistok.generators._random import gumbel, uniform
 from vistok.generators.sampling._masked_cache import CachedLogits, CachedModel
 from vistok.generators.sampling.guidance import Guidance, guide
@@ -60,7 +60,8 @@ class MaskedSampling:
         refresh_every: Steps from one full pass of the network to the next, ``>= 1``; 1 is the exact sampler.
 
     Raises:
-        ValueError: An unknown order, a negative ``noise`` or ``temperature``, or ``refresh_every < 1``.
+        ValueError: An unknown order or schedule, a negative ``temperature``, a negative or infinite ``noise``, or a
+            ``refresh_every`` that is no integer ``>= 1``.
 
     Example:
         >>> MaskedSampling(order="random").schedule
@@ -74,12 +75,11 @@ class MaskedSampling:
     refresh_every: int = 1
 
     def __post_init__(self) -> None:
-        if self.order not in ("confidence", "random", "raster"):
-            raise ValueError(f"order must be 'confidence', 'random' or 'raster', got {self.order!r}")
-        if not (self.noise >= 0 and self.temperature >= 0):
-            raise ValueError(f"noise and temperature must be >= 0, got {self.noise} and {self.temperature}")
-        if self.refresh_every < 1:
-            raise ValueError(f"refresh_every must be >= 1, got {self.refresh_every}")
+        check_choice("order", self.order, ("confidence", "random", "raster"))
+        check_choice("schedule", self.schedule, ("cosine", "arccos", "linear"))  # those that reach 0
+        if not (0 <= self.noise < math.inf and self.temperature >= 0):
+            raise ValueError(f"noise and temperature must be finite and >= 0, got {self.noise} and {self.temperature}")
+        check_whole("refresh_every", self.refresh_every, 1)
 
 
 def sample_masked(

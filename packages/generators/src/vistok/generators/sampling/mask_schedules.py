@@ -1,6 +1,7 @@
 """How much is masked: the schedules of masked generators."""
 
 import math
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -82,8 +83,8 @@ def masked_counts(num_units: int, num_steps: int, schedule: MaskSchedule) -> lis
         >>> masked_counts(16, 4, "linear")
         [12, 8, 4, 0]
     """
-    if not 1 <= num_steps <= num_units:
-        raise ValueError(f"num_steps must lie in 1..{num_units} (the number of units), got {num_steps}")
+    if not (isinstance(num_steps, Integral) and 1 <= num_steps <= num_units):
+        raise ValueError(f"num_steps must lie in 1..{num_units} (the number of units), got {num_steps!r}")
     if schedule == "truncated_normal":
         raise ValueError("schedule 'truncated_normal' is for training; it never reaches 0")
     ratios = mask_ratio(torch.arange(1, num_steps, dtype=torch.float64, device="cpu") / num_steps, schedule).tolist()

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vistok.generators._checks import check_certain, check_whole
 from vistok.generators._random import uniform
 
 
@@ -10,8 +11,7 @@ def check_draw(*, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) 
     """Raise unless ids can be drawn so."""
     if not temperature >= 0:
         raise ValueError(f"temperature must be >= 0, got {temperature}")
-    if top_k < 0:
-        raise ValueError(f"top_k must be >= 0, got {top_k}")
+    check_whole("top_k", top_k, 0)
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p must lie in (0, 1], got {top_p}")
 
@@ -96,7 +96,8 @@ def draw_tokens(
         None.
 
     Raises:
-        ValueError: ``temperature`` is not ``>= 0``, or a bad filter.
+        ValueError: ``temperature`` is not ``>= 0``, a bad filter, or the largest logit of a row is NaN or infinite
+            (on a CUDA device an assertion on the device fails instead).
 
     Example:
         >>> import torch
@@ -104,9 +105,12 @@ def draw_tokens(
         [1]
     """
     check_draw(temperature=temperature, top_k=top_k, top_p=top_p)
+    logits = logits.float()
+    largest = logits.amax(dim=-1, keepdim=True)
+    check_certain("logits", largest)
     if temperature == 0:
         return filter_logits(logits, top_k=top_k, top_p=top_p).argmax(dim=-1)
-    scaled = filter_logits(logits.float() / temperature, top_k=top_k, top_p=top_p)
+    scaled = filter_logits((logits - largest) / temperature, top_k=top_k, top_p=top_p)
     mass = scaled.softmax(dim=-1, dtype=torch.float32 if scaled.device.type == "mps" else torch.float64).cumsum(dim=-1)
     number = uniform(scaled.shape[:-1], scaled.device, generator).unsqueeze(-1)
     return ((mass <= number) & (mass < mass[..., -1:])).sum(dim=-1)  # ids without probability are passed over
