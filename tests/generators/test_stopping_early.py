@@ -91,7 +91,7 @@ def test_guidance_grows_to_its_value_over_the_positions_that_are_drawn(monkeypat
     assert scales[::2] == [2.0, 3.0, 4.0, 5.0]  # two units a position
 
 
-@catches("vistok.generators._checks", "not 1 <= num_tokens <= length", "num_tokens > length")
+@catches("vistok.generators._checks", "and 1 <= num_tokens <= length)", "and num_tokens <= length)")
 def test_numbers_of_tokens_that_there_are_not_are_refused():
     message = r"num_tokens must lie in 1\.\.6 \(the number of positions\), got [07]"
     for wrong in (7, 0):
