@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,15 @@ from hypothesis import strategies as st
 
 from _support.mutants import catches
 from vistok.workbench.config import Config, ConfigError
-from vistok.workbench.run.folder import check_folder, is_run, mark_run, plain_name, set_aside, write_config
+from vistok.workbench.run.folder import (
+    check_folder,
+    environment_record,
+    is_run,
+    mark_run,
+    plain_name,
+    set_aside,
+    write_config,
+)
 
 SUBJECT = "vistok.workbench.run.folder"
 
@@ -27,6 +37,20 @@ def test_a_run_holds_its_mark_its_configuration_and_its_environment(tmp_path):
     assert (folder / "config.yaml").read_text() == "steps: 1\n"
     record = json.loads((folder / "environment.json").read_text())
     assert {"python", "platform", "cores", "torch_threads", "versions", "command"} <= set(record)
+
+
+@catches(SUBJECT, '["python", "-m", module.name.removesuffix(".__main__")] if module else ', "")
+@catches(SUBJECT, '.removesuffix(".__main__")', "")
+@catches(SUBJECT, "shlex.join(", '" ".join(')
+def test_the_command_of_a_record_is_one_that_can_be_given_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/glotok/__main__.py", "demo", "--set", "name=my run"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("glotok.__main__", None))
+    assert environment_record()["command"] == "python -m glotok demo --set 'name=my run'"
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("tool", None))
+    assert environment_record()["command"].startswith("python -m tool demo")
+    monkeypatch.setattr(sys, "argv", ["/bin/glotok", "demo"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    assert environment_record()["command"] == "glotok demo"
 
 
 @catches(SUBJECT, "if not anew and file.exists():", "if file.exists():")

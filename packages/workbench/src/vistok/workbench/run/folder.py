@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -161,8 +162,14 @@ def environment_record() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "cuda_devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "versions": versions,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
     }
+
+
+def _program() -> list[str]:
+    """The words that start this program: a module that ``python -m`` runs is a file of some path in ``sys.argv``."""
+    module = sys.modules["__main__"].__spec__
+    return ["python", "-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
 
 
 def _processor() -> str:
