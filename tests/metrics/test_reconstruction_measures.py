@@ -99,3 +99,27 @@ def test_what_is_kept_does_not_grow_with_the_number_of_images():
         return sum(value.nbytes for stream in streams.values() for value in stream.state_dict().values())
 
     assert size(30) == size(300)
+
+
+@catches(SUBJECT, "check_tokens(first.tokens, len(first.originals), first.tokens)", "pass")
+@catches(SUBJECT, "check_tokens(batch.tokens, len(batch.originals), self.first.tokens)", "pass")
+@catches("vistok.metrics.harness.codes", "(count, *part.shape[1:])", "part.shape")
+@catches("vistok.metrics.harness.codes", "[tuple(part.shape) for part in tokens]", "wanted[: len(tokens)]")
+def test_tokens_that_are_not_one_tensor_of_all_images_a_codebook_are_refused():
+    def layout(laid_out):
+        whole = batch(8)
+        given = [Batch(*whole[:2], laid_out(whole.tokens[0])) for whole in (batch(1), whole)]
+        ReconstructionMeasures(given[0], Measurement(codebook_sizes=(8,))).take(range(8), given[1])
+
+    layout(lambda tokens: (tokens,))
+    for laid_out, count, got in (
+        (lambda tokens: (tokens.flatten(),), 1, r"[(2,)]"),
+        (lambda tokens: tuple(tokens[:, None]), 8, f"[{', '.join(['(1, 2)'] * 8)}]"),
+        (lambda tokens: tuple(tokens), 1, "[(2,)]"),
+        (lambda tokens: (tokens[:, : 1 + len(tokens) // 8],), 8, "[(8, 2)]"),
+        (lambda tokens: () if len(tokens) > 1 else (tokens,), 8, "[]"),
+    ):
+        with pytest.raises(ValueError) as error:
+            layout(laid_out)
+        wanted = f"tokens (B, ...) of {count} images, one tensor a codebook"
+        assert str(error.value) == f"encode: expected {wanted}, got {got}"

@@ -10,7 +10,7 @@ from torch import Tensor
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
 from vistok.metrics.harness.codes import SECTION as CODES
-from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
+from vistok.metrics.harness.codes import add_codes, check_tokens, code_streams, take_codes
 from vistok.metrics.harness.distances import Resampling, add_distance_of_pairs
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.harness.gallery import Gallery
@@ -71,10 +71,14 @@ class ReconstructionMeasures:
     Args:
         first: A batch of the first image, whose shapes tell those of all.
         measurement: What is measured.
+
+    Raises:
+        ValueError: Tokens of these or of later images are not one tensor ``(B, ...)`` a codebook.
     """
 
     def __init__(self, first: Batch, measurement: Measurement) -> None:
         self.first, self.measurement = first, measurement
+        check_tokens(first.tokens, len(first.originals), first.tokens)
         self.gallery = Gallery(first.originals.shape[1:])
         #: By name; what is kept, joined and restored.
         self.streams: dict[str, Any] = {}
@@ -102,6 +106,7 @@ class ReconstructionMeasures:
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""
         streams, measurement, where = self.streams, self.measurement, torch.tensor(indices)
+        check_tokens(batch.tokens, len(batch.originals), self.first.tokens)
         for name in self.measured:
             streams[name].update(batch.reconstructions, batch.originals)
         self.gallery.update(where, batch.originals, batch.reconstructions)
