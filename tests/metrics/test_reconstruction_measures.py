@@ -119,7 +119,7 @@ def test_tokens_that_are_not_one_tensor_of_all_images_a_codebook_are_refused():
         (lambda tokens: (tokens[:, : 1 + len(tokens) // 8],), 8, "[(8, 2)]"),
         (lambda tokens: () if len(tokens) > 1 else (tokens,), 8, "[]"),
     ):
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(ValueError, match="encode: expected tokens") as error:
             layout(laid_out)
         wanted = f"tokens (B, ...) of {count} images, one tensor a codebook"
         assert str(error.value) == f"encode: expected {wanted}, got {got}"

@@ -32,7 +32,7 @@ class TwoBooks:
 
 
 @catches(SUBJECT, "part.long().cpu()", "part.cpu()")
-@catches(SUBJECT, "_given(tokenizer, from_uint8(images))", "_given(tokenizer, images / 255.0)")
+@catches(SUBJECT, "_given(tokenizer, networks, from_uint8(images))", "_given(tokenizer, networks, images / 255.0)")
 def test_images_come_back_through_the_tokens_and_all_tokens_are_told():
     made = reconstruct(TwoBooks(), IMAGES)
     assert torch.equal(made.images, IMAGES)
@@ -117,7 +117,7 @@ class Drawing(nn.Module):
         return torch.rand(images.shape) * 2 - 1 + self.weight
 
 
-@catches(SUBJECT, "tokenizer.eval()", "pass")
+@catches(SUBJECT, "network.eval()", "pass")
 @catches(SUBJECT, "module.training = training", "pass")
 @catches(SUBJECT, "module.training = training", "module.training = True")
 def test_a_network_is_asked_in_evaluation_mode_and_each_module_left_as_it_was():
@@ -152,6 +152,42 @@ def test_images_come_in_the_dtype_of_the_weights():
         made = reconstruct(Linear().to(dtype), IMAGES).images
         assert made.dtype == torch.uint8
         assert (made.int() - IMAGES.int()).abs().max() <= 1
+
+
+class Holding:
+    """No network itself: it holds one with a batch norm, in the training mode that networks are made in."""
+
+    def __init__(self):
+        self.parts = [nn.BatchNorm2d(1), nn.Dropout().eval()]
+        self.device = "nowhere"
+
+    def reconstruct(self, images):
+        return self.parts[1](self.parts[0](images.to(self.parts[0].weight.dtype, copy=True))).to(images.dtype)
+
+
+@catches(SUBJECT, "networks = held_modules(tokenizer)", "networks = [tokenizer] * isinstance(tokenizer, nn.Module)")
+def test_networks_that_an_object_holds_are_asked_in_evaluation_mode_and_left_as_they_were():
+    tokenizer = Holding()
+    made = reconstruct(tokenizer, IMAGES).images
+    assert (made.int() - IMAGES.int()).abs().max() <= 1
+    norm, dropout = tokenizer.parts
+    assert (norm.training, dropout.training) == (True, False)
+    assert (int(norm.num_batches_tracked), float(norm.running_mean)) == (0, 0.0)
+
+
+@catches(SUBJECT, "for network in networks for tensor", "for network in networks[1:] for tensor")
+@catches(SUBJECT, 'getattr(tokenizer, "device", "cpu")', '"cpu"')
+def test_images_go_where_the_networks_of_an_object_are_and_else_where_it_says():
+    asked = []
+
+    def reconstruct_on(images):
+        asked.append((images.device.type, images.dtype))
+        return torch.zeros(images.shape)
+
+    held = nn.Conv2d(1, 1, 1, device="meta", dtype=torch.bfloat16)
+    for further in ({"nets": (held,), "device": "cpu"}, {"device": "meta"}, {}):
+        reconstruct(SimpleNamespace(reconstruct=reconstruct_on, **further), IMAGES)
+    assert asked == [("meta", torch.bfloat16), ("meta", torch.float32), ("cpu", torch.float32)]
 
 
 @catches(SUBJECT, "torch.manual_seed(seed % _LARGEST_SEED)", "pass")
