@@ -219,6 +219,22 @@ def test_what_is_no_reconstruction_is_refused_in_one_line():
         assert "\n" not in str(error.value)
 
 
+@catches(SUBJECT, "except RuntimeError as error:", "except MemoryError as error:")
+@catches(SUBJECT, '.partition("\\n")[0]', "")
+def test_images_that_a_network_cannot_take_are_told_in_one_line():
+    def full(images):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+
+    network = nn.Conv2d(3, 3, 1)
+    given = r"cannot take images \(3, 1, 4, 4\) torch.float32"
+    for tokenizer, why in (
+        (SimpleNamespace(reconstruct=network.forward), "Given groups=1, weight of size .* instead"),
+        (SimpleNamespace(reconstruct=full), r"CUDA out of memory\."),
+    ):
+        with pytest.raises(ValueError, match=f"^SimpleNamespace {given}: {why}$"):
+            reconstruct(tokenizer, IMAGES)
+
+
 def test_images_that_are_not_8_bit_are_refused():
     with pytest.raises(ValueError, match="images must be uint8"):
         reconstruct(TwoBooks(), from_uint8(IMAGES))

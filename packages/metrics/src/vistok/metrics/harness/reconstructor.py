@@ -46,8 +46,9 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
 
     Raises:
         TypeError: The tokenizer has none of these methods, or gives something else than a tensor.
-        ValueError: Images are not uint8 ``(B, C, H, W)``; the reconstruction has another shape, or values that are not
-            finite or cannot be meant as ``[-1, 1]``.
+        ValueError: Images are not uint8 ``(B, C, H, W)``, or such that the tokenizer cannot take them (channels, sides,
+            memory); the reconstruction has another shape, or values that are not finite or cannot be meant as
+            ``[-1, 1]``.
 
     Example:
         >>> class Coarse:
@@ -88,6 +89,15 @@ def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
 
 
 def _through(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
+    """What it makes of images, and the code between; what PyTorch says against such images in one line."""
+    try:
+        return _made(tokenizer, images)
+    except RuntimeError as error:
+        why, given = str(error).partition("\n")[0], f"{tuple(images.shape)} {images.dtype}"
+        raise ValueError(f"{_name(tokenizer)} cannot take images {given}: {why}") from error
+
+
+def _made(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
     """What it makes of images, and the code between; of one that keeps its code to itself no parts."""
     if callable(getattr(tokenizer, "encode", None)) and callable(getattr(tokenizer, "decode", None)):
         code = _code(tokenizer.encode(images))
