@@ -30,7 +30,6 @@ from vistok.metrics import (
     psnr,
     real_neighbourhoods,
     relative_diversity,
-    to_uint8,
 )
 from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.data.drawing import drawn_images, some_images
@@ -151,7 +150,8 @@ class Evaluation:
     def add_mean_image(self) -> None:
         """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
         order = drawn_images(self.train, _MEAN_OF, self.seed)
-        total = torch.stack([self.train.batch(part).double().sum(dim=0) for part in order.split(500)]).sum(dim=0)
+        parts = order.split(self._at_a_time)
+        total = sum((self.train.batch(part).double().sum(dim=0) for part in parts), start=torch.zeros(()))
         mean = (total / len(order)).float()
 
         def measured() -> dict[str, float]:
@@ -233,8 +233,9 @@ class Evaluation:
         """Fit the recognizer of the samples, and what it makes of held-out images."""
         held_out = some_images(self.validation, MOST, self.seed)
         self.recognizer = recognizer_of(self.train, self.seed)
-        images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(self._at_a_time)]))
-        accuracy = self.recognizer.accuracy(images, self.validation.labels[held_out])
+        parts = held_out.split(self._at_a_time)
+        seen = torch.cat([self.recognizer.predict(self.validation.pixels(part)) for part in parts])
+        accuracy = (seen == self.validation.labels[held_out]).double().mean().item()
         return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
 
     def _side(self, images: Images, count: int) -> Side:
