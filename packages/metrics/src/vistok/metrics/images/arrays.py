@@ -48,10 +48,8 @@ class ArrayImages:
         """Images of these indices, ``(B, 3 or 1, H, W)``, uint8, on the CPU."""
         images = self._pixels(indices)
         if images.shape[1:] != self.shape:
-            got = tuple(images.shape[1:])
-            raise ValueError(
-                f"images: expected {self.shape} as the first one, got {got}; give a crop and an image_size"
-            )
+            sizes = f"{self.shape} as the first one, got {tuple(images.shape[1:])}"
+            raise ValueError(f"images: expected {sizes}; give a crop and an image_size")
         return images
 
     def _pixels(self, indices: Sequence[int]) -> Tensor:
