@@ -123,3 +123,13 @@ def test_tokens_that_are_not_one_tensor_of_all_images_a_codebook_are_refused():
             layout(laid_out)
         wanted = f"tokens (B, ...) of {count} images, one tensor a codebook"
         assert str(error.value) == f"encode: expected {wanted}, got {got}"
+
+
+@catches(SUBJECT, "name in _PIXELS or ", "")
+@catches(SUBJECT, " or name.startswith(_FRECHET)", "")
+def test_a_distance_that_is_called_as_a_built_in_figure_is_refused():
+    names = ("LPIPS", "ssim", "psnr (mine)", "frechet_distance_deviation")
+    measurement = Measurement(distances=dict.fromkeys(names, lambda made, real: made.mean()))
+    line = "^distances: expected names that no built-in figure has, got ssim, frechet_distance_deviation$"
+    with pytest.raises(ValueError, match=line):
+        taken(batch(2), measurement)

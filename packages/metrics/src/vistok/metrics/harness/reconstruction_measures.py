@@ -23,6 +23,7 @@ from vistok.metrics.reconstruction.ssim import StructuralSimilarity
 from vistok.metrics.streaming import MeanOfImages
 
 SECTION = "reconstruction"
+_FRECHET = "frechet_distance"  # what its figures' names begin with
 _SIDES = ("reconstructions", "originals")
 _PIXELS: dict[str, Callable[[], Any]] = {
     "psnr": PeakSignalNoiseRatio,
@@ -42,7 +43,7 @@ class Measurement(NamedTuple):
 
     Attributes:
         network: Where the Frechet distance of reconstructions to originals is measured; none, no distance.
-        distances: Further distances by name; say in the name which weights they use.
+        distances: Further distances by name, no built-in figure's; say in the name which weights they use.
         codebook_sizes: Of the tokenizer's codebooks, in the order of its tokens; by default its own ``codebook_sizes``.
         resampling: What is drawn beside the Frechet distance.
     """
@@ -73,12 +74,16 @@ class ReconstructionMeasures:
         measurement: What is measured.
 
     Raises:
-        ValueError: Tokens of these or of later images are not one tensor ``(B, ...)`` a codebook.
+        ValueError: Tokens of these or of later images are not one tensor ``(B, ...)`` a codebook, or a distance has the
+            name of a built-in figure.
     """
 
     def __init__(self, first: Batch, measurement: Measurement) -> None:
         self.first, self.measurement = first, measurement
         check_tokens(first.tokens, len(first.originals), first.tokens)
+        taken = [name for name in measurement.distances if name in _PIXELS or name.startswith(_FRECHET)]
+        if taken:
+            raise ValueError(f"distances: expected names that no built-in figure has, got {', '.join(taken)}")
         self.gallery = Gallery(first.originals.shape[1:])
         #: By name; what is kept, joined and restored.
         self.streams: dict[str, Any] = {}
