@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
@@ -133,3 +134,31 @@ def test_a_distance_that_is_called_as_a_built_in_figure_is_refused():
     line = "^distances: expected names that no built-in figure has, got ssim, frechet_distance_deviation$"
     with pytest.raises(ValueError, match=line):
         taken(batch(2), measurement)
+
+
+class Asked(nn.Module):
+    """A distance whose weights have no values, only a device; it notes where it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.asked = nn.Parameter(torch.ones((), device="meta")), set()
+
+    def forward(self, made, real):
+        self.asked |= {made.device.type, real.device.type}
+        return torch.zeros(len(made))
+
+
+@catches(SUBJECT, 'getattr(distance, "__self__", distance)', "distance")
+@catches(SUBJECT, "if isinstance(module, nn.Module):", "if False:")
+@catches(SUBJECT, "real.to(device)", "real")
+def test_a_module_gets_both_sides_on_the_device_of_its_weights_and_a_function_on_the_cpu():
+    module, method, function, weightless = (Asked() for _ in range(4))
+    del weightless.weight
+    distances = {
+        "module": module,
+        "method": method.forward,
+        "function": lambda *pair: function(*pair),
+        "no": weightless,
+    }
+    taken(batch(3), Measurement(distances=distances))
+    assert [asked.asked for asked in (module, method, function, weightless)] == [{"meta"}, {"meta"}, {"cpu"}, {"cpu"}]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
@@ -34,7 +34,8 @@ _PIXELS: dict[str, Callable[[], Any]] = {
 }
 
 #: From images and references in ``[-1, 1]`` to one distance an image: LPIPS, DISTS, whatever else. Of any shape with
-#: ``B`` values, ``(B, 1, 1, 1)`` too, or with one, the mean of the batch; it is called without a gradient.
+#: ``B`` values, ``(B, 1, 1, 1)`` too, or with one, the mean of the batch; it is called without a gradient. A module,
+#: or a method of one, gets both on the device of its weights, anything else on the CPU.
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -147,6 +148,10 @@ class ReconstructionMeasures:
 @torch.no_grad()
 def _of_each_image(name: str, distance: Distance, made: Tensor, real: Tensor) -> Tensor:
     """Distances ``(B,)``; one value for all is that of each."""
+    module = getattr(distance, "__self__", distance)
+    if isinstance(module, nn.Module):
+        device = next((weight.device for weight in module.parameters()), made.device)
+        made, real = made.to(device), real.to(device)
     values = distance(made, real)
     if values.numel() not in (1, len(made)):
         wanted = f"one value, or one of each of {len(made)} images"
