@@ -1,6 +1,5 @@
 """The measures that every recipe reports, and the file they go to (their meaning: ``docs/metrics.md``)."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
@@ -39,7 +38,8 @@ from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.json_numbers import read_measures, to_json
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import map_tensors
@@ -289,7 +289,7 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
         if values := measures.get(section, {}):
             numbers = (f"{key} {value:.4g}" for key, value in values.items())
             logger.info("%s: %s", section, ", ".join(numbers).replace("_", " "))
-    write_atomically(paths.evaluation(name), json.dumps(measures, indent=2) + "\n")
+    write_atomically(paths.evaluation(name), to_json(measures, indent=2) + "\n")
     metrics = MetricsLog(paths.metrics)
     stage = "evaluation" if name == DEFAULT else f"evaluation {name}"
     metrics.rewind(stage, -1)
@@ -298,4 +298,4 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
 
 def load_evaluation(paths: RunPaths, name: str = DEFAULT) -> dict[str, Any]:
     """The measures of an evaluation."""
-    return read_json(paths.evaluation(name))
+    return read_measures(paths.evaluation(name))
