@@ -66,3 +66,16 @@ def test_what_is_no_batch_of_images_is_one_line():
     for wrong in (PIXELS[:, :2], PIXELS[:, 0]):
         with pytest.raises(ValueError, match=r"^images must be \(B, 1 or 3, H, W\), got \(1, .*\)$"):
             images(wrong)
+
+
+@catches(SUBJECT, "if images.shape[1:] != self.shape:", "if False:")
+def test_images_of_another_size_than_the_first_are_refused_unless_a_crop_brings_them_to_one():
+    def read(indices):
+        return PIXELS[indices] if 4 not in indices else PIXELS[indices, :, :, :12]
+
+    sized = ArrayImages(read, 5, WHOLE, description=dict)
+    assert sized.batch([0, 1, 2]).shape == (3, 3, 12, 16)
+    line = r"^images: expected \(3, 12, 16\) as the first one, got \(3, 12, 12\); give a crop and an image_size$"
+    with pytest.raises(ValueError, match=line):
+        sized.batch([3, 4])
+    assert ArrayImages(read, 5, Crop("adm", 8), description=dict).batch([4]).shape == (1, 3, 8, 8)

@@ -59,10 +59,7 @@ class Wrapped:
         self.network, self.codebook = network, codebook
 
 
-@catches(SUBJECT, "held = held.state_dict()", "held = {}")
-@catches(SUBJECT, "        yield name, held", "        pass")
-@catches(SUBJECT, "held = dict(enumerate(held))", "held = {}")
-@catches(SUBJECT, "held if isinstance(held, Mapping) else getattr", "{} if isinstance(held, Mapping) else getattr")
+@catches(SUBJECT, "fingerprint(weights)", "str(len(weights))")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tokenizers_are_told_apart_by_their_weights(dtype):
     one, same, other = (nn.Sequential(nn.Linear(2, 3)).to(dtype) for _ in range(3))

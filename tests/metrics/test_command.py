@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,16 @@ def test_a_tokenizer_of_grey_images_takes_coloured_files(call, tmp_path):
     assert call(*words)[0] == 2
     assert call(*words, "--grey")[0] == 0
     assert read_evaluation("out").choices["images: colour"] == "luma of Rec. 601"
+
+
+@catches(SUBJECT, "for network in held_modules(tokenizer):", "for network in ():")
+def test_networks_that_a_tokenizer_holds_go_to_the_device_that_is_asked_for(call, monkeypatch):
+    held = SimpleNamespace(nets=[torch.nn.Linear(1, 1)], reconstruct=lambda images: torch.zeros(images.shape))
+    monkeypatch.setattr(module, "load_tokenizer", lambda loader, path: held)
+    words = ("tokenizer", "mine:load", "path", "--images", "one.npz", "--network", "none", "--out", "out")
+    monkeypatch.setattr(module, "evaluate_tokenizer", lambda *_, **__: evaluate_pairs("one.npz", "other.npz"))
+    assert call(*words, "--device", "meta")[0] == 0
+    assert held.nets[0].weight.is_meta
 
 
 @catches(SUBJECT, "sides = asked.samples, asked.reference", "sides = asked.reference, asked.samples")

@@ -33,3 +33,12 @@ def test_values_that_cannot_be_meant_are_errors():
             to_uint8(images)
     with pytest.raises(TypeError, match="int64"):
         to_uint8(torch.tensor([1]))
+
+
+@catches(SUBJECT, "if pixels.dtype != torch.uint8:", "if pixels.is_complex():")
+def test_pixels_that_are_not_8_bit_are_refused_and_left_as_they_are():
+    for dtype in (torch.float32, torch.float64, torch.int64):
+        pixels = torch.arange(3, dtype=dtype)
+        with pytest.raises(TypeError, match=f"^pixels: expected uint8, got {dtype}$"):
+            from_uint8(pixels)
+        assert pixels.tolist() == [0, 1, 2]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from _support.mutants import catches
 from _support.stand_in_network import StandIn, pictures
@@ -99,3 +100,65 @@ def test_what_is_kept_does_not_grow_with_the_number_of_images():
         return sum(value.nbytes for stream in streams.values() for value in stream.state_dict().values())
 
     assert size(30) == size(300)
+
+
+@catches(SUBJECT, "check_tokens(first.tokens, len(first.originals), first.tokens)", "pass")
+@catches(SUBJECT, "check_tokens(batch.tokens, len(batch.originals), self.first.tokens)", "pass")
+@catches("vistok.metrics.harness.codes", "(count, *part.shape[1:])", "part.shape")
+@catches("vistok.metrics.harness.codes", "[tuple(part.shape) for part in tokens]", "wanted[: len(tokens)]")
+def test_tokens_that_are_not_one_tensor_of_all_images_a_codebook_are_refused():
+    def layout(laid_out):
+        whole = batch(8)
+        given = [Batch(*whole[:2], laid_out(whole.tokens[0])) for whole in (batch(1), whole)]
+        ReconstructionMeasures(given[0], Measurement(codebook_sizes=(8,))).take(range(8), given[1])
+
+    layout(lambda tokens: (tokens,))
+    for laid_out, count, got in (
+        (lambda tokens: (tokens.flatten(),), 1, r"[(2,)]"),
+        (lambda tokens: tuple(tokens[:, None]), 8, f"[{', '.join(['(1, 2)'] * 8)}]"),
+        (lambda tokens: tuple(tokens), 1, "[(2,)]"),
+        (lambda tokens: (tokens[:, : 1 + len(tokens) // 8],), 8, "[(8, 2)]"),
+        (lambda tokens: () if len(tokens) > 1 else (tokens,), 8, "[]"),
+    ):
+        with pytest.raises(ValueError, match="encode: expected tokens") as error:
+            layout(laid_out)
+        wanted = f"tokens (B, ...) of {count} images, one tensor a codebook"
+        assert str(error.value) == f"encode: expected {wanted}, got {got}"
+
+
+@catches(SUBJECT, "name in _PIXELS or ", "")
+@catches(SUBJECT, " or name.startswith(_FRECHET)", "")
+def test_a_distance_that_is_called_as_a_built_in_figure_is_refused():
+    names = ("LPIPS", "ssim", "psnr (mine)", "frechet_distance_deviation")
+    measurement = Measurement(distances=dict.fromkeys(names, lambda made, real: made.mean()))
+    line = "^distances: expected names that no built-in figure has, got ssim, frechet_distance_deviation$"
+    with pytest.raises(ValueError, match=line):
+        taken(batch(2), measurement)
+
+
+class Asked(nn.Module):
+    """A distance whose weights have no values, only a device; it notes where it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.asked = nn.Parameter(torch.ones((), device="meta")), set()
+
+    def forward(self, made, real):
+        self.asked |= {made.device.type, real.device.type}
+        return torch.zeros(len(made))
+
+
+@catches(SUBJECT, 'getattr(distance, "__self__", distance)', "distance")
+@catches(SUBJECT, "if isinstance(module, nn.Module):", "if False:")
+@catches(SUBJECT, "real.to(device)", "real")
+def test_a_module_gets_both_sides_on_the_device_of_its_weights_and_a_function_on_the_cpu():
+    module, method, function, weightless = (Asked() for _ in range(4))
+    del weightless.weight
+    distances = {
+        "module": module,
+        "method": method.forward,
+        "function": lambda *pair: function(*pair),
+        "no": weightless,
+    }
+    taken(batch(3), Measurement(distances=distances))
+    assert [asked.asked for asked in (module, method, function, weightless)] == [{"meta"}, {"meta"}, {"cpu"}, {"cpu"}]

@@ -32,7 +32,7 @@ class TwoBooks:
 
 
 @catches(SUBJECT, "part.long().cpu()", "part.cpu()")
-@catches(SUBJECT, "_given(tokenizer, from_uint8(images))", "_given(tokenizer, images / 255.0)")
+@catches(SUBJECT, "_given(tokenizer, networks, from_uint8(images))", "_given(tokenizer, networks, images / 255.0)")
 def test_images_come_back_through_the_tokens_and_all_tokens_are_told():
     made = reconstruct(TwoBooks(), IMAGES)
     assert torch.equal(made.images, IMAGES)
@@ -117,7 +117,7 @@ class Drawing(nn.Module):
         return torch.rand(images.shape) * 2 - 1 + self.weight
 
 
-@catches(SUBJECT, "tokenizer.eval()", "pass")
+@catches(SUBJECT, "network.eval()", "pass")
 @catches(SUBJECT, "module.training = training", "pass")
 @catches(SUBJECT, "module.training = training", "module.training = True")
 def test_a_network_is_asked_in_evaluation_mode_and_each_module_left_as_it_was():
@@ -154,6 +154,42 @@ def test_images_come_in_the_dtype_of_the_weights():
         assert (made.int() - IMAGES.int()).abs().max() <= 1
 
 
+class Holding:
+    """No network itself: it holds one with a batch norm, in the training mode that networks are made in."""
+
+    def __init__(self):
+        self.parts = [nn.BatchNorm2d(1), nn.Dropout().eval()]
+        self.device = "nowhere"
+
+    def reconstruct(self, images):
+        return self.parts[1](self.parts[0](images.to(self.parts[0].weight.dtype, copy=True))).to(images.dtype)
+
+
+@catches(SUBJECT, "networks = held_modules(tokenizer)", "networks = [tokenizer] * isinstance(tokenizer, nn.Module)")
+def test_networks_that_an_object_holds_are_asked_in_evaluation_mode_and_left_as_they_were():
+    tokenizer = Holding()
+    made = reconstruct(tokenizer, IMAGES).images
+    assert (made.int() - IMAGES.int()).abs().max() <= 1
+    norm, dropout = tokenizer.parts
+    assert (norm.training, dropout.training) == (True, False)
+    assert (int(norm.num_batches_tracked), float(norm.running_mean)) == (0, 0.0)
+
+
+@catches(SUBJECT, "for network in networks for tensor", "for network in networks[1:] for tensor")
+@catches(SUBJECT, 'getattr(tokenizer, "device", "cpu")', '"cpu"')
+def test_images_go_where_the_networks_of_an_object_are_and_else_where_it_says():
+    asked = []
+
+    def reconstruct_on(images):
+        asked.append((images.device.type, images.dtype))
+        return torch.zeros(images.shape)
+
+    held = nn.Conv2d(1, 1, 1, device="meta", dtype=torch.bfloat16)
+    for further in ({"nets": (held,), "device": "cpu"}, {"device": "meta"}, {}):
+        reconstruct(SimpleNamespace(reconstruct=reconstruct_on, **further), IMAGES)
+    assert asked == [("meta", torch.bfloat16), ("meta", torch.float32), ("cpu", torch.float32)]
+
+
 @catches(SUBJECT, "torch.manual_seed(seed % _LARGEST_SEED)", "pass")
 @catches(SUBJECT, "fork_rng(gpus)", "fork_rng(gpus, enabled=False)")
 def test_a_seed_fixes_the_draws_and_leaves_no_trace():
@@ -181,6 +217,22 @@ def test_what_is_no_reconstruction_is_refused_in_one_line():
         with pytest.raises(kind, match=message) as error:
             reconstruct(tokenizer, IMAGES)
         assert "\n" not in str(error.value)
+
+
+@catches(SUBJECT, "except RuntimeError as error:", "except MemoryError as error:")
+@catches(SUBJECT, '.partition("\\n")[0]', "")
+def test_images_that_a_network_cannot_take_are_told_in_one_line():
+    def full(images):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+
+    network = nn.Conv2d(3, 3, 1)
+    given = r"cannot take images \(3, 1, 4, 4\) torch.float32"
+    for tokenizer, why in (
+        (SimpleNamespace(reconstruct=network.forward), "Given groups=1, weight of size .* instead"),
+        (SimpleNamespace(reconstruct=full), r"CUDA out of memory\."),
+    ):
+        with pytest.raises(ValueError, match=f"^SimpleNamespace {given}: {why}$"):
+            reconstruct(tokenizer, IMAGES)
 
 
 def test_images_that_are_not_8_bit_are_refused():

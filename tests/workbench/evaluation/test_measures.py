@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -114,6 +116,33 @@ def test_the_mean_image_is_that_of_the_training_images(evaluation, digits):
     mean = train.images.double().mean(dim=0).round().to(torch.uint8).expand(32, -1, -1, -1)
     expected = psnr(mean, validation.images).mean().item()
     assert evaluation.measures["mean image"]["psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+class Watched(ImageSet):
+    """A set that notes how many images are asked for at a time."""
+
+    asked: ClassVar[list] = []
+
+    def pixels(self, indices, crops=None):
+        self.asked.append(len(indices))
+        return super().pixels(indices, crops)
+
+
+@catches(SUBJECT, "parts = order.split(self._at_a_time)", "parts = order.split(500)")
+@catches(SUBJECT, "parts = held_out.split(self._at_a_time)", "parts = held_out.split(500)")
+def test_the_mean_image_and_the_recognizer_take_held_out_and_training_images_a_few_at_a_time(digits, monkeypatch):
+    monkeypatch.setattr(module, "at_a_time", lambda image_size: 10)
+    monkeypatch.setattr(module, "recognizer_of", lambda train, seed: recognizer.recognizer_of(digits[0], seed))
+    watched = [Watched(side.images, side.labels, side.class_names, side.name) for side in digits]
+    made = Evaluation(SETTINGS, *watched, seed=0)
+    Watched.asked.clear()
+    made.add_mean_image()
+    made.add("real images", "recognised", made._recognised)
+    assert max(Watched.asked) == 10
+    assert sum(Watched.asked) == 60 + 32 + 32
+    held_out = digits[1]
+    expected = made.recognizer.accuracy(held_out.images, held_out.labels)
+    assert made.measures["real images"]["recognised"] == pytest.approx(expected)
 
 
 def add_generation(made, samples):
@@ -328,3 +357,14 @@ def test_measures_are_written_logged_and_appended_once(tmp_path, caplog):
     assert caplog.messages[:2] == ["reconstruction: psnr 20.25", "real images: count 3"]
     line = {"stage": "evaluation", "step": 0, "reconstruction: psnr": 20.25, "real images: count": 3.0}
     assert read_metrics(paths.metrics) == [line]
+
+
+@catches(SUBJECT, "to_json(measures, indent=2)", 'str(measures).replace("\'", chr(34)).replace("inf", "Infinity")')
+@catches(SUBJECT, "read_measures(paths.evaluation(name))", "eval(paths.evaluation(name).read_text())")
+def test_an_infinite_measure_is_written_for_every_reader_and_comes_back(tmp_path):
+    paths, measures = RunPaths(tmp_path), {"reconstruction": {"psnr": math.inf, "mean_absolute_error": 0.0}}
+    write_evaluation(paths, "default", measures, ("reconstruction",))
+    strict = json.loads(paths.evaluation().read_text(), parse_constant=pytest.fail)
+    assert strict["reconstruction"]["psnr"] == "inf"
+    assert load_evaluation(paths) == measures
+    assert read_metrics(paths.metrics)[0]["reconstruction: psnr"] == math.inf

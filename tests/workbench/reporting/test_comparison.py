@@ -147,3 +147,13 @@ def test_measures_of_other_images_are_not_to_be_compared(tmp_path):
     assert len(said(sections(folders[0], folders[1], folders[3])["Measures"])) == 1
     first, _ = said(sections(*folders)["Measures"])
     assert first == "Not to be compared as they stand: the values of data.source differ (a; a; b)."
+
+
+@catches(SUBJECT, "measures = read_measures(paths.evaluation())", "measures = read_json(paths.evaluation())")
+def test_an_infinite_measure_stands_in_the_table(tmp_path):
+    runs = [
+        run_of(tmp_path / name, measures={"reconstruction": {"psnr": psnr, "mean_absolute_error": 0.5}})
+        for name, psnr in (("one", "inf"), ("two", 20.0))
+    ]
+    table = next(block for block in sections(*runs)["Measures"] if isinstance(block, Table))
+    assert [list(row) for row in table.rows] == [["reconstruction: PSNR, dB", "∞", "20.00 (−inf ▼)"]]

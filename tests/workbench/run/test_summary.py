@@ -1,5 +1,7 @@
 """What a run's folder says without its configuration: state, time, main measures."""
 
+import math
+
 from _support.mutants import catches
 from _support.run_folders import DONE, run_of
 from vistok.workbench.run.lock import run_lock
@@ -58,6 +60,15 @@ def test_plain_values_name_each_stage_with_its_seconds_and_the_main_measures(tmp
     assert values["stages"][0] == {"name": "train", "finished": True, "wall_seconds": 9.0, "cpu_seconds": 17.0}
     assert values["stages"][1] == {"name": "encode", "finished": False, "wall_seconds": None, "cpu_seconds": None}
     assert values["measures"] == {"psnr": 22.5, "distance": None, "samples_distance": None, "recognised": None}
+
+
+@catches(SUBJECT, "measures = read_measures(file)", "measures = __import__('json').loads(file.read_text())")
+@catches(SUBJECT, "with_strings(asdict(summarise_run(folder)))", "asdict(summarise_run(folder))")
+def test_an_infinite_measure_is_a_number_here_and_a_text_for_scripts(tmp_path):
+    measures = {"refined": {"psnr": "inf", "mean_absolute_error": 0.0}}
+    folder = run_of(tmp_path / "a", Record("train", [], {}, DONE), evaluation=measures)
+    assert summarise_run(folder).psnr == math.inf
+    assert run_values(folder)["measures"]["psnr"] == "inf"
 
 
 @catches(SUBJECT, "return found[-1] if found", "return found[0] if found")

@@ -1,5 +1,10 @@
 """metrics.jsonl: rewound on resume, and a line that a crash cut off is dropped."""
 
+import json
+import math
+
+import pytest
+
 from _support.mutants import catches
 from vistok.workbench.run.tracking import MetricsLog, read_metrics
 
@@ -57,3 +62,16 @@ def test_a_silent_log_writes_nothing(tmp_path):
     log.write("tokenizer", 1, {})
     log.rewind("tokenizer", 0)
     assert not log.path.exists()
+
+
+@catches(SUBJECT, 'to_json({"stage"', 'json.dumps({"stage"')
+@catches(SUBJECT, "to_json(line)", "json.dumps(line)")
+@catches(SUBJECT, 'with_numbers(json.loads(text or "null"))', 'json.loads(text or "null")')
+def test_an_infinite_value_is_a_line_that_strict_readers_take_and_comes_back(tmp_path):
+    log = MetricsLog(tmp_path / "m.jsonl")
+    log.write("evaluation", 0, {"reconstruction: psnr": math.inf})
+    for _ in range(2):
+        strict = json.loads(log.path.read_text(), parse_constant=pytest.fail)
+        assert strict["reconstruction: psnr"] == "inf"
+        assert read_metrics(log.path) == [{"stage": "evaluation", "step": 0, "reconstruction: psnr": math.inf}]
+        log.rewind("tokenizer", 0)

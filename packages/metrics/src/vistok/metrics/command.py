@@ -14,6 +14,7 @@ from vistok.metrics.distribution.reference import write_reference_statistics
 from vistok.metrics.harness.compare import compare
 from vistok.metrics.harness.distances import Resampling
 from vistok.metrics.harness.evaluation import Evaluation, read_evaluation
+from vistok.metrics.harness.held import held_modules
 from vistok.metrics.harness.loaders import load_tokenizer
 from vistok.metrics.harness.reconstruction_measures import Measurement
 from vistok.metrics.harness.reconstructions import evaluate_pairs, evaluate_tokenizer
@@ -119,8 +120,8 @@ def run(arguments: Sequence[str] | None = None) -> str:
 
 def _tokenizer(asked: argparse.Namespace) -> str:
     tokenizer = load_tokenizer(asked.loader, asked.path)
-    if isinstance(tokenizer, torch.nn.Module):
-        tokenizer.to(_device(asked))
+    for network in held_modules(tokenizer):
+        network.to(_device(asked))
     measurement = _measurement(asked, codebook_sizes=asked.codebook_sizes or ())
     name = f"{asked.loader} {Path(asked.path).name}"
     further = {"seed": asked.seed, "name": name, "folder": asked.out, "batch_size": asked.batch_size}

@@ -10,10 +10,15 @@ _LARGEST_PLAUSIBLE_VALUE = 16.0
 def from_uint8(pixels: Tensor) -> Tensor:
     """Float32 images in ``[-1, 1]`` of 8-bit ``pixels``: ``pixel / 127.5 - 1``.
 
+    Raises:
+        TypeError: Pixels are not uint8.
+
     Example:
         >>> from_uint8(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
         [-1.0, 1.0]
     """
+    if pixels.dtype != torch.uint8:
+        raise TypeError(f"pixels: expected uint8, got {pixels.dtype}")
     return pixels.to(torch.float32).div_(127.5).sub_(1.0)
 
 

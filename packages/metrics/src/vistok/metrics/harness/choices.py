@@ -1,15 +1,14 @@
 """What is said beside every number: which network it was measured in, on which versions, from which images."""
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
-from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from vistok.metrics.distribution.reference import ReferenceStatistics
+from vistok.metrics.harness.held import held_tensors
 from vistok.metrics.networks.features import FeatureNetwork
 from vistok.metrics.networks.fingerprint import fingerprint
 
@@ -37,31 +36,15 @@ def of_network(network: FeatureNetwork | None) -> dict[str, str]:
 
 
 def of_tokenizer(tokenizer: Any) -> dict[str, str]:
-    """The fingerprint of a tokenizer's weights: of an object that is no module, of the modules and tensors it holds.
-
-    Those in its mappings, sequences and own objects, too. Of an object without any, nothing.
+    """The fingerprint of all tensors that a tokenizer holds; of an object without any, nothing.
 
     Example:
+        >>> from torch import nn
         >>> of_tokenizer(nn.Identity()), len(of_tokenizer(nn.Linear(1, 1))["tokenizer weights"])
         ({}, 16)
     """
-    weights = dict(_tensors(tokenizer, "", set()))
+    weights = held_tensors(tokenizer)
     return {"tokenizer weights": fingerprint(weights)} if weights else {}
-
-
-def _tensors(held: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(held, Tensor):
-        yield name, held
-    if isinstance(held, Tensor | ModuleType | type) or id(held) in seen:
-        return
-    seen.add(id(held))
-    if isinstance(held, nn.Module):
-        held = held.state_dict()
-    elif isinstance(held, list | tuple):
-        held = dict(enumerate(held))
-    parts = held if isinstance(held, Mapping) else getattr(held, "__dict__", {})
-    for key, part in parts.items():
-        yield from _tensors(part, f"{name}.{key}", seen)
 
 
 def of_images(what: str, described: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,18 @@ def checked_sizes(sizes: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def check_tokens(tokens: Sequence[Tensor], count: int, first: Sequence[Tensor]) -> None:
+    """Refuse tokens of images that are not one tensor ``(B, ...)`` a codebook, as those of the ``first`` image are.
+
+    Raises:
+        ValueError: So many images have tokens of another layout.
+    """
+    wanted = [(count, *part.shape[1:]) for part in first]
+    found = [tuple(part.shape) for part in tokens]
+    if found != wanted:
+        raise ValueError(f"encode: expected tokens (B, ...) of {count} images, one tensor a codebook, got {found}")
+
+
 def code_streams(tokens: Sequence[Tensor], sizes: Sequence[int]) -> dict[str, StreamingMetric]:
     """What is counted of the tokens of images, for codebooks of these sizes; ``tokens`` are those of one image."""
     if len(sizes) != len(tokens):

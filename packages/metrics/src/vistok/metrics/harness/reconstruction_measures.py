@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vistok.metrics.distribution.feature_bank import FeatureBank
 from vistok.metrics.distribution.frechet import FeatureStatistics
 from vistok.metrics.harness.codes import SECTION as CODES
-from vistok.metrics.harness.codes import add_codes, code_streams, take_codes
+from vistok.metrics.harness.codes import add_codes, check_tokens, code_streams, take_codes
 from vistok.metrics.harness.distances import Resampling, add_distance_of_pairs
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.harness.gallery import Gallery
@@ -23,6 +23,7 @@ from vistok.metrics.reconstruction.ssim import StructuralSimilarity
 from vistok.metrics.streaming import MeanOfImages
 
 SECTION = "reconstruction"
+_FRECHET = "frechet_distance"  # what its figures' names begin with
 _SIDES = ("reconstructions", "originals")
 _PIXELS: dict[str, Callable[[], Any]] = {
     "psnr": PeakSignalNoiseRatio,
@@ -33,7 +34,8 @@ _PIXELS: dict[str, Callable[[], Any]] = {
 }
 
 #: From images and references in ``[-1, 1]`` to one distance an image: LPIPS, DISTS, whatever else. Of any shape with
-#: ``B`` values, ``(B, 1, 1, 1)`` too, or with one, the mean of the batch; it is called without a gradient.
+#: ``B`` values, ``(B, 1, 1, 1)`` too, or with one, the mean of the batch; it is called without a gradient. A module,
+#: or a method of one, gets both on the device of its weights, anything else on the CPU.
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -42,7 +44,7 @@ class Measurement(NamedTuple):
 
     Attributes:
         network: Where the Frechet distance of reconstructions to originals is measured; none, no distance.
-        distances: Further distances by name; say in the name which weights they use.
+        distances: Further distances by name, no built-in figure's; say in the name which weights they use.
         codebook_sizes: Of the tokenizer's codebooks, in the order of its tokens; by default its own ``codebook_sizes``.
         resampling: What is drawn beside the Frechet distance.
     """
@@ -71,10 +73,18 @@ class ReconstructionMeasures:
     Args:
         first: A batch of the first image, whose shapes tell those of all.
         measurement: What is measured.
+
+    Raises:
+        ValueError: Tokens of these or of later images are not one tensor ``(B, ...)`` a codebook, or a distance has the
+            name of a built-in figure.
     """
 
     def __init__(self, first: Batch, measurement: Measurement) -> None:
         self.first, self.measurement = first, measurement
+        check_tokens(first.tokens, len(first.originals), first.tokens)
+        taken = [name for name in measurement.distances if name in _PIXELS or name.startswith(_FRECHET)]
+        if taken:
+            raise ValueError(f"distances: expected names that no built-in figure has, got {', '.join(taken)}")
         self.gallery = Gallery(first.originals.shape[1:])
         #: By name; what is kept, joined and restored.
         self.streams: dict[str, Any] = {}
@@ -102,6 +112,7 @@ class ReconstructionMeasures:
     def take(self, indices: Sequence[int], batch: Batch) -> None:
         """Put a batch into every stream."""
         streams, measurement, where = self.streams, self.measurement, torch.tensor(indices)
+        check_tokens(batch.tokens, len(batch.originals), self.first.tokens)
         for name in self.measured:
             streams[name].update(batch.reconstructions, batch.originals)
         self.gallery.update(where, batch.originals, batch.reconstructions)
@@ -137,6 +148,10 @@ class ReconstructionMeasures:
 @torch.no_grad()
 def _of_each_image(name: str, distance: Distance, made: Tensor, real: Tensor) -> Tensor:
     """Distances ``(B,)``; one value for all is that of each."""
+    module = getattr(distance, "__self__", distance)
+    if isinstance(module, nn.Module):
+        device = next((weight.device for weight in module.parameters()), made.device)
+        made, real = made.to(device), real.to(device)
     values = distance(made, real)
     if values.numel() not in (1, len(made)):
         wanted = f"one value, or one of each of {len(made)} images"

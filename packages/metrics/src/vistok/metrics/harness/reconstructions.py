@@ -54,7 +54,8 @@ def evaluate_tokenizer(
 
     Raises:
         TypeError: The tokenizer has none of the methods, or sizes of codebooks are no sequence of whole numbers.
-        ValueError: Images cannot be read, or reconstructions have another shape or range; in one line.
+        ValueError: Images cannot be read or taken, reconstructions have another shape or range, or tokens are not one
+            tensor ``(B, ...)`` a codebook; in one line.
         OSError: The folder cannot be written to.
 
     Example:

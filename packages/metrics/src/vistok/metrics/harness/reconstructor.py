@@ -1,12 +1,13 @@
 """How any tokenizer reconstructs: from 8-bit images to 8-bit images and, where there are any, tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vistok.metrics.harness.held import held_modules
 from vistok.metrics.pixels import from_uint8, to_uint8
 
 _LARGEST_SEED = 1 << 63
@@ -32,8 +33,10 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
 
     It is asked, on its own device and with images in ``[-1, 1]`` of its weights' dtype, for ``decode(encode(images))``,
     or where it has no such pair for ``reconstruct(images)``. Of what an encoder returns, the mode of ``latent_dist``
-    and ``latents`` are understood, of what a decoder returns ``sample``: diffusers' autoencoders need no adapter. A
-    network is in evaluation mode for the call, and each of its modules in the one that it was in afterwards.
+    and ``latents`` are understood, of what a decoder returns ``sample``: diffusers' autoencoders need no adapter.
+    Networks, the tokenizer itself or those that it holds, are in evaluation mode for the call, and each of their
+    modules in the one that it was in afterwards; the first weights tell the device and the dtype. An object without
+    any may have a ``device``.
 
     Args:
         tokenizer: Any object with these methods.
@@ -43,8 +46,9 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
 
     Raises:
         TypeError: The tokenizer has none of these methods, or gives something else than a tensor.
-        ValueError: Images are not uint8 ``(B, C, H, W)``; the reconstruction has another shape, or values that are not
-            finite or cannot be meant as ``[-1, 1]``.
+        ValueError: Images are not uint8 ``(B, C, H, W)``, or such that the tokenizer cannot take them (channels, sides,
+            memory); the reconstruction has another shape, or values that are not finite or cannot be meant as
+            ``[-1, 1]``.
 
     Example:
         >>> class Coarse:
@@ -56,9 +60,10 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     """
     if images.dtype != torch.uint8 or images.ndim != 4:
         raise ValueError(f"images must be uint8 (B, C, H, W), got {images.dtype} {tuple(images.shape)}")
-    given = _given(tokenizer, from_uint8(images))
+    networks = held_modules(tokenizer)
+    given = _given(tokenizer, networks, from_uint8(images))
     gpus = [given.device] if given.is_cuda else []  # without a list PyTorch keeps the state of all, and warns of it
-    with torch.random.fork_rng(gpus), _evaluating(tokenizer):
+    with torch.random.fork_rng(gpus), _evaluating(networks):
         torch.manual_seed(seed % _LARGEST_SEED)
         made, code = _through(tokenizer, given)
     if not isinstance(made, Tensor):
@@ -71,12 +76,12 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
 
 
 @contextmanager
-def _evaluating(tokenizer: Any) -> Iterator[None]:
-    """A network in evaluation mode; afterwards each of its modules is in the mode that it was in."""
-    modes = [(module, module.training) for module in tokenizer.modules()] if isinstance(tokenizer, nn.Module) else []
+def _evaluating(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Networks in evaluation mode; afterwards each of their modules is in the mode that it was in."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
     try:
-        if modes:
-            tokenizer.eval()
+        for network in networks:
+            network.eval()
         yield
     finally:
         for module, training in modes:
@@ -84,6 +89,15 @@ def _evaluating(tokenizer: Any) -> Iterator[None]:
 
 
 def _through(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
+    """What it makes of images, and the code between; what PyTorch says against such images in one line."""
+    try:
+        return _made(tokenizer, images)
+    except RuntimeError as error:
+        why, given = str(error).partition("\n")[0], f"{tuple(images.shape)} {images.dtype}"
+        raise ValueError(f"{_name(tokenizer)} cannot take images {given}: {why}") from error
+
+
+def _made(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
     """What it makes of images, and the code between; of one that keeps its code to itself no parts."""
     if callable(getattr(tokenizer, "encode", None)) and callable(getattr(tokenizer, "decode", None)):
         code = _code(tokenizer.encode(images))
@@ -116,13 +130,11 @@ def _is_integer(tensor: Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
 
-def _given(tokenizer: Any, images: Tensor) -> Tensor:
+def _given(tokenizer: Any, networks: Sequence[nn.Module], images: Tensor) -> Tensor:
     """Images where the tokenizer's weights are and in their dtype, that of the first ones of floating point."""
-    if not isinstance(tokenizer, nn.Module):
-        return images.to(getattr(tokenizer, "device", "cpu"))
-    tensors = (*tokenizer.parameters(), *tokenizer.buffers())
+    tensors = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
     dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), images.dtype)
-    return images.to(tensors[0].device if tensors else images.device, dtype)
+    return images.to(tensors[0].device if tensors else getattr(tokenizer, "device", "cpu"), dtype)
 
 
 def _name(tokenizer: Any) -> str:

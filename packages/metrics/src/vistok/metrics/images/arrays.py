@@ -20,7 +20,7 @@ class ArrayImages:
         classes: The class of each.
 
     Raises:
-        ValueError: There are no images, or what is read is no batch of them.
+        ValueError: There are no images, what is read is no batch of them, or has another size than the first one.
     """
 
     def __init__(
@@ -39,13 +39,20 @@ class ArrayImages:
         self.named = names is not None
         self.names: Sequence[str] = [str(index) for index in range(count)] if names is None else names
         self.classes = classes
-        self.shape: tuple[int, ...] = tuple(self.batch([0]).shape[1:])
+        self.shape: tuple[int, ...] = tuple(self._pixels([0]).shape[1:])
 
     def __len__(self) -> int:
         return self._count
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Images of these indices, ``(B, 3 or 1, H, W)``, uint8, on the CPU."""
+        images = self._pixels(indices)
+        if images.shape[1:] != self.shape:
+            sizes = f"{self.shape} as the first one, got {tuple(images.shape[1:])}"
+            raise ValueError(f"images: expected {sizes}; give a crop and an image_size")
+        return images
+
+    def _pixels(self, indices: Sequence[int]) -> Tensor:
         images = self._read([int(index) for index in indices])
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images must be (B, 1 or 3, H, W), got {tuple(images.shape)}")

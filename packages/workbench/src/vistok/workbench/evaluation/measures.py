@@ -1,6 +1,5 @@
 """The measures that every recipe reports, and the file they go to (their meaning: ``docs/metrics.md``)."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
@@ -30,7 +29,6 @@ from vistok.metrics import (
     psnr,
     real_neighbourhoods,
     relative_diversity,
-    to_uint8,
 )
 from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.data.drawing import drawn_images, some_images
@@ -40,7 +38,8 @@ from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.run.files import write_atomically
+from vistok.workbench.run.json_numbers import read_measures, to_json
 from vistok.workbench.run.paths import DEFAULT, RunPaths
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import map_tensors
@@ -151,7 +150,8 @@ class Evaluation:
     def add_mean_image(self) -> None:
         """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
         order = drawn_images(self.train, _MEAN_OF, self.seed)
-        total = torch.stack([self.train.batch(part).double().sum(dim=0) for part in order.split(500)]).sum(dim=0)
+        parts = order.split(self._at_a_time)
+        total = sum((self.train.batch(part).double().sum(dim=0) for part in parts), start=torch.zeros(()))
         mean = (total / len(order)).float()
 
         def measured() -> dict[str, float]:
@@ -233,8 +233,9 @@ class Evaluation:
         """Fit the recognizer of the samples, and what it makes of held-out images."""
         held_out = some_images(self.validation, MOST, self.seed)
         self.recognizer = recognizer_of(self.train, self.seed)
-        images = to_uint8(torch.cat([self.validation.batch(part) for part in held_out.split(self._at_a_time)]))
-        accuracy = self.recognizer.accuracy(images, self.validation.labels[held_out])
+        parts = held_out.split(self._at_a_time)
+        seen = torch.cat([self.recognizer.predict(self.validation.pixels(part)) for part in parts])
+        accuracy = (seen == self.validation.labels[held_out]).double().mean().item()
         return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
 
     def _side(self, images: Images, count: int) -> Side:
@@ -288,7 +289,7 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
         if values := measures.get(section, {}):
             numbers = (f"{key} {value:.4g}" for key, value in values.items())
             logger.info("%s: %s", section, ", ".join(numbers).replace("_", " "))
-    write_atomically(paths.evaluation(name), json.dumps(measures, indent=2) + "\n")
+    write_atomically(paths.evaluation(name), to_json(measures, indent=2) + "\n")
     metrics = MetricsLog(paths.metrics)
     stage = "evaluation" if name == DEFAULT else f"evaluation {name}"
     metrics.rewind(stage, -1)
@@ -297,4 +298,4 @@ def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], se
 
 def load_evaluation(paths: RunPaths, name: str = DEFAULT) -> dict[str, Any]:
     """The measures of an evaluation."""
-    return read_json(paths.evaluation(name))
+    return read_measures(paths.evaluation(name))

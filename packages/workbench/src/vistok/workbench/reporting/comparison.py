@@ -16,6 +16,7 @@ from vistok.workbench.reporting.measure_table import LEGEND, comparable, measure
 from vistok.workbench.reporting.plots import plot_curves
 from vistok.workbench.run.files import read_json
 from vistok.workbench.run.folder import CONFIG
+from vistok.workbench.run.json_numbers import read_measures
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.summary import RunSummary, summarise_run, tokenizer_section
 from vistok.workbench.run.tensor_files import load_tensors
@@ -67,7 +68,7 @@ def compared_runs(folders: Sequence[Path]) -> list[ComparedRun]:
     found = []
     for letter, folder in zip(string.ascii_uppercase, folders, strict=False):
         paths = RunPaths(folder)
-        measures = read_json(paths.evaluation()) if paths.evaluation().exists() else {}
+        measures = read_measures(paths.evaluation()) if paths.evaluation().exists() else {}
         found.append(ComparedRun(letter, paths, summarise_run(folder), measures))
     return found
 

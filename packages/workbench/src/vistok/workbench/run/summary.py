@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vistok.workbench.run.costs import CPU, WALL
-from vistok.workbench.run.files import read_json
 from vistok.workbench.run.folder import run_maker
+from vistok.workbench.run.json_numbers import read_measures, with_strings
 from vistok.workbench.run.lock import is_locked
 from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.records import RECORDS, Record, Records
@@ -46,7 +46,7 @@ def summarise_run(folder: Path) -> RunSummary:
     """
     records = Records(folder).read()
     file = RunPaths(folder).evaluation()
-    measures = read_json(file) if file.exists() else {}
+    measures = read_measures(file) if file.exists() else {}
     tokenizer: dict[str, Any] = measures.get(tokenizer_section(measures) or "", {})
     samples: dict[str, Any] = next((value for key, value in measures.items() if key.startswith("samples ")), {})
     return RunSummary(
@@ -76,8 +76,8 @@ def tokenizer_section(measures: Mapping[str, Any]) -> str | None:
 
 
 def run_values(folder: Path) -> dict[str, Any]:
-    """The same as plain values, with the run's folder and what each stage took, for scripts."""
-    summary = asdict(summarise_run(folder))
+    """The same as values that JSON holds, with the run's folder and what each stage took, for scripts."""
+    summary = with_strings(asdict(summarise_run(folder)))
     records = sorted(Records(folder).read().values(), key=lambda each: Records(folder).file(each.name).stat().st_mtime)
     stages = [
         {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vistok.workbench.run.files import full_is_told, write_atomically
+from vistok.workbench.run.json_numbers import to_json, with_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class MetricsLog:
     def write(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
         """Append one line."""
         if self.enabled:
-            line = json.dumps({"stage": stage, "step": step, **values}) + "\n"
+            line = to_json({"stage": stage, "step": step, **values}) + "\n"
             with full_is_told(self.path, len(line)), self.path.open("a", encoding="utf-8") as file:
                 file.write(line)
 
@@ -38,7 +39,7 @@ class MetricsLog:
         if not self.enabled:
             return
         kept = [line for line in read_metrics(self.path) if line["stage"] != stage or line["step"] <= step]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(self.path, "".join(to_json(line) + "\n" for line in kept))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -48,7 +49,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     lines = []
     for number, text in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
         try:
-            line = json.loads(text or "null")
+            line = with_numbers(json.loads(text or "null"))
         except (ValueError, RecursionError):
             line = None
         if isinstance(line, dict) and isinstance(line.get("stage"), str) and isinstance(line.get("step"), int):
