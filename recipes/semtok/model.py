@@ -129,8 +129,9 @@ class SemTok(
         """What the networks see of images: themselves, or their latents."""
         check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)
         (space,) = self._space
-        seen = images if space is None else _in_float32(space.encode, images.to(self.device))
-        return seen.to(self.device, self.decoder.unseen.dtype)
+        images = images.to(self.device)
+        seen = images if space is None else _in_float32(space.encode, images)
+        return seen.to(self.decoder.unseen.dtype)
 
     def from_space(self, values: Tensor) -> Tensor:
         """Inverse of :meth:`to_space`; gradients pass."""
