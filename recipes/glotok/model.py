@@ -10,7 +10,7 @@ from glotok.config import TokenizerConfig
 from vistok.quantizers import DualQuantizer, Quantized, ResidualRecovery, VectorQuantizer
 from vistok.tokenizers import Adapter, Decoder, Encoder, to_channels_last
 from vistok.workbench.backbones.pretrained import Pretrained
-from vistok.workbench.data import check_images
+from vistok.workbench.data import check_images, check_values
 
 
 class Tokens(NamedTuple):
@@ -112,6 +112,7 @@ class GloTok(
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tokens:
         """Images to tokens."""
+        check_values(images)
         semantic, visual = self.quantizer(*self.features(images))
         return Tokens(semantic.indices, visual.indices)
 

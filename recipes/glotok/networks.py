@@ -8,7 +8,6 @@ from glotok.model import GloTok
 from glotok.representation import RepresentationHead
 from vistok.generators import check_attention_backend
 from vistok.losses import PatchGANDiscriminator
-from vistok.metrics import count_stages
 from vistok.workbench.backbones.meta_build import building, check_backbone, check_network, check_perceptual, remembered
 from vistok.workbench.config import ConfigError
 from vistok.workbench.generator_settings import XARConfig
@@ -36,11 +35,9 @@ def check_teacher(config: GloTokConfig) -> None:
     named = teacher.source == "backbone" or (teacher.source == "random" and teacher.dimension is None)
     if alignment == "none" or not named:
         return
-    check_backbone("teacher", teacher)
-    if teacher.stage is not None and teacher.stage > count_stages(teacher.backbone):
-        raise ConfigError(
-            f"teacher.stage: expected 1 to {count_stages(teacher.backbone)} for {teacher.backbone}, got {teacher.stage}"
-        )
+    count = check_backbone("teacher", teacher, teacher.image_size)
+    if teacher.stage is not None and teacher.stage > count:
+        raise ConfigError(f"teacher.stage: expected 1 to {count} for {teacher.backbone}, got {teacher.stage}")
 
 
 @remembered
@@ -53,7 +50,7 @@ def check_networks(config: GloTokConfig) -> None:
     sizes = config.tokenizer
     shape = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
     if config.losses.perceptual_weight:
-        check_perceptual("losses", config.losses)
+        check_perceptual("losses", config.losses, sizes.image_size)
     check_teacher(config)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)

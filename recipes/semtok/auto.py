@@ -8,6 +8,7 @@ from vistok.workbench.sides import check_side
 BASE = "emoji64"
 _HEAD_WIDTH = 32
 _SMALLEST_PATCH = 4
+_TWO_LAYERS = 12  # pixels a side from which a PatchGAN of two layers with stride 2 has a logit
 
 
 def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         "tokenizer.num_tokens": 32 if image_size <= 32 else 64,
         "tokenizer.decoder_width": heads * _HEAD_WIDTH,
         "tokenizer.decoder_heads": heads,
+        "discriminator.num_layers": 1 if image_size < _TWO_LAYERS else 2,
         "train.batch_size": batch,
         "train_refiner.batch_size": batch,
     }

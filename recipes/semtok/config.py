@@ -177,7 +177,7 @@ class SamplerConfig(Config):
 class ReconstructConfig(Config):
     """Which reconstructions of the validation images are made."""
 
-    stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 25)
+    stage_one_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 25), min_length=1)
     noise_seeds: int = Field(4, ge=2)
     noise_images: int = Field(64, ge=2)
     lengths: tuple[Annotated[int, Field(ge=1)], ...] | None = None  # of the curve, in tokens; none: 1, 2, 4, ...

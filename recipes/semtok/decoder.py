@@ -16,7 +16,7 @@ class Decoder(nn.Module):
     ``x_t (B, C, H, W)``, ``codes (B, N, L)``, ``t (B,)``; codes have length 1 unless :attr:`code_scale` says otherwise.
     ``hidden (B, N)`` bool marks tokens that the network is not to see (a learned vector takes
     their place); with all of them hidden the field is unconditional. Of fewer codes than ``num_tokens`` the rest is
-    hidden.
+    hidden. Inputs are taken in the dtype of the weights.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Decoder(nn.Module):
 
         A list for ``blocks`` is given the patches ``(B, h, w, width)`` after each block.
         """
+        x_t, codes = x_t.to(self.unseen.dtype), codes.to(self.unseen.dtype)
         grid = (x_t.shape[-2] // self.patch_size, x_t.shape[-1] // self.patch_size)
         positions, table = self.positions(grid)
         codes, hidden = with_missing(codes, hidden, self.code_positions.shape[1])

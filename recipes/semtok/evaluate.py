@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semtok.config import SemTokConfig
 from semtok.encode import TOKENS, load_tokens
+from semtok.generator import with_steps_taken
 from semtok.generator_config import MaskedSampleConfig
 from semtok.length_curve import length_measures
 from semtok.meaning import SECTIONS as MEANING
@@ -145,12 +146,13 @@ def to_signs(tokens: Tensor, bits: int) -> Tensor:
 
 
 def studies(config: SemTokConfig, paths: RunPaths) -> dict[str, tuple[dict[str, Tensor], MaskedSampleConfig]]:
-    """The study of each set of masked AR's samples that there is, by the set's label, with the set's settings."""
+    """The study of each set of masked AR's samples that there is, by the set's label, with the steps that it takes."""
     found = {}
     for generator, settings in config.generators.items():
         for name, drawing in settings.samples.items():
             if isinstance(drawing, MaskedSampleConfig) and paths.progress(generator, name).exists():
-                found[sample_label(generator, name)] = (load_progress(paths, generator, name), drawing)
+                taken = with_steps_taken(config, generator, drawing)
+                found[sample_label(generator, name)] = (load_progress(paths, generator, name), taken)
     return found
 
 

@@ -96,11 +96,24 @@ def generate(
             noise=settings.confidence_noise,
             refresh_every=settings.refresh_every,
         )
-        units = (settings.num_tokens or model.length) * model.num_units
-        options |= {"num_steps": min(settings.num_steps, units), "observe": observe}
+        steps = steps_taken(settings.num_steps, settings, length=model.length, num_groups=model.num_units)
+        options |= {"num_steps": steps, "observe": observe}
     with mixed_precision(labels.device, settings.mixed_precision):
         drawn: Tensor = model.sample(labels, generator=draws, **options)
     return groups.join(drawn)
+
+
+def steps_taken(asked: int, settings: MaskedSampleConfig, *, length: int, num_groups: int) -> int:
+    """How many of the steps asked for masked AR takes: each fixes a group of a token at least."""
+    return min(asked, (settings.num_tokens or length) * num_groups)
+
+
+def with_steps_taken(config: SemTokConfig, name: str, settings: MaskedSampleConfig) -> MaskedSampleConfig:
+    """A sample set of generator ``name`` with the numbers of steps that are taken, each number of the study once."""
+    sizes = {"length": config.tokenizer.num_tokens, "num_groups": config.generators[name].num_groups}
+    compared = dict.fromkeys(steps_taken(asked, settings, **sizes) for asked in settings.progress_steps)
+    steps = steps_taken(settings.num_steps, settings, **sizes)
+    return settings.model_copy(update={"num_steps": steps, "progress_steps": tuple(compared)})
 
 
 def token_groups(config: SemTokConfig, name: str) -> TokenGroups:

@@ -23,7 +23,7 @@ class MaskedSampleConfig(SampleConfig):
     confidence_noise: float = Field(4.5, ge=0)  # with order "confidence"
     guidance: float = Field(3.0, ge=1)  # grows from 1 with the fraction of known tokens
     refresh_every: int = Field(1, ge=1)  # steps from one full pass to the next; above 1 faster and not exact
-    progress_steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8, 16)  # compared in the report
+    progress_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 2, 4, 8, 16), min_length=1)  # in the report
     progress_samples: int = Field(100, ge=1)
 
 

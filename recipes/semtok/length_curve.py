@@ -1,5 +1,6 @@
 """Quality by the number of tokens, over all validation images; and the fewest tokens that an image needs."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -114,8 +115,10 @@ def fewest_tokens(
         seed: Of the noise that decoding starts from, the same at each length.
 
     Raises:
-        ValueError: Another ``search``.
+        ValueError: Another ``search``, or a ``wanted`` that is not finite.
     """
+    if not math.isfinite(wanted):
+        raise ValueError(f"wanted: expected a finite number of dB, got {wanted}")
     if search not in ("scan", "bisection"):
         raise ValueError(f"search: expected scan or bisection, got {search!r}")
     tokens = tokenizer.encode(images)

@@ -34,14 +34,15 @@ def with_missing(codes: Tensor, hidden: Tensor | None, num_tokens: int) -> tuple
     """Codes ``(B, k, L)`` of the first tokens as those of a whole sequence, and which are hidden: the rest too.
 
     Raises:
-        ValueError: ``hidden`` is not ``(B, k)``.
+        ValueError: ``hidden`` is not bool ``(B, k)``.
     """
+    if hidden is not None and (hidden.dtype != torch.bool or hidden.shape != codes.shape[:2]):
+        got = f"{str(hidden.dtype).removeprefix('torch.')} {tuple(hidden.shape)}"
+        raise ValueError(f"hidden: expected bool {tuple(codes.shape[:2])} for these tokens, got {got}")
     missing = num_tokens - codes.shape[1]
     if missing == 0:
         return codes, hidden
     if hidden is None:
         hidden = torch.zeros(codes.shape[:2], dtype=torch.bool, device=codes.device)
-    if hidden.shape != codes.shape[:2]:
-        raise ValueError(f"hidden: expected {tuple(codes.shape[:2])} for these tokens, got {tuple(hidden.shape)}")
     rest = hidden.new_ones(len(codes), missing)
     return F.pad(codes, (0, 0, 0, missing)), torch.cat([hidden, rest], dim=1)

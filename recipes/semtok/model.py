@@ -20,7 +20,7 @@ from semtok.tokenizer_config import TokenizerConfig
 from vistok.generators import flow_path, guide, solve_ode
 from vistok.tokenizers import QueryEncoder
 from vistok.workbench.backbones.pretrained import Pretrained
-from vistok.workbench.data import check_images
+from vistok.workbench.data import check_images, check_values
 
 
 class LatentSpace(Protocol):
@@ -58,6 +58,8 @@ class SemTok(
     },
 ):
     """The tokenizer. Images are ``(B, C, H, W)`` in [-1, 1], tokens ``(B, N)`` int64, numbers of codes.
+
+    Images of any float dtype are taken in that of the weights, and come back in float32.
 
     What takes tokens takes the first ones of each image, ``(B, k)``, too: the others are hidden from the decoder.
 
@@ -128,7 +130,8 @@ class SemTok(
         check_images(images, channels=self.settings.image_channels, stride=self.settings.stride)
         (space,) = self._space
         images = images.to(self.device)
-        return images if space is None else _in_float32(space.encode, images)
+        seen = images if space is None else _in_float32(space.encode, images)
+        return seen.to(self.decoder.unseen.dtype)
 
     def from_space(self, values: Tensor) -> Tensor:
         """Inverse of :meth:`to_space`; gradients pass."""
@@ -138,6 +141,7 @@ class SemTok(
     @torch.no_grad()
     def encode(self, images: Tensor, num_tokens: int | None = None) -> Tensor:
         """Images to tokens, or to the first ``num_tokens`` of them."""
+        check_values(images)
         tokens: Tensor = self.quantizer(self.features(images)).indices
         return tokens if num_tokens is None else tokens[:, : check_length(num_tokens, self.settings.num_tokens)]
 

@@ -27,9 +27,9 @@ def check_networks(config: SemTokConfig) -> None:
     judged = config.refiner.compares_images
     for section, losses, used in (("losses", config.losses, True), ("refiner", config.refiner, judged)):
         if used and losses.perceptual_weight:
-            check_perceptual(section, losses)
+            check_perceptual(section, losses, sizes.image_size)
     if config.aligned:
-        check_backbone("alignment", config.alignment)
+        check_backbone("alignment", config.alignment, config.alignment.image_size)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)
     images = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
@@ -52,9 +52,9 @@ def check_networks(config: SemTokConfig) -> None:
 
 def check_discriminator(config: SemTokConfig, images: tuple[int, ...]) -> None:
     """Build the discriminator, and run one that sees pixels: a backbone computes no shapes without values."""
-    if config.discriminator.kind == "features":
-        check_backbone("discriminator", config.discriminator)
     sizes = config.tokenizer
+    if config.discriminator.kind == "features":
+        check_backbone("discriminator", config.discriminator, sizes.image_size)
     with building("discriminator"):
         discriminator = build_discriminator(config.discriminator, sizes.image_channels, sizes.image_size)
         if config.discriminator.kind == "patchgan":

@@ -71,7 +71,10 @@ def stage_one(steps: int) -> str:
 
 
 def in_one_step(tokenizer: SemTok) -> SemTok:
-    """A tokenizer whose ``decode`` takes no sampler's many steps: without stage II it is stage I's one step."""
+    """A tokenizer that decodes by stage II, after all the sampler's steps where these make its input; else in one step.
+
+    Without stage II that is stage I's one step.
+    """
     if tokenizer.refiner is None:
         tokenizer = copy.copy(tokenizer)
         tokenizer.sampler = tokenizer.sampler.model_copy(update={"num_steps": 1})

@@ -1,5 +1,6 @@
 """Generate images of every class; by numbers of steps; and show some while they are being generated."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semtok.config import SemTokConfig
-from semtok.generator import Generator, TokenGroups, generate, token_groups
+from semtok.generator import Generator, TokenGroups, generate, token_groups, with_steps_taken
 from semtok.generator_config import MaskedSampleConfig
 from semtok.model import LatentSpace, SemTok
 from semtok.paths import RunPaths
@@ -17,6 +18,8 @@ from vistok.workbench.evaluation.sampling import drawn_by, write_samples
 from vistok.workbench.run.paths import DEFAULT
 from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import load_tensors, save_tensors
+
+logger = logging.getLogger(__name__)
 
 PROGRESS = (0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the tokens that are known
 PROGRESS_CLASSES = 4
@@ -32,6 +35,9 @@ def sample_images(
     """
     pipeline = open_pipeline(config, paths, generator, name, space)
     settings, num_classes = pipeline.settings, len(pipeline.class_names)
+    masked = with_steps_taken(config, generator, settings) if isinstance(settings, MaskedSampleConfig) else None
+    if masked is not None and masked.num_steps < settings.num_steps and process_index() == 0:
+        logger.info("samples %s: %d of %d steps are taken", name, masked.num_steps, settings.num_steps)
     write_samples(
         paths.samples(generator, name),
         pipeline.draw,
@@ -41,9 +47,9 @@ def sample_images(
         name=generator,
         made_by=drawn_by(config, pipeline_files(paths, generator)),
     )
-    if isinstance(settings, MaskedSampleConfig) and process_index() == 0:
+    if masked is not None and process_index() == 0:
         groups = token_groups(config, generator)
-        study = Study(pipeline.generator, pipeline.tokenizer, groups, settings, num_classes, config.seed)
+        study = Study(pipeline.generator, pipeline.tokenizer, groups, masked, num_classes, config.seed)
         tensors = samples_by_steps(study)
         for order in ORDERS:
             tensors[order] = progress(study, order)

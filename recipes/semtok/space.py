@@ -15,7 +15,8 @@ from vistok.metrics.harness.diffusers_autoencoders import load_diffusers_autoenc
 from vistok.workbench.config import ConfigError
 from vistok.workbench.run.files import read_json
 
-_KEYS = ("_class_name", "in_channels", "latent_channels", "block_out_channels", "scaling_factor")
+_KEYS = ("_class_name", "in_channels", "latent_channels", "block_out_channels")
+_SCALE = 0.18215  # diffusers' own default, of the folders whose configuration names none
 
 
 class AutoencoderSpace(nn.Module):
@@ -83,7 +84,7 @@ def open_space(config: SemTokConfig) -> LatentSpace | None:
         autoencoder = load_diffusers_autoencoder(_folder(config))
     except (ValueError, OSError) as error:
         raise ConfigError(f"space: {_folder(config)}: {' '.join(str(error).split())}") from error
-    return AutoencoderSpace(autoencoder, about["scaling_factor"], about.get("shift_factor") or 0.0)
+    return AutoencoderSpace(autoencoder, about.get("scaling_factor", _SCALE), about.get("shift_factor") or 0.0)
 
 
 def check_space(config: SemTokConfig) -> dict[str, Any] | None:

@@ -42,7 +42,8 @@ def draw_intervals(places: Tensor, step: int, seed: int, losses: LossConfig, sha
     """
     rows = []
     for place in places.tolist():
-        own = torch.Generator().manual_seed(((seed * 1_000_033 + step) * 65_537 + place) % 2**63)
+        # 2**31, since torch reads the lowest 32 bits alone: no generator of semtok.draws begins there, with seed 0 too.
+        own = torch.Generator().manual_seed(((seed * 1_000_033 + step) * 65_537 + place + 2**31) % 2**63)
         pair = logit_normal_times((2,), uniform_prob=losses.uniform_times, generator=own).sort().values
         rows.append(pair if torch.rand(1, generator=own).item() < share else pair[[1, 1]])
     shift = losses.time_shift if losses.time_shift_final is None else losses.time_shift_final

@@ -223,7 +223,7 @@ def inputs(
 
     With nested dropout all of it a second time behind the first, with other tokens hidden.
     """
-    codes = tokenizer.codes(tokenizer.encode(images))
+    codes = tokenizer.codes(tokenizer.quantizer(tokenizer.features(images)).indices)  # encode() waits for the device
     changes = {"condition_dropout": 0.0, "nested_weight": config.refiner.nested_weight}
     losses = config.losses.model_copy(update=changes)
     draws = draw(places, step, config.seed, config.tokenizer, losses).to(tokenizer.device)

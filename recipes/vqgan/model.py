@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vistok.quantizers import rotation_trick
 from vistok.tokenizers import Adapter, Decoder, Encoder, to_channels_last
 from vistok.workbench.backbones.pretrained import Pretrained
-from vistok.workbench.data import check_images
+from vistok.workbench.data import check_images, check_values
 from vqgan.config import TokenizerConfig
 from vqgan.quantizer import Tokens, VectorConfig, into_code_space, join_streams, nearest, split_streams
 
@@ -60,6 +60,7 @@ class VQGAN(
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tokens:
         """Images to tokens: ``(B, h, w)`` int64 for each stream of the quantizer; most have one."""
+        check_values(images)
         return split_streams(self.quantizer(self.features(images)).indices, len(self.codebook_sizes))
 
     def codes(self, tokens: Tokens) -> Tensor:

@@ -31,7 +31,7 @@ def check_networks(config: VQGANConfig) -> None:
     sizes = config.tokenizer
     shape = (2, sizes.image_channels, sizes.image_size, sizes.image_size)
     if config.losses.perceptual_weight:
-        check_perceptual("losses", config.losses)
+        check_perceptual("losses", config.losses, sizes.image_size)
     for name, evaluation in config.evaluations.items():
         check_network(f"evaluations.{name}", evaluation)
     with building("tokenizer"):

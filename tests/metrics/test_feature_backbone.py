@@ -213,6 +213,21 @@ def test_sides_that_patches_do_not_fill_are_one_line(vit_file):
     assert network.pooled(x, image_size=96).shape == (1, network.dim)
 
 
+@catches(SUBJECT, "        self._check_sides((image_size, image_size), image_size)\n", "        return\n")
+def test_whether_a_network_sees_images_of_a_size_is_known_without_its_weights(timm):
+    for name, fits, expected in (
+        ("vit_tiny_patch16_224", 96, "a multiple of 16"),
+        ("mixer_s32_224", 224, "224 x 224"),
+        ("lite0", 100, None),
+    ):
+        with torch.device("meta"):
+            network = FeatureBackbone(name)
+        network.check_size(fits)
+        if expected:
+            with pytest.raises(ValueError, match=rf"\Aimage_size: expected {expected} for '{name}', got 100\Z"):
+                network.check_size(100)
+
+
 @catches(SUBJECT, "tuple(sides) == tuple(embed.img_size)", "True")
 @catches(SUBJECT, 'getattr(self.network, "output_fmt", "NCHW") == "NHWC"', "False")
 @catches(SUBJECT, '("patch_embed", "stem")', '("patch_embed",)')

@@ -13,6 +13,11 @@ from vistok.workbench.recipe_config import choose_entries
 
 CONFIGS = {"glotok": glotok_runs.TINY, "semtok": semtok_runs.TINY, "vqgan": vqgan_runs.TINY}
 
+VIT, DINO = "vit_tiny_patch16_224", "vit_small_patch14_dinov2.lvd142m"
+NO_16, NO_14 = (
+    f"image_size: expected a multiple of {size} for '{name}', got" for size, name in ((16, VIT), (14, DINO))
+)
+
 MISTAKES = [
     ("glotok", "generators.xar.depth=3", "generators.xar: depth must be even"),
     ("glotok", "generators.far.num_heads=3", "generators.far: need depth >= 1 and width a multiple of 4 * num_heads"),
@@ -70,6 +75,18 @@ MISTAKES = [
     *(
         (name, "generators.far.label_dropout=0", "generators.far.samples.default.guidance: expected 1")
         for name in CONFIGS
+    ),
+    *((name, f"losses.perceptual_backbone={DINO}", f"losses.perceptual_backbone: {NO_14}") for name in CONFIGS),
+    *(
+        (name, f"evaluations.default={{backbone: {VIT}, image_size: 40}}", f"evaluations.default.backbone: {NO_16}")
+        for name in CONFIGS
+    ),
+    ("glotok", f"teacher.backbone={VIT}; teacher.image_size=40", f"teacher.backbone: {NO_16}"),
+    ("semtok", f"alignment.backbone={VIT}; alignment.image_size=40", f"alignment.backbone: {NO_16}"),
+    (
+        "semtok",
+        f"discriminator.kind=features; discriminator.backbone={DINO}",
+        f"discriminator.backbone: {NO_14}",
     ),
     ("semtok", "train_refiner.accumulation=3", "accumulation: expected a divisor of batch_size = 8, got 3"),
 ]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from _support.mutants import catches
 from glotok.config import TokenizerConfig
 from glotok.model import GloTok, Tokens
 
@@ -132,3 +133,11 @@ def test_another_resolution_needs_no_retraining(tokenizer):
 
 def test_tokens_are_named():
     assert Tokens._fields == ("semantic", "visual")
+
+
+@catches("glotok.model", "        check_values(images)\n", "")
+def test_8_bit_values_as_floats_are_refused():
+    model = GloTok(SETTINGS).eval()
+    for refused in (model.encode, model.reconstruct):
+        with pytest.raises(ValueError, match=r"^images: expected values in \[-1, 1\], got up to 255$"):
+            refused(torch.full((1, 3, 16, 16), 255.0))

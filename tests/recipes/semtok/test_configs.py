@@ -94,6 +94,14 @@ def unsaid(config, written, key=""):
             "generators.far.label_dropout=0",
             r"far\.samples\.default\.guidance: expected 1 with generators\.far\.label_dropout 0, .*, got 1\.5",
         ),
+        (
+            "reconstruct.stage_one_steps=[]",
+            r"reconstruct\.stage_one_steps: tuple should have at least 1 item .*, got \[\]",
+        ),
+        (
+            "generators.masked.samples.default.progress_steps=[]",
+            r"masked\.samples\.default\.progress_steps: tuple should have at least 1 item .*, got \[\]",
+        ),
         ("data.random_crop=true", r"alignment\.cache: expected false with data\.random_crop"),
     ],
 )

@@ -10,10 +10,14 @@ from _support.precision import with_bfloat16
 from _support.semtok_runs import generator, tiny, tiny_tokenizer
 from semtok import sample
 from semtok.config import choose_generator
-from semtok.generator import TokenGroups, build_generator, generate, token_groups
+from semtok.evaluate import studies
+from semtok.generator import TokenGroups, build_generator, generate, token_groups, with_steps_taken
+from semtok.paths import RunPaths
 from semtok.quantizer import group_sizes
 from vistok.generators import BitTokens, MaskedSampling
 from vistok.workbench.config import ConfigError
+from vistok.workbench.pipelines.pipeline import Pipeline
+from vistok.workbench.run.tensor_files import save_tensors
 
 SUBJECT = "semtok.generator"
 DRAWING = "generators.masked.samples.default"
@@ -102,7 +106,7 @@ def test_a_sample_set_says_how_masked_ar_samples():
 
 
 @catches(SUBJECT, '"num_tokens": settings.num_tokens', '"num_tokens": None')
-@catches(SUBJECT, "(settings.num_tokens or model.length) * model.num_units", "model.length * model.num_units")
+@catches(SUBJECT, "(settings.num_tokens or length) * num_groups", "length * num_groups")
 def test_a_sample_set_of_the_first_tokens_stops_after_them():
     """Whatever the number of steps; the study shows a whole generation."""
     few = tiny(*(f"generators.{kind}.samples.default.num_tokens=3" for kind in KINDS), f"{DRAWING}.num_steps=100")
@@ -119,6 +123,40 @@ def test_a_sample_set_of_the_first_tokens_stops_after_them():
             study = study_of(few, model, tokenizer)
             assert sample.samples_by_steps(study)["by_steps"].shape[0] == 2
             assert sample.progress(study, "random").shape == (4, len(sample.PROGRESS), 1, 16, 16)
+
+
+@catches(SUBJECT, "(settings.num_tokens or length) * num_groups", "(settings.num_tokens or length)")
+@catches(SUBJECT, "dict.fromkeys(steps_taken(asked, settings, **sizes)", "list(steps_taken(asked, settings, **sizes)")
+@catches("semtok.evaluate", "with_steps_taken(config, generator, drawing)", "drawing")
+def test_steps_that_there_are_not_are_compared_once_under_the_number_that_is_taken(tmp_path):
+    changes = {"num_steps": "9", "progress_steps": "[1,8,16,100]"}
+    config = tiny(*(f"{DRAWING}.{name}={value}" for name, value in changes.items()))
+    paths = RunPaths(tmp_path)
+    save_tensors(paths.progress("masked", "default"), {"labels": torch.zeros(1)})
+    ((_, found),) = studies(config, paths).values()
+    assert (found.num_steps, found.progress_steps) == (8, (1, 8))
+    first = drawing(config, "masked").model_copy(update={"num_tokens": 3})
+    assert with_steps_taken(config, "masked", first).progress_steps == (1, 6)
+
+
+@catches("semtok.sample", "groups, masked, num_classes", "groups, settings, num_classes")
+@catches("semtok.sample", "masked.num_steps < settings.num_steps and", "")
+def test_the_log_says_how_many_of_the_steps_of_a_sample_set_are_taken(caplog, tmp_path, monkeypatch):
+    model, tokenizer, paths = (
+        build_generator(tiny(), "masked", 10).eval(),
+        tiny_tokenizer("constant"),
+        RunPaths(tmp_path),
+    )
+    monkeypatch.setattr(sample, "pipeline_files", lambda *_: [])
+    monkeypatch.setattr(sample, "write_samples", lambda *_, **__: None)
+    for steps, said in ((8, []), (20, ["samples default: 8 of 20 steps are taken"])):
+        config = tiny(f"{DRAWING}.num_steps={steps}", f"{DRAWING}.progress_steps=[1,8,9]")
+        opened = Pipeline(tokenizer, model, drawing(config, "masked"), tuple("0123456789"), None)
+        monkeypatch.setattr(sample, "open_pipeline", lambda *_, opened=opened: opened)
+        with caplog.at_level("INFO", "semtok.sample"):
+            sample.sample_images(config, paths, "masked", "default")
+        assert [record.message for record in caplog.records if record.name == "semtok.sample"] == said
+        assert len(sample.load_progress(paths, "masked")["by_steps"]) == 2
 
 
 def test_xar_is_refused_and_the_reason_is_given():

@@ -18,6 +18,7 @@ from semtok.length_curve import (
     length_measures,
     part_measures,
 )
+from semtok.reconstruct import in_one_step
 from vistok.metrics import psnr, ssim
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet
@@ -82,6 +83,15 @@ def test_all_tokens_give_what_the_refiner_gives_to_the_bit():
     assert list(found["first tokens"]) == ["1", "2", "3", "4"]
     assert found["lengths"]["prefix_psnr"][-1] == found["lengths"]["scattered_psnr"][-1] == whole
     assert found["adaptive length"]["wanted"] == [found["parts of the tokens"]["prefix_50%"]]
+
+
+@catches("semtok.reconstruct", "if tokenizer.refiner is None:", "if True:")
+def test_the_curve_of_a_refiner_of_samples_is_of_those_that_its_sampler_makes_in_all_its_steps():
+    tokenizer, tokens = tiny_tokenizer("sample"), torch.randint(64, (3, 4), generator=torch.Generator().manual_seed(0))
+    one, two = (
+        each.decode(tokens, generator=torch.Generator().manual_seed(1)) for each in (in_one_step(tokenizer), tokenizer)
+    )
+    assert torch.equal(one, two)
 
 
 @catches(SUBJECT, "for length in parts if length", "for length in parts")
@@ -159,6 +169,13 @@ def test_fewest_tokens_are_those_whose_decoding_has_the_psnr(kind):
     assert fewest_tokens(tokenizer, images, 99.0).lengths.tolist() == [4] * 5
     with pytest.raises(ValueError, match="search: expected scan or bisection, got 'linear'"):
         fewest_tokens(tokenizer, images, wanted, search="linear")
+
+
+@catches(SUBJECT, "if not math.isfinite(wanted):", "if False:")
+def test_a_wanted_quality_that_is_no_number_is_refused():
+    for wanted in ("nan", "inf"):
+        with pytest.raises(ValueError, match=f"^wanted: expected a finite number of dB, got {wanted}$"):
+            fewest_tokens(tiny_tokenizer("constant"), pictures(1), float(wanted))
 
 
 @catches(SUBJECT, "(quality >= each)", "(quality > each)")

@@ -61,8 +61,22 @@ def test_tokens_of_a_shortened_sequence_can_be_hidden_too():
     tokens = tokenizer.encode(pictures())
     one = tokenizer.refine(tokens[:, :3], hidden=torch.tensor([[False, True, False]] * 3))
     assert torch.equal(one, tokenizer.refine(tokens, hidden=torch.tensor([[False, True, False, True]] * 3)))
-    with pytest.raises(ValueError, match=r"hidden: expected \(3, 3\) for these tokens, got \(3, 4\)"):
-        tokenizer.refine(tokens[:, :3], hidden=torch.zeros(3, 4, dtype=torch.bool))
+
+
+@catches(SUBJECT, "hidden.dtype != torch.bool or ", "")
+@catches(SUBJECT, " or hidden.shape != codes.shape[:2]", "")
+@pytest.mark.parametrize("length", [3, 4])
+def test_what_is_hidden_is_said_of_each_token_by_a_bool(length):
+    """Of a whole sequence, too."""
+    tokenizer = tiny_tokenizer("constant", model=SemTok)
+    tokens = tokenizer.encode(pictures(), num_tokens=length)
+    for shape, dtype, got in (
+        ((3, 2), torch.bool, r"bool \(3, 2\)"),
+        ((1, length), torch.bool, rf"bool \(1, {length}\)"),
+        ((3, length), torch.int64, rf"int64 \(3, {length}\)"),
+    ):
+        with pytest.raises(ValueError, match=rf"^hidden: expected bool \(3, {length}\) for these tokens, got {got}$"):
+            tokenizer.refine(tokens, hidden=torch.zeros(shape, dtype=dtype))
 
 
 @catches(SUBJECT, "not 1 <= num_tokens <= most", "num_tokens > most")

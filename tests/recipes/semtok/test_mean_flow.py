@@ -163,7 +163,7 @@ def test_mean_flow_builds_no_network_that_compares_images(trained_run, monkeypat
     _, paths = trained_run
     for owner, name in ((stage, "Critics"), (checks, "build_discriminator")):
         monkeypatch.setattr(owner, name, None)
-    monkeypatch.setattr(checks, "check_perceptual", lambda section, losses: sections.append(section))
+    monkeypatch.setattr(checks, "check_perceptual", lambda section, *_: sections.append(section))
     sections = []
     config = tiny("refiner.objective=mean_flow", "train_refiner.steps=1")
     checks.check_networks.__wrapped__(config)

@@ -291,3 +291,46 @@ def test_images_of_a_half_precision_pass_are_float32_and_finite(tokenizer, token
         for images in (tokenizer.sample(tokens, FEW), tokenizer.refine(tokens)):
             assert images.dtype == torch.float32
             assert bool(images.isfinite().all())
+
+
+class InDoubles:
+    """A space whose latents are of another dtype than its images."""
+
+    def encode(self, images):
+        return F.pixel_unshuffle(images, 2).double()
+
+    def decode(self, latents):
+        return F.pixel_shuffle(latents, 2)
+
+
+@catches(SUBJECT, "seen.to(self.decoder.unseen.dtype)", "seen")
+@catches("semtok.decoder", "x_t.to(self.unseen.dtype), codes.to", "x_t, codes.to")
+@catches("semtok.decoder", "codes.to(self.unseen.dtype)\n", "codes\n")
+def test_images_of_any_float_dtype_pass_through_weights_of_any():
+    exact = tiny_tokenizer("constant", model=SemTok)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        images = pictures().to(dtype)
+        assert torch.equal(exact.features(images), exact.features(images.float()))
+        assert exact.reconstruct(images).dtype == torch.float32
+    space = {"space_channels": 4, "space_stride": 2, "patch_size": 2}
+    for kind in (None, "constant", "noise", "sample", "mean_flow"):
+        for changes in ({}, {**space, "space": InDoubles()}):
+            model = tiny_tokenizer(kind, model=SemTok, **changes)
+            tokens = model.encode(pictures())
+            wanted = model.decode(tokens, generator=generator())
+            model.to(torch.bfloat16)
+            assert model.encode(pictures()).shape == tokens.shape
+            found = model.decode(tokens, generator=generator())
+            assert found.dtype == torch.float32
+            assert 0 < (found - wanted).abs().mean() < 0.05
+    for refused in (exact.encode, exact.features):
+        with pytest.raises(TypeError, match=r"^images: expected floats in \[-1, 1\], got torch.uint8$"):
+            refused(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
+
+
+@catches(SUBJECT, "        check_values(images)\n", "")
+def test_8_bit_values_as_floats_are_refused():
+    model = tiny_tokenizer(model=SemTok)
+    for refused in (model.encode, model.reconstruct):
+        with pytest.raises(ValueError, match=r"^images: expected values in \[-1, 1\], got up to 255$"):
+            refused(torch.full((1, 1, 16, 16), 255.0))

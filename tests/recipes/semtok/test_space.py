@@ -1,20 +1,26 @@
 """The latents of an autoencoder by configuration: scaled as it says, checked before anything trains, in every stage."""
 
 import json
+import re
+import shlex
 
 import pytest
 import torch
 import torch.nn.functional as F
+import tyro
 from torch import nn
 
 from _support.few_images import few_images
+from _support.image_files import photographs
 from _support.mutants import catches
 from _support.semtok_runs import TINY, pictures, tiny
-from semtok.cli import COMMANDS, Options
+from semtok.cli import COMMANDS, Options, resolve
 from semtok.inspection import load_editor
 from semtok.networks import check_networks
 from semtok.pipeline import load_pipeline
 from semtok.space import AutoencoderSpace, ShapesOnly, check_space, open_space, shapes_of
+from surface.documents import blocks
+from surface.repository import ROOT
 from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 from vistok.workbench.config import ConfigError
 from vistok.workbench.graph_command import GraphOptions
@@ -73,11 +79,17 @@ def test_latents_are_shifted_and_scaled_and_turn_back():
     torch.testing.assert_close(some.grad, torch.full_like(some, 2.0))
 
 
-@catches(SUBJECT, 'about["scaling_factor"], about.get("shift_factor") or 0.0', 'about["scaling_factor"]')
-def test_scale_and_shift_are_those_of_the_folder(folder, monkeypatch):
+@catches(SUBJECT, ', about.get("shift_factor") or 0.0', "")
+@catches(SUBJECT, 'about.get("scaling_factor", _SCALE)', "_SCALE")
+@catches(SUBJECT, 'about.get("scaling_factor", _SCALE)', 'about.get("scaling_factor", 1.0)')
+def test_scale_and_shift_are_those_of_the_folder_or_of_diffusers(folder, monkeypatch):
     monkeypatch.setattr("semtok.space.load_diffusers_autoencoder", lambda path: {folder: Blocks()}[path])
     space = open_space(with_space(folder))
     assert (space.scale, space.shift) == (0.5, 0.25)
+    older = {key: value for key, value in ABOUT.items() if key not in ("scaling_factor", "shift_factor")}
+    (folder / "config.json").write_text(json.dumps(older))
+    space = open_space(with_space(folder))
+    assert (space.scale, space.shift) == (0.18215, 0.0)
     assert open_space(tiny()) is None
 
 
@@ -96,6 +108,19 @@ def test_channels_and_stride_are_checked_against_the_folder(folder):
         (folder / "config.json").write_text(json.dumps(ABOUT | {changed: value}))
         with pytest.raises(ConfigError, match=rf"\A{message}\Z"):
             check_space(with_space(folder))
+
+
+def test_the_command_of_the_page_fits_an_autoencoder_of_images_in_colour(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    photographs(folder.parent / "path" / "to" / "images")
+    sizes = {"in_channels": 3, "block_out_channels": [128, 256, 512, 512]}
+    vae = folder.parent / "path" / "to" / "vae"
+    vae.mkdir()
+    (vae / "config.json").write_text(json.dumps(ABOUT | sizes))
+    page = "\n".join(block.text for block in blocks(ROOT / "recipes" / "semtok" / "README.md"))
+    (command,) = re.findall(r"^semtok demo (.*space=autoencoder.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    options = tyro.cli(Options, args=shlex.split(command), config=(tyro.conf.OmitArgPrefixes,))
+    check_networks(resolve(options))
 
 
 @catches(SUBJECT, 'if find_spec("diffusers") is None', "if False")

@@ -47,7 +47,7 @@ def test_a_step_of_training_draws_its_times_with_the_shift_of_that_step(tiny_run
 @catches(SUBJECT, ".sort().values", "")
 @catches(SUBJECT, ".item() < share", ".item() > share")
 @catches(SUBJECT, "pair[[1, 1]]", "pair[[0, 0]]")
-@catches(SUBJECT, "* 65_537 + place)", "* 65_537)")
+@catches(SUBJECT, "* 65_537 + place +", "* 65_537 +")
 def test_pairs_of_times_are_in_order_and_a_share_of_them_differ():
     losses = tiny("losses.time_shift=3").losses
     places = torch.arange(2000)
@@ -61,3 +61,14 @@ def test_pairs_of_times_are_in_order_and_a_share_of_them_differ():
     assert torch.equal(part.t, t[700:710])
     assert torch.equal(part.r, r[700:710])
     assert not torch.equal(draw_intervals(places[:9], 6, 0, losses, 0.25).t, t[:9])
+
+
+@catches(SUBJECT, " + 2**31)", ")")
+@catches(SUBJECT, "2**31)", "2**62)")
+def test_pairs_of_times_are_not_drawn_from_the_state_that_noise_is_drawn_from():
+    """The first that a generator of stage I draws is its time."""
+    config = tiny("losses.uniform_times=0")
+    places = torch.arange(20)
+    first = draw(places, 5, 0, config.tokenizer, config.losses).t
+    for times in draw_intervals(places, 5, 0, config.losses, 1.0):
+        assert not torch.isclose(times, first).any()

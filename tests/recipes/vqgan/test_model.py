@@ -143,3 +143,11 @@ def test_another_resolution_needs_no_retraining():
     assert model.encode(other)[0].shape == (1, 12, 16)
     assert model.reconstruct(other).shape == other.shape
     assert isinstance(model.settings.quantizer, BinarySphericalConfig)
+
+
+@catches(MODEL, "        check_values(images)\n", "")
+def test_8_bit_values_as_floats_are_refused():
+    model = tokenizer(next(iter(QUANTIZERS)))
+    for refused in (model.encode, model.reconstruct):
+        with pytest.raises(ValueError, match=r"^images: expected values in \[-1, 1\], got up to 255$"):
+            refused(torch.full((1, 1, 16, 16), 255.0))

@@ -44,7 +44,7 @@ def test_a_check_is_made_once_for_equal_configurations_and_again_until_it_passes
     assert asked == [8, 9, 4, 4]
 
 
-@catches(SUBJECT, 'with torch.device("meta"):', 'with torch.device("cpu"):')
+@catches(SUBJECT, 'with torch.device("meta"):\n            yield', 'with torch.device("cpu"):\n            yield')
 def test_tensors_have_shapes_and_no_values_while_it_is_built():
     with building("tokenizer"):
         out = torch.nn.Linear(3, 1_000_000)(torch.empty(2, 3))
@@ -77,8 +77,8 @@ def test_a_perceptual_term_needs_its_network_its_stages_and_its_files(tmp_path, 
     file = tmp_path / "w.pth"
     file.touch()
     given = {"perceptual_weights": str(file), "perceptual_heads": str(file)}
-    check_perceptual("losses", PerceptualConfig(perceptual_stages=5))
-    check_perceptual("losses", PerceptualConfig(perceptual="lpips", perceptual_stages=9, **given))
+    check_perceptual("losses", PerceptualConfig(perceptual_stages=5), 33)
+    check_perceptual("losses", PerceptualConfig(perceptual="lpips", perceptual_stages=9, **given), 33)
     for settings, message in (
         ({"perceptual_stages": 6}, r"losses\.perceptual_stages: expected 1 to 5 for lite0, got 6$"),
         ({"perceptual_backbone": "resnet5"}, r"losses\.perceptual_backbone: backbone must be 'lite0' or a timm model"),
@@ -89,18 +89,36 @@ def test_a_perceptual_term_needs_its_network_its_stages_and_its_files(tmp_path, 
         ),
     ):
         with pytest.raises(ConfigError, match=message):
-            check_perceptual("losses", PerceptualConfig(**settings))
+            check_perceptual("losses", PerceptualConfig(**settings), 32)
 
 
-@catches(SUBJECT, '    _stages(f"{section}.backbone", settings.backbone)\n', "")
+@catches(SUBJECT, '_stages(f"{section}.backbone", settings.backbone, image_size)', "5")
 @catches(SUBJECT, 'getattr(settings, "weights", None)', "settings.weights")
 def test_a_backbone_needs_its_network_and_its_file(torchvision_imports):
-    check_backbone("alignment", SimpleNamespace(backbone="lite0"))  # a section without weights of its own
-    check_backbone("evaluations.large", EvaluateConfig())
+    assert check_backbone("alignment", SimpleNamespace(backbone="lite0"), 33) == 5  # a section without weights
+    check_backbone("evaluations.large", EvaluateConfig(), 32)
     with pytest.raises(ConfigError, match=r"^evaluations\.large\.backbone: backbone must be .* got 'dinov9'"):
-        check_backbone("evaluations.large", EvaluateConfig(backbone="dinov9"))
+        check_backbone("evaluations.large", EvaluateConfig(backbone="dinov9"), 32)
     with pytest.raises(ConfigError, match=r"^evaluations\.large\.weights: expected a file, got 'no\.pth'$"):
-        check_backbone("evaluations.large", EvaluateConfig(weights="no.pth"))
+        check_backbone("evaluations.large", EvaluateConfig(weights="no.pth"), 32)
+
+
+@catches(SUBJECT, "        backbone.check_size(image_size)\n", "")
+@catches(SUBJECT, "check_backbone(section, settings, settings.image_size)", "check_backbone(section, settings, 32)")
+@catches(SUBJECT, 'with torch.device("meta"):\n            backbone', 'with torch.device("cpu"):\n            backbone')
+def test_a_backbone_sees_images_of_the_size_that_they_will_have(torchvision_imports):
+    """Nothing of it is downloaded to know."""
+    name = "vit_tiny_patch16_224"
+    assert check_backbone("discriminator", SimpleNamespace(backbone=name), 32) == 12
+    check_perceptual("losses", PerceptualConfig(perceptual_backbone=name), 32)
+    check_network("evaluations.fine", EvaluateConfig(backbone=name, image_size=64))
+    told = rf"image_size: expected a multiple of 16 for '{name}', got 40$"
+    with pytest.raises(ConfigError, match=rf"^discriminator\.backbone: {told}"):
+        check_backbone("discriminator", SimpleNamespace(backbone=name), 40)
+    with pytest.raises(ConfigError, match=rf"^losses\.perceptual_backbone: {told}"):
+        check_perceptual("losses", PerceptualConfig(perceptual_backbone=name), 40)
+    with pytest.raises(ConfigError, match=rf"^evaluations\.fine\.backbone: {told}"):
+        check_network("evaluations.fine", EvaluateConfig(backbone=name, image_size=40))
 
 
 @catches(SUBJECT, "if settings.backbone == INCEPTION:", "if False:")

@@ -132,6 +132,10 @@ class FeatureBackbone(nn.Module):
         tokens: Tensor = features[:, getattr(self.network, "num_prefix_tokens", 0) :].unflatten(1, (height, width))
         return tokens, pooled
 
+    def check_size(self, image_size: int) -> None:
+        """Raise :class:`ValueError` unless the network sees images of so many pixels a side; without weights, too."""
+        self._check_sides((image_size, image_size), image_size)
+
     def fingerprint(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the weights in use, to be stated beside every number."""
         return fingerprint(self.network.state_dict())

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from vistok.metrics import count_stages
+from vistok.metrics import FeatureBackbone, count_stages
 from vistok.metrics.networks.by_name import INCEPTION
+from vistok.metrics.networks.feature_backbone import LITE0
 from vistok.workbench.config import ConfigError, ConfigT
 
 _LONGEST_REASON = 250
@@ -63,13 +64,16 @@ def building(section: str) -> Iterator[None]:
         raise ConfigError(f"{section}: does not fit together ({reason})") from error
 
 
-def check_perceptual(section: str, settings: Any) -> None:
-    """Raise :class:`ConfigError` unless the term's network exists, has the stages asked for, and its files."""
+def check_perceptual(section: str, settings: Any, image_size: int) -> None:
+    """Raise :class:`ConfigError` unless the term's network exists, has the stages asked for, and its files.
+
+    And sees images of ``image_size`` pixels a side.
+    """
     for key in ("perceptual_weights", "perceptual_heads"):
         _check_file(f"{section}.{key}", getattr(settings, key))
     if settings.perceptual == "lpips":
         return
-    count = _stages(f"{section}.perceptual_backbone", settings.perceptual_backbone)
+    count = _stages(f"{section}.perceptual_backbone", settings.perceptual_backbone, image_size)
     if settings.perceptual_stages > count:
         raise ConfigError(
             f"{section}.perceptual_stages: expected 1 to {count} for {settings.perceptual_backbone}, "
@@ -77,18 +81,24 @@ def check_perceptual(section: str, settings: Any) -> None:
         )
 
 
-def check_backbone(section: str, settings: Any) -> None:
-    """Raise :class:`ConfigError` unless there is a network named ``backbone``, and its file where one is given."""
-    _stages(f"{section}.backbone", settings.backbone)
+def check_backbone(section: str, settings: Any, image_size: int) -> int:
+    """How many stages the network named ``backbone`` has.
+
+    Raises:
+        ConfigError: There is no such network, or not its file where one is given; or it sees no images of
+            ``image_size`` pixels a side.
+    """
+    count = _stages(f"{section}.backbone", settings.backbone, image_size)
     _check_file(f"{section}.weights", getattr(settings, "weights", None))
+    return count
 
 
 def check_network(section: str, settings: Any) -> None:
-    """As :func:`check_backbone`, for an evaluation: its features may be those of Inception, too."""
+    """As :func:`check_backbone`, for an evaluation at its size: its features may be those of Inception, too."""
     if settings.backbone == INCEPTION:
         _check_file(f"{section}.weights", settings.weights)
     else:
-        check_backbone(section, settings)
+        check_backbone(section, settings, settings.image_size)
 
 
 def _check_file(key: str, path: str | None) -> None:
@@ -96,11 +106,16 @@ def _check_file(key: str, path: str | None) -> None:
         raise ConfigError(f"{key}: expected a file, got {path!r}")
 
 
-def _stages(key: str, name: str) -> int:
-    try:
+def _stages(key: str, name: str, image_size: int) -> int:
+    if name == LITE0:  # sees images of any size: nothing to build
         return count_stages(name)
+    try:
+        with torch.device("meta"):
+            backbone = FeatureBackbone(name)
+        backbone.check_size(image_size)
     except ValueError as error:
         raise ConfigError(f"{key}: {_one_line(error)}") from None
+    return len(backbone.stage_channels)
 
 
 def _one_line(error: Exception) -> str:
