@@ -11,7 +11,7 @@ from glotok.reconstruct import RETENTION, load_reconstructions
 from glotok.retention import BOOKS, SIDES
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
-from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.evaluation_file import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.reporting.plots import plot_histograms, plot_lines, plot_usage
 from vistok.workbench.reporting.sections import (

@@ -21,7 +21,8 @@ from semtok.sample import load_progress
 from semtok.trained import trained_tokenizer
 from vistok.metrics import BitBalance, NotMeasurableError, index_bits, psnr
 from vistok.quantizers import CodebookUsage
-from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.evaluation_file import write_evaluation
+from vistok.workbench.evaluation.measures import Evaluation, image_counts
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import sample_files, sample_label
 from vistok.workbench.run.processes import own_share

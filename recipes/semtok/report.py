@@ -20,7 +20,7 @@ from semtok.sample import PROGRESS
 from semtok.sampling import decoder_calls
 from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
-from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.evaluation_file import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files, spread
 from vistok.workbench.reporting.plots import plot_lines
 from vistok.workbench.reporting.sections import (

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vistok.metrics import cosine_moments
 from vistok.quantizers import CodebookUsage
-from vistok.workbench.evaluation.measures import Evaluation, image_counts, write_evaluation
+from vistok.workbench.evaluation.evaluation_file import write_evaluation
+from vistok.workbench.evaluation.measures import Evaluation, image_counts
 from vistok.workbench.evaluation.probe import add_probe
 from vistok.workbench.evaluation.sampling import sample_files
 from vistok.workbench.evaluation.uniformity import add_uniformity

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from vistok.metrics.report.page import Picture, Section, Table
-from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.evaluation_file import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_files
 from vistok.workbench.reporting.plots import plot_usage
 from vistok.workbench.reporting.sections import (

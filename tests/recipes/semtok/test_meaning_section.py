@@ -13,7 +13,7 @@ from semtok.meaning_section import meaning_section
 from semtok.paths import RunPaths
 from semtok.stages import choose_entries, stages
 from vistok.metrics.report.page import Table
-from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.evaluation_file import load_evaluation
 
 SUBJECT = "semtok.meaning_section"
 STORED = {"images": torch.zeros(2, 4, 1, 16, 16, dtype=torch.uint8), "places": torch.tensor([0, 3])}

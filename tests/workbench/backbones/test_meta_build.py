@@ -129,3 +129,5 @@ def test_an_evaluation_may_be_of_inception_whose_file_is_looked_for(torchvision_
         check_network("evaluations.fid", settings.model_copy(update={"weights": "nowhere.pth"}))
     with pytest.raises(ConfigError, match=r"evaluations\.fid\.backbone: "):
         check_network("evaluations.fid", settings.model_copy(update={"backbone": "inceptionn"}))
+    with pytest.raises(ConfigError, match=r"fid\.reference_statistics: expected a file, got 'none\.npz'"):
+        check_network("evaluations.fid", settings.model_copy(update={"reference_statistics": "none.npz"}))

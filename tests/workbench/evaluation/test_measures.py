@@ -1,8 +1,5 @@
 """The measures of a run: what bounds them, what they are of, and where they go."""
 
-import json
-import logging
-import math
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -15,27 +12,27 @@ from vistok.metrics import (
     BackboneFeatures,
     FeatureBackbone,
     Features,
+    FeatureStatistics,
+    ReferenceStatistics,
     frechet_distance,
     from_uint8,
     inception_score,
     neighbour_measures,
     psnr,
     to_uint8,
+    write_reference_statistics,
 )
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data import ImageSet, load_images
 from vistok.workbench.evaluation import measures as module
 from vistok.workbench.evaluation import recognizer
 from vistok.workbench.evaluation.measures import (
     Evaluation,
     image_counts,
-    load_evaluation,
     measure_names,
-    write_evaluation,
 )
 from vistok.workbench.recipe_config import EvaluateConfig
-from vistok.workbench.run.paths import RunPaths
 from vistok.workbench.run.tensor_files import save_tensors
-from vistok.workbench.run.tracking import read_metrics
 
 SUBJECT = "vistok.workbench.evaluation.measures"
 
@@ -208,6 +205,39 @@ def test_the_reference_has_no_more_images_than_asked_for(digits):
     assert everything["reference"]["count"] == 60
 
 
+def statistics_of(features):
+    stream = FeatureStatistics(features.shape[1])
+    stream.update(features)
+    return stream.compute()
+
+
+@catches(SUBJECT, "if path is None:", "if True:")
+@catches(SUBJECT, "if len(factor.mean) != features.shape[1]:", "if False:")
+@catches(SUBJECT, "except (ValueError, OSError) as error:", "except OSError as error:")
+def test_distances_are_to_the_statistics_of_a_file_where_the_settings_name_one(digits, tmp_path):
+    train, validation = digits
+    network = BackboneFeatures(FeatureBackbone(), image_size=SIZE)
+    seen = [network(to_uint8(images.batch(range(len(images))))).pooled for images in (train, validation)]
+    path = tmp_path / "all.npz"
+    write_reference_statistics(path, ReferenceStatistics(statistics_of(seen[0][::2])))
+    samples = {"xar": {"images": validation.images, "labels": validation.labels}}
+    plain, measures = (
+        generation(changed(reference_statistics=statistics), samples, *digits) for statistics in (None, str(path))
+    )
+    wanted = frechet_distance(seen[1], seen[0][::2])
+    assert measures["samples xar"]["frechet_distance"] == pytest.approx(wanted, rel=1e-6)
+    assert measures["real images"]["frechet_distance"] == pytest.approx(wanted, rel=1e-6)
+    assert plain["samples xar"]["frechet_distance"] != pytest.approx(wanted, rel=1e-2)
+    assert measures["samples xar"]["precision"] == plain["samples xar"]["precision"]
+    assert measures["reference"] == plain["reference"] | {"statistics": "all.npz"}
+    write_reference_statistics(path, ReferenceStatistics(statistics_of(seen[0][:, :7])))
+    with pytest.raises(ConfigError, match=r"^reference_statistics: expected statistics of 1280 features, .* got 7 in "):
+        generation(changed(reference_statistics=str(path)), samples, *digits)
+    path.write_text("no archive")
+    with pytest.raises(ConfigError, match=r"^reference_statistics: .*all\.npz"):
+        generation(changed(reference_statistics=str(path)), samples, *digits)
+
+
 def test_the_deviation_of_a_distance_is_left_out_where_no_resamples_are_asked_for(digits):
     _, validation = digits
     samples = {"xar": {"images": validation.images, "labels": validation.labels}}
@@ -303,11 +333,7 @@ def test_what_the_data_do_not_allow_is_left_out_with_its_reason(digits, caplog):
     assert "reconstruction: ssim is left out: " in caplog.text
 
 
-@catches(
-    SUBJECT,
-    'cache(partial(gaussian_factor, self.reference.features, "reference"))',
-    '(lambda factor: lambda: factor)(gaussian_factor(self.reference.features, "reference"))',
-)
+@catches(SUBJECT, "cache(self._reference_factor)", "(lambda factor: lambda: factor)(self._reference_factor())")
 def test_a_reference_of_one_image_leaves_out_what_needs_more(digits):
     train, validation = digits
     one = ImageSet(validation.images[:1], validation.labels[:1], validation.class_names, "one")
@@ -344,27 +370,3 @@ def test_counts_name_what_could_not_be_read(digits):
     train, validation = digits
     broken = ImageSet(train.images, train.labels, train.class_names, train.name, ("a.png (truncated)",))
     assert image_counts(broken, validation) == {"train": 60, "validation": 32, "skipped": ["a.png (truncated)"]}
-
-
-@catches(SUBJECT, "    metrics.rewind(stage, -1)\n", "")
-def test_measures_are_written_logged_and_appended_once(tmp_path, caplog):
-    paths = RunPaths(tmp_path)
-    measures = {"reconstruction": {"psnr": 20.25}, "codebooks": {"sizes": [1, 2]}, "real images": {"count": 3.0}}
-    with caplog.at_level(logging.INFO):
-        for _ in range(2):
-            write_evaluation(paths, "default", measures, ("reconstruction", "uniformity", "real images"))
-    assert json.loads(paths.evaluation().read_text()) == measures == load_evaluation(paths)
-    assert caplog.messages[:2] == ["reconstruction: psnr 20.25", "real images: count 3"]
-    line = {"stage": "evaluation", "step": 0, "reconstruction: psnr": 20.25, "real images: count": 3.0}
-    assert read_metrics(paths.metrics) == [line]
-
-
-@catches(SUBJECT, "to_json(measures, indent=2)", 'str(measures).replace("\'", chr(34)).replace("inf", "Infinity")')
-@catches(SUBJECT, "read_measures(paths.evaluation(name))", "eval(paths.evaluation(name).read_text())")
-def test_an_infinite_measure_is_written_for_every_reader_and_comes_back(tmp_path):
-    paths, measures = RunPaths(tmp_path), {"reconstruction": {"psnr": math.inf, "mean_absolute_error": 0.0}}
-    write_evaluation(paths, "default", measures, ("reconstruction",))
-    strict = json.loads(paths.evaluation().read_text(), parse_constant=pytest.fail)
-    assert strict["reconstruction"]["psnr"] == "inf"
-    assert load_evaluation(paths) == measures
-    assert read_metrics(paths.metrics)[0]["reconstruction: psnr"] == math.inf

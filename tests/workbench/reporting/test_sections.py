@@ -99,7 +99,11 @@ def test_a_distance_has_its_deviation_and_its_value_at_infinity_beside_it_and_sa
     shown = {row[0]: row[1:3] for row in sample_table(measures, "xar").rows}
     assert shown["Lite0-FID"] == ["2.500 ± 0.12", 1.5]
     assert shown["Lite0-FID at infinity"] == [2.25, None]
-    assert "12 held-out images as the floor, each beside 1,200 training images" in sample_table(measures, "xar").caption
+    assert (
+        "12 held-out images as the floor, each beside 1,200 training images;" in sample_table(measures, "xar").caption
+    )
+    measures["reference"] = MEASURES["reference"] | {"statistics": "adm.npz"}
+    assert "training images (Frechet distances: the statistics adm.npz);" in sample_table(measures, "xar").caption
     shown = {row[0]: row[1] for row in reconstruction_table(measures).rows}
     assert shown["Lite0-FID"] == "3.500 ± 0.12"
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vistok.workbench.command_line import Run
 from vistok.workbench.config import ConfigError
-from vistok.workbench.evaluation.measures import load_evaluation
+from vistok.workbench.evaluation.evaluation_file import load_evaluation
 from vistok.workbench.evaluation.sampling import load_samples, sample_label
 from vistok.workbench.options import RunOptions
 from vistok.workbench.output import Output

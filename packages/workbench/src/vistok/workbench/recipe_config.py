@@ -177,6 +177,7 @@ class EvaluateConfig(Config):
     image_size: int = Field(128, ge=32)  # images are resized to this for the backbone; Inception resizes them itself
     reference: Literal["training", "validation"] = "training"  # the images that samples are compared with
     reference_images: int = Field(10_000, ge=2)  # of the reference, at most; drawn at random
+    reference_statistics: str | None = None  # an .npz, ADM's or pytorch-fid's: Frechet distances of samples are to it
     resamples: int = Field(20, ge=0)  # for the deviation of a Frechet distance; 0 leaves it out
     probe_images: int = Field(20_000, ge=0)  # a linear probe is fitted, and measured, on at most so many; 0: none
 

@@ -95,6 +95,7 @@ def check_backbone(section: str, settings: Any, image_size: int) -> int:
 
 def check_network(section: str, settings: Any) -> None:
     """As :func:`check_backbone`, for an evaluation at its size: its features may be those of Inception, too."""
+    _check_file(f"{section}.reference_statistics", settings.reference_statistics)
     if settings.backbone == INCEPTION:
         _check_file(f"{section}.weights", settings.weights)
     else:

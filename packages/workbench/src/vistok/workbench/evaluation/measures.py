@@ -1,7 +1,7 @@
-"""The measures that every recipe reports, and the file they go to (their meaning: ``docs/metrics.md``)."""
+"""The measures that every recipe reports (their meaning: ``docs/metrics.md``)."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,10 +27,13 @@ from vistok.metrics import (
     open_network,
     perceptual_distance,
     psnr,
+    read_reference_statistics,
     real_neighbourhoods,
     relative_diversity,
 )
+from vistok.metrics.distribution.frechet import GaussianFactor
 from vistok.metrics.networks.by_name import INCEPTION
+from vistok.workbench.config import ConfigError
 from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images, at_a_time
 from vistok.workbench.evaluation.features import network_features
@@ -38,12 +41,7 @@ from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.recipe_config import EvaluateConfig
 from vistok.workbench.run.devices import best_device
-from vistok.workbench.run.files import write_atomically
-from vistok.workbench.run.json_numbers import read_measures, to_json
-from vistok.workbench.run.paths import DEFAULT, RunPaths
-from vistok.workbench.run.processes import process_index
 from vistok.workbench.run.tensor_files import map_tensors
-from vistok.workbench.run.tracking import MetricsLog
 
 logger = logging.getLogger(__name__)
 
@@ -167,11 +165,15 @@ class Evaluation:
         """The measures of each set of samples, ``samples <label>``, after those of ``real images`` that bound them.
 
         All are compared with training images, and the real images are held out; or, where the settings say so, with
-        held-out images, and the real ones are as many training images. The recognizer is fitted on training images.
+        held-out images, and the real ones are as many training images. Where the settings name a file of statistics,
+        Frechet distances are to those. The recognizer is fitted on training images.
 
         Args:
             samples: The file of each set, by its label, as :func:`vistok.workbench.evaluation.sampling.sample_files`
                 finds them; one at a time is held.
+
+        Raises:
+            ConfigError: The file of statistics is none, or they are of another number of features.
         """
         if not samples:
             return
@@ -179,9 +181,11 @@ class Evaluation:
         held_out, training = (self.validation, "held-out"), (self.train, "training")
         of, floor = (training, held_out) if self.settings.reference == "training" else (held_out, training)
         self.reference = self._side(of[0], self.settings.reference_images)
-        self._factor = cache(partial(gaussian_factor, self.reference.features, "reference"))
+        self._factor = cache(self._reference_factor)
         self._neighbourhoods = cache(partial(real_neighbourhoods, self.reference.features))
         self.measures["reference"] = {"of": of[1], "count": len(self.reference.labels), "real images": floor[1]}
+        if self.settings.reference_statistics is not None:
+            self.measures["reference"]["statistics"] = Path(self.settings.reference_statistics).name
         real = self._side(floor[0], largest)
         self._add_likeness("real images", real, certain=True)
         if len(self.train.class_names) > 1:
@@ -217,6 +221,19 @@ class Evaluation:
             self.add(section, "Inception Score", lambda: {"inception_score": score().mean})
         sides = self.reference.features, self.reference.labels, features, side.labels
         self.add(section, "diversity", lambda: {"diversity": relative_diversity(*sides)})
+
+    def _reference_factor(self) -> GaussianFactor:
+        path, features = self.settings.reference_statistics, self.reference.features
+        if path is None:
+            return gaussian_factor(features, "reference")
+        try:
+            factor = gaussian_factor(read_reference_statistics(path).features, path)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"reference_statistics: {error}") from None
+        if len(factor.mean) != features.shape[1]:
+            wanted = f"statistics of {features.shape[1]} features, as {self.network.name} gives"
+            raise ConfigError(f"reference_statistics: expected {wanted}, got {len(factor.mean)} in {path}")
+        return factor
 
     def _infinity(self, features: Tensor) -> dict[str, float]:
         line = frechet_distance_infinity(features, self._factor(), generator=self._draws())
@@ -271,31 +288,3 @@ def _neighbours(reference: RealNeighbourhoods, features: Tensor) -> dict[str, fl
     """Precision and recall at k = 3, density and coverage at k = 5, as published."""
     near, far = neighbour_measures(reference, features).values()
     return {"precision": near.precision, "recall": near.recall, "density": far.density, "coverage": far.coverage}
-
-
-def write_evaluation(paths: RunPaths, name: str, measures: Mapping[str, Any], sections: Iterable[str]) -> None:
-    """Write the measures of an evaluation, in the first process; log some sections and append them to the metrics.
-
-    Args:
-        paths: The run.
-        name: The evaluation's.
-        measures: All of it.
-        sections: Names in ``measures`` whose values are numbers by name; those that are missing are left out.
-    """
-    if process_index() > 0:
-        return
-    flat = {f"{section}: {key}": value for section in sections for key, value in measures.get(section, {}).items()}
-    for section in sections:
-        if values := measures.get(section, {}):
-            numbers = (f"{key} {value:.4g}" for key, value in values.items())
-            logger.info("%s: %s", section, ", ".join(numbers).replace("_", " "))
-    write_atomically(paths.evaluation(name), to_json(measures, indent=2) + "\n")
-    metrics = MetricsLog(paths.metrics)
-    stage = "evaluation" if name == DEFAULT else f"evaluation {name}"
-    metrics.rewind(stage, -1)
-    metrics.write(stage, 0, flat)
-
-
-def load_evaluation(paths: RunPaths, name: str = DEFAULT) -> dict[str, Any]:
-    """The measures of an evaluation."""
-    return read_measures(paths.evaluation(name))

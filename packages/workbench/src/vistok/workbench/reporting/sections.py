@@ -84,7 +84,8 @@ def distance(values: Mapping[str, float]) -> str | float | None:
 def reference_line(measures: Mapping[str, Any]) -> str:
     """What samples are compared with, in words."""
     reference = measures["reference"]
-    return f"{reference['count']:,} {reference['of']} images"
+    to = f" (Frechet distances: the statistics {reference['statistics']})" if "statistics" in reference else ""
+    return f"{reference['count']:,} {reference['of']} images{to}"
 
 
 def sample_section(
