@@ -134,8 +134,8 @@ def _hold_out(names: Iterable[str]) -> bool:
 def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:
     """A data set of the images in a folder for each split, with labels where the folders in it tell classes.
 
-    Where they do not, columns come from metadata files, if there are any, as the data-set library reads them. The log says
-    what keeps folders from telling classes.
+    Where they do not, columns come from metadata files, if there are any, as the data-set library reads them, and else
+    the log says what keeps folders from telling classes.
     """
     places = split_folders(found.images)
     splits = {
