@@ -167,6 +167,15 @@ def test_images_whose_sides_or_channels_do_not_fit_are_refused():
         assert str(caught.value) == f"images: expected (B, 1, H, W) with sides divisible by 4, got {shape}"
 
 
+@catches(SUBJECT, 'check_shape(features, ("B", self.conv_in.in_channels, "h", "w"), "features")', "pass")
+def test_features_of_other_channels_are_refused():
+    decoder = Decoder(5, 3, 8, (1, 2), 1)
+    for shape in ((2, 4, 3, 3), (5, 3, 3)):
+        with pytest.raises(ValueError, match=r"^features: expected") as caught:
+            decoder(torch.zeros(shape))
+        assert str(caught.value) == f"features: expected (B, 5, h, w), got {shape}"
+
+
 @catches(SUBJECT, "images.contiguous(memory_format=torch.channels_last)", "images.contiguous()")
 def test_channels_last_keeps_the_values_and_what_already_lies_so():
     images = normal(3, 2, 3, 4, 5)

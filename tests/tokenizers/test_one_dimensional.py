@@ -95,7 +95,7 @@ def test_a_patch_lies_row_by_row_with_its_colours_last():
     torch.testing.assert_close(head(features)[0, :, 4:6, 2:4], expected)
 
 
-@catches(SUBJECT, "(images + 1) / 2", "images")
+@catches(SUBJECT, "(like_weights(images, self.embed.weight) + 1) / 2", "images")
 @catches(SUBJECT, "self.pixels(grid) * 2 - 1", "self.pixels(grid)")
 @torch.no_grad()
 def test_the_network_itself_sees_and_makes_images_from_zero_to_one():

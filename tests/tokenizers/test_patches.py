@@ -47,6 +47,29 @@ def test_images_that_the_patches_do_not_fill_are_refused():
             patchify(torch.zeros(shape), 4)
 
 
+@catches(SUBJECT, 'check_sizes("patchify", {"patch_size": patch_size})', "pass")
+@catches(SUBJECT, 'check_sizes("unpatchify", {"grid": grid, "patch_size": patch_size})', "pass")
+def test_patches_of_no_size_are_refused():
+    for side in (0, -2):
+        with pytest.raises(ValueError, match=f"^patchify: expected sizes of at least 1, got patch_size={side}$"):
+            patchify(torch.zeros(1, 3, 4, 4), side)
+        with pytest.raises(ValueError, match=f"^unpatchify: expected sizes of at least 1, got patch_size={side}$"):
+            unpatchify(torch.zeros(1, 4, 12), (2, 2), side)
+    with pytest.raises(ValueError, match=r"^unpatchify: expected sizes of at least 1, got grid=\(-2, -2\)$"):
+        unpatchify(torch.zeros(1, 4, 12), (-2, -2), 2)
+
+
+@catches(SUBJECT, "patches.ndim != 3 or ", "")
+@catches(SUBJECT, "patches.shape[1] != count or ", "")
+@catches(SUBJECT, " or patches.shape[2] % pixels", "")
+def test_patches_that_the_grid_does_not_hold_are_one_line():
+    assert unpatchify(torch.zeros(0, 6, 12), (2, 3), 2).shape == (0, 3, 4, 6)
+    for shape in ((1, 5, 12), (1, 6, 10), (6, 12), (1, 6, 12, 1)):
+        with pytest.raises(ValueError, match=r"^patches: expected") as caught:
+            unpatchify(torch.zeros(shape), (2, 3), 2)
+        assert str(caught.value) == f"patches: expected (B, 6, C * 4) for grid (2, 3), got {shape}"
+
+
 @catches(SUBJECT, "positions.flatten(2).transpose(1, 2)", "positions.transpose(2, 3).flatten(2).transpose(1, 2)")
 @catches(
     SUBJECT, "rotary_table_2d((grid_size, grid_size), self.head_dim)", "rotary_table_2d((1, grid_size), self.head_dim)"

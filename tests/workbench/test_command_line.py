@@ -141,10 +141,14 @@ def test_commands_in_messages_repeat_the_options_that_were_given(tmp_path):
 
 
 @catches(SUBJECT, "if options.fresh and options.resume:", "if options.fresh and not options.resume:")
+@catches(SUBJECT, "_check_contradiction(options)\n    everything", "everything")
+@catches(SUBJECT, "_check_contradiction(options)\n    if options.skip", "if options.skip")
 def test_resume_and_fresh_contradict_each_other(tmp_path):
-    _, commands = toy(tmp_path / "run", [])
-    with pytest.raises(ConfigError, match="expected either --fresh or --resume, got both"):
-        commands["train"](Options(fresh=True, resume=True))
+    options = Options(fresh=True, resume=True)
+    stages, commands = toy(tmp_path / "run", [])
+    for told in (lambda: commands["train"](options), lambda: run_stages(options, stages, commands)):
+        with pytest.raises(ConfigError, match="expected either --fresh or --resume, got both"):
+            told()
     assert not (tmp_path / "run").exists()
 
 

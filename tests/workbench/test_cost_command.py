@@ -33,10 +33,19 @@ def test_it_prints_the_tables_and_the_disk_with_flips():
 
 @catches(SUBJECT, "self.decode_ms / 1e3", "self.decode_ms")
 @catches(SUBJECT, "if not 0 < self.utilisation <= 1:", "if False:")
+@catches(SUBJECT, "0 <= self.decode_ms < math.inf", "0 <= self.decode_ms")
+@catches(SUBJECT, "if not 0 <= self.decode_ms < math.inf", "if self.decode_ms < 0 or self.decode_ms == math.inf")
 @catches(SUBJECT, "if getattr(self, name) < 1:", "if getattr(self, name) < 0:")
 def test_the_plan_is_what_the_options_say_and_nonsense_is_told():
     plan = CostOptions(gpus=32, gpu="h200", utilisation=0.5, decode_ms=10).plan()
     assert (plan.gpus, plan.card.gigabytes, plan.utilisation, plan.decode_seconds) == (32, 141, 0.5, 0.01)
-    for wrong in ({"gpus": 0}, {"images": 0}, {"utilisation": 40.0}, {"utilisation": 0.0}, {"decode_ms": -1.0}):
-        with pytest.raises(ConfigError, match=next(iter(wrong))):
-            CostOptions(**wrong).plan()
+    nan, inf = float("nan"), float("inf")
+    for name, values in {
+        "gpus": [0],
+        "images": [0],
+        "utilisation": [40.0, 0.0, nan],
+        "decode_ms": [-1.0, nan, inf],
+    }.items():
+        for value in values:
+            with pytest.raises(ConfigError, match=f"^{name}: expected .*, got {value}$"):
+                CostOptions(**{name: value}).plan()

@@ -1,7 +1,10 @@
 """What a command leaves on the standard output, by its options."""
 
 import json
+import math
 from pathlib import Path
+
+import pytest
 
 from _support.mutants import catches
 from vistok.workbench.output import Output, OutputOptions
@@ -26,3 +29,14 @@ def test_a_table_is_printed_a_path_only_where_all_else_is_silent_and_json_in_pla
     for output in (page, table):
         output.write(OutputOptions(quiet=True, json=True))
         assert json.loads(capsys.readouterr().out) == output.values
+
+
+@catches(SUBJECT, "_plain(self.values)", "self.values")
+@catches(SUBJECT, "return str(value)", "return None")
+@catches(SUBJECT, "return {key: _plain(each) for", "return {key: each for")
+@catches(SUBJECT, "[_plain(each) for each in value]", "value")
+def test_numbers_that_json_does_not_have_are_texts(capsys):
+    values = {"psnr": math.inf, "rows": [{"low": -math.inf, "high": (math.nan, 1.5)}], "count": 3}
+    Output(values).write(OutputOptions(json=True))
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found == {"psnr": "inf", "rows": [{"low": "-inf", "high": ["nan", 1.5]}], "count": 3}

@@ -7,6 +7,7 @@ from _support.toy_stages import Options, Settings
 from vistok.workbench.command_line import Run
 from vistok.workbench.config import ConfigError
 from vistok.workbench.recipe_config import Choice
+from vistok.workbench.run.inventory import Inventory
 from vistok.workbench.run.stages import Stage, Stages
 from vistok.workbench.token_commands import ParquetOptions, token_commands
 
@@ -22,11 +23,12 @@ def recipe(tmp_path, monkeypatch):
     ]
 
     def prepare(options):
-        stages = Stages("toy", options.hint(), folder, Settings(), listed)
+        images = Inventory(4, 1, ["cats", "dogs"], "", "")
+        stages = Stages("toy", options.hint(), folder, Settings(), listed, images)
         return Run(Settings(), folder, Choice("a", "b", "c"), stages, options.resume)
 
-    def imported(source, target, *, made_by):
-        calls.append(("import", source, target, made_by))
+    def imported(source, target, *, made_by, num_classes):
+        calls.append(("import", source, target, made_by, num_classes))
         target.mkdir(exist_ok=True)
         (target / "index.json").write_text("{}")
 
@@ -42,6 +44,7 @@ def recipe(tmp_path, monkeypatch):
 
 @catches("vistok.workbench.run.stages", "if not self.is_done(stage):", "if self.is_done(stage):")
 @catches(SUBJECT, "made_by=made_by(run)", 'made_by=""')
+@catches(SUBJECT, "num_classes=classes", "num_classes=None")
 def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_export(tmp_path, monkeypatch):
     commands, stages, calls = recipe(tmp_path, monkeypatch)
     options = ParquetOptions(parquet=tmp_path / "out", name="mine")
@@ -51,7 +54,7 @@ def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_expo
     assert stages.is_done(stages.by_name["cache"])
     commands["export-tokens"](options)
     folder = tmp_path / "mine" / "tokens"
-    assert calls == [("import", tmp_path / "out", folder, "me"), ("export", folder, tmp_path / "out")]
+    assert calls == [("import", tmp_path / "out", folder, "me", 2), ("export", folder, tmp_path / "out")]
 
 
 @catches(SUBJECT, "with opened_stage(plain, run.stages, run.stages.by_name[stage]):", "if True:")

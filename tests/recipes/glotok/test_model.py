@@ -50,6 +50,11 @@ def test_reconstruct_is_decode_of_encode_and_forward_agrees(tokenizer, images):
     torch.testing.assert_close(tokenizer(images).reconstruction.clamp(-1, 1), expected)
 
 
+def test_images_of_numpys_own_floats_give_the_same_tokens(tokenizer, images):
+    for stream, expected in zip(tokenizer.encode(images.double()), tokenizer.encode(images), strict=True):
+        assert torch.equal(stream, expected)
+
+
 def test_saved_and_loaded_is_the_same_to_the_bit(tokenizer, images, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     loaded = GloTok.from_pretrained(tmp_path).eval()

@@ -54,6 +54,12 @@ def test_decoding_the_tokens_is_the_reconstruction_of_training():
         torch.testing.assert_close(model(images()).reconstruction.clamp(-1, 1), model.reconstruct(images()))
 
 
+def test_images_of_numpys_own_floats_give_the_same_tokens():
+    model = tokenizer("projected")
+    for stream, expected in zip(model.encode(images().double()), model.encode(images()), strict=True):
+        assert torch.equal(stream, expected)
+
+
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_saved_and_loaded_is_the_same_to_the_bit(name, tmp_path):
     model = tokenizer(name)

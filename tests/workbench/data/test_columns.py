@@ -47,10 +47,10 @@ def test_a_single_column_of_classes_is_the_label_whatever_its_name(load):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({}, "columns image"),
-        ({"year": GROUPS, "month": GROUPS}, "month, year could be meant"),
-        ({"number": list(range(12))}, "number could be meant"),
-        ({"score": [n / 7 for n in range(12)]}, "columns image, score"),
+        ({}, ""),
+        ({"year": GROUPS, "month": GROUPS}, " (month, year could be meant; data.label_column decides)"),
+        ({"number": list(range(12))}, " (number could be meant; data.label_column decides)"),
+        ({"score": [n / 7 for n in range(12)]}, " (columns image, score; data.label_column decides)"),
     ],
     ids=["none", "two", "one for each image", "fractions"],
 )
@@ -58,7 +58,7 @@ def test_a_data_set_without_a_clear_label_says_so_and_is_of_one_class(load, colu
     splits, log = load(columns)
     assert splits.train.class_names == ("all",)
     assert splits.train.labels.sum() == 0
-    assert f"no labels found ({words}; data.label_column decides): all images are of one class" in log
+    assert f"no labels found{words}: all images are of one class" in log
 
 
 @catches(SUBJECT, "len(numbers) == 1 and _tells_groups(rows[numbers[0]])", "len(numbers) == 1")

@@ -153,7 +153,7 @@ def test_splits_are_found_below_a_single_folder(folder, load):
 # classes
 
 
-@catches(SUBJECT, "depths.pop() > above", "depths.pop() >= above")
+@catches(SUBJECT, 'split("/")[above:-1]', 'split("/")[:-1]')
 def test_a_validation_folder_without_classes_is_not_used_beside_classes(folder, load, caplog):
     put(folder, *(f"train/{name}/{number}.png" for name in ("cats", "dogs") for number in range(4)), "val/8.png")
     splits = load()
@@ -163,7 +163,7 @@ def test_a_validation_folder_without_classes_is_not_used_beside_classes(folder, 
     assert "split val is not used, since none of its images has a label" in caplog.text
 
 
-@catches(SUBJECT, "depths.pop() > above", "depths.pop() >= above")
+@catches(SUBJECT, 'split("/")[above:-1]', 'split("/")[:-1]')
 def test_splits_are_no_classes(folder, load):
     put(folder, "train/0.png", "train/1.png", "val/2.png")
     assert [named(images) for images in load()] == [{0: "all", 1: "all"}, {2: "all"}]
@@ -172,7 +172,7 @@ def test_splits_are_no_classes(folder, load):
     assert [images.class_names for images in load()] == [("all",), ("all",)]
 
 
-@catches(SUBJECT, "for each in classes.values() for name in each", 'for name in classes["train"]')
+@catches(SUBJECT, "for name in _classes(each)", 'for name in _classes(folders["train"])')
 def test_a_class_may_be_in_the_validation_folder_alone(folder, load, caplog):
     put(folder, "train/cats/0.png", "train/dogs/1.png", "val/birds/2.png")
     splits = load()
@@ -180,13 +180,64 @@ def test_a_class_may_be_in_the_validation_folder_alone(folder, load, caplog):
     assert "is not used" not in caplog.text
 
 
-@catches(SUBJECT, "len(depths) == 1 and depths.pop() > above", "max(depths) > above")
-@catches(SUBJECT, "len(names) > 1", "names")
-def test_one_folder_or_folders_and_images_beside_each_other_are_no_classes(folder, load):
-    put(folder, "train/cats/0.png", "val/cats/1.png")
+def told(caplog):
+    """What the log says of folders and classes."""
+    return [line for line in caplog.messages if "folders" in line]
+
+
+@catches(SUBJECT, "if len(names) > 1 else {}", "if names else {}")
+@catches(SUBJECT, "len(_names(shorter)) > 1", "len(_names(shorter)) > 0")
+def test_one_folder_is_no_class_and_the_log_says_which(folder, load, caplog):
+    put(folder, "train/pets/cats/0.png", "train/pets/cats/1.png", "val/pets/cats/2.png")
     assert load().train.class_names == ("all",)
-    put(folder, "train/cats/0.png", "train/dogs/1.png", "train/2.png")
+    assert told(caplog) == ["data: folders tell no classes: all images lie in folders called 'cats'"]
+    (folder / "val").rename(folder / ".val")
     assert load().train.class_names == ("all",)
+    assert len(told(caplog)) == 1
+
+
+@catches(SUBJECT, "if len(depths) == 1 and depths.pop() else []", "if max(depths) else []")
+@catches(SUBJECT, "if len(depths) == 1 and depths.pop() else []", "if min(depths) else []")
+@catches(SUBJECT, "        _tell_depths(images)\n", "        pass\n")
+@catches(SUBJECT, 'first.count("/") != last.count("/")', "True")
+def test_images_at_different_depths_tell_no_classes_and_the_log_names_two(folder, load, caplog):
+    put(folder, "cats/0.png", "cats/1.png", "dogs/2.png")
+    assert load().train.class_names == ("cats", "dogs")
+    assert told(caplog) == []
+    put(folder, "dogs/poodle/3.png")
+    assert load().train.class_names == ("all",)
+    (folder / "dogs" / "poodle").rename(folder / ".dogs")
+    put(folder, "preview.png")
+    assert load().train.class_names == ("all",)
+    why = "data: folders tell no classes: images lie at different depths, such as"
+    assert told(caplog) == [f"{why} cats/0.png and dogs/poodle/3.png", f"{why} preview.png and cats/0.png"]
+
+
+@catches(SUBJECT, "if len(last) != 1 or len(_names(folders)) != 1:", "if True:")
+@catches(SUBJECT, "        return shorter\n", "        return folders\n")
+def test_folders_of_one_name_inside_those_of_classes_are_passed_over(folder, load, caplog):
+    caplog.set_level("INFO")
+    put(folder, *(f"train/{name}/images/{number}.png" for name in ("n01", "n02") for number in range(4)))
+    put(folder, "val/images/8.png", "val/images/9.png")  # as Tiny ImageNet is unpacked
+    splits = load()
+    assert named(splits.train) | named(splits.validation) == dict.fromkeys(range(4), "n01") | dict.fromkeys(
+        range(4, 8), "n02"
+    )
+    assert told(caplog) == ["data: classes are the folders above those called 'images', in which all images lie"]
+    assert "split val is not used, since none of its images has a label" in caplog.text
+    put(folder, "train/10.png")
+    assert load().train.class_names == ("all",)
+
+
+@catches(SUBJECT, "        _tell_joined(folders)\n", "        pass\n")
+@catches(SUBJECT, "found.setdefault(inside[-1], place) != place", "found.setdefault(inside[-1], place)")
+def test_folders_of_one_name_are_one_class_and_the_log_names_two(folder, load, caplog):
+    put(folder, *(f"{split}/day/{name}/0.png" for split in ("train", "val") for name in ("cars", "vans")))
+    assert load().train.class_names == ("cars", "vans")
+    assert told(caplog) == []
+    put(folder, "train/night/cars/1.png")
+    assert load().train.class_names == ("cars", "vans")
+    assert told(caplog) == ["data: folders of one name are one class, such as day/cars and night/cars"]
 
 
 # paths and other files
@@ -275,7 +326,7 @@ def write_metadata(folder, kind, names):
         pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-@catches(SUBJECT, "if found.metadata and not labelled:", "if found.metadata:")
+@catches(SUBJECT, "if found.metadata and len(_names(folders)) < 2:", "if found.metadata:")
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_folders_of_classes_count_and_a_metadata_file_does_not(folder, load, caplog, kind):
     put(folder, "cats/0.png", "cats/1.png", "dogs/2.png", "dogs/3.png")
@@ -292,7 +343,7 @@ def test_a_metadata_file_of_parquet_is_data_where_there_are_no_images(folder):
     assert contents(folder) == (["0.png"], ["metadata.parquet"], [], ["metadata.parquet"])
 
 
-@catches(SUBJECT, "if found.metadata and not labelled:", "if False:")
+@catches(SUBJECT, "if found.metadata and len(_names(folders)) < 2:", "if False:")
 @catches(SUBJECT, "glob.escape(str(folder / each))", "str(folder / each)")
 @catches(SUBJECT, '    if len(places) == 1:\n        places = {"train": [""]}\n', "")
 def test_without_folders_of_classes_a_metadata_file_has_the_labels(folder, load):

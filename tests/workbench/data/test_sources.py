@@ -103,19 +103,36 @@ def test_another_kind_of_file_says_what_is_expected(tmp_path, name):
         load_images(tmp_path / name)
 
 
-@catches(SUBJECT, "any((path / name).exists() for name in _SAVED)", "True")
-@catches(SUBJECT, '"dataset_info.json", "dataset_dict.json"', '"dataset_info.json",')
-@catches(SUBJECT, '"dataset_info.json", "dataset_dict.json"', '"dataset_dict.json",')
+@catches(SUBJECT, ' if (path / name).exists()), "")', '), "")')
 def test_a_folder_without_images_says_so(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("no image")
     with pytest.raises(ValueError, match=r"holds neither images nor \.parquet nor \.tar files$"):
         load_images(tmp_path / "data", cache_dir=tmp_path / "cache")
-    for name in ("dataset_info.json", "dataset_dict.json"):
-        (tmp_path / "data" / name).write_text("{}")
-        with pytest.raises(ValueError, match=r"\.tar files; one of save_to_disk .*to_parquet"):
-            load_images(tmp_path / "data", cache_dir=tmp_path / "cache")
-        (tmp_path / "data" / name).unlink()
+
+
+@catches(SUBJECT, "_SAVED.items() if (path / name).exists()", "_SAVED.items() if False")
+@catches(SUBJECT, "for split, rows in load_from_disk(...).items(): rows", "load_from_disk(...)")
+def test_what_save_to_disk_wrote_is_refused_with_what_makes_it_readable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": content, "path": None} for content in CONTENTS]})
+    rows = rows.cast_column("image", datasets.Image())
+    saved = {
+        "one": rows,
+        "several": datasets.DatasetDict(train=rows.select(range(8)), validation=rows.select(range(8, 12))),
+    }
+    for name, each in saved.items():
+        each.save_to_disk(tmp_path / name)
+        with pytest.raises(
+            ValueError, match=r"\A[^\n]*\.tar files; what save_to_disk wrote is read after .*\Z"
+        ) as caught:
+            load_images(tmp_path / name, cache_dir=tmp_path / "cache")
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        hint = str(caught.value).partition(" is read after ")[2]
+        hint = hint.replace("to_parquet(...)", "to_parquet('one.parquet')").replace("...", repr(str(tmp_path / name)))
+        exec(hint, {"load_from_disk": datasets.load_from_disk})
+    assert sum(map(len, load_images(tmp_path / "one.parquet", cache_dir=tmp_path / "cache"))) == 12
+    assert list(map(len, load_images(tmp_path / "folder", cache_dir=tmp_path / "cache"))) == [8, 4]
 
 
 # splits

@@ -1,5 +1,6 @@
 """Classes in, images out; and where a pipeline comes from."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -26,17 +27,17 @@ def pipeline(batch_size=3, draw=labelled):
     return Pipeline(None, None, SampleConfig(batch_size=batch_size), NAMES, draw)
 
 
-@catches(SUBJECT, "if name in self.class_names:", "if False:")
-@catches(SUBJECT, "0 <= name < len(self.class_names)", "0 <= name <= len(self.class_names)")
-@catches(SUBJECT, "0 <= name < len(self.class_names)", "name < len(self.class_names)")
-@catches(SUBJECT, "return self.class_names.index(str(name))", "return 0")
+@catches(SUBJECT, "if isinstance(name, str) and name in self.class_names:", "if False:")
+@catches(SUBJECT, "0 <= number < len(self.class_names)", "0 <= number <= len(self.class_names)")
+@catches(SUBJECT, "0 <= number < len(self.class_names)", "number < len(self.class_names)")
+@catches(SUBJECT, "return self.class_names.index(name)", "return 0")
 def test_classes_are_names_first_and_numbers_else():
     images = pipeline()(["dog", 0, 2, "2", "cat"])
     assert [image.getpixel((0, 0))[0] for image in images] == [1, 0, 2, 2, 0]
     assert [image.size for image in images] == [(4, 2)] * 5
     assert len(pipeline()("dog")) == len(pipeline()(1)) == 1
     for unknown, expected in (
-        ("dgo", "class 'dgo': expected cat, dog, 2, or a number below 3; did you mean 'dog'"),
+        ("dgo", "class 'dgo': expected cat, dog, 2, or a whole number below 3; did you mean 'dog'"),
         (3, "class 3: expected cat"),
         (-1, "class -1: expected cat"),
     ):
@@ -44,8 +45,21 @@ def test_classes_are_names_first_and_numbers_else():
             pipeline()(unknown)
 
 
-@catches(SUBJECT, "draw_batch(self.draw, labels, seed, index)", "draw_batch(self.draw, labels, 0, index)")
-@catches(SUBJECT, "draw_batch(self.draw, labels, seed, index)", "draw_batch(self.draw, labels, seed, 0)")
+@catches(SUBJECT, "isinstance(name, bool) or ", "")
+@catches(SUBJECT, ' or getattr(name, "dtype", None) == torch.bool', "")
+@catches(SUBJECT, "number = operator.index(name)", "number = int(name)")
+@catches(SUBJECT, "suppress(TypeError):  # a number", "suppress(KeyError):  # a number")
+def test_whole_numbers_of_other_libraries_are_numbers_and_truths_and_fractions_are_none():
+    given = (np.int64(1), np.array(1), torch.tensor(1), [np.uint8(1)], np.array([1]), torch.tensor([1]), {1})
+    assert [pipeline().tensors(each)[:, 0, 0, 0].tolist() for each in given] == [[1]] * len(given)
+    assert pipeline().tensors(torch.tensor([1, 0, 2]))[:, 0, 0, 0].tolist() == [1, 0, 2]
+    for wrong in (True, np.True_, torch.tensor(True), 1.0, np.float32(1), None, np.int64(3), [[1]]):
+        with pytest.raises(ValueError, match=r"\Aclass .*: expected cat, dog, 2, or a whole number below 3[^\n]*\Z"):
+            pipeline()(wrong)
+
+
+@catches(SUBJECT, "draw_batch(self.draw, part, seed, index)", "draw_batch(self.draw, part, 0, index)")
+@catches(SUBJECT, "draw_batch(self.draw, part, seed, index)", "draw_batch(self.draw, part, seed, 0)")
 @given(st.integers(1, 7), st.integers(0, 5))
 def test_the_seed_and_the_place_decide_an_image(count, seed):
     drawn, longer, other = (

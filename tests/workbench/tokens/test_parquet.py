@@ -1,5 +1,7 @@
 """Cached tokens go to Parquet and come back byte for byte; what is not such an export is told."""
 
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -49,7 +51,7 @@ def test_a_row_is_a_variant_of_an_image_with_its_label_and_tokens_row_by_row(cac
 
 
 @catches(SUBJECT, 'table["label"].to_numpy()[:: len(variants)]', 'table["label"].to_numpy()[: len(images)]')
-@catches(SUBJECT, "            if beside not in files:\n", "            if False:\n")
+@catches(SUBJECT, "shutil.copyfile(source / name, aside / name)", "pass")
 def test_what_comes_back_is_the_same_files(cached, tmp_path):
     export_tokens(cached, tmp_path / "out")
     before = contents(cached)
@@ -112,3 +114,104 @@ def test_rows_in_another_order_are_told_and_the_cache_stays(cached, tmp_path):
         import_tokens(tmp_path / "out", cached, made_by="me")
     assert contents(cached) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out"]
+
+
+def edited(path, column, value):
+    """Puts a value into the first row of a file, in a column of lists or of numbers."""
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    values[0] = [value, *values[0][1:]] if isinstance(values[0], list) else value
+    number = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(number, column, pa.array(values)), path)
+
+
+@catches(SUBJECT, '_check_range(file, name, indices, about["sizes"][name])', "pass")
+@catches(SUBJECT, '_check_range(file, "label", labels, num_classes)', "pass")
+@catches(SUBJECT, "(values >= 0) & ", "")
+@catches(SUBJECT, " & (values % 1 == 0)", "")
+@catches(SUBJECT, "if count is None else count) - 1", "if count is None else count)")
+def test_what_is_no_token_or_label_is_told_with_its_column_and_range(cached, tmp_path):
+    before = contents(cached)
+    for number, (column, value, expected) in enumerate(
+        [
+            ("ids", 60000, "0 to 99, got 60000"),
+            ("ids", 100, "0 to 99, got 100"),
+            ("ids", -1, "0 to 99, got -1"),
+            ("ids", 2.5, r"0 to 99, got 2\.5"),
+            ("ids", None, "0 to 99, got nan"),
+            ("bits", 2**40, "0 to 1048575, got 1099511627776"),
+            ("label", 3, "0 to 2, got 3"),
+            ("label", -1, "0 to 2, got -1"),
+        ]
+    ):
+        out = tmp_path / f"out-{number}"
+        export_tokens(cached, out)
+        edited(out / "00001.parquet", column, value)
+        with pytest.raises(ValueError, match=rf"\A[^\n]*00001\.parquet: {column}: expected {expected}\Z"):
+            import_tokens(out, cached, made_by="me", num_classes=3)
+    with pytest.raises(ValueError, match=r"label: expected at least 0, got -1"):
+        import_tokens(out, cached, made_by="me")
+    assert contents(cached) == before
+
+
+@catches(SUBJECT, '.astype(kind["dtype"])', "")
+@catches(SUBJECT, "labels.astype(np.int64)", "labels")
+def test_whatever_holds_the_numbers_the_cache_has_its_own_type(cached, tmp_path):
+    export_tokens(cached, tmp_path / "out")
+    for path in (tmp_path / "out").glob("*.parquet"):
+        table = pq.read_table(path)
+        wide = [pa.array(table[name].to_pylist(), pa.list_(pa.int64())) for name in ("ids", "bits")]
+        table = table.set_column(2, "label", table["label"].cast(pa.int32()))
+        pq.write_table(table.set_column(3, "ids", wide[0]).set_column(4, "bits", wide[1]), path)
+    import_tokens(tmp_path / "out", tmp_path / "back", made_by="me", num_classes=3)
+    assert contents(tmp_path / "back") == contents(cached)
+
+
+@catches(SUBJECT, "if not (source / name).is_file():", "if False:")
+@catches(SUBJECT, "[Path(name).name for name in beside]", "beside")
+def test_what_lay_beside_the_shards_must_be_beside_the_files(cached, tmp_path):
+    export_tokens(cached, tmp_path / "out")
+    (tmp_path / "out" / "codes.safetensors").rename(tmp_path / "codes.safetensors")
+    before = contents(cached)
+    told = r"\A[^\n]*out: expected codes\.safetensors beside the Parquet files, got none\Z"
+    with pytest.raises(ValueError, match=told):
+        import_tokens(tmp_path / "out", cached, made_by="me")
+    marked(tmp_path / "out", lambda mark: mark | {"beside": ["../codes.safetensors"]})
+    with pytest.raises(ValueError, match=told):  # nothing is taken from elsewhere
+        import_tokens(tmp_path / "out", cached, made_by="me")
+    assert contents(cached) == before
+
+
+def marked(folder, change):
+    """Writes another mark into the files of an export."""
+    for path in folder.glob("*.parquet"):
+        table = pq.read_table(path)
+        mark = change(json.loads(table.schema.metadata[b"vistok"]))
+        pq.write_table(table.replace_schema_metadata({b"vistok": json.dumps(mark)}), path)
+
+
+@catches(SUBJECT, "_beside(source, []) if beside is None else", "[] if beside is None else")
+def test_an_export_that_names_nothing_beside_it_is_taken_with_its_tensors(cached, tmp_path):
+    export_tokens(cached, tmp_path / "out")
+    marked(tmp_path / "out", lambda mark: {key: mark[key] for key in mark if key != "beside"})
+    import_tokens(tmp_path / "out", tmp_path / "back", made_by="me")
+    assert contents(tmp_path / "back") == contents(cached)
+
+
+@catches(SUBJECT, "_beside(source, []) if beside is None else", "[p.name for p in source.iterdir()] if True else")
+@catches(SUBJECT, 'folder.glob("*.safetensors")', 'folder.glob("*")')
+def test_other_files_and_folders_are_left_where_they_are(cached, tmp_path):
+    before = contents(cached)
+    clutter(cached)
+    export_tokens(cached, tmp_path / "out")
+    assert not any(place.name in ("README.md", ".cache") for place in (tmp_path / "out").iterdir())
+    clutter(tmp_path / "out")
+    import_tokens(tmp_path / "out", tmp_path / "back", made_by="me")
+    assert contents(tmp_path / "back") == before
+
+
+def clutter(folder):
+    """What a download from the hub leaves in a folder."""
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / "README.md").write_text("tokens\n")
+    (folder / ".gitattributes").write_text("")

@@ -8,7 +8,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vistok.generators.layers.attention import attention
-from vistok.tokenizers._checks import check_images, check_sizes
+from vistok.tokenizers._checks import check_images, check_shape, check_sizes
+from vistok.tokenizers._dtypes import like_weights
 from vistok.tokenizers._normalisation import normalised, normalised_swish
 
 
@@ -98,7 +99,8 @@ class Encoder(nn.Module):
         stride: Pixels that a feature spans along each side, ``f``.
 
     Shape:
-        - images: ``(B, image_channels, H, W)``, sides divisible by ``f = 2 ** (len(multipliers) - 1)``.
+        - images: ``(B, image_channels, H, W)``, sides divisible by ``f = 2 ** (len(multipliers) - 1)``; floats, brought
+          to the dtype of the weights.
         - features: ``(B, out_channels, H / f, W / f)``.
 
     Range:
@@ -141,7 +143,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Encode images."""
         check_images(images, self.stride, self.conv_in.in_channels)
-        return self.middle(self.levels(self.conv_in(images)))  # type: ignore[no-any-return]
+        return self.middle(self.levels(self.conv_in(like_weights(images, self.conv_in.weight))))  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
@@ -169,7 +171,7 @@ class Decoder(nn.Module):
         To the features and to every parameter.
 
     Raises:
-        ValueError: There is no level, or a size is below 1.
+        ValueError: There is no level, or a size is below 1 (at construction); features of other channels (at call).
 
     Example:
         >>> import torch
@@ -199,6 +201,7 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Decode features."""
+        check_shape(features, ("B", self.conv_in.in_channels, "h", "w"), "features")
         h = self.levels(self.middle(self.conv_in(features)))
         return self.conv_out(normalised_swish(h, self.norm_out))  # type: ignore[no-any-return]
 

@@ -51,7 +51,7 @@ class DualCodebookTokenizer(nn.Module):
         codebook_sizes: As given, semantic and visual.
 
     Shape:
-        - images: ``(B, 3, H, W)``, sides divisible by the stride.
+        - images: ``(B, 3, H, W)``, sides divisible by the stride; floats, brought to the dtype of the weights.
         - features, codes: semantic and visual, each ``(B, code_dim, h, w)``, ``h = H / stride``, ``w = W / stride``.
         - tokens: :class:`DualTokens`.
 

@@ -14,6 +14,7 @@ from vistok.generators.layers.rotary import rotary_table_1d
 from vistok.generators.layers.time_embedding import TimeEmbedding
 from vistok.quantizers import LookupFreeQuantizer
 from vistok.tokenizers._checks import check_images, check_shape, check_sides, check_sizes
+from vistok.tokenizers._dtypes import like_weights
 
 
 class StackSize(NamedTuple):
@@ -143,7 +144,7 @@ class FlowTokenizer(nn.Module):
         codebook_sizes: How many codes a token has, once.
 
     Shape:
-        - images: ``(B, 3, H, W)``, sides divisible by ``patch_size``.
+        - images: ``(B, 3, H, W)``, sides divisible by ``patch_size``; floats, brought to the dtype of the weights.
         - features, codes: ``(B, num_places, bits)``.
         - tokens: ``(B, num_places num_groups)`` int64.
         - x_t, velocity: as images; t: ``(B,)``.
@@ -200,7 +201,7 @@ class FlowTokenizer(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return the continuous features before quantization."""
         check_images(images, self.patch_size)
-        return self.encoder(images, self.num_places)  # type: ignore[no-any-return]
+        return self.encoder(like_weights(images, self.encoder.embed.weight), self.num_places)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

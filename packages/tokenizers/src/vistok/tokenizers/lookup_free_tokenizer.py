@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vistok.quantizers import LookupFreeQuantizer
 from vistok.tokenizers._checks import check_images, check_shape, check_sizes
+from vistok.tokenizers._dtypes import like_weights
 from vistok.tokenizers._normalisation import normalised_swish
 from vistok.tokenizers.autoencoder import ResidualBlock, group_norm, to_channels_last
 
@@ -29,7 +30,8 @@ class AdaptiveNorm(nn.Module):
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Normalise, scale and shift."""
         places = codes.flatten(2)
-        gain = self.gain((places.var(dim=-1) + _EPS).sqrt())
+        spread = places.var(dim=-1) if len(places) else places.sum(dim=-1)  # var() warns of no images
+        gain = self.gain((spread + _EPS).sqrt())
         offset = self.offset(places.mean(dim=-1))
         return self.norm(x) * gain[:, :, None, None] + offset[:, :, None, None]  # type: ignore[no-any-return]
 
@@ -114,7 +116,7 @@ class LookupFreeTokenizer(nn.Module):
         codebook_sizes: How many codes there are, once.
 
     Shape:
-        - images: ``(B, 3, H, W)``, sides divisible by the stride.
+        - images: ``(B, 3, H, W)``, sides divisible by the stride; floats, brought to the dtype of the weights.
         - features, codes: ``(B, bits, h, w)``, ``h = H / stride``, ``w = W / stride``, two tokens at least.
         - tokens: ``(B, h, w)`` int64.
 
@@ -160,7 +162,7 @@ class LookupFreeTokenizer(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return the continuous features before quantization."""
         check_images(images, self.stride)
-        return self.encoder(to_channels_last(images))  # type: ignore[no-any-return]
+        return self.encoder(to_channels_last(like_weights(images, self.encoder.conv_in.weight)))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

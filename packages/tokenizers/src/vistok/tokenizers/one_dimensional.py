@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vistok.quantizers import VectorQuantizer
 from vistok.tokenizers._checks import check_channel_dim, check_floats, check_shape, check_sizes
+from vistok.tokenizers._dtypes import like_weights
 from vistok.tokenizers.adapter import TransformerBlock
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder
 
@@ -138,7 +139,7 @@ class TiTok(nn.Module):
         image_size: Pixels along each side.
 
     Shape:
-        - images: ``(B, 3, S, S)``, ``S`` the image size.
+        - images: ``(B, 3, S, S)``, ``S`` the image size; floats, brought to the dtype of the weights.
         - features, codes: ``(B, N, code_dim)``.
         - tokens: ``(B, N)`` int64.
 
@@ -200,7 +201,7 @@ class TiTok(nn.Module):
         """Return the continuous features before quantization."""
         check_floats(images)
         check_shape(images, ("B", 3, self.image_size, self.image_size), "images")
-        patches = self.embed((images + 1) / 2).flatten(2).transpose(1, 2)
+        patches = self.embed((like_weights(images, self.embed.weight) + 1) / 2).flatten(2).transpose(1, 2)
         _, tokens = self.encoder(patches, self.tokens.expand(len(images), -1, -1))
         batch, count, width = tokens.shape
         columns = tokens.reshape(batch, width, count) if self.mixed_features else tokens.transpose(1, 2)

@@ -20,7 +20,8 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
         ``(B, h w, C patch_size^2)``: patches row by row; in each, channel after channel.
 
     Raises:
-        ValueError: The images have another number of dimensions, or sides that do not divide.
+        ValueError: The patches are of no size, or the images have another number of dimensions or sides that do not
+            divide.
 
     Example:
         >>> import torch
@@ -28,6 +29,7 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
         tensor([[0., 1., 4., 5.],
                 [2., 3., 6., 7.]])
     """
+    check_sizes("patchify", {"patch_size": patch_size})
     if images.ndim != 4 or images.shape[-2] % patch_size or images.shape[-1] % patch_size:
         expected = f"(B, C, H, W) with sides divisible by {patch_size}"
         raise ValueError(f"images: expected {expected}, got {tuple(images.shape)}")
@@ -35,7 +37,15 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """Put patches together again: the inverse of :func:`patchify`, on a ``grid`` of rows and columns."""
+    """Put patches together again: the inverse of :func:`patchify`, on a ``grid`` of rows and columns.
+
+    Raises:
+        ValueError: The patches are of no size, there are others than the grid has, or their rows are of other lengths.
+    """
+    check_sizes("unpatchify", {"grid": grid, "patch_size": patch_size})
+    count, pixels = grid[0] * grid[1], patch_size**2
+    if patches.ndim != 3 or patches.shape[1] != count or patches.shape[2] % pixels:
+        raise ValueError(f"patches: expected (B, {count}, C * {pixels}) for grid {grid}, got {tuple(patches.shape)}")
     return rearrange(patches, "b (h w) (c p q) -> b c (h p) (w q)", h=grid[0], p=patch_size, q=patch_size)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vistok.generators.layers.double_stream import DoubleStreamBlock
 from vistok.generators.layers.rotary import rotary_table_1d
 from vistok.tokenizers._checks import check_images, check_sizes
+from vistok.tokenizers._dtypes import like_weights
 from vistok.tokenizers.patches import PatchPositions, patchify
 
 
@@ -44,7 +45,8 @@ class QueryEncoder(nn.Module):
         num_heads: Attention heads, dividing ``width``; the channels of one must be a multiple of 4.
 
     Shape:
-        - images: ``(B, image_channels, H, W)``, sides divisible by ``patch_size``.
+        - images: ``(B, image_channels, H, W)``, sides divisible by ``patch_size``; floats, brought to the dtype of the
+          weights.
         - output: :class:`QueryEncoded`; ``h`` and ``w`` are the patches along the sides.
 
     Range:
@@ -97,7 +99,7 @@ class QueryEncoder(nn.Module):
         """Encode images."""
         check_images(images, self.patch_size, self.image_channels)
         grid = (images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size)
-        rows = patchify(images, self.patch_size)
+        rows = patchify(like_weights(images, self.embed.weight), self.patch_size)
         positions, table = self.positions(grid)
         patches = self.embed(rows) + positions
         queries = self.queries.expand(images.shape[0], -1, -1)

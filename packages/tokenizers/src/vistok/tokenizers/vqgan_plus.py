@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vistok.quantizers import BinarySphericalQuantizer, LookupFreeQuantizer, VectorQuantizer
 from vistok.tokenizers._checks import check_channel_dim, check_images, check_shape
+from vistok.tokenizers._dtypes import like_weights
 from vistok.tokenizers.autoencoder import to_channels_last
 from vistok.tokenizers.maskgit_vqgan import MaskGITDecoder, MaskGITEncoder
 
@@ -32,7 +33,7 @@ class VQGANPlus(nn.Module):
         codebook_sizes: One size, the quantizer's.
 
     Shape:
-        - images: ``(B, 3, H, W)``, sides divisible by the stride.
+        - images: ``(B, 3, H, W)``, sides divisible by the stride; floats, brought to the dtype of the weights.
         - features, codes: ``(B, code_dim, h, w)``, ``h = H / stride``, ``w = W / stride``.
         - tokens: ``(B, h, w)`` int64.
 
@@ -80,6 +81,7 @@ class VQGANPlus(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return the continuous features before quantization."""
         check_images(images, self.stride)
+        images = like_weights(images, self.encoder.conv_in.weight)
         return self.encoder(to_channels_last((images + 1) / 2))  # type: ignore[no-any-return]
 
     @torch.no_grad()

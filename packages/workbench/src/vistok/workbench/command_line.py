@@ -138,13 +138,12 @@ def opened_stage(
         divides: Whether one that trains nothing does, too.
 
     Raises:
-        ConfigError: As :meth:`vistok.workbench.run.stages.Stages.opened`; or there are several processes and nothing
-            for them to do.
+        ConfigError: As :meth:`vistok.workbench.run.stages.Stages.opened`; ``resume`` and ``fresh`` are both given; or
+            there are several processes and nothing for them to do.
         UnexpectedError: Anything else went wrong; the traceback is in the run's ``error.log``.
     """
     rank, count = process_index(), process_count()
-    if options.fresh and options.resume:
-        raise ConfigError("fresh: expected either --fresh or --resume, got both")
+    _check_contradiction(options)
     if options.skip:
         raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
     if training is None and not divides and count > 1:
@@ -188,10 +187,11 @@ def run_stages(
         The page.
 
     Raises:
-        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``, or one of other images;
+        ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``, or both; or one of other images;
             ``skip`` names one that there is not; or what a stage will read beside the others' files was made with
             other settings.
     """
+    _check_contradiction(options)
     everything = _not_skipped([stage for stage in stages.by_name.values() if stage.command in commands], options.skip)
     page = everything[-1].outputs[0]
     if not options.fresh:
@@ -227,6 +227,11 @@ def run_output(stages: Stages, place: Path) -> Output:
     if process_index() > 0:
         return Output()
     return Output({**run_values(stages.folder), "result": str(place)}, place)
+
+
+def _check_contradiction(options: RunOptions) -> None:
+    if options.fresh and options.resume:
+        raise ConfigError("fresh: expected either --fresh or --resume, got both")
 
 
 def _of_configuration(seconds: Mapping[str, Mapping[str, float]], config: str | None) -> dict[str, float]:

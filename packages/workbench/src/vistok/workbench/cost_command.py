@@ -1,5 +1,6 @@
 """The command ``cost`` of a recipe: what its trainings would take on cards that need not be here."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -46,8 +47,8 @@ class CostOptions(OutputOptions):
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not 0 < self.utilisation <= 1:
             raise ConfigError(f"utilisation: expected a part of 1, got {self.utilisation}")
-        if self.decode_ms < 0:
-            raise ConfigError(f"decode_ms: expected at least 0, got {self.decode_ms}")
+        if not 0 <= self.decode_ms < math.inf:
+            raise ConfigError(f"decode_ms: expected a number of at least 0, got {self.decode_ms}")
         return Plan(find_card(self.gpu), self.gpus, self.utilisation, self.decode_ms / 1e3)
 
 

@@ -1,6 +1,7 @@
 """What a command leaves on the standard output: nothing, the text that was asked for, a path, or one JSON object."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Output:
     """What a command has made.
 
     Args:
-        values: For ``--json``.
+        values: For ``--json``, where numbers that are not finite become texts.
         place: Where the result lies, for ``--quiet``.
         text: What is printed in any case but that of ``--json``, such as a table that was asked for.
         code: The exit code.
@@ -41,7 +42,7 @@ class Output:
     def shown(self, options: OutputOptions) -> str:
         """What these options ask to be printed."""
         if options.json:
-            return json.dumps(self.values, indent=2, ensure_ascii=False)
+            return json.dumps(_plain(self.values), indent=2, ensure_ascii=False, allow_nan=False)
         return self.text or (str(self.place) if options.quiet and self.place is not None else "")
 
     def write(self, options: OutputOptions) -> None:
@@ -49,3 +50,12 @@ class Output:
         if text := self.shown(options):
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that JSON does not have as texts, "inf" or "nan", as files of measures have them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

@@ -48,7 +48,9 @@ def token_commands(
         """Read what export-tokens wrote, in place of encoding the images (needs the tokenizer)."""
         plain, run, folder = opened(options)
         with opened_stage(plain, run.stages, run.stages.by_name[stage]):
-            import_tokens(options.parquet, folder, made_by=made_by(run))
+            images = run.stages.images
+            classes = None if images is None else len(images.classes)
+            import_tokens(options.parquet, folder, made_by=made_by(run), num_classes=classes)
         return Output({"tokens": str(folder)}, folder)
 
     return {"export-tokens": export_all, "import-tokens": import_all}

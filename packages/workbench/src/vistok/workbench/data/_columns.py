@@ -55,7 +55,8 @@ def find_label_column(datasets: Any, rows: Any, wanted: str | None, image_column
         too = f" ({_listed(others)} could be meant too; data.label_column decides)" if others else ""
         return usual[0], f"labels from column {usual[0]!r}{too}"
     reason = f"{_listed(others)} could be meant" if others else f"columns {_listed(features)}"
-    return None, f"no labels found ({reason}; data.label_column decides): all images are of one class"
+    reason = f" ({reason}; data.label_column decides)" if len(features) > 1 else ""
+    return None, f"no labels found{reason}: all images are of one class"
 
 
 def _is_whole_number(name: str, feature: Any) -> bool:

@@ -25,6 +25,9 @@ _SPLITS = {word: word for word in ("train", *VALIDATION_NAMES)} | {
 }
 
 
+_Folders = tuple[str, ...]  # that an image lies in, below its split's
+
+
 class Contents(NamedTuple):
     """The files below a folder that count, by their paths in it, in order."""
 
@@ -131,29 +134,71 @@ def _hold_out(names: Iterable[str]) -> bool:
 def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: str | None) -> Any:
     """A data set of the images in a folder for each split, with labels where the folders in it tell classes.
 
-    Where they do not, columns come from metadata files, if there are any, as the data-set library reads them.
+    Where they do not, columns come from metadata files, if there are any, as the data-set library reads them, and else
+    the log says what keeps folders from telling classes.
     """
     places = split_folders(found.images)
     splits = {
         split: [image for image in found.images if image.startswith(tuple(each))] for split, each in places.items()
     }
-    classes = {split: _classes(images, places[split][0].count("/")) for split, images in splits.items()}
-    names = sorted({name for each in classes.values() for name in each})
-    labelled = len(names) > 1
-    if found.metadata and not labelled:
+    above = next(iter(places.values()))[0].count("/")
+    folders = {split: [tuple(image.split("/")[above:-1]) for image in images] for split, images in splits.items()}
+    if found.metadata and len(_names(folders)) < 2:
         return _with_metadata(datasets, folder, places, cache_dir)
     if found.metadata:
         logger.warning("data: %s is not used: the classes of images are the folders they lie in", found.metadata[0])
+    for images in splits.values():
+        _tell_depths(images)
+    folders = _without_a_common_name(folders)
+    names = _names(folders)
+    classes = {split: _classes(each) for split, each in folders.items()} if len(names) > 1 else {}
+    if classes:
+        _tell_joined(folders)
     return {
-        split: _table(datasets, [f"{folder}/{image}" for image in images], classes[split] if labelled else [], names)
+        split: _table(datasets, [f"{folder}/{image}" for image in images], classes.get(split, []), names)
         for split, images in splits.items()
     }
 
 
-def _classes(images: Sequence[str], above: int) -> list[str]:
-    """The folder of each image, if all lie equally deep, and below a folder that is none of those above."""
-    depths = {image.count("/") for image in images}
-    return [image.split("/")[-2] for image in images] if len(depths) == 1 and depths.pop() > above else []
+def _classes(folders: Sequence[_Folders]) -> list[str]:
+    """The folder that each image of a split lies in, if all lie equally deep in one."""
+    depths = set(map(len, folders))
+    return [inside[-1] for inside in folders] if len(depths) == 1 and depths.pop() else []
+
+
+def _names(folders: Mapping[str, Sequence[_Folders]]) -> list[str]:
+    return sorted({name for each in folders.values() for name in _classes(each)})
+
+
+def _without_a_common_name(folders: Mapping[str, list[_Folders]]) -> Mapping[str, list[_Folders]]:
+    """The folders without the last, where all of these are called the same and those above them tell classes."""
+    last = {inside[-1:] for each in folders.values() for inside in each}
+    if len(last) != 1 or len(_names(folders)) != 1:
+        return folders
+    shorter = {split: [inside[:-1] for inside in each] for split, each in folders.items()}
+    name = "".join(*last)
+    if len(_names(shorter)) > 1:
+        logger.info("data: classes are the folders above those called %r, in which all images lie", name)
+        return shorter
+    logger.warning("data: folders tell no classes: all images lie in folders called %r", name)
+    return folders
+
+
+def _tell_depths(images: Sequence[str]) -> None:
+    first, last = (pick(images, key=lambda image: image.count("/")) for pick in (min, max))
+    if first.count("/") != last.count("/"):
+        logger.warning("data: folders tell no classes: images lie at different depths, such as %s and %s", first, last)
+
+
+def _tell_joined(folders: Mapping[str, Sequence[_Folders]]) -> None:
+    """Say so where folders of one name lie in several: their images are of one class."""
+    found: dict[str, str] = {}
+    for inside in (inside for each in folders.values() if _classes(each) for inside in each):
+        place = "/".join(inside)
+        if found.setdefault(inside[-1], place) != place:
+            pair = f"{found[inside[-1]]} and {place}"
+            logger.warning("data: folders of one name are one class, such as %s", pair)
+            return
 
 
 def _table(datasets: Any, paths: list[str], classes: list[str], names: list[str]) -> Any:

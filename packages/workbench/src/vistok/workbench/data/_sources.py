@@ -19,7 +19,10 @@ FileT = TypeVar("FileT", str, Path)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _FILE_SUFFIXES = (".parquet", ".tar", ".gz", ".tgz", ".zip", ".csv", ".json", ".jsonl", ".jpg", ".jpeg", ".png")
-_SAVED = ("dataset_info.json", "dataset_dict.json")  # of a data set, and of several splits, by ``save_to_disk``
+_SAVED = {  # what ``save_to_disk`` leaves of a data set, and of one of several splits: what writes it as Parquet
+    "dataset_info.json": "load_from_disk(...).to_parquet(...)",
+    "dataset_dict.json": 'for split, rows in load_from_disk(...).items(): rows.to_parquet(f"folder/{split}-0.parquet")',
+}
 _EXPECTED = "expected 'digits', 'openmoji', a folder of images, Parquet or tar files, such a file, or a hub id org/name"
 
 
@@ -192,8 +195,8 @@ def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> tuple[Any, 
             return open_image_folder(datasets, path, found, cache_dir), False
         files = sorted(path / name for name in found.parquet or found.tar)
     if not files:
-        saved = any((path / name).exists() for name in _SAVED)
-        hint = "; one of save_to_disk is read once load_from_disk(...).to_parquet(...) has written it" if saved else ""
+        written = next((how for name, how in _SAVED.items() if (path / name).exists()), "")
+        hint = f"; what save_to_disk wrote is read after {written}" if written else ""
         raise ValueError(f"the folder holds neither images nor .parquet nor .tar files{hint}")
     splits = _by_split(files, path)
     if files[0].suffix.lower() == ".tar":

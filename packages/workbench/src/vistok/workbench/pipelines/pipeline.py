@@ -1,10 +1,12 @@
 """A trained tokenizer and generator as one call: classes in, images out."""
 
+import contextlib
 import difflib
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from huggingface_hub import snapshot_download
@@ -19,6 +21,8 @@ from vistok.workbench.recipe_config import SampleConfig
 from vistok.workbench.run.folder import MARK, is_run, run_maker
 
 _SHOWN = 8
+
+_Classes = str | SupportsIndex | Sequence[str | SupportsIndex]
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,11 @@ class Pipeline:
     class_names: tuple[str, ...]
     draw: Callable[[Tensor, torch.Generator], Tensor]
 
-    def __call__(self, classes: str | int | Sequence[str | int], *, seed: int = 0) -> list[Image.Image]:
+    def __call__(self, classes: _Classes, *, seed: int = 0) -> list[Image.Image]:
         """An image of each class that is named, in their order.
 
         Args:
-            classes: Names, or numbers from 0; one or several, any of them repeated.
+            classes: Names, or whole numbers from 0, also of NumPy or torch; one or several, any of them repeated.
             seed: Decides the images, with the place of each in the list and the size of a batch.
 
         Raises:
@@ -59,23 +63,33 @@ class Pipeline:
         images = self.tensors(classes, seed=seed).permute(0, 2, 3, 1).numpy()
         return [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in images]
 
-    def tensors(self, classes: str | int | Sequence[str | int], *, seed: int = 0) -> Tensor:
+    def tensors(self, classes: _Classes, *, seed: int = 0) -> Tensor:
         """The same images as ``(N, C, H, W)``, uint8."""
-        listed = [classes] if isinstance(classes, str | int) else list(classes)
-        batches = torch.tensor([self.label(each) for each in listed], dtype=torch.long).split(self.settings.batch_size)
+        labels = torch.tensor([self.label(each) for each in _listed(classes)], dtype=torch.long)
+        batches = labels.split(self.settings.batch_size)
         told = progress(batches, "images", unit="batches", shown=len(batches) > 1)
-        return torch.cat([draw_batch(self.draw, labels, seed, index) for index, labels in enumerate(told)])
+        return torch.cat([draw_batch(self.draw, part, seed, index) for index, part in enumerate(told)])
 
-    def label(self, name: str | int) -> int:
+    def label(self, name: str | SupportsIndex) -> int:
         """The number of a class."""
-        if name in self.class_names:
-            return self.class_names.index(str(name))
-        if isinstance(name, int) and 0 <= name < len(self.class_names):
-            return name
+        if isinstance(name, str) and name in self.class_names:
+            return self.class_names.index(name)
+        with contextlib.suppress(TypeError):  # what is no whole number
+            number = operator.index(name)  # type: ignore[arg-type]
+            is_truth = isinstance(name, bool) or getattr(name, "dtype", None) == torch.bool
+            if not is_truth and 0 <= number < len(self.class_names):
+                return number
         near = difflib.get_close_matches(str(name), self.class_names, n=1)
         more = f" and {len(self.class_names) - _SHOWN} more" if len(self.class_names) > _SHOWN else ""
-        expected = f"{', '.join(self.class_names[:_SHOWN])}{more}, or a number below {len(self.class_names)}"
+        expected = f"{', '.join(self.class_names[:_SHOWN])}{more}, or a whole number below {len(self.class_names)}"
         raise ValueError(f"class {name!r}: expected {expected}{f'; did you mean {near[0]!r}?' if near else ''}")
+
+
+def _listed(classes: Any) -> list[Any]:
+    if not isinstance(classes, str):
+        with contextlib.suppress(TypeError):  # a number, which may be an array of no dimension
+            return list(classes)
+    return [classes]
 
 
 def pipeline_folder(source: str | Path, program: str, *, revision: str | None = None) -> Path:

@@ -13,7 +13,6 @@ import torch
 from vistok.workbench.run.files import new_folder, written_aside
 from vistok.workbench.run.tensor_files import map_tensors
 from vistok.workbench.tokens.shards import (
-    INDEX,
     LABELS,
     read_index,
     shard_files,
@@ -22,14 +21,15 @@ from vistok.workbench.tokens.shards import (
     write_shard,
 )
 
-_KEY = b"vistok"
+_KEY, _BESIDE = b"vistok", "beside"
 
 
 def export_tokens(folder: Path, target: Path) -> None:
     """Write a cache as Parquet, a file a shard and a row for each variant of an image.
 
     The columns: ``image`` (its place in the data set), ``variant``, ``label`` and, for each kind of token, a list of
-    the indices, row by row of the grid. What lies beside the shards (the codes that tokens stand for) is copied.
+    the indices, row by row of the grid. What lies beside the shards (the codes that tokens stand for) is copied, and
+    its name is written into the files.
 
     Args:
         folder: The cache's.
@@ -43,6 +43,7 @@ def export_tokens(folder: Path, target: Path) -> None:
     with new_folder(target) as aside:
         index = read_index(folder, verify=True)
         files, first = shard_files(folder, index), 0
+        mark = json.dumps({**index, _BESIDE: _beside(folder, files)})
         for file in files:
             held = map_tensors(file)
             images = np.arange(first, first + len(held[LABELS]))
@@ -55,61 +56,80 @@ def export_tokens(folder: Path, target: Path) -> None:
             for name in index["sizes"]:
                 rows = held[name].reshape(len(images) * len(variants), -1)
                 columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
-            table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(index)})
+            table = pa.table(columns).replace_schema_metadata({_KEY: mark})
             with written_aside(aside / f"{file.stem}.parquet") as out:
                 pq.write_table(table, out)
             first += len(images)
-        for beside in folder.iterdir():
-            if beside not in files and beside.name != INDEX:
-                shutil.copyfile(beside, aside / beside.name)
+        for name in _beside(folder, files):
+            shutil.copyfile(folder / name, aside / name)
 
 
-def import_tokens(source: Path, folder: Path, *, made_by: str) -> None:
-    """Read what :func:`export_tokens` wrote into a cache.
+def import_tokens(source: Path, folder: Path, *, made_by: str, num_classes: int | None = None) -> None:
+    """Read what :func:`export_tokens` wrote into a cache; what else lies there stays there.
 
     Args:
         source: The folder of Parquet files.
         folder: The cache's; what is in it is replaced, once all is read.
         made_by: What must have made the tokens.
+        num_classes: How many classes labels tell apart, where that is known.
 
     Raises:
-        ValueError: There is no such export or a part of it is missing, it is of something else, or its rows are in
-            another order.
+        ValueError: There is no such export or a part of it is missing, it is of something else, its rows are in
+            another order, or a token or label is none.
     """
     files = sorted(source.glob("*.parquet"))
     about = json.loads((pq.read_schema(files[0]).metadata or {}).get(_KEY, b"null")) if files else None
     if about is None:
         raise ValueError(f"{source}: expected Parquet files of an export of tokens, got {len(files)} without its mark")
-    kinds = about.pop("tokens")
+    kinds, beside = about.pop("tokens"), about.pop(_BESIDE, None)
     del about["shards"]
     wanted = [file.stem for file in shard_files(folder, about)]
     if [file.stem for file in files] != wanted:
         raise ValueError(f"{source}: expected {len(wanted)} files from 00000.parquet on, got {len(files)}")
     if about["made_by"] != made_by:
         raise ValueError(f"{source}: tokens of another tokenizer than this run's")
+    beside = _beside(source, []) if beside is None else [Path(name).name for name in beside]  # None: of before
+    for name in beside:
+        if not (source / name).is_file():
+            raise ValueError(f"{source}: expected {name} beside the Parquet files, got none")
     with new_folder(folder, replaces=True) as aside:
         for number, (file, path) in enumerate(zip(files, shard_files(aside, about), strict=True)):
             first = number * about["shard_size"]
             images = np.arange(first, min(first + about["shard_size"], about["images"]))
-            tokens, labels = _read_shard(file, images, about["variants"], kinds)
+            tokens, labels = _read_shard(file, images, about, kinds, num_classes)
             write_shard(path, tokens, labels, shard_metadata(about, number))
-        for beside in source.iterdir():
-            if beside not in files:
-                shutil.copyfile(beside, aside / beside.name)
+        for name in beside:
+            shutil.copyfile(source / name, aside / name)
         write_index(aside, about)
 
 
+def _beside(folder: Path, shards: list[Path]) -> list[str]:
+    """The names of what lies beside the shards of a cache."""
+    return [path.name for path in sorted(folder.glob("*.safetensors")) if path not in shards]
+
+
 def _read_shard(
-    file: Path, images: np.ndarray, variants: list[str], kinds: dict[str, Any]
+    file: Path, images: np.ndarray, about: dict[str, Any], kinds: dict[str, Any], num_classes: int | None
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """The tokens and labels of a file that must hold these images."""
-    table = pq.read_table(file)
+    table, variants = pq.read_table(file), about["variants"]
     rows = table["image"].to_numpy(), table["variant"].to_pylist()
     if not np.array_equal(rows[0], images.repeat(len(variants))) or rows[1] != variants * len(images):
         raise ValueError(f"{file}: expected images {images[0]} to {images[-1]} in order, each with all its variants")
-    tokens = {
-        name: table[name].combine_chunks().flatten().to_numpy().reshape(len(images), len(variants), *kind["shape"])
-        for name, kind in kinds.items()
-    }
+    tokens = {}
+    for name, kind in kinds.items():
+        indices = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        indices = indices.reshape(len(images), len(variants), *kind["shape"])
+        _check_range(file, name, indices, about["sizes"][name])
+        tokens[name] = torch.from_numpy(indices.astype(kind["dtype"]))
     labels = table["label"].to_numpy()[:: len(variants)]
-    return {name: torch.from_numpy(array.copy()) for name, array in tokens.items()}, torch.from_numpy(labels.copy())
+    _check_range(file, "label", labels, num_classes)
+    return tokens, torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_range(file: Path, column: str, values: np.ndarray, count: int | None) -> None:
+    last = (np.iinfo(np.int64).max if count is None else count) - 1
+    wrong = values[~((values >= 0) & (values <= last) & (values % 1 == 0))]  # what is no number among them
+    if len(wrong):
+        expected = "at least 0" if count is None else f"0 to {last}"
+        raise ValueError(f"{file}: {column}: expected {expected}, got {wrong[0]}")
