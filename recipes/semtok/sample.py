@@ -35,9 +35,11 @@ def sample_images(
     """
     pipeline = open_pipeline(config, paths, generator, name, space)
     settings, num_classes = pipeline.settings, len(pipeline.class_names)
-    masked = with_steps_taken(config, generator, settings) if isinstance(settings, MaskedSampleConfig) else None
-    if masked is not None and masked.num_steps < settings.num_steps and process_index() == 0:
-        logger.info("samples %s: %d of %d steps are taken", name, masked.num_steps, settings.num_steps)
+    masked = None
+    if isinstance(settings, MaskedSampleConfig):
+        masked = with_steps_taken(config, generator, settings)
+        if masked.num_steps < settings.num_steps and process_index() == 0:
+            logger.info("samples %s: %d of %d steps are taken", name, masked.num_steps, settings.num_steps)
     write_samples(
         paths.samples(generator, name),
         pipeline.draw,

@@ -31,12 +31,12 @@ def test_a_table_is_printed_a_path_only_where_all_else_is_silent_and_json_in_pla
         assert json.loads(capsys.readouterr().out) == output.values
 
 
-@catches(SUBJECT, "_plain(self.values)", "self.values")
-@catches(SUBJECT, "return str(value)", "return None")
-@catches(SUBJECT, "return {key: _plain(each) for", "return {key: each for")
-@catches(SUBJECT, "[_plain(each) for each in value]", "value")
+@catches(SUBJECT, "to_json(self.values, indent=2, ensure_ascii=False)", "str(self.values)")
+@catches("vistok.workbench.run.json_numbers", "ensure_ascii=ensure_ascii", "ensure_ascii=True")
 def test_numbers_that_json_does_not_have_are_texts(capsys):
-    values = {"psnr": math.inf, "rows": [{"low": -math.inf, "high": (math.nan, 1.5)}], "count": 3}
+    values = {"psnr": math.inf, "rows": [{"low": -math.inf, "high": (math.nan, 1.5)}], "count": 3, "class": "Käse"}
     Output(values).write(OutputOptions(json=True))
-    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert found == {"psnr": "inf", "rows": [{"low": "-inf", "high": ["nan", 1.5]}], "count": 3}
+    text = capsys.readouterr().out
+    assert "Käse" in text
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert found == {"psnr": "inf", "rows": [{"low": "-inf", "high": ["nan", 1.5]}], "count": 3, "class": "Käse"}

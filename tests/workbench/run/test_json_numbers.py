@@ -31,6 +31,11 @@ def test_numbers_that_are_not_finite_come_back_from_a_file_that_strict_readers_t
     assert math.isnan(with_numbers(json.loads(to_json([math.nan])))[0])
 
 
+@catches(SUBJECT, " and all(value in _NUMBERS for value in values if isinstance(value, str))", "")
+def test_a_list_of_names_stays_what_it_is():
+    assert with_numbers({"class_names": ["inf", "nan", "nap"]}) == {"class_names": ["inf", "nan", "nap"]}
+
+
 @catches(SUBJECT, "indent=indent", "indent=None")
 def test_other_values_are_written_as_ever():
     values = {"psnr": 20.25, "sizes": (1, 2), "left out": {}, "of": None}

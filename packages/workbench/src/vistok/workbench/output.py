@@ -1,12 +1,12 @@
 """What a command leaves on the standard output: nothing, the text that was asked for, a path, or one JSON object."""
 
-import json
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from vistok.workbench.run.json_numbers import to_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Output:
     def shown(self, options: OutputOptions) -> str:
         """What these options ask to be printed."""
         if options.json:
-            return json.dumps(_plain(self.values), indent=2, ensure_ascii=False, allow_nan=False)
+            return to_json(self.values, indent=2, ensure_ascii=False)
         return self.text or (str(self.place) if options.quiet and self.place is not None else "")
 
     def write(self, options: OutputOptions) -> None:
@@ -50,12 +50,3 @@ class Output:
         if text := self.shown(options):
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
-
-
-def _plain(value: Any) -> Any:
-    """Numbers that JSON does not have as texts, "inf" or "nan", as files of measures have them."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value

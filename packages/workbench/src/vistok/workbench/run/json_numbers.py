@@ -11,14 +11,14 @@ from vistok.workbench.run.files import read_json
 _NUMBERS = {str(value): value for value in (math.inf, -math.inf, math.nan)}
 
 
-def to_json(values: Any, *, indent: int | None = None) -> str:
+def to_json(values: Any, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
     """Text that every reader of JSON takes: numbers that are not finite are strings in it.
 
     Example:
         >>> to_json({"psnr": math.inf, "ssim": 1.0})
         '{"psnr": "inf", "ssim": 1.0}'
     """
-    return json.dumps(with_strings(values), indent=indent, allow_nan=False)
+    return json.dumps(with_strings(values), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
 
 
 def with_strings(values: Any) -> Any:
@@ -31,7 +31,7 @@ def with_strings(values: Any) -> Any:
 
 
 def with_numbers(values: Any) -> Any:
-    """The other way round.
+    """The other way round; a list with other texts holds names, and a class may be called ``nan``.
 
     Example:
         >>> with_numbers({"psnr": "inf", "curve": ["-inf", 1.0]})
@@ -39,7 +39,7 @@ def with_numbers(values: Any) -> Any:
     """
     if isinstance(values, dict):
         return {name: with_numbers(value) for name, value in values.items()}
-    if isinstance(values, list):
+    if isinstance(values, list) and all(value in _NUMBERS for value in values if isinstance(value, str)):
         return [with_numbers(value) for value in values]
     return _NUMBERS.get(values, values) if isinstance(values, str) else values
 
