@@ -142,7 +142,7 @@ def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: s
         split: [image for image in found.images if image.startswith(tuple(each))] for split, each in places.items()
     }
     above = next(iter(places.values()))[0].count("/")
-    folders: Mapping[str, Sequence[_Folders]] = {
+    folders: Mapping[str, list[_Folders]] = {
         split: [tuple(image.split("/")[above:-1]) for image in images] for split, images in splits.items()
     }
     if found.metadata and len(_names(folders)) < 2:
