@@ -319,3 +319,12 @@ def test_a_backbone_has_as_many_stages_as_it_gives_and_an_unknown_one_is_named(l
     assert count_stages("resnet10t.c3_in1k") == 5
     with pytest.raises(ValueError, match=r"\Abackbone must be 'lite0' or a timm model name, got 'resnet5'[^\n]*\Z"):
         count_stages("resnet5")
+
+
+@catches(SUBJECT, ' and "relpos" not in name', "")
+def test_a_transformer_with_relative_positions_opens_and_takes_its_one_size(timm):
+    with torch.device("meta"):
+        backbone = FeatureBackbone("vit_srelpos_small_patch16_224.sw_in1k")
+        assert backbone.network.forward_features(torch.zeros(2, 3, 224, 224)).shape == (2, 14 * 14, 384)
+    with pytest.raises(ValueError, match=r"^images: expected 224 x 224 for 'vit_srelpos.*', got 32 x 32$"):
+        backbone._check_sides((32, 32), None)

@@ -71,8 +71,8 @@ def cases():
 @catches(
     f"{ROOM}.distribution.kernel", "    first, second = _checked(first, second, 1)", "    _checked(first, second, 1)"
 )
-@catches(f"{ROOM}.distribution.neighbours", "x, ks = on_float64_device(real.detach())", "x, ks = real.detach()")
-@catches(f"{ROOM}.distribution.neighbours", "real.centre, on_float64_device(y.detach())", "real.centre, y.detach()")
+@catches(f"{ROOM}.distribution.neighbours", "x = on_float64_device(real.detach())", "x = real.detach()")
+@catches(f"{ROOM}.distribution.neighbours", "y = on_float64_device(y.detach())", "y = y.detach()")
 @catches(f"{ROOM}.distribution.diversity", "= on_float64_device(real.detach())", "= real.detach()")
 @catches(f"{ROOM}.distribution.diversity", ", on_float64_device(samples.detach())", ", samples.detach()")
 @catches(f"{ROOM}.codes.nearest_neighbour_probe", "to_float64(features.detach().flatten(1))", "features.double()")

@@ -92,6 +92,12 @@ def test_equal_sets_are_perfect_also_with_repeated_vectors():
     assert density_coverage(x, x.flip(0)).coverage == 1.0
 
 
+def test_the_edge_of_a_neighbourhood_belongs_to_it_so_that_equal_sets_are_denser_than_prdc_has_them():
+    x = torch.tensor([[0.0], [1.0], [3.0], [7.0], [15.0], [31.0]])
+    for k in (1, 2, 4):
+        assert density_coverage(x, x.flip(0), k=k).density == pytest.approx((k + 1) / k)
+
+
 def test_draws_of_one_distribution_have_the_expected_density_and_coverage():
     x, y = normal(0, 2000, 3), normal(1, 2000, 3)
     density, coverage = density_coverage(x, y)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from vistok.metrics._tensors import check_tensor
 from vistok.metrics.not_measurable import NotMeasurableError
 
 
@@ -12,6 +13,8 @@ def check_sides(real: Tensor, samples: Tensor, real_need: int, samples_need: int
     """The checks that every comparison of two sets makes."""
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
+    for name, side in (("real", real), ("samples", samples)):
+        check_tensor(name, side)
     if real.ndim != 2 or samples.ndim != 2 or real.shape[1] != samples.shape[1]:
         shapes = f"{tuple(real.shape)} and {tuple(samples.shape)}"
         raise ValueError(f"real and samples must be (N, D) and (M, D), got {shapes}")

@@ -41,6 +41,7 @@ def relative_diversity(
         None: this is a measurement.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)`` and ``(M, D)``, labels of another length, not finite, or ``block_size`` below 1.
         NotMeasurableError: No class has two vectors on both sides, or real images of a class are all equal.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vistok.metrics._tensors import check_tensor
 from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.streaming import StreamingMetric
 
@@ -39,6 +40,7 @@ class FeatureStatistics(StreamingMetric):
         - compute: mean ``(D,)`` and covariance ``(D, D)``, both float64.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Features are not ``(N, D)`` or not finite.
         NotMeasurableError: The covariance of fewer than 2 vectors.
 
@@ -150,6 +152,7 @@ def frechet_distance(first: Side, second: Side) -> float:
         both sides, or rotating them, changes nothing.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)``, different ``D``, or not finite.
         NotMeasurableError: Fewer than 2 vectors on a side.
 
@@ -178,6 +181,7 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
         name: What errors call it.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)``, statistics that are not ``(D,)`` and ``(D, D)``, or not finite.
         NotMeasurableError: Fewer than 2 vectors.
 
@@ -199,6 +203,7 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
         except RuntimeError:  # LinAlgError: with many zeros, as few vectors give, LAPACK may not converge
             eigenvectors, eigenvalues, _ = torch.linalg.svd(covariance)
         return GaussianFactor(mean, eigenvalues.clamp(min=0.0).sqrt()[:, None] * eigenvectors.T)
+    check_tensor(name, side)
     if side.ndim != 2:
         raise ValueError(f"{name} must be feature vectors (N, D), got {tuple(side.shape)}")
     if len(side) < 2:
@@ -212,6 +217,7 @@ def gaussian_factor(side: Side, name: str = "features") -> GaussianFactor:
 
 
 def _finite_double(values: Tensor, name: str = "features") -> Tensor:
+    check_tensor(name, values)
     vectors = values.detach().cpu().double()
     if not bool(torch.isfinite(vectors).all()):
         raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(vectors)).sum())} values that are not")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vistok.metrics._float64 import on_float64_device
+from vistok.metrics._tensors import check_tensor
 from vistok.metrics.not_measurable import NotMeasurableError
 
 _DEGREE = 3
@@ -52,6 +53,7 @@ def kernel_distance(first: Tensor, second: Tensor, *, block_size: int = 1024) ->
         None: this is a measurement.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)`` and ``(M, D)``, not finite, or ``block_size`` below 1.
         NotMeasurableError: Fewer than 2 vectors on a side.
 
@@ -106,6 +108,8 @@ def kernel_distance_of_subsets(
 def _checked(first: Tensor, second: Tensor, block_size: int) -> tuple[Tensor, Tensor]:
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1, got {block_size}")
+    for name, side in (("first", first), ("second", second)):
+        check_tensor(name, side)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
         raise ValueError(f"first and second must be (N, D) and (M, D), got {shapes}")

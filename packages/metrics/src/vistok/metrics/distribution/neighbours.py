@@ -103,6 +103,7 @@ def precision_recall(real: Tensor, samples: Tensor, *, k: int = 3, block_size: i
         None: this is a measurement.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)`` and ``(M, D)``, not finite, or ``k`` or ``block_size`` below 1.
         NotMeasurableError: A side holds ``k`` vectors or fewer.
 
@@ -124,7 +125,9 @@ def density_coverage(real: Tensor, samples: Tensor, *, k: int = 5, block_size: i
 
     with real features ``x``, samples ``y`` and :math:`r_k(x_i)` the distance of ``x_i`` to the k-th nearest other real
     one. Independent draws of one distribution have an expected density of 1, and a coverage near
-    :math:`1 - 2^{-k}` when both sides are equally many.
+    :math:`1 - 2^{-k}` when both sides are equally many. A sample on the edge of a neighbourhood lies in it, as in the
+    paper's equations; its code (prdc) takes those inside alone, so that density of equal sets is 1 there and ``(k + 1)
+    / k`` here.
 
     Source:
         Naeem et al. 2020, arXiv:2002.09797, with its k = 5.
@@ -146,6 +149,7 @@ def density_coverage(real: Tensor, samples: Tensor, *, k: int = 5, block_size: i
         None: this is a measurement.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)`` and ``(M, D)``, not finite, or ``k`` or ``block_size`` below 1.
         NotMeasurableError: There are ``k`` real vectors or fewer, or no sample.
 
@@ -167,6 +171,7 @@ def real_neighbourhoods(real: Tensor, *, k: Sequence[int] = (3, 5), block_size: 
         block_size: Vectors compared at a time; changes memory, not the result.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)``, not finite, no ``k``, or ``k`` or ``block_size`` below 1.
         NotMeasurableError: There are as many vectors as the largest ``k`` or fewer.
 
@@ -174,10 +179,11 @@ def real_neighbourhoods(real: Tensor, *, k: Sequence[int] = (3, 5), block_size: 
         >>> real_neighbourhoods(torch.tensor([[0.0], [1.0], [3.0]]), k=[1]).radii.round(decimals=6).tolist()
         [[1.0, 1.0, 4.0]]
     """
-    x, ks = on_float64_device(real.detach()), tuple(k)
+    ks = tuple(k)
     if not ks or min(ks) < 1:
         raise ValueError(f"k must be at least 1, got {', '.join(map(str, ks)) or 'none'}")
-    check_sides(x, x, max(ks) + 1, max(ks) + 1, block_size)
+    check_sides(real, real, max(ks) + 1, max(ks) + 1, block_size)
+    x = on_float64_device(real.detach())
     centre, spread = centre_and_spread(x, block_size)
     rounding = _ROUNDING * spread
     return RealNeighbourhoods(x, ks, _radii(x, ks, centre, block_size) + rounding, centre, rounding)
@@ -198,6 +204,7 @@ def neighbour_measures(
         block_size: Vectors of each side compared at a time; changes memory, not the result.
 
     Raises:
+        TypeError: What is given as features are no tensors.
         ValueError: Not ``(N, D)`` and ``(M, D)``, not finite, no ``k``, or ``k`` or ``block_size`` below 1.
         NotMeasurableError: A side holds as many vectors as the largest ``k`` or fewer.
 
@@ -206,7 +213,7 @@ def neighbour_measures(
         >>> neighbour_measures(real, torch.tensor([[0.5], [0.6]]), k=[1])[1]
         NeighbourMeasures(precision=1.0, recall=0.0, density=2.0, coverage=0.5)
     """
-    if isinstance(real, Tensor):
+    if not isinstance(real, RealNeighbourhoods):
         real = real_neighbourhoods(real, k=k, block_size=block_size)
     found = _measured(real, samples, block_size, recall=True)
     return dict(zip(real.k, found, strict=True))
@@ -214,8 +221,9 @@ def neighbour_measures(
 
 def _measured(real: RealNeighbourhoods, y: Tensor, block_size: int, *, recall: bool) -> list[NeighbourMeasures]:
     """The measures of each ``k``; without ``recall`` samples have no neighbourhoods, and it is 0."""
-    x, ks, centre, y = real.features, real.k, real.centre, on_float64_device(y.detach())
+    x, ks, centre = real.features, real.k, real.centre
     check_sides(x, y, max(ks) + 1, max(ks) + 1 if recall else 1, block_size)
+    y = on_float64_device(y.detach())
     sample_radii = _radii(y, ks, centre, block_size) + real.rounding if recall else None
     among_real, among_samples, covered = (
         torch.zeros(len(ks), count, dtype=torch.bool, device=x.device) for count in (len(y), len(x), len(x))

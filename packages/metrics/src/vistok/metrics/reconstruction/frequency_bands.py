@@ -64,6 +64,7 @@ class FrequencyBands(StreamingMetric):
         explained at most the square of correlation, and both 1 for equal images.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Edges do not increase within ``(0, sqrt(2))``; shapes differ, are not ``(B, C, H, W)``, or values
             cannot be meant as ``[-1, 1]``.
         NotMeasurableError: ``compute`` where the references have no energy in a band: before the first image, too.

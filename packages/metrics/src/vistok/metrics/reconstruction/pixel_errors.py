@@ -56,6 +56,7 @@ class MeanSquaredError(_PixelError):
         ``[0, 65025]``; 0 exactly for equal 8-bit pixels.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ, are not ``(B, C, H, W)``, or values cannot be meant as ``[-1, 1]``.
         NotMeasurableError: ``compute`` before the first image.
 
@@ -89,6 +90,7 @@ class MeanAbsoluteError(_PixelError):
         ``[0, 255]``; 0 exactly for equal 8-bit pixels.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ, are not ``(B, C, H, W)``, or values cannot be meant as ``[-1, 1]``.
         NotMeasurableError: ``compute`` before the first image.
 

@@ -33,6 +33,7 @@ def psnr(images: Tensor, references: Tensor) -> Tensor:
         None: rounding has none.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ, are not ``(B, C, H, W)``, or values cannot be meant as ``[-1, 1]``.
 
     Example:
@@ -65,6 +66,7 @@ class PeakSignalNoiseRatio(MeanOfImages):
         ``[0, inf]``; never below :class:`PooledPeakSignalNoiseRatio` of the same images of one size.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ, are not ``(B, C, H, W)``, or values cannot be meant as ``[-1, 1]``.
         NotMeasurableError: ``compute`` before the first image.
 
@@ -101,6 +103,7 @@ class PooledPeakSignalNoiseRatio(MeanSquaredError):
         ``[0, inf]``; ``inf`` only if all pixels are equal.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ, are not ``(B, C, H, W)``, or values cannot be meant as ``[-1, 1]``.
         NotMeasurableError: ``compute`` before the first image.
 

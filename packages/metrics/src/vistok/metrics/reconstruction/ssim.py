@@ -51,6 +51,7 @@ def ssim(images: Tensor, references: Tensor, *, window: Window = "gaussian") -> 
         None: rounding has none.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ or are not ``(B, C, H, W)``; no such window.
         NotMeasurableError: Images are smaller than the window.
 
@@ -84,6 +85,7 @@ class StructuralSimilarity(MeanOfImages):
         ``[-1, 1]``; 1 for equal images.
 
     Raises:
+        TypeError: What is given as images are no tensors.
         ValueError: Shapes differ or are not ``(B, C, H, W)``; no such window.
         NotMeasurableError: Images are smaller than the window; ``compute`` before the first image.
 
