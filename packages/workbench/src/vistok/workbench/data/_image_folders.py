@@ -172,7 +172,7 @@ def _names(folders: Mapping[str, Sequence[_Folders]]) -> list[str]:
     return sorted({name for each in folders.values() for name in _classes(each)})
 
 
-def _without_a_common_name(folders: Mapping[str, list[_Folders]]) -> Mapping[str, list[_Folders]]:
+def _without_a_common_name(folders: dict[str, list[_Folders]]) -> dict[str, list[_Folders]]:
     """The folders without the last, where all of these are called the same and those above them tell classes."""
     last = {inside[-1:] for each in folders.values() for inside in each}
     if len(last) != 1 or len(_names(folders)) != 1:
