@@ -35,10 +35,10 @@ def sample_images(
     """
     pipeline = open_pipeline(config, paths, generator, name, space)
     settings, num_classes = pipeline.settings, len(pipeline.class_names)
-    masked = None
-    if isinstance(settings, MaskedSampleConfig):
+    masked: MaskedSampleConfig | None = None
+    if isinstance(settings, MaskedSampleConfig) and process_index() == 0:
         masked = with_steps_taken(config, generator, settings)
-        if masked.num_steps < settings.num_steps and process_index() == 0:
+        if masked.num_steps < settings.num_steps:
             logger.info("samples %s: %d of %d steps are taken", name, masked.num_steps, settings.num_steps)
     write_samples(
         paths.samples(generator, name),
@@ -49,7 +49,7 @@ def sample_images(
         name=generator,
         made_by=drawn_by(config, pipeline_files(paths, generator)),
     )
-    if masked is not None and process_index() == 0:
+    if masked is not None:
         groups = token_groups(config, generator)
         study = Study(pipeline.generator, pipeline.tokenizer, groups, masked, num_classes, config.seed)
         tensors = samples_by_steps(study)

@@ -20,10 +20,11 @@ from vistok.metrics import (
 from vistok.metrics._tensors import check_tensor
 
 ROOT = "vistok.metrics"
+SUBJECT = "vistok.metrics._tensors"
 
 
-@catches(f"{ROOT}._tensors", '.removeprefix("builtins.")', "")
-@catches(f"{ROOT}._tensors", "if not isinstance(value, Tensor):", "if isinstance(value, list):")
+@catches(SUBJECT, '.removeprefix("builtins.")', "")
+@catches(SUBJECT, "if not isinstance(value, Tensor):", "if isinstance(value, list):")
 def test_the_line_names_what_was_expected_and_what_came():
     check_tensor("features", torch.zeros(1))
     for value, got in ((np.zeros(1), "numpy.ndarray"), ([1.0], "list"), (None, "NoneType")):

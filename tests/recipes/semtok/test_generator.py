@@ -140,7 +140,7 @@ def test_steps_that_there_are_not_are_compared_once_under_the_number_that_is_tak
 
 
 @catches("semtok.sample", "groups, masked, num_classes", "groups, settings, num_classes")
-@catches("semtok.sample", "masked.num_steps < settings.num_steps and", "")
+@catches("semtok.sample", "if masked.num_steps < settings.num_steps:", "if True:")
 def test_the_log_says_how_many_of_the_steps_of_a_sample_set_are_taken(caplog, tmp_path, monkeypatch):
     model, tokenizer, paths = (
         build_generator(tiny(), "masked", 10).eval(),

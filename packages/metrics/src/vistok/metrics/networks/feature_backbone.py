@@ -244,8 +244,7 @@ def _timm_model(name: str, weights: str | Path | None) -> Any:
     _check_name(name, timm)
     if weights is not None and not Path(weights).is_file():
         raise ValueError(f"weights of backbone {name!r} must be a file, got {str(weights)!r}")
-    # Those with relative positions (vit_relpos, vit_srelpos) are of one size.
-    any_size = name.startswith(("vit_", "eva", "deit")) and "relpos" not in name
+    any_size = name.startswith(("vit_", "eva", "deit")) and "relpos" not in name  # those with relative positions
     options: dict[str, Any] = {"dynamic_img_size": True} if any_size else {}
     if weights is not None:
         options["pretrained_cfg_overlay"] = {"file": str(weights)}

@@ -142,9 +142,7 @@ def open_image_folder(datasets: Any, folder: Path, found: Contents, cache_dir: s
         split: [image for image in found.images if image.startswith(tuple(each))] for split, each in places.items()
     }
     above = next(iter(places.values()))[0].count("/")
-    folders: Mapping[str, list[_Folders]] = {
-        split: [tuple(image.split("/")[above:-1]) for image in images] for split, images in splits.items()
-    }
+    folders = {split: [tuple(image.split("/")[above:-1]) for image in images] for split, images in splits.items()}
     if found.metadata and len(_names(folders)) < 2:
         return _with_metadata(datasets, folder, places, cache_dir)
     if found.metadata:
