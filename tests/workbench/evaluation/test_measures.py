@@ -125,7 +125,7 @@ class Watched(ImageSet):
         return super().pixels(indices, crops)
 
 
-@catches(SUBJECT, "parts = order.split(self._at_a_time)", "parts = order.split(500)")
+@catches(SUBJECT, "order.split(self._at_a_time)", "order.split(500)")
 @catches(SUBJECT, "parts = held_out.split(self._at_a_time)", "parts = held_out.split(500)")
 def test_the_mean_image_and_the_recognizer_take_held_out_and_training_images_a_few_at_a_time(digits, monkeypatch):
     monkeypatch.setattr(module, "at_a_time", lambda image_size: 10)

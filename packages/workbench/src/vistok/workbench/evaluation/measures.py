@@ -148,8 +148,7 @@ class Evaluation:
     def add_mean_image(self) -> None:
         """PSNR of the mean training image as the reconstruction of every held-out one: what no tokens reach."""
         order = drawn_images(self.train, _MEAN_OF, self.seed)
-        parts = order.split(self._at_a_time)
-        total = sum((self.train.batch(part).double().sum(dim=0) for part in parts), start=torch.zeros(()))
+        total: Any = sum(self.train.batch(part).double().sum(dim=0) for part in order.split(self._at_a_time))
         mean = (total / len(order)).float()
 
         def measured() -> dict[str, float]:
@@ -252,8 +251,8 @@ class Evaluation:
         self.recognizer = recognizer_of(self.train, self.seed)
         parts = held_out.split(self._at_a_time)
         seen = torch.cat([self.recognizer.predict(self.validation.pixels(part)) for part in parts])
-        accuracy = (seen == self.validation.labels[held_out]).double().mean().item()
-        return {"recognised": accuracy, "chance": 1 / len(self.train.class_names)}
+        right = seen == self.validation.labels[held_out]
+        return {"recognised": right.double().mean().item(), "chance": 1 / len(self.train.class_names)}
 
     def _side(self, images: Images, count: int) -> Side:
         """Features of at most so many images of a set."""
