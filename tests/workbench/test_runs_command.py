@@ -16,7 +16,7 @@ MEASURED = {"reconstruction": {"psnr": 27.35, "mean_absolute_error": 9.0}}
 
 
 @catches(SUBJECT, "if is_run(folder)", "if folder.is_dir()")
-@catches(SUBJECT, "[with_strings(asdict(run)) for run in found]", "[]")
+@catches(SUBJECT, "[asdict(run) for run in found]", "[]")
 @catches(SUBJECT, "if not options.runs.is_dir():", "if False:")
 def test_it_gives_a_table_and_plain_values_of_the_runs_and_of_nothing_else(tmp_path):
     run_of(tmp_path / "b", Record("report.default", [], {}, DONE), evaluation=MEASURED)
@@ -58,7 +58,7 @@ def test_a_damaged_run_and_one_of_a_newer_version_are_shown_as_such_beside_the_o
         assert line.startswith(f"runs: {tmp_path / file}: damaged")
 
 
-@catches(SUBJECT, "with_strings(asdict(run))", "asdict(run)")
+@catches("vistok.workbench.output", "to_json(self.values, indent=2, ensure_ascii=False)", "str(self.values)")
 def test_an_infinite_measure_is_printed_as_json_for_every_reader(tmp_path):
     perfect = {"reconstruction": {"psnr": "inf", "mean_absolute_error": 0.0}}
     run_of(tmp_path / "a", Record("train", [], {}, DONE), evaluation=perfect)

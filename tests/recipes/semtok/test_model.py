@@ -310,6 +310,7 @@ def test_images_of_any_float_dtype_pass_through_weights_of_any():
     exact = tiny_tokenizer("constant", model=SemTok)
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         images = pictures().to(dtype)
+        assert exact.to_space(images).dtype == torch.float32
         assert torch.equal(exact.features(images), exact.features(images.float()))
         assert exact.reconstruct(images).dtype == torch.float32
     space = {"space_channels": 4, "space_stride": 2, "patch_size": 2}

@@ -10,7 +10,6 @@ from vistok.metrics.report.page import format_number
 from vistok.workbench.config import ConfigError
 from vistok.workbench.output import Output, OutputOptions
 from vistok.workbench.run.folder import is_run
-from vistok.workbench.run.json_numbers import with_strings
 from vistok.workbench.run.summary import RunSummary, summarise_run
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ def runs_command() -> dict[str, Callable[[RunsOptions], Output]]:
         if not options.runs.is_dir():
             raise ConfigError(f"runs: expected a folder of runs, got {options.runs}, which is none")
         found = [_summary(folder) for folder in sorted(options.runs.iterdir()) if is_run(folder)]
-        return Output({"runs": [with_strings(asdict(run)) for run in found]}, text=_listed(found))
+        return Output({"runs": [asdict(run) for run in found]}, text=_listed(found))
 
     return {"runs": list_runs}
 
