@@ -41,7 +41,7 @@ def test_integers_are_told_to_be_no_floats():
         check_images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), channels=3, stride=4)
 
 
-@catches(SUBJECT, "bool(largest <= _LARGEST", "not bool(largest > _LARGEST")
+@catches(SUBJECT, "bool(largest <= LARGEST", "not bool(largest > LARGEST")
 @catches(SUBJECT, "images.detach().abs().max()", "images.detach().max()")
 def test_values_that_cannot_be_meant_are_told():
     for value, got in ((255.0, "255"), (-255.0, "255"), (float("nan"), "nan"), (float("inf"), "inf")):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-# Reconstructions overshoot [-1, 1] a little; values like these are 8-bit pixels passed as floats.
-_LARGEST_PLAUSIBLE_VALUE = 16.0
+#: Reconstructions overshoot [-1, 1] a little; values beyond this are 8-bit pixels passed as floats.
+LARGEST_PLAUSIBLE_VALUE = 16.0
 
 
 def from_uint8(pixels: Tensor) -> Tensor:
@@ -41,6 +41,6 @@ def to_uint8(images: Tensor) -> Tensor:
     if not images.is_floating_point():
         raise TypeError(f"images must be uint8 or of a float dtype, got {images.dtype}")
     images = images.detach().float()
-    if images.numel() and not bool((images.abs() <= _LARGEST_PLAUSIBLE_VALUE).all()):
+    if images.numel() and not bool((images.abs() <= LARGEST_PLAUSIBLE_VALUE).all()):
         raise ValueError(f"images must lie in [-1, 1], got values up to {float(images.abs().max()):g}")
     return ((images + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from vistok.metrics.networks._torchvision_schemas import declare_missing_operators
 from vistok.metrics.networks.fingerprint import fingerprint
+from vistok.metrics.pixels import LARGEST_PLAUSIBLE_VALUE
 
 #: The default backbone: EfficientNet-Lite0 with ImageNet weights that an installed package carries; needs no network.
 LITE0 = "lite0"
 _LITE0_ARCHITECTURE = "tf_efficientnet_lite0"
-# Images in [-1, 1] stay far below this even when a decoder overshoots; 8-bit values do not.
-_LARGEST_PLAUSIBLE_VALUE = 16.0
 _LONGEST_REASON = 240
 
 
@@ -177,7 +176,7 @@ class FeatureBackbone(nn.Module):
 def _check_values(images: Tensor) -> None:
     """Raise where images are 8-bit values; nothing waits for a CUDA device, which fails an assertion of its own."""
     largest = images.detach().abs().max()
-    implausible = largest > _LARGEST_PLAUSIBLE_VALUE
+    implausible = largest > LARGEST_PLAUSIBLE_VALUE
     if torch.compiler.is_compiling() or images.is_cuda:
         torch._assert_async(~implausible, "images must lie in [-1, 1]")
     elif bool(implausible):

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-# As of vistok.metrics.to_uint8: reconstructions overshoot [-1, 1] a little; values like these are 8-bit ones as floats.
-_LARGEST_PLAUSIBLE_VALUE = 16.0
+from vistok.metrics.pixels import LARGEST_PLAUSIBLE_VALUE
 
 
 def check_images(images: Tensor, *, channels: int, stride: int) -> None:
@@ -51,5 +50,5 @@ def check_values(images: Tensor) -> None:
     if not images.is_floating_point() or images.is_meta or not images.numel() or torch.compiler.is_compiling():
         return
     largest = images.detach().abs().max()
-    if not bool(largest <= _LARGEST_PLAUSIBLE_VALUE):
+    if not bool(largest <= LARGEST_PLAUSIBLE_VALUE):
         raise ValueError(f"images: expected values in [-1, 1], got up to {float(largest):g}")
