@@ -12,6 +12,7 @@ from semtok import reconstruct
 from semtok.cli import COMMANDS, Options, prepare
 from semtok.paths import RunPaths
 from semtok.pipeline import load_pipeline
+from vistok.workbench.inspect_command import InspectOptions
 
 
 @catches("semtok.paths", "self.refined if (self.refined", "self.tokenizer if (self.refined")
@@ -56,7 +57,7 @@ def test_all_stages_work_without_stage_two_and_again_when_it_is_there(stage_one,
     page = paths.report().read_text()
     assert "Noise by step</h2>" in page
     assert "there is no stage II" in page
-    COMMANDS["inspect"](replace(options, resume=False))
+    COMMANDS["inspect"](InspectOptions(config=TINY, runs=tmp_path))
     assert "decoded by stage I from" in paths.inspection.read_text()
     assert len(load_pipeline(paths.folder)(["3"])) == 1
     COMMANDS["train-refiner"](replace(options, resume=False))
