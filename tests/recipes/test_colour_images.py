@@ -28,7 +28,8 @@ SHORTER = {
         "train_refiner.steps=2",
         "refiner.discriminator_start=1",
         "generators.masked.samples.default.progress_samples=6",
-        "tokenizer.patch_size=2",
+        "tokenizer.prediction=image",  # and a jump, as the small configurations have
+        "sampler.jump_at=0.4",
     ),
     "vqgan": ("losses.discriminator_start=1",),
 }
