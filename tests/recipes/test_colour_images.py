@@ -28,7 +28,7 @@ SHORTER = {
         "train_refiner.steps=2",
         "refiner.discriminator_start=1",
         "generators.masked.samples.default.progress_samples=6",
-        "tokenizer.prediction=image",  # and a jump, as the small configurations have
+        "tokenizer.prediction=image",  # and a jump, as the digits' configuration has
         "sampler.jump_at=0.4",
     ),
     "vqgan": ("losses.discriminator_start=1",),
