@@ -129,6 +129,20 @@ def test_early_stages_are_the_first_of_all_and_later_blocks_do_not_run(lite0):
     assert ran == [0, 1]
 
 
+@catches(
+    SUBJECT,
+    "forward_intermediates(self._normalized(images, image_size))",
+    "forward_intermediates(self._normalized(images, None))",
+)
+def test_one_pass_gives_the_stages_and_what_is_pooled(lite0, vit_file):
+    for network, side in ((lite0, 64), (FeatureBackbone("test_vit", weights=vit_file), 32)):
+        x = images(0, 2, 3, 48, 48)
+        stages, pooled = network.stages_and_pooled(x, image_size=side)
+        assert torch.equal(pooled, network.pooled(x, image_size=side))
+        for ours, theirs in zip(stages, network.stages(x, image_size=side), strict=True):
+            assert torch.equal(ours, theirs)
+
+
 def test_grey_images_are_repeated(lite0):
     grey = images(0, 2, 1, 32, 32)
     assert torch.equal(lite0.pooled(grey), lite0.pooled(grey.expand(-1, 3, -1, -1)))

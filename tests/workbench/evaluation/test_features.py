@@ -6,9 +6,9 @@ import torch
 from _support.gloo import run_on_two_ranks
 from _support.mutants import catches
 from _support.strategies import uniform
-from vistok.metrics import BackboneFeatures, FeatureBackbone, Features
+from vistok.metrics import BackboneFeatures, FeatureBackbone, Features, from_uint8, perceptual_distance
 from vistok.workbench.data import ImageSet
-from vistok.workbench.evaluation.features import network_features
+from vistok.workbench.evaluation.features import PairFeatures, network_features
 
 SUBJECT = "vistok.workbench.evaluation.features"
 
@@ -68,3 +68,33 @@ def test_two_processes_see_a_part_each_and_have_the_features_of_all():
 def test_features_of_nothing_are_an_error(network):
     with pytest.raises(ValueError, match="at least one image"):
         network_features(network, torch.zeros(0, 3, 32, 32))
+
+
+def stages_of(network, images):
+    return network.backbone.stages(images, image_size=network.image_size)
+
+
+@catches(SUBJECT, "deque(maxlen=2)", "deque(maxlen=1)")
+@catches(SUBJECT, "if torch.equal(seen, placed):", "if False:")
+@catches(SUBJECT, "if torch.equal(seen, placed):", "if len(seen) == len(placed):")
+def test_features_and_distance_of_a_pair_are_those_of_the_network_and_take_one_pass_a_side(network, monkeypatch):
+    pairs = PairFeatures(network)
+    assert (pairs.name, pairs.fingerprint()) == (network.name, network.fingerprint())
+    made, real = ((uniform(seed, 3, 1, 32, 32) * 127 + 127).byte() for seed in (0, 1))
+    wanted = perceptual_distance(lambda x: stages_of(network, x), from_uint8(made), from_uint8(real))
+    for side in (made, real):
+        assert torch.equal(pairs(side).pooled, network(side).pooled)
+    with monkeypatch.context() as patch:
+        patch.delattr(FeatureBackbone, "stages")  # no further pass
+        assert torch.equal(pairs.distance(from_uint8(made), from_uint8(real)), wanted)
+
+
+def test_a_pair_that_was_not_seen_last_is_seen_for_its_distance(network):
+    pairs = PairFeatures(network)
+    first, second, third = ((uniform(seed, 3, 1, 32, 32) * 127 + 127).byte() for seed in range(3))
+    for batch in (first, second, third):
+        pairs(batch)
+    found = pairs.distance(from_uint8(first), from_uint8(third))
+    assert torch.equal(
+        found, perceptual_distance(lambda x: stages_of(network, x), from_uint8(first), from_uint8(third))
+    )

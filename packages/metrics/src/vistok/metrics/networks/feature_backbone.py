@@ -131,6 +131,13 @@ class FeatureBackbone(nn.Module):
         tokens: Tensor = features[:, getattr(self.network, "num_prefix_tokens", 0) :].unflatten(1, (height, width))
         return tokens, pooled
 
+    def stages_and_pooled(self, images: Tensor, *, image_size: int | None = None) -> tuple[list[Tensor], Tensor]:
+        """All :meth:`stages`, and :meth:`pooled`, from one pass."""
+        with torch.autocast(images.device.type, enabled=False):
+            features, stages = self.network.forward_intermediates(self._normalized(images, image_size))
+            pooled: Tensor = self.network.forward_head(features, pre_logits=True)
+        return stages, pooled
+
     def check_size(self, image_size: int) -> None:
         """Raise :class:`ValueError` unless the network sees images of so many pixels a side; without weights, too."""
         self._check_sides((image_size, image_size), image_size)

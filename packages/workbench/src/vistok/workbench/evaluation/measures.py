@@ -25,7 +25,6 @@ from vistok.metrics import (
     inception_score,
     neighbour_measures,
     open_network,
-    perceptual_distance,
     psnr,
     read_reference_statistics,
     real_neighbourhoods,
@@ -36,7 +35,7 @@ from vistok.metrics.networks.by_name import INCEPTION
 from vistok.workbench.config import ConfigError
 from vistok.workbench.data.drawing import drawn_images, some_images
 from vistok.workbench.data.image_set import Images, at_a_time
-from vistok.workbench.evaluation.features import network_features
+from vistok.workbench.evaluation.features import PairFeatures, network_features
 from vistok.workbench.evaluation.recognizer import MOST, recognizer_of
 from vistok.workbench.evaluation.sampling import load_samples
 from vistok.workbench.recipe_config import EvaluateConfig
@@ -134,8 +133,10 @@ class Evaluation:
             tokenizer: Anything that function takes.
         """
         resampling = Resampling(self.seed, self.settings.resamples)
-        distances = {"perceptual_distance": self._perceptual} if isinstance(self.network, BackboneFeatures) else {}
-        measurement = Measurement(self.network, distances, resampling=resampling)
+        measurement = Measurement(self.network, resampling=resampling)
+        if isinstance(self.network, BackboneFeatures):
+            pairs = PairFeatures(self.network)
+            measurement = Measurement(pairs, {"perceptual_distance": pairs.distance}, resampling=resampling)
         images: Any = self.validation
         found = evaluate_tokenizer(tokenizer, images, measurement, batch_size=self._at_a_time, seed=self.seed)
         for name, values in found.measures.items():
@@ -268,15 +269,6 @@ class Evaluation:
 
     def _draws(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
-
-    def _perceptual(self, images: Tensor, references: Tensor) -> Tensor:
-        backbone: Any = getattr(self.network, "backbone")  # noqa: B009
-
-        def stages(batch: Tensor) -> list[Tensor]:
-            found: list[Tensor] = backbone.stages(batch.to(backbone.mean.device), image_size=self.settings.image_size)
-            return found
-
-        return perceptual_distance(stages, images, references)
 
     def _leave_out(self, what: str, reason: str) -> None:
         logger.warning("%s is left out: %s", what, reason)
