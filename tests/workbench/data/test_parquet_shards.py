@@ -40,7 +40,7 @@ def test_the_index_says_where_each_image_is_and_keeps_what_labels_may_be(tmp_pat
 def test_a_cell_is_read_alone_whatever_the_row_groups(tmp_path):
     path = write(tmp_path / "a.parquet", batch_size=2)
     assert pq.ParquetFile(path).num_row_groups == 3
-    write_cells(path)
+    write_cells(path, "a")
     for row in (4, 0, 3):
         assert read_cell(path, Member("", f"{row}/picture", row, 0)) == bytes([row]) * 3
 
@@ -50,7 +50,17 @@ def test_columns_of_bytes_are_images_and_a_null_is_none(tmp_path):
     with (tmp_path / "a.parquet").open("rb") as file:
         rows = datasets.Dataset(parquet_index(file, "a"))
     assert isinstance(rows.features["jpg"], datasets.Image)
-    write_cells(tmp_path / "a.parquet")
+    write_cells(tmp_path / "a.parquet", "a")
     assert read_cell(tmp_path / "a.parquet", Member("", "0/jpg", 0, 0)) == b"x"
     with pytest.raises(ValueError, match="unreadable image: the table holds none"):
         read_cell(tmp_path / "a.parquet", Member("", "1/jpg", 1, 0))
+
+
+@catches(SUBJECT, 'raise OSError(f"{address}: {error}") from None', "raise")
+def test_a_damaged_file_is_named(tmp_path):
+    path = write(tmp_path / "a.parquet")
+    path.write_bytes(path.read_bytes()[:-10])
+    with path.open("rb") as file, pytest.raises(OSError, match=r"\Amemory://a\.parquet: [^\n]*\Z"):
+        parquet_index(file, "memory://a.parquet")
+    with pytest.raises(OSError, match=r"\Amemory://a\.parquet: [^\n]*\Z"):
+        write_cells(path, "memory://a.parquet")

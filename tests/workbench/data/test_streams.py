@@ -147,6 +147,13 @@ def test_what_is_not_there_is_one_line(tars, tmp_path):
     assert [os.path.basename(file) for file in shard_addresses("", tars)][-1] == "val-000.tar"
 
 
+def test_a_damaged_table_is_named_in_one_line(tables, tmp_path):
+    damaged = tables / "train-1.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"\Adata '[^\n]*' could not be read: [^\n]*/train-1\.parquet: [^\n]*\Z"):
+        stream(tables, tmp_path)
+
+
 def test_few_images_are_drawn_from_few_shards_and_described_by_the_first(tars, tmp_path):
     train = stream(tars, tmp_path).train
     drawn = drawn_images(train, 7, seed=3)

@@ -1,5 +1,7 @@
 """Parquet files as shards of a stream: an index says which row holds an image; images stay in their files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,19 +9,23 @@ from vistok.workbench.data._tar_archives import Member
 
 
 def parquet_index(file: Any, address: str) -> Any:
-    """All columns of a Parquet file as a table, with the place of each image instead of its content."""
+    """All columns of a Parquet file as a table, with the place of each image instead of its content.
+
+    Raises:
+        OSError: The file is cut off or damaged; the message names its address.
+    """
     import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parquet = pq.ParquetFile(file)
-    schema = parquet.schema_arrow
-    features = datasets.Features.from_arrow_schema(schema)
-    images = _image_columns(schema)
-    # Lists and other structures are no labels.
-    others = [field.name for field in schema if not pa.types.is_nested(field.type) and field.name not in images]
-    count = parquet.metadata.num_rows
-    columns = dict(zip(others, parquet.read(columns=others).columns, strict=True)) if others else {}
+    with _naming(address):
+        parquet = pq.ParquetFile(file)
+        schema = parquet.schema_arrow
+        images = _image_columns(schema)
+        # Lists and other structures are no labels.
+        others = [field.name for field in schema if not pa.types.is_nested(field.type) and field.name not in images]
+        columns = dict(zip(others, parquet.read(columns=others).columns, strict=True)) if others else {}
+    features, count = datasets.Features.from_arrow_schema(schema), parquet.metadata.num_rows
     for name in images:
         places = pa.array([str(Member(address, f"{row}/{name}", row, 0)) for row in range(count)], pa.string())
         columns[name] = pa.StructArray.from_arrays([pa.nulls(count, pa.binary()), places], names=["bytes", "path"])
@@ -27,18 +33,23 @@ def parquet_index(file: Any, address: str) -> Any:
     return pa.table(columns).replace_schema_metadata(kept.arrow_schema.metadata)
 
 
-def write_cells(path: Path) -> None:
-    """Turn a Parquet file into one that gives any image alone: Arrow's format, a row a batch, in its place."""
+def write_cells(path: Path, address: str) -> None:
+    """Turn a Parquet file into one that gives any image alone: Arrow's format, a row a batch, in its place.
+
+    Raises:
+        OSError: The file is cut off or damaged, or there is no room; the message names its address.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parquet = pq.ParquetFile(path)
-    columns = _image_columns(parquet.schema_arrow)
-    schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
     cells = path.with_name(f"{path.name}.cells.part")
-    with pa.OSFile(str(cells), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for group in range(parquet.num_row_groups):
-            writer.write_table(parquet.read_row_group(group, columns=columns), max_chunksize=1)
+    with _naming(address):
+        parquet = pq.ParquetFile(path)
+        columns = _image_columns(parquet.schema_arrow)
+        schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+        with pa.OSFile(str(cells), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for group in range(parquet.num_row_groups):
+                writer.write_table(parquet.read_row_group(group, columns=columns), max_chunksize=1)
     cells.replace(path)
 
 
@@ -66,3 +77,12 @@ def _image_columns(schema: Any) -> list[str]:
         return bool(struct or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
     return [field.name for field in schema if holds_files(field.type)]
+
+
+@contextmanager
+def _naming(address: str) -> Iterator[None]:
+    """What the library says of a file, with its address; its errors are of both kinds."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise OSError(f"{address}: {error}") from None

@@ -76,7 +76,7 @@ class ShardStore:
                 partial = path.with_name(f"{path.name}.part")
                 _download(address, partial)
                 if address.endswith(".parquet"):
-                    write_cells(partial)
+                    write_cells(partial, address)
                 self._take_in(partial, path)
         return path
 
