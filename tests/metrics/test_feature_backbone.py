@@ -130,10 +130,9 @@ def test_early_stages_are_the_first_of_all_and_later_blocks_do_not_run(lite0):
 
 
 @catches(
-    SUBJECT,
-    "forward_intermediates(self._normalized(images, image_size))",
-    "forward_intermediates(self._normalized(images, None))",
+    SUBJECT, "inputs, every = self._normalized(images, image_size)", "inputs, every = self._normalized(images, None)"
 )
+@catches(SUBJECT, "list(range(len(self.stage_channels)))", "list(range(len(self.stage_channels) - 1))")
 def test_one_pass_gives_the_stages_and_what_is_pooled(lite0, vit_file):
     for network, side in ((lite0, 64), (FeatureBackbone("test_vit", weights=vit_file), 32)):
         x = images(0, 2, 3, 48, 48)

@@ -134,7 +134,8 @@ class FeatureBackbone(nn.Module):
     def stages_and_pooled(self, images: Tensor, *, image_size: int | None = None) -> tuple[list[Tensor], Tensor]:
         """All :meth:`stages`, and :meth:`pooled`, from one pass."""
         with torch.autocast(images.device.type, enabled=False):
-            features, stages = self.network.forward_intermediates(self._normalized(images, image_size))
+            inputs, every = self._normalized(images, image_size), list(range(len(self.stage_channels)))
+            features, stages = self.network.forward_intermediates(inputs, indices=every)
             pooled: Tensor = self.network.forward_head(features, pre_logits=True)
         return stages, pooled
 
