@@ -41,7 +41,10 @@ def test_it_acts_on_the_singular_values_of_each_matrix_alone(rows, columns, coun
     seeded = torch.Generator().manual_seed(rows + 10 * columns)
     given_matrices = size * torch.randn(count, rows, columns, generator=seeded)
     expected = torch.stack([by_singular_values(matrix) for matrix in given_matrices])
-    torch.testing.assert_close(orthogonalized(given_matrices).double(), expected, rtol=0.03, atol=0.03)
+    with pytest.MonkeyPatch.context() as patch:  # bfloat16 has two digits, and the iteration multiplies its errors
+        patch.setattr(f"{SUBJECT}.computes_in_bfloat16", lambda device: False)
+        found = orthogonalized(given_matrices)
+    torch.testing.assert_close(found.double(), expected, rtol=0.01, atol=0.01)
 
 
 def test_singular_values_come_near_one():
