@@ -18,10 +18,14 @@ def network():
     return BackboneFeatures(FeatureBackbone(), 64)
 
 
+def pixels_of(seed, count):
+    return (uniform(seed, count, 1, 32, 32) * 127 + 127).byte()
+
+
 @catches(SUBJECT, "network(to_uint8(batch))", "network((batch * 127).byte())")
 @catches(SUBJECT, "stop = min(start + batch_size, len(images))", "stop = min(start + batch_size, len(images) - 1)")
 def test_features_of_a_data_set_and_of_its_pixels_agree_for_every_batch_size(network):
-    pixels = (uniform(0, 5, 1, 32, 32) * 127 + 127).byte()
+    pixels = pixels_of(0, 5)
     data = ImageSet(pixels, torch.zeros(5, dtype=torch.int64), ("all",), "five")
     whole = network_features(network, data)
     assert whole.pooled.shape == (5, network.backbone.dim)
@@ -70,8 +74,11 @@ def test_features_of_nothing_are_an_error(network):
         network_features(network, torch.zeros(0, 3, 32, 32))
 
 
-def stages_of(network, images):
-    return network.backbone.stages(images, image_size=network.image_size)
+def distance_by(network, made, real):
+    def stages(images):
+        return network.backbone.stages(images, image_size=network.image_size)
+
+    return perceptual_distance(stages, from_uint8(made), from_uint8(real))
 
 
 @catches(SUBJECT, "deque(maxlen=2)", "deque(maxlen=1)")
@@ -80,8 +87,8 @@ def stages_of(network, images):
 def test_features_and_distance_of_a_pair_are_those_of_the_network_and_take_one_pass_a_side(network, monkeypatch):
     pairs = PairFeatures(network)
     assert (pairs.name, pairs.fingerprint()) == (network.name, network.fingerprint())
-    made, real = ((uniform(seed, 3, 1, 32, 32) * 127 + 127).byte() for seed in (0, 1))
-    wanted = perceptual_distance(lambda x: stages_of(network, x), from_uint8(made), from_uint8(real))
+    made, real = pixels_of(0, 3), pixels_of(1, 3)
+    wanted = distance_by(network, made, real)
     for side in (made, real):
         assert torch.equal(pairs(side).pooled, network(side).pooled)
     with monkeypatch.context() as patch:
@@ -91,10 +98,8 @@ def test_features_and_distance_of_a_pair_are_those_of_the_network_and_take_one_p
 
 def test_a_pair_that_was_not_seen_last_is_seen_for_its_distance(network):
     pairs = PairFeatures(network)
-    first, second, third = ((uniform(seed, 3, 1, 32, 32) * 127 + 127).byte() for seed in range(3))
+    first, second, third = (pixels_of(seed, 3) for seed in range(3))
     for batch in (first, second, third):
         pairs(batch)
     found = pairs.distance(from_uint8(first), from_uint8(third))
-    assert torch.equal(
-        found, perceptual_distance(lambda x: stages_of(network, x), from_uint8(first), from_uint8(third))
-    )
+    assert torch.equal(found, distance_by(network, first, third))
