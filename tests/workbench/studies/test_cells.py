@@ -177,21 +177,45 @@ def with_configuration(folder, text):
     return run(recipe="cell_recipe", config="small")
 
 
-@catches(SUBJECT, "json.dumps(read_mapping(file), sort_keys=True)", "json.dumps(read_mapping(file))")
-@catches(SUBJECT, "if not file or not file.is_file():", "if True:")
+@catches(SUBJECT, "read_mapping(file) if file and file.is_file() else None", "read_mapping(file)")
 @catches(SUBJECT, "    except ModuleNotFoundError:", "    except ZeroDivisionError:")
 def test_a_run_knows_what_its_shipped_configuration_says_without_importing_the_recipe(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     first = with_configuration(tmp_path, "steps: 100\nwidth: 8")
-    assert len(first.shipped) == 10
-    assert with_configuration(tmp_path, "width: 8\nsteps: 100  # few").shipped == first.shipped
+    assert first.shipped == {"steps": 100, "width": 8}
     changed = with_configuration(tmp_path, "steps: 200\nwidth: 8")
-    assert changed.shipped != first.shipped
+    assert changed.shipped == {"steps": 200, "width": 8}
     assert changed.name == first.name  # published studies are joined by it
     for recipe in ("no_such_recipe", "no_such_package.recipe", "_support.toy_recipe"):
         assert run(recipe=recipe, config="small").shipped is None
     assert run(recipe="cell_recipe", config="large").shipped is None
     assert run(recipe="cell_recipe", config=str(tmp_path / "cell_recipe" / "configs" / "small.yaml")).shipped is None
+
+
+CHANGES = (("steps", "steps: 100", "steps: 200"), ("far", "width: 8", "width: 9"), ("xar", "width: 16", "width: 17"))
+TWO_GENERATORS = "steps: 100\ngenerators: {far: {width: 8}, xar: {width: 16}}"
+
+
+@catches(SUBJECT, "json.dumps(read, sort_keys=True)", "json.dumps(read)")
+@catches(SUBJECT, "() if _TRAIN_GENERATOR in self.skip else self.generators or every", "self.generators or every")
+@catches(SUBJECT, "else self.generators or every", "else every")
+@catches(SUBJECT, "else self.generators or every", "else self.generators")
+@catches(SUBJECT, "if self.run.shipped is None:", "if False:")
+def test_a_cell_depends_on_what_its_stages_read_of_the_shipped_configuration(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def checksums(text):
+        made = with_configuration(tmp_path, text)
+        whole, one, none = ((), ()), (("far",), ()), (("far",), ("train-generator", "sample"))
+        return [Cell("row", made, generators, None, None, skip).shipped for generators, skip in (whole, one, none)]
+
+    first = checksums(TWO_GENERATORS)
+    assert [len(checksum) for checksum in first] == [10, 10, 10]
+    assert checksums("generators: {xar: {width: 16}, far: {width: 8}}\nsteps: 100  # few") == first
+    changed = {name: checksums(TWO_GENERATORS.replace(old, new)) for name, old, new in CHANGES}
+    same = {name: [a == b for a, b in zip(first, found, strict=True)] for name, found in changed.items()}
+    assert same == {"steps": [False] * 3, "far": [False, False, True], "xar": [False, True, True]}
+    assert Cell("row", run(recipe="no_such_recipe", config="small"), (), None, None, ()).shipped is None
 
 
 @catches(SUBJECT, "row.recipe or study.recipe", "study.recipe or row.recipe")

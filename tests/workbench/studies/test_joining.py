@@ -160,9 +160,9 @@ def test_a_cell_of_another_shipped_configuration_is_not_joined(tmp_path, monkeyp
     (tmp_path / "joinable" / "configs").mkdir(parents=True)
     (tmp_path / "joinable" / "configs" / "any.yaml").write_text("steps: 100")
     study, cells = toy(recipe="joinable")
-    file = study_file(tmp_path / "same.json", cells, 1.0, shipped=cells[0].run.shipped)
+    file = study_file(tmp_path / "same.json", cells, 1.0, shipped=cells[0].shipped)
     joined = read_joined([file, study_file(tmp_path / "before.json", cells, 1.0)], study, cells)
-    assert joined.of(cells[0]).outcome.shipped == cells[0].run.shipped is not None
+    assert joined.of(cells[0]).outcome.shipped == cells[0].shipped is not None
     with pytest.raises(ConfigError, match="join: expected finished cells"):
         read_joined([study_file(tmp_path / "changed.json", cells, 1.0, shipped="0123456789")], study, cells)
 

@@ -59,8 +59,8 @@ def test_a_cell_whose_evaluation_is_not_what_the_recipe_wrote_is_open_again(tmp_
     assert read_outcome(cell(), tmp_path).state == OPEN
 
 
-@catches(SUBJECT, "return shipped in (None, cell.run.shipped)", "return True")
-@catches(SUBJECT, "outcome._replace(shipped=cell.run.shipped)", "outcome")
+@catches(SUBJECT, "return shipped in (None, cell.shipped)", "return True")
+@catches(SUBJECT, "outcome._replace(shipped=cell.shipped)", "outcome")
 @catches(SUBJECT, '"state", "error", "threads")', "*Outcome._fields)")
 def test_a_finished_cell_whose_shipped_configuration_has_changed_is_open_again(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))

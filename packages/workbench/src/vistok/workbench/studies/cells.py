@@ -19,6 +19,7 @@ from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for, runs
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _FILES = (".yaml", ".yml")
+_TRAIN_GENERATOR = "train-generator"  # the stage, of every recipe that has generators
 _RUNS = "{runs}"  # in a run's settings: the folder of all runs, which decides nothing
 
 
@@ -82,13 +83,11 @@ class Run:
         return f"{readable}-{short_checksum(text)}"
 
     @cached_property
-    def shipped(self) -> str | None:
-        """The checksum of what the recipe's configuration of this name says; none of a file, whose content is a key."""
+    def shipped(self) -> Mapping[str, Any] | None:
+        """What the recipe's configuration of this name says; none of a file, whose content is in the key."""
         folder = None if self.config.endswith(_FILES) else _folder_of(self.recipe)
         file = folder and folder / "configs" / f"{self.config}.yaml"
-        if not file or not file.is_file():
-            return None
-        return short_checksum(json.dumps(read_mapping(file), sort_keys=True))
+        return read_mapping(file) if file and file.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,19 @@ class Cell:
     def family(self) -> str:
         """Runs that may have stages in common: all is the same but what is set."""
         return json.dumps({**self.run.key, "set": None}, sort_keys=True)
+
+    @property
+    def shipped(self) -> str | None:
+        """The checksum of what its stages read of the recipe's configuration: of generators those that it trains.
+
+        None where the configuration is a file, or is not there.
+        """
+        if self.run.shipped is None:
+            return None
+        every = self.run.shipped.get("generators", {})
+        trained = () if _TRAIN_GENERATOR in self.skip else self.generators or every
+        read = {**self.run.shipped, "generators": {name: every[name] for name in every if name in trained}}
+        return short_checksum(json.dumps(read, sort_keys=True))
 
     @property
     def label(self) -> str:

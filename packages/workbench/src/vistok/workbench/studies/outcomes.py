@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 def keep_outcome(cell: Cell, runs: Path, outcome: Outcome) -> None:
     """Write how a cell ended into its folder, with what its configuration was."""
-    outcome = outcome._replace(shipped=cell.run.shipped)
+    outcome = outcome._replace(shipped=cell.shipped)
     write_atomically(_file(cell, runs), json.dumps(outcome._asdict()) + "\n")
 
 
@@ -49,7 +49,7 @@ def read_outcome(cell: Cell, runs: Path) -> Outcome:
 
 def is_as_shipped(cell: Cell, shipped: str | None) -> bool:
     """Whether a cell was made with the configuration that its recipe has now, as far as is known."""
-    return shipped in (None, cell.run.shipped)
+    return shipped in (None, cell.shipped)
 
 
 def last_line(log: Path) -> str:
