@@ -64,3 +64,15 @@ def test_a_damaged_file_is_named(tmp_path):
         parquet_index(file, "memory://a.parquet")
     with pytest.raises(OSError, match=r"\Amemory://a\.parquet: [^\n]*\Z"):
         write_cells(path, "memory://a.parquet")
+
+
+@catches(SUBJECT, "        cells.unlink(missing_ok=True)", "        pass")
+def test_a_write_that_fails_leaves_no_file_beside(tmp_path):
+    path = write(tmp_path / "a.parquet", batch_size=2)
+    last = pq.ParquetFile(path).metadata.row_group(2).column(0)
+    begin, content = last.dictionary_page_offset or last.data_page_offset, bytearray(path.read_bytes())
+    content[begin : begin + last.total_compressed_size] = b"\xff" * last.total_compressed_size
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="memory://a.parquet"):
+        write_cells(path, "memory://a.parquet")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.parquet"]

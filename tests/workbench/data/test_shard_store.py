@@ -135,3 +135,13 @@ def test_any_image_of_a_parquet_file_is_read_alone(tmp_path):
     store = ShardStore(tmp_path / "kept", 1 << 30)
     for row in (4, 0, 2):
         assert store.read(Member(source, f"{row}/image", row, 0)) == contents[row]
+
+
+@catches(SUBJECT, "                    partial.unlink(missing_ok=True)", "                    pass")
+def test_a_shard_that_cannot_be_kept_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"no table")
+    store = ShardStore(tmp_path / "kept", 1 << 30)
+    with pytest.raises(OSError, match="a.parquet: "):
+        store.fetch(str(path))
+    assert {each.suffix for each in store.folder.iterdir()} <= {".lock"}

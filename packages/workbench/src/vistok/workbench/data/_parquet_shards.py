@@ -43,14 +43,17 @@ def write_cells(path: Path, address: str) -> None:
     import pyarrow.parquet as pq
 
     cells = path.with_name(f"{path.name}.cells.part")
-    with _naming(address):
-        parquet = pq.ParquetFile(path)
-        columns = _image_columns(parquet.schema_arrow)
-        schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
-        with pa.OSFile(str(cells), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for group in range(parquet.num_row_groups):
-                writer.write_table(parquet.read_row_group(group, columns=columns), max_chunksize=1)
-    cells.replace(path)
+    try:
+        with _naming(address):
+            parquet = pq.ParquetFile(path)
+            columns = _image_columns(parquet.schema_arrow)
+            schema = pa.schema([parquet.schema_arrow.field(name) for name in columns])
+            with pa.OSFile(str(cells), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+                for group in range(parquet.num_row_groups):
+                    writer.write_table(parquet.read_row_group(group, columns=columns), max_chunksize=1)
+        cells.replace(path)
+    finally:
+        cells.unlink(missing_ok=True)
 
 
 def read_cell(path: Path, member: Member) -> bytes:

@@ -74,10 +74,13 @@ class ShardStore:
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 partial = path.with_name(f"{path.name}.part")
-                _download(address, partial)
-                if address.endswith(".parquet"):
-                    write_cells(partial, address)
-                self._take_in(partial, path)
+                try:
+                    _download(address, partial)
+                    if address.endswith(".parquet"):
+                        write_cells(partial, address)
+                    self._take_in(partial, path)
+                finally:  # on a full disk what is half written takes room that others need
+                    partial.unlink(missing_ok=True)
         return path
 
     def forget(self, address: str) -> None:
