@@ -73,6 +73,6 @@ def test_a_write_that_fails_leaves_no_file_beside(tmp_path):
     begin, content = last.dictionary_page_offset or last.data_page_offset, bytearray(path.read_bytes())
     content[begin : begin + last.total_compressed_size] = b"\xff" * last.total_compressed_size
     path.write_bytes(content)
-    with pytest.raises(OSError, match="memory://a.parquet"):
+    with pytest.raises(OSError, match=r"memory://a\.parquet"):
         write_cells(path, "memory://a.parquet")
     assert [each.name for each in tmp_path.iterdir()] == ["a.parquet"]

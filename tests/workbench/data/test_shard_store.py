@@ -142,6 +142,6 @@ def test_a_shard_that_cannot_be_kept_leaves_nothing_behind(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"no table")
     store = ShardStore(tmp_path / "kept", 1 << 30)
-    with pytest.raises(OSError, match="a.parquet: "):
+    with pytest.raises(OSError, match=r"a\.parquet: "):
         store.fetch(str(path))
     assert {each.suffix for each in store.folder.iterdir()} <= {".lock"}
