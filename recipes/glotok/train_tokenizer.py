@@ -163,7 +163,8 @@ class LossTerms(nn.Module):
 
     def _entropy(self, branch: Branch) -> Tensor:
         codes = F.normalize(branch.codebook, dim=1)
-        return vector_entropy_loss(branch.features, codes, temperature=self.config.entropy_temperature)
+        temperature = self.config.entropy_temperature
+        return vector_entropy_loss(branch.features, codes, temperature=temperature, across_ranks=True)
 
     def _residual(self, branch: Branch, residual: Tensor) -> Tensor:
         """Equation 10 for one branch; with the code detached it trains the recovery module alone."""

@@ -35,9 +35,9 @@ def start_codebook(tokenizer: SemTok, train: Images, config: SemTokConfig, accel
 
 @torch.no_grad()
 def tend_codebook(
-    tokenizer: SemTok, average: AveragedModel | None, optimizer: Any, images: Tensor, config: SemTokConfig, step: int
+    tokenizer: SemTok, average: AveragedModel | None, optimizer: Any, features: Tensor, config: SemTokConfig, step: int
 ) -> dict[str, Tensor]:
-    """After a step: count how long codes go unused; where the configuration says so, put features in their place.
+    """After a step: count how long codes go unused; where the configuration says so, put its features in their place.
 
     The average of the weights takes the new codes, the optimizer forgets their moments. Nothing where codes are not
     learned.
@@ -54,6 +54,6 @@ def tend_codebook(
     if not config.train.revives_after(step):
         return {}
     draws = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    rows = quantizer.revive(tokenizer.features(images), generator=draws, after=config.train.revive_every)
+    rows = quantizer.revive(features, generator=draws, after=config.train.revive_every)
     follow_replaced_rows(quantizer.codebook, kept.quantizer.codebook, rows, optimizer)
     return {"revived": torch.tensor(float(len(rows)))}

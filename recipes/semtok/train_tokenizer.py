@@ -72,10 +72,11 @@ def train_tokenizer(config: SemTokConfig, paths: RunPaths, *, resume: bool, spac
     for step in training_steps(STAGE, settings, state, metrics, accelerator, start=start, seed=config.seed):
         set_learning_rate(optimizer, step.rate)
         batches, shown = next(loaded), step.shown
-        step.log, step.pictures = tokenizer_step(learner, targets, terms, batches, config, step.index, shown=shown)
+        made = tokenizer_step(learner, targets, terms, batches, config, step.index, shown=shown)
+        step.log, features, step.pictures = made
         if average is not None:
             average.update_parameters(bare)
-        step.log |= tend_codebook(tokenizer, average, optimizer, batches[-1].images, config, step.index)
+        step.log |= tend_codebook(tokenizer, average, optimizer, features, config, step.index)
 
     final: Any = bare if average is None else average.module
     save_whole(final.tokenizer, paths.tokenizer, writes=writes)
@@ -91,16 +92,17 @@ def tokenizer_step(
     step: int,
     *,
     shown: bool = False,
-) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor] | None]:
+) -> tuple[dict[str, Tensor], Tensor, tuple[Tensor, Tensor] | None]:
     """One update of the tokenizer over all micro-batches.
 
     Returns:
-        The terms, means over the micro-batches; images and what one step makes of them, if they are to be shown.
+        The terms, means over the micro-batches; all features before quantization; images and what one step makes of
+        them, if they are to be shown.
     """
     settings, losses = config.train, annealed(config.losses, step, config.train.steps)
     places = own_micro_batches(torch.arange(settings.batch_size), settings.accumulation, learner.accelerator)
     log: dict[str, Tensor] = {}
-    pictures = None
+    features, pictures = [], None
     for micro, batch in micro_steps(learner, step, batches, log):
         draws = draw(places[micro.index], step, config.seed, config.tokenizer, losses)
         draws, wanted = draws.to(learner.accelerator.device), targets(batch) if targets else None
@@ -110,10 +112,11 @@ def tokenizer_step(
         if wanted is not None:
             values |= alignment_terms(predicted, wanted, config.alignment)
         micro.backward(values, terms.total(values), {"images": batch.images})
+        features.append(out.features.detach().float())
         if shown:
             with torch.no_grad():
                 pictures = batch.images, terms.one_step(draws, out)
-    return log, pictures
+    return log, torch.cat(features), pictures
 
 
 class StageOne(nn.Module):

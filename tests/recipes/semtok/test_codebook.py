@@ -59,9 +59,10 @@ def test_codes_that_nothing_chose_are_replaced_at_the_steps_that_the_configurati
     optimizer = torch.optim.Adam(tokenizer.parameters())
     replaced = []
     for step in range(10):
-        tokenizer.quantizer(tokenizer.features(pictures()))
+        features = tokenizer.features(pictures())
+        tokenizer.quantizer(features)
         before = tokenizer.quantizer.codebook.detach().clone()
-        log = tend_codebook(tokenizer, average, optimizer, pictures(), config, step)
+        log = tend_codebook(tokenizer, average, optimizer, features, config, step)
         replaced.append("revived" in log)
         changed = (tokenizer.quantizer.codebook != before).any(-1)
         assert int(log.get("revived", 0)) == changed.sum()

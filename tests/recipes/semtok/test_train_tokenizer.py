@@ -203,3 +203,21 @@ def test_two_processes_with_half_the_batch_follow_one_with_the_whole(command, sh
     name = command.removeprefix("train-")
     kept = {"tokenizer": "tokenizer", "refiner": "refined"}[name] + "/model.safetensors"
     assert_same_training(paths.folder, two.runs / "tiny", name, kept, steps=3)
+
+
+@pytest.mark.slow
+def test_unused_codes_come_back_with_all_weights_shared_as_on_one_process(tiny_run, tmp_path):
+    options, paths = tiny_run
+    vector = "tokenizer.quantizer={kind: vector, codebook_size: 99, dim: 5}"
+    groups = ("generators.masked.num_groups=1", "generators.far.num_groups=1")
+    settings = ("train.learning_rate=1e-4", "train.steps=3", "train.revive_every=1", "train.codebook_start=random")
+    one = replace(options, set=(vector, *groups, *settings))
+    two = replace(one, runs=tmp_path / "two", set=(*one.set, "train.sharding=full"))
+    COMMANDS["train-tokenizer"](one)
+    words = [word for value in two.set for word in ("--set", value)]
+    line = documented_line("semtok", "train-tokenizer")
+    done = run_forked_line(line, "--config", two.config, "--runs", two.runs, *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = read_metrics(two.runs / "tiny" / "metrics.jsonl")
+    assert sum(entry.get("revived", 0) for entry in log) > 0
+    assert_same_training(paths.folder, two.runs / "tiny", "tokenizer", "tokenizer/model.safetensors", steps=3)

@@ -113,7 +113,7 @@ def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path):
     assert lines == expected[1]
 
 
-@catches(SUBJECT, "if self._accelerator.num_processes == 1:", "if self._accelerator.num_processes >= 1:")
+@catches(SUBJECT, "accelerator.num_processes == 1", "accelerator.num_processes >= 1")
 @catches(SUBJECT, "before is not None and before.read()", "self._told.read()")
 def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_next_step(tmp_path):
     done = []
@@ -131,6 +131,52 @@ def test_a_stop_that_another_process_was_asked_for_ends_this_one_after_the_next_
     with pytest.raises(Interrupted, match="stopped after step 3 of 10"):
         work()
     assert (tmp_path / "step-000000003.pt").exists()
+
+
+@catches(SUBJECT, "agreed = any_process", "agreed = stop.requested = any_process")
+def test_a_stop_that_comes_while_the_processes_meet_is_not_lost(tmp_path):
+    def reduce(value, how):
+        if reduced == []:
+            os.kill(os.getpid(), signal.SIGINT)
+        reduced.append(value.item())
+        return value
+
+    reduced = []
+    two, log = second_of_two(reduce), MetricsLog(tmp_path / "m", enabled=False)
+    with pytest.raises(Interrupted, match="stopped after step 3 of 10"):
+        list(training_steps("toy", SETTINGS, empty_state(tmp_path), log, two, start=0, seed=7))
+    assert reduced == [0, 1, 1]
+
+
+@catches(SUBJECT, "if any_process.asked_by_now(stop.requested):", "if False:")
+@catches(SUBJECT, "return own if self._alone else", "return False if self._alone else")
+def test_a_stop_while_the_last_step_is_saved_ends_the_run_behind_it(tmp_path, monkeypatch):
+    expected, save = train(tmp_path / "whole"), TrainState.save
+
+    def asked_to_stop(self, step, **options):
+        save(self, step, **options)
+        if step == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainState, "save", asked_to_stop)
+    with pytest.raises(Interrupted, match="stopped after step 10 of 10, which is saved"):
+        train(tmp_path / "cut")
+    weight, lines = train(tmp_path / "cut", resume=True, body=lambda step: pytest.fail("ran again"))
+    assert torch.equal(weight, expected[0])
+    assert lines == expected[1]
+
+
+@catches(SUBJECT, "return own if self._alone else self._sum(own)", "return own if own else self._told")
+def test_a_stop_of_another_process_in_the_last_step_ends_this_one_too(tmp_path):
+    meetings = []
+
+    def reduce(value, how):
+        meetings.append(how)
+        return value + (len(meetings) == 11)  # of ten steps, and the one behind them
+
+    two, log = second_of_two(reduce), MetricsLog(tmp_path / "m", enabled=False)
+    with pytest.raises(Interrupted, match="stopped after step 10 of 10"):
+        list(training_steps("toy", SETTINGS, empty_state(tmp_path), log, two, start=0, seed=7))
 
 
 @catches(SUBJECT, "value.to(accelerator.device)", "value")

@@ -1,7 +1,5 @@
 """The state of a training comes back, is saved when due, and begins others."""
 
-import os
-import signal
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -14,7 +12,7 @@ from vistok.workbench.config import ConfigError
 from vistok.workbench.run.checkpoint import CheckpointError
 from vistok.workbench.training import state as module
 from vistok.workbench.training.finite import FiniteLosses, NonFiniteLossError
-from vistok.workbench.training.signals import Interrupted, StopSignal
+from vistok.workbench.training.signals import Interrupted
 from vistok.workbench.training.state import TrainState
 
 SUBJECT = "vistok.workbench.training.state"
@@ -39,22 +37,23 @@ def test_state_comes_back(tmp_path):
     assert torch.equal(model.weight, other.weight)
 
 
-@catches(SUBJECT, "if stop.requested or step % self.every", "if step % self.every")
+@catches(SUBJECT, "if stop or step % self.every", "if step % self.every")
+@catches(SUBJECT, "        if stop:\n", "        if stop and step < steps:\n")
 def test_an_interrupt_saves_the_finished_step_and_says_how_to_go_on(tmp_path):
     _, state = make(tmp_path, 0)
-    with StopSignal() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved; --resume continues"):
-            state.after_step(3, 10, stop, ALONE)
+    with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved; --resume continues"):
+        state.after_step(3, 10, True, ALONE)
     assert state.resume() == 3
+    with pytest.raises(Interrupted, match="stopped after step 10 of 10, which is saved"):  # what follows does not run
+        state.after_step(10, 10, True, ALONE)
+    assert state.resume() == 10
 
 
 @catches(SUBJECT, "self.every == 0 or step == steps:", "self.every == 0:")
 def test_checkpoints_come_when_due_and_at_the_end(tmp_path):
     _, state = make(tmp_path, 0)
-    with StopSignal() as stop:
-        for step in range(1, 13):
-            state.after_step(step, 12, stop, ALONE)
+    for step in range(1, 13):
+        state.after_step(step, 12, False, ALONE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010.pt", "step-000000012.pt"]
 
 
@@ -64,12 +63,11 @@ def test_nothing_is_saved_of_a_step_whose_loss_is_not_finite(tmp_path, due):
     """Neither when a checkpoint is due, nor at the end, nor when a stop was asked for."""
     _, state = make(tmp_path / "checkpoints", 0)
     state.losses.folder = tmp_path
-    with StopSignal() as stop:
-        state.losses.check({"loss": torch.tensor(1.0)}, 4, {"x": torch.ones(1)})
-        state.after_step(4, 7, stop, ALONE)
-        state.losses.check({"loss": torch.tensor(float("nan"))}, due - 1, {"x": torch.ones(1)})
-        with pytest.raises(NonFiniteLossError, match=f"step {due - 1}: loss term loss is nan"):
-            state.after_step(due, 7, stop, ALONE)
+    state.losses.check({"loss": torch.tensor(1.0)}, 4, {"x": torch.ones(1)})
+    state.after_step(4, 7, False, ALONE)
+    state.losses.check({"loss": torch.tensor(float("nan"))}, due - 1, {"x": torch.ones(1)})
+    with pytest.raises(NonFiniteLossError, match=f"step {due - 1}: loss term loss is nan"):
+        state.after_step(due, 7, False, ALONE)
     assert not (tmp_path / "checkpoints").exists()
     assert (tmp_path / f"nonfinite-step-{due - 1}.safetensors").exists()
 
@@ -82,8 +80,8 @@ def test_a_process_saves_once_all_have_found_their_losses_finite(tmp_path):
         assert not (tmp_path / "checkpoints").exists()
         raise TimeoutError("the other one stopped")
 
-    with StopSignal() as stop, pytest.raises(TimeoutError):
-        state.after_step(5, 7, stop, SimpleNamespace(wait_for_everyone=meet))
+    with pytest.raises(TimeoutError):
+        state.after_step(5, 7, False, SimpleNamespace(wait_for_everyone=meet))
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -170,40 +168,36 @@ class Awaited(Future):
 @catches(SUBJECT, "        if sharded and beside:\n            self.wait()\n", "        if sharded and beside:\n")
 @catches(
     SUBJECT,
-    "if stop.requested or step == steps:\n            self.wait()",
-    "if stop.requested:\n            self.wait()",
+    "if stop or step == steps:\n            self.wait()",
+    "if stop:\n            self.wait()",
 )
 def test_a_checkpoint_beside_is_waited_for_before_the_next_and_at_the_end(tmp_path, monkeypatch):
     beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
-    with StopSignal() as stop:
-        for step in range(1, 13):
-            state.after_step(step, 12, stop, ALONE, beside=True)
-            assert step == 12 or not any(future.done() for future in beside.futures[-1:])
+    for step in range(1, 13):
+        state.after_step(step, 12, False, ALONE, beside=True)
+        assert step == 12 or not any(future.done() for future in beside.futures[-1:])
     assert beside.begun == [5, 10, 12]
     assert all(future.done() for future in beside.futures)
 
 
 @catches(
     SUBJECT,
-    "if stop.requested or step == steps:\n            self.wait()",
+    "if stop or step == steps:\n            self.wait()",
     "if step == steps:\n            self.wait()",
 )
 def test_a_checkpoint_beside_is_waited_for_before_a_stop(tmp_path, monkeypatch):
     beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
-    with StopSignal() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved"):
-            state.after_step(3, 10, stop, ALONE, beside=True)
+    with pytest.raises(Interrupted, match="stopped after step 3 of 10, which is saved"):
+        state.after_step(3, 10, True, ALONE, beside=True)
     assert [future.done() for future in beside.futures] == [True]
 
 
 @catches(SUBJECT, "self._being_written.done():", "step == steps:")
 def test_one_that_failed_beside_is_told_at_the_next_step_and_once(tmp_path, monkeypatch):
     beside, (_, state) = Beside(monkeypatch), make(tmp_path, 0)
-    with StopSignal() as stop:
-        state.after_step(5, 12, stop, ALONE, beside=True)
-        state.after_step(6, 12, stop, ALONE, beside=True)
-        beside.futures[0].set_exception(CheckpointError("step-5: could not be written"))
-        with pytest.raises(CheckpointError, match="step-5: could not be written"):
-            state.after_step(7, 12, stop, ALONE, beside=True)
-        state.after_step(8, 12, stop, ALONE, beside=True)
+    state.after_step(5, 12, False, ALONE, beside=True)
+    state.after_step(6, 12, False, ALONE, beside=True)
+    beside.futures[0].set_exception(CheckpointError("step-5: could not be written"))
+    with pytest.raises(CheckpointError, match="step-5: could not be written"):
+        state.after_step(7, 12, False, ALONE, beside=True)
+    state.after_step(8, 12, False, ALONE, beside=True)

@@ -18,7 +18,7 @@ from vistok.workbench.run.tracking import MetricsLog
 from vistok.workbench.training.learning_rate import scheduled_rate
 from vistok.workbench.training.profiling import profiled
 from vistok.workbench.training.seeds import seed_step
-from vistok.workbench.training.signals import StopSignal
+from vistok.workbench.training.signals import Interrupted, StopSignal
 from vistok.workbench.training.state import TrainState
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,8 @@ def training_steps(
     """Yield the steps from ``start`` on; around each one do what any training must.
 
     Before the body: seed everything from ``(seed, step, process)``. After it: write its log when due, save a checkpoint
-    when due, and answer a :class:`StopSignal` on any process (of several, all stop after the same step, the next one).
+    when due, and answer a :class:`StopSignal` on any process (of several, all stop after the same step, the next one);
+    one that comes in the last step stops the run behind it.
     A warm-up longer than the training is told at its beginning.
 
     Raises:
@@ -144,10 +145,12 @@ def training_steps(
                 metrics.write(stage, done, {**values, "learning_rate": rate})
                 track.values({**values, "learning_rate": rate}, done)
                 indices.note(dict(list(values.items())[:3]))
-            stop.requested = any_process.asked(stop.requested)
-            state.after_step(done, settings.steps, stop, accelerator, beside=settings.async_checkpoints)
+            agreed = any_process.asked(stop.requested)
+            state.after_step(done, settings.steps, agreed, accelerator, beside=settings.async_checkpoints)
             if shown and step.pictures is not None:
                 track.pictures(*step.pictures, done)
+        if any_process.asked_by_now(stop.requested):  # during the last step, or while it was saved
+            raise Interrupted.after(settings.steps, settings.steps)
 
 
 def own_micro_batches(batch: Tensor, accumulation: int, accelerator: Accelerator) -> tuple[Tensor, ...]:
@@ -176,15 +179,21 @@ class _AnyProcess:
     """Whether any process was asked to stop. Of several, all learn it a step later: so none waits for its device."""
 
     def __init__(self, accelerator: Accelerator) -> None:
-        self._accelerator = accelerator
+        self._accelerator, self._alone = accelerator, accelerator.num_processes == 1
         self._told: Arriving | None = None
 
     def asked(self, own: bool) -> bool:
-        if self._accelerator.num_processes == 1:
+        if self._alone:
             return own
-        before, flag = self._told, torch.full((), float(own), device=self._accelerator.device)
-        self._told = Arriving(self._accelerator.reduce(flag, "sum"))
+        before, self._told = self._told, self._sum(own)
         return before is not None and before.read().item() > 0
+
+    def asked_by_now(self, own: bool) -> bool:
+        """All wait for each other."""
+        return own if self._alone else self._sum(own).read().item() > 0
+
+    def _sum(self, own: bool) -> Arriving:
+        return Arriving(self._accelerator.reduce(torch.full((), float(own), device=self._accelerator.device), "sum"))
 
 
 def _tell_long_warmup(stage: str, settings: TrainConfig) -> None:

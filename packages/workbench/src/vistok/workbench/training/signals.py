@@ -14,6 +14,11 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # of a terminal that is closed: from 
 class Interrupted(RuntimeError):
     """The run was asked to stop; everything up to the named step is saved."""
 
+    @classmethod
+    def after(cls, step: int, steps: int) -> Self:
+        """That step of so many."""
+        return cls(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")
+
 
 class StopSignal:
     """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request, answered after the current step.

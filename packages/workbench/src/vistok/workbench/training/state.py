@@ -23,7 +23,7 @@ from vistok.workbench.run.processes import group_beside
 from vistok.workbench.training.finite import FiniteLosses
 from vistok.workbench.training.sharded_state import Patterns
 from vistok.workbench.training.sharding import is_sharded
-from vistok.workbench.training.signals import Interrupted, StopSignal
+from vistok.workbench.training.signals import Interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +133,10 @@ class TrainState:
         if writing is not None:
             writing.result()
 
-    def after_step(
-        self, step: int, steps: int, stop: StopSignal, accelerator: Accelerator, *, beside: bool = False
-    ) -> None:
+    def after_step(self, step: int, steps: int, stop: bool, accelerator: Accelerator, *, beside: bool = False) -> None:
         """Save when it is time to, at the end, or when a stop was asked for (then raise :class:`Interrupted`).
+
+        Of several processes all give the same ``stop``.
 
         Raises:
             NonFiniteLossError: A loss was not finite, of this process; then no process saves.
@@ -144,14 +144,14 @@ class TrainState:
         """
         if self._being_written is not None and self._being_written.done():
             self.wait()
-        if stop.requested or step % self.every == 0 or step == steps:
+        if stop or step % self.every == 0 or step == steps:
             self.losses.settle()
             accelerator.wait_for_everyone()  # one whose loss is not finite does not come
             self.save(step, beside=beside)
-        if stop.requested or step == steps:
+        if stop or step == steps:
             self.wait()
-        if stop.requested and step < steps:
-            raise Interrupted(f"stopped after step {step} of {steps}, which is saved; --resume continues from there")
+        if stop:
+            raise Interrupted.after(step, steps)
 
 
 def _load_state(item: Stateful, state: Any, what: str) -> None:
