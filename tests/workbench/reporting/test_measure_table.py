@@ -74,3 +74,20 @@ def test_what_keeps_numbers_from_being_compared_is_said():
     for key, value in (("source", "openmoji"), ("image_size", 64), ("validation_fraction", 0.2)):
         (said,) = comparable({"A": evaluation(), "B": evaluation()}, [data, data | {key: value}])
         assert said == f"Not to be compared as they stand: the values of data.{key} differ ({data[key]}; {value})."
+
+
+@catches(SUBJECT, "    return said + _of_other_counts(runs)", "    return said")
+@catches(SUBJECT, 'if run.get((section, "count")) != reference.get((section, "count")):', "if False:")
+def test_measures_of_other_numbers_of_samples_have_no_sign_and_are_told():
+    drawn = {"count": 500.0, "precision": 0.5, "recall": 0.5}
+    runs = {
+        "A": evaluation(**{"samples xar": drawn, "real images": {"count": 500.0}}),
+        "B": evaluation(**{"samples xar": drawn | {"count": 100.0, "recall": 0.75}, "real images": {"count": 100.0}}),
+        "C": evaluation(**{"samples xar": drawn | {"recall": 0.75}}),
+    }
+    found = rows(measure_tables(runs)[0])
+    assert found["samples xar: recall"] == ["0.5000", "0.7500 (+0.25)", "0.7500 (+0.25 ▲)"]
+    assert comparable(runs, [{}] * 3) == [
+        "Not to be compared as they stand: the numbers of real images differ (500; 100).",
+        "Not to be compared as they stand: the numbers of samples xar differ (500; 100; 500).",
+    ]

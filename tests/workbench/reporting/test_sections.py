@@ -19,6 +19,7 @@ from vistok.workbench.reporting.sections import (
     missing_sections,
     reconstruction_section,
     reconstruction_table,
+    sample_picture,
     sample_section,
     sample_table,
     training_section,
@@ -128,6 +129,14 @@ def test_the_table_of_another_section_can_be_asked_for():
     table = reconstruction_table({**MEASURES, "refined": other}, "refined")
     assert table.rows[0][1] == 30.0
     assert table.caption == "All 34 validation images; features: lite0 at 32 px."
+
+
+@catches(SUBJECT, 'samples["labels"].unique().tolist()[', "[*range(10)][")
+def test_samples_of_classes_far_apart_are_shown_for_the_first_ten_that_have_some():
+    labels = torch.linspace(0, 199, 16).long()
+    names = [str(number) for number in range(200)]
+    picture = sample_picture({"images": red(40 * torch.ones(16)), "labels": labels}, names)
+    assert where_red_is(picture, 40)[1].max() == 66 * 9 + 63
 
 
 @catches(SUBJECT, "for c in classes], dim=1).flatten()", "for c in classes], dim=0).flatten()")

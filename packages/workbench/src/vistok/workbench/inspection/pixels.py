@@ -35,6 +35,8 @@ def sprite(images: Tensor) -> dict[str, object]:
 def patch(image: Tensor, place: int, grid: tuple[int, ...]) -> Tensor:
     """The part of an image that a token stands for, with a margin; beyond the border it is repeated.
 
+    Of tokens that do not divide the image all parts are of the size above, each where its token lies.
+
     Args:
         image: ``(C, H, W)`` uint8.
         place: Of the token, in row-major order.
@@ -50,9 +52,11 @@ def patch(image: Tensor, place: int, grid: tuple[int, ...]) -> Tensor:
     """
     if len(grid) == 1:
         return image
-    height, width = image.shape[-2] // grid[0], image.shape[-1] // grid[1]
-    row, column = divmod(place, grid[1])
+    (rows, columns), (bottom, right) = grid, image.shape[-2:]
+    row, column = divmod(place, columns)
+    height, width = -(-bottom // rows), -(-right // columns)
+    top = min(round(row * bottom / rows), bottom - height)
+    left = min(round(column * right / columns), right - width)
     margin = min(height, width, _MARGIN)
     padded = F.pad(image[None].float(), (margin,) * 4, mode="replicate")[0].to(image.dtype)
-    top, left = row * height, column * width
     return padded[:, top : top + height + 2 * margin, left : left + width + 2 * margin]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vistok.metrics.report.page import Picture, Section, Table, Text, format_number
+from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.metrics.report.pictures import image_grid
 from vistok.workbench.evaluation.sampling import load_samples, sample_label
 from vistok.workbench.reporting.measure_table import LEGEND, comparable, measure_tables
@@ -106,8 +106,8 @@ def _settings(runs: Sequence[ComparedRun]) -> list[Text | Table | Picture]:
     every = {run.letter: _flat(run.config()) for run in runs}
     shared = set.intersection(*map(set, every.values())) - {"name"}
     common = [key for key in next(iter(every.values())) if key in shared]
-    rows = [[key, *(_said(settings[key]) for settings in every.values())] for key in common]
-    rows = [row for row in rows if len(set(row[1:])) > 1]
+    values = {key: [settings[key] for settings in every.values()] for key in common}
+    rows = [[key, *map(str, each)] for key, each in values.items() if any(value != each[0] for value in each)]
     blocks: list[Text | Table | Picture] = [Text("All other settings but the name are equal.")]
     if rows:
         blocks.append(Table(["setting", *every], rows))
@@ -225,7 +225,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
     return found
-
-
-def _said(value: Any) -> str:
-    return format_number(value) if isinstance(value, float) else str(value)

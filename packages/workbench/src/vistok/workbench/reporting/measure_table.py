@@ -20,10 +20,11 @@ _MAIN = (
 )
 _DATA = ("source", "image_size", "validation_fraction")  # which images are held out, and what is seen of them
 _ASIDE = ("real images", "mean image", "steps of", "stage I")  # sections that are no result of a run
+_DRAWN = ("samples ", "real images")  # sections whose measures depend on how many images there are
 _NAMES = {"psnr": "PSNR, dB", "ssim": "SSIM", "pooled_psnr": "PSNR of all pixels together, dB"}
 LEGEND = (
     "In brackets the difference to the first run: ▲ better, ▼ worse, ≈ within two deviations of the two together, "
-    "where the measure has one. No sign where neither more nor less is better."
+    "where the measure has one. No sign where neither more nor less is better, or the numbers of images differ."
 )
 _DEVIATION = "_deviation"  # at the end of a name: that of the measure of the name before
 _DEVIATIONS = 2.0
@@ -46,6 +47,17 @@ def comparable(runs: Measures, data: Sequence[Mapping[str, Any]]) -> list[str]:
     ):
         if len(set(values)) > 1:
             said.append(f"Not to be compared as they stand: the {noun} differ ({'; '.join(values)}).")
+    return said + _of_other_counts(runs)
+
+
+def _of_other_counts(runs: Measures) -> list[str]:
+    """A sentence for each set of images of which runs have other numbers: distances and neighbours depend on them."""
+    said = []
+    for section in dict.fromkeys(key for measures in runs.values() for key in measures if key.startswith(_DRAWN)):
+        counts = [each.get(section, {}).get("count") for each in runs.values()]
+        found = [f"{count:g}" for count in counts if count is not None]
+        if len(set(found)) > 1:
+            said.append(f"Not to be compared as they stand: the numbers of {section} differ ({'; '.join(found)}).")
     return said
 
 
@@ -103,6 +115,8 @@ def _mark(
     section, name = key
     spread = [each.get((section, name + _DEVIATION)) for each in (run, reference)]
     difference = run[key] - reference[key]
+    if run.get((section, "count")) != reference.get((section, "count")):
+        return ""
     if None not in spread and abs(difference) <= _DEVIATIONS * hypot(*(each or 0.0 for each in spread)):
         return " ≈"
     if name in _HIGHER:

@@ -104,7 +104,7 @@ def sample_section(
 
 def sample_picture(samples: Mapping[str, Tensor], class_names: Sequence[str]) -> Picture:
     """The first samples of each class, a column a class; the arguments as for :func:`sample_section`."""
-    classes = [c for c in range(min(len(class_names), _LARGEST_CLASSES)) if bool((samples["labels"] == c).any())]
+    classes = samples["labels"].unique().tolist()[:_LARGEST_CLASSES]
     rows = min(_SAMPLE_ROWS, *(int((samples["labels"] == c).sum()) for c in classes))
     chosen = torch.stack([(samples["labels"] == c).nonzero()[:rows, 0] for c in classes], dim=1).flatten()
     return Picture(
