@@ -10,6 +10,7 @@ _LARGEST_STRIDE = 16
 _SMALLEST_GRID = 8
 _MOST_CODES = 4096
 _VECTORS_A_CODE = 8  # so that k-means has something to average
+_TWO_LAYERS = 12  # pixels a side from which a PatchGAN of two layers with stride 2 has a logit
 _MULTIPLIERS = ((1,), (1, 2), (1, 2, 4), (1, 1, 2, 4), (1, 1, 2, 2, 4))  # by the number of halvings
 
 
@@ -50,6 +51,7 @@ def auto_values(images: SourceDescription, image_size: int) -> dict[str, Any]:
         **({} if images.channels == 3 else {"losses.chroma_weight": 0.0}),
         "tokenizer.multipliers": _MULTIPLIERS[halvings],
         "tokenizer.quantizer": {"kind": "vector", "codebook_size": codes},
+        "discriminator.num_layers": 1 if image_size < _TWO_LAYERS else 2,
         "losses.discriminator_start": steps * 3 // 4,
         "train.steps": steps,
         "train.batch_size": batch,

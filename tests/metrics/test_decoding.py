@@ -1,6 +1,7 @@
 """An image file's pixels: upright RGB, bounded, or one line that says why not."""
 
 import io
+import struct
 import tracemalloc
 
 import numpy as np
@@ -25,7 +26,7 @@ def pixels(content):
     return image_to_tensor(open_image(content))
 
 
-@catches(SUBJECT, "values >> 8", "values")
+@catches(SUBJECT, "grey = values >> tags.get(_BITS, (16,))[0] - 8", "grey = values")
 @catches(SUBJECT, "(255, 255, 255, 255)", "(0, 0, 0, 255)")
 def test_transparency_lies_on_white_and_every_mode_becomes_rgb():
     assert pixels(png((255, 0, 0, 0), mode="RGBA")).float().mean() == 255
@@ -49,12 +50,12 @@ def test_grey_of_16_bits_is_scaled_and_what_says_no_range_is_unreadable():
         assert pixels(content)[0].tolist() == [[0, 1], [128, 255]]
     for mode, dtype in (("I", np.int32), ("F", np.float32)):
         content = encoded(Image.fromarray(grey.astype(dtype)), "TIFF")
-        reason = f"expected 8 or 16 bits a channel, got TIFF in mode {mode}, of 32 bits"
+        reason = f"expected 8 or 16 bits a channel, got TIFF in mode {mode}, of signed values or 32 bits"
         with pytest.raises(ValueError, match=rf"\Aunreadable image: {reason}\Z"):
             open_image(content)
 
 
-@catches(SUBJECT, "np.where(values == transparent, 255, values >> 8)", "(values >> 8)")
+@catches(SUBJECT, "np.where(values == transparent, 255, grey)", "grey")
 @catches(SUBJECT, "values == transparent", "values >> 8 == (transparent or 0) >> 8")
 def test_the_transparent_value_of_grey_of_16_bits_is_white():
     grey = np.array([[0x1234, 0x12FF], [0x8000, 0]], dtype=np.uint16)
@@ -134,3 +135,37 @@ def test_a_header_gives_width_and_height_and_what_has_none_is_unreadable(tmp_pat
     assert image_shape(tmp_path / "a.png") == image_shape(png(0, size=(9, 5))) == (9, 5)
     with pytest.raises(ValueError, match=r"\Aunreadable image: the file is no image of a known format\Z"):
         image_shape(b"no image")
+
+
+def tiff(values, *, bits, photometric):
+    """A grey TIFF of one strip, with no more than the tags that say how it is read."""
+    height, width = values.shape
+    if bits == 12:
+        pairs = values.reshape(-1, 2).astype(int)
+        first, second = pairs[:, 0], pairs[:, 1]
+        content = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype("u1").tobytes()
+    else:
+        content = values.astype(f"<u{bits // 8}").tobytes()
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 0,
+        277: 1,
+        278: height,
+        279: len(content),
+    }
+    tags[273] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + content
+
+
+@catches(SUBJECT, "tags.get(_BITS, (16,))[0] - 8", "8")
+@catches(SUBJECT, "255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey", "grey")
+def test_a_grey_tiff_says_how_many_bits_its_values_have_and_which_of_them_is_white():
+    ramp = np.linspace(0, 255, 40).astype(int)[None].repeat(4, axis=0)
+    for bits, photometric in ((8, 1), (8, 0), (12, 1), (16, 1), (16, 0)):
+        pixels = np.asarray(open_image(tiff(ramp << bits - 8, bits=bits, photometric=photometric)))
+        assert (pixels == (ramp if photometric else 255 - ramp)[..., None]).all()

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import glotok.auto
 import semtok.auto
-import semtok.networks
 import vqgan.auto
 from _support.mutants import catches
 from vistok.workbench.config import ConfigError
@@ -42,14 +41,18 @@ def test_its_networks_fit_together(recipe, image_size):
     networks.check_networks(made(recipe, SourceDescription(3, 500, 9, 300), image_size))
 
 
+@catches("glotok.auto", "1 if image_size < _TWO_LAYERS else 2", "2")
+@catches("glotok.auto", "_TWO_LAYERS = 12", "_TWO_LAYERS = 13")
 @catches("semtok.auto", "1 if image_size < _TWO_LAYERS else 2", "2")
 @catches("semtok.auto", "_TWO_LAYERS = 12", "_TWO_LAYERS = 13")
+@catches("vqgan.auto", "1 if image_size < _TWO_LAYERS else 2", "2")
+@catches("vqgan.auto", "_TWO_LAYERS = 12", "_TWO_LAYERS = 13")
 def test_the_smallest_images_have_a_discriminator_that_takes_them():
     """The least side that one takes doubles with its layers."""
-    config = made("semtok", SourceDescription(3, 500, 9, 8), 8)
-    semtok.networks.check_networks(config)
-    layers = {side: made("semtok", SourceDescription(3, 500, 9, 8), side).discriminator.num_layers for side in (8, 12)}
-    assert layers == {8: 1, 12: 2}
+    for recipe in ("glotok", "semtok", "vqgan"):
+        configs = {side: made(recipe, SourceDescription(3, 500, 9, 8), side) for side in (8, 12)}
+        importlib.import_module(f"{recipe}.networks").check_networks(configs[8])
+        assert {side: config.discriminator.num_layers for side, config in configs.items()} == {8: 1, 12: 2}
 
 
 @catches("semtok.auto", "range(least, largest + 1)", "range(least, 100)")

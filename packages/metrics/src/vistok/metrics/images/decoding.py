@@ -16,12 +16,13 @@ LARGEST_MAX_PIXELS = 2 * MAX_PIXELS
 
 _PROGRAMS = frozenset(("EPS", "WMF"))  # formats that other programs would be started for
 _UP_TO_65535 = frozenset(("PNG", "PPM"))  # formats of whose images in mode I Pillow gives values up to that
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF, which Pillow heeds for 8 bits alone
 
 
 def open_image(
     source: bytes | str | Path, *, max_pixels: int = MAX_PIXELS, least_side: int | None = None
 ) -> "Image.Image":
-    """One image file, RGB, upright, transparency on white, grey of 16 bits scaled to 8, decoded.
+    """One image file, RGB, upright, transparency on white, grey of 12 or 16 bits scaled to 8, decoded.
 
     Args:
         source: The content of an image file, or its path.
@@ -30,8 +31,8 @@ def open_image(
             quarter or an eighth (Pillow's ``draft``): several times faster, and not the pixels that averaging gives.
 
     Raises:
-        ValueError: The image cannot be read, or has 32 bits a channel, which do not say what is white; the message
-            starts with the reason.
+        ValueError: The image cannot be read, or has signed values or 32 bits a channel, which do not say what is white;
+            the message starts with the reason.
     """
     from PIL import Image, ImageOps
 
@@ -96,10 +97,13 @@ def _to_rgb(image: "Image.Image") -> "Image.Image":
 
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _UP_TO_65535):
         # convert() would clip 16-bit values instead of scaling them
-        values, transparent = np.asarray(image), image.info.get("transparency")
-        image = Image.fromarray(np.where(values == transparent, 255, values >> 8).astype(np.uint8))
+        values, transparent, tags = np.asarray(image), image.info.get("transparency"), getattr(image, "tag_v2", {})
+        grey = values >> tags.get(_BITS, (16,))[0] - 8
+        grey = 255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+        image = Image.fromarray(np.where(values == transparent, 255, grey).astype(np.uint8))
     elif image.mode in ("I", "F"):  # nothing says which value is white
-        raise ValueError(f"expected 8 or 16 bits a channel, got {image.format} in mode {image.mode}, of 32 bits")
+        got = f"{image.format} in mode {image.mode}, of signed values or 32 bits"
+        raise ValueError(f"expected 8 or 16 bits a channel, got {got}")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image.convert("RGBA"))
