@@ -11,11 +11,16 @@ from vistok.workbench.studies.association import Group, points_of, read_cells, w
 SUBJECT = "vistok.workbench.studies.association"
 
 
-def write_study(folder, cells, *, data="digits", study="mine", overrides=None):
-    """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator)."""
+def write_study(folder, cells, *, data="digits", study="mine", overrides=None, reads=None):
+    """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator).
+
+    ``reads`` are rows by the row whose run they read from at the same seed.
+    """
     entries, values = [], []
     for row, seed, generators, numbers in cells:
-        run = {"recipe": "glotok", "config": "digits", "content": None, "set": {"row": row}}
+        other = (reads or {}).get(row)
+        settings = {"row": row} if other is None else {"teacher": {"checkpoint": f"{{runs}}/{data}-{other}-{seed}/a"}}
+        run = {"recipe": "glotok", "config": "digits", "content": None, "set": settings}
         made = {"samples": None, "evaluation": None, "folder": f"{data}-{row}-{seed}"}
         entries.append({"row": row, "seed": seed, "generators": generators, **run, **made})
         values += [
@@ -58,6 +63,25 @@ def test_a_cell_of_two_studies_is_one_point_with_the_measures_of_both(tmp_path):
     write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 7.0})], study="other")
     (cells,) = read_cells([tmp_path]).values()
     assert [cell.values for cell in cells] == [{"Gini": 0.5, "FID": 7.0}]
+
+
+@catches(SUBJECT, "text = text.replace(folder,", "text.replace(folder,")
+@catches(SUBJECT, "{short_checksum(_made_of(other, cells))}", "any")
+@catches(SUBJECT, "{short_checksum(_made_of(other, cells))}", "{other['row']}")
+def test_a_row_that_reads_from_the_run_of_another_is_one_row_at_all_seeds_and_in_all_studies(tmp_path):
+    rows = ("base", "other", "learner", "pupil")
+    cells = [(row, seed, ["xar"], {("Gini", None): 0.5, ("FID", "xar"): 7.0}) for seed in (0, 1, 2) for row in rows]
+    write_study(tmp_path / "a", cells, reads={"learner": "base", "pupil": "other"})
+    (found,) = read_cells([tmp_path]).values()
+    assert [cell.label for cell in found] == [f"mine: {row}" for row in rows] * 3
+    identities = [cell.row for cell in found]
+    assert len(set(identities)) == 4
+    assert identities[:4] == identities[4:8] == identities[8:]
+    (tmp_path / "b").mkdir()
+    text = (tmp_path / "a" / "study.json").read_text().replace('"row": "base", "seed"', '"row": "teacher", "seed"')
+    (tmp_path / "b" / "study.json").write_text(text)
+    (both,) = read_cells([tmp_path]).values()
+    assert len(both) == 12
 
 
 @catches(SUBJECT, 'if found.get("try"):', "if False:")

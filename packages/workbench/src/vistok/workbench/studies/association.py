@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.workbench.config import ConfigError
 from vistok.workbench.reporting.plots import plot_scatter
 from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.studies.cells import RUNS, short_checksum
 from vistok.workbench.studies.correlation import (
     FEWEST_ROWS,
     RESAMPLES,
@@ -70,10 +71,8 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
         values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]
+            row = json.dumps([_made_of(cell, found["cells"]), cell["samples"], cell["evaluation"]])
             for generator in cell["generators"]:
-                asked = [cell["samples"], cell["evaluation"]]
-                made = [cell[key] for key in ("recipe", "config", "content", "set")]
-                row = json.dumps([*made, *asked], sort_keys=True)
                 drawn = Drawn(row, f"{found['study']}: {cell['row']}", {})
                 drawn = merged[Group(found["data"] or "data", generator)].setdefault((row, cell["folder"]), drawn)
                 drawn.values.update(
@@ -82,6 +81,16 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
     if not merged:
         raise ConfigError(f"folders: expected a study with generators that is no try, got {', '.join(map(str, files))}")
     return {group: list(cells.values()) for group, cells in merged.items()}
+
+
+def _made_of(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
+    """What a cell is made of at any seed: of a run that it reads from what that is made of, not the folder's name."""
+    text = json.dumps([cell[key] for key in ("recipe", "config", "content", "set")], sort_keys=True, ensure_ascii=False)
+    for other in cells if f"{RUNS}/" in text else ():
+        folder = f"{RUNS}/{other['folder']}"
+        if folder in text:
+            text = text.replace(folder, f"{RUNS}/{short_checksum(_made_of(other, cells))}")
+    return text
 
 
 def points_of(cells: Sequence[Drawn], predictor: str, outcome: str) -> Points:
