@@ -13,7 +13,7 @@ from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.workbench.config import ConfigError
 from vistok.workbench.reporting.plots import plot_scatter
 from vistok.workbench.run.files import read_json, write_atomically
-from vistok.workbench.studies.cells import RUNS, short_checksum
+from vistok.workbench.studies.cells import RUNS, plain_value, short_checksum
 from vistok.workbench.studies.correlation import (
     FEWEST_ROWS,
     RESAMPLES,
@@ -30,9 +30,17 @@ logger = logging.getLogger(__name__)
 
 _MEASURES = {"Spearman": spearman, "Kendall": kendall}
 
+# Settings of the section of images on which it hangs what is held out of them and measured.
+_OF_IMAGES = ("source", "image_size", "image_column", "label_column", "validation_fraction")
+
 
 class Group(NamedTuple):
-    """Cells that may be compared: of one data set, and one generator."""
+    """Cells that may be compared: of one data set, and one generator.
+
+    Attributes:
+        data: What the study calls its images; of one that names none, what tells the images of its cells apart.
+        generator: What was trained and drawn from.
+    """
 
     data: str
     generator: str
@@ -72,9 +80,10 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]
             row = json.dumps([_made_of(cell, found["cells"]), cell["samples"], cell["evaluation"]])
+            images = found["data"] or _images_of(cell)
             for generator in cell["generators"]:
                 drawn = Drawn(row, f"{found['study']}: {cell['row']}", {})
-                drawn = merged[Group(found["data"] or "data", generator)].setdefault((row, cell["folder"]), drawn)
+                drawn = merged[Group(images, generator)].setdefault((row, cell["folder"]), drawn)
                 drawn.values.update(
                     {each["measure"]: each["value"] for each in mine if each["generator"] in (None, generator)}
                 )
@@ -91,6 +100,26 @@ def _made_of(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str
         if folder in text:
             text = text.replace(folder, f"{RUNS}/{short_checksum(_made_of(other, cells))}")
     return text
+
+
+def _images_of(cell: Mapping[str, Any]) -> str:
+    """What tells images apart that no study names: their settings, and the configuration unless these say all.
+
+    Those of a configuration's file are known, of a shipped one what the study sets.
+    """
+    settings = _section(cell["content"] or {}, "data")
+    for key, value in sorted(cell["set"].items()):  # a section before what is set within it
+        section, _, name = key.partition(".")
+        if section == "data":
+            settings = settings | {name: value} if name else _section(cell["set"], "data")
+    told = [f"{name}={plain_value(settings[name])}" for name in _OF_IMAGES if name in settings]
+    is_known = cell["content"] is not None and "source" in settings
+    return ", ".join(told if is_known else [f"{cell['recipe']} {cell['config']}", *told])
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = values.get(name)
+    return dict(section) if isinstance(section, Mapping) else {}
 
 
 def points_of(cells: Sequence[Drawn], predictor: str, outcome: str) -> Points:
@@ -178,7 +207,7 @@ def _explanation() -> Section:
     text = (
         "Each point is a cell, or the mean of a row over its seeds. Intervals: 95 %, from "
         f"{RESAMPLES:,} bootstrap samples of rows, each drawn with all its cells, since cells of one row differ "
-        "by their seed alone. Data sets and generators stand for themselves and are never pooled. Rank correlations "
-        "see any monotone relation, and no cause."
+        "by their seed alone. Data sets and generators stand for themselves and are never pooled; where a study names "
+        "no images, those of a configuration do. Rank correlations see any monotone relation, and no cause."
     )
     return Section("How to read this", [Text(text)])
