@@ -78,6 +78,8 @@ def recipe_commands(
 ) -> dict[str, Callable[[_OptionsT], Output]]:
     """The commands of a recipe by name: ``demo``, which runs all stages in turn, and each stage alone.
 
+    With ``resume`` a stage that is done stays, in the demo and alone.
+
     Args:
         prepare: Resolves and checks what the options ask for, images included; writes nothing.
         table: The stages, in order.
@@ -95,8 +97,12 @@ def recipe_commands(
                 raise ConfigError(f"{command.name}: this configuration has no such stage, but {', '.join(listed)}")
             stage = listed[command.name]
             training = command.training and command.training(run)
-            with opened_stage(options, run.stages, stage, training, divides=command.divides):
-                command.work(run)
+            _check_options(options, stage, training, command.divides)
+            if options.resume and run.stages.stays(stage):
+                logger.info("%s: done earlier (--fresh runs it again)", command.name)
+            else:
+                with opened_stage(options, run.stages, stage, training, divides=command.divides):
+                    command.work(run)
             return run_output(run.stages, stage.outputs[0])
 
         return run_one
@@ -142,19 +148,8 @@ def opened_stage(
             there are several processes and nothing for them to do.
         UnexpectedError: Anything else went wrong; the traceback is in the run's ``error.log``.
     """
-    rank, count = process_index(), process_count()
-    _check_contradiction(options)
-    if options.skip:
-        raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
-    if training is None and not divides and count > 1:
-        raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
-    if training is not None and training.batch_size % (count * training.accumulation):
-        raise ConfigError(
-            f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
-            f"got {training.batch_size}"
-        )
-    if training is not None:
-        check_switches(training)
+    rank = process_index()
+    _check_options(options, stage, training, divides)
     opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
     with opened:
         try:
@@ -227,6 +222,22 @@ def run_output(stages: Stages, place: Path) -> Output:
     if process_index() > 0:
         return Output()
     return Output({**run_values(stages.folder), "result": str(place)}, place)
+
+
+def _check_options(options: RunOptions, stage: Stage, training: TrainConfig | None, divides: bool) -> None:
+    count = process_count()
+    _check_contradiction(options)
+    if options.skip:
+        raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
+    if training is None and not divides and count > 1:
+        raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
+    if training is not None and training.batch_size % (count * training.accumulation):
+        raise ConfigError(
+            f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
+            f"got {training.batch_size}"
+        )
+    if training is not None:
+        check_switches(training)
 
 
 def _check_contradiction(options: RunOptions) -> None:
