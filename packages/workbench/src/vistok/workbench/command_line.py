@@ -183,14 +183,15 @@ def run_stages(
 
     Raises:
         ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``, or both; or one of other images;
-            ``skip`` names one that there is not; or what a stage will read beside the others' files was made with
-            other settings.
+            ``skip`` names one that there is not, or one that is not done and that another needs; or what a stage will
+            read beside the others' files was made with other settings.
     """
     _check_contradiction(options)
     everything = _not_skipped([stage for stage in stages.by_name.values() if stage.command in commands], options.skip)
     page = everything[-1].outputs[0]
     if not options.fresh:
         stages.check_images()
+    _check_skipped(stages, everything, fresh=options.fresh)
     if options.fresh:
         stages.restart()
     elif all(stages.is_done(stage) for stage in everything):
@@ -260,3 +261,15 @@ def _not_skipped(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
     if not left:
         raise ConfigError("skip: expected to leave a stage over, got all of them")
     return left
+
+
+def _check_skipped(stages: Stages, left: Sequence[Stage], *, fresh: bool) -> None:
+    """What the stages that are left need is done where it is not among them, so that none runs in vain."""
+    to_come = {stage.name for stage in left}
+    for stage in left:
+        skipped = [name for name in stages.needs_of(stage) if name not in to_come]
+        if skipped and fresh:
+            need = stages.by_name[skipped[0]].command
+            raise ConfigError(f"skip: {stage.command} needs {need}, of which --fresh leaves nothing")
+        if skipped and not stages.is_done(stage):
+            stages.check_needs(stage, to_come)

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Stages:
         """
         check_folder(self.folder, self.program)
         if not is_run(self.folder):
-            self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
+            self.check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
             self._check_inputs(stage, fresh=fresh)
@@ -192,12 +192,13 @@ class Stages:
 
     def _check_inputs(self, stage: Stage, *, fresh: bool) -> None:
         self.check_images(stage if fresh else None)
-        self._check_needs(stage)
+        self.check_needs(stage)
         self._check_reads(stage.reads)
 
-    def _check_needs(self, stage: Stage) -> None:
+    def check_needs(self, stage: Stage, to_come: Collection[str] = ()) -> None:
+        """Raise :class:`ConfigError` unless all that a stage needs is done, but for stages by name that are to come."""
         records = self._records.read()
-        for name in self._all_needs(stage):
+        for name in (name for name in self.needs_of(stage) if name not in to_come):
             need, record = self.by_name[name], records.get(name)
             if record is None or not record.outputs or self._records.lacks(record, need.outputs):
                 raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
@@ -270,11 +271,11 @@ class Stages:
             paths += self.by_name[record.name].outputs if record.name in self.by_name else ()
         set_aside(self.folder, list(dict.fromkeys(paths)))
 
-    def _all_needs(self, stage: Stage) -> list[str]:
+    def needs_of(self, stage: Stage) -> list[str]:
         """Everything that must have run before, in order."""
         needed: dict[str, None] = {}
         for name in stage.needs:
-            needed |= dict.fromkeys((*self._all_needs(self.by_name[name]), name))
+            needed |= dict.fromkeys((*self.needs_of(self.by_name[name]), name))
         return list(needed)
 
     def _present(self, stage: Stage) -> list[str]:
