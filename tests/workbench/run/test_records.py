@@ -26,6 +26,14 @@ def test_a_record_comes_back_as_it_was_kept(tmp_path):
     assert records.file("train") == tmp_path / "stages" / "train.json"
 
 
+@catches(SUBJECT, "except FileNotFoundError:", "except IsADirectoryError:")
+def test_a_record_that_goes_while_all_are_read_is_none(tmp_path):
+    records = Records(tmp_path)
+    records.write(Record("train", [], {}))
+    records.file("gone").symlink_to(tmp_path / "nowhere")  # listed, and not there when it is read
+    assert list(records.read()) == ["train"]
+
+
 @catches(SUBJECT, "record.outputs.update(zip(map(self.relative, files), _checksums(files), strict=True))", "")
 @catches(SUBJECT, "if digest != record.outputs[path]", "if not digest")
 def test_a_finished_stage_is_damaged_when_a_file_is_gone_or_holds_other_bytes(tmp_path):

@@ -110,7 +110,7 @@ def test_a_run_of_before_a_setting_came_is_that_of_its_default(finished):
 
 @catches(
     SUBJECT,
-    "            self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run",
+    "            self.check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run",
     "            pass",
 )
 def test_a_stage_that_is_needed_must_have_run_and_the_message_is_a_command(tmp_path):

@@ -11,11 +11,16 @@ from vistok.workbench.studies.association import Group, points_of, read_cells, w
 SUBJECT = "vistok.workbench.studies.association"
 
 
-def write_study(folder, cells, *, data="digits", study="mine", overrides=None):
-    """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator)."""
+def write_study(folder, cells, *, data="digits", study="mine", overrides=None, reads=None):
+    """A study.json; ``cells`` are row, seed, generators, and values by (measure, generator).
+
+    ``reads`` are rows by the row whose run they read from at the same seed.
+    """
     entries, values = [], []
     for row, seed, generators, numbers in cells:
-        run = {"recipe": "glotok", "config": "digits", "content": None, "set": {"row": row}}
+        other = (reads or {}).get(row)
+        settings = {"row": row} if other is None else {"teacher": {"checkpoint": f"{{runs}}/{data}-{other}-{seed}/a"}}
+        run = {"recipe": "glotok", "config": "digits", "content": None, "set": settings}
         made = {"samples": None, "evaluation": None, "folder": f"{data}-{row}-{seed}"}
         entries.append({"row": row, "seed": seed, "generators": generators, **run, **made})
         values += [
@@ -37,7 +42,7 @@ def five_rows(generator="xar"):
     ]
 
 
-@catches(SUBJECT, 'Group(found["data"] or "data", generator)', 'Group("data", generator)')
+@catches(SUBJECT, 'images = found["data"] or _images_of(cell)', 'images = "data"')
 @catches(SUBJECT, 'each["generator"] in (None, generator)', "True")
 def test_neither_data_sets_nor_generators_are_pooled(tmp_path):
     both = {("Gini", None): 0.5, ("FID", "xar"): 1.0, ("FID", "far"): 2.0}
@@ -52,12 +57,74 @@ def test_neither_data_sets_nor_generators_are_pooled(tmp_path):
     }
 
 
+def write_unnamed(folder, **changes):
+    """A study of one cell that names no images."""
+    write_study(folder, [(folder.name, 0, ["xar"], {("FID", "xar"): 1.0})], data=None)
+    found = json.loads((folder / "study.json").read_text())
+    found["cells"][0].update({"set": {}, **changes})
+    (folder / "study.json").write_text(json.dumps(found))
+
+
+@catches(SUBJECT, 'found["data"] or _images_of(cell)', 'found["data"] or "data"')
+@catches(SUBJECT, 'if section == "data":', "if False:")
+@catches(SUBJECT, "settings | {name: value} if name else", "")
+@catches(SUBJECT, 'else _section(cell["set"], "data")', "else settings")
+@catches(SUBJECT, 'sorted(cell["set"].items())', 'cell["set"].items()')
+@catches(SUBJECT, "plain_value(settings[name])", "settings[name]")
+@catches(SUBJECT, 'cell["content"] is not None and "source" in settings', '"source" in settings')
+@catches(SUBJECT, 'cell["content"] is not None and "source" in settings', 'cell["content"] is not None')
+def test_images_that_studies_do_not_name_are_told_apart_by_configurations_and_what_they_say_of_them(tmp_path):
+    write_unnamed(tmp_path / "a")
+    write_unnamed(tmp_path / "b", config="openmoji32")
+    write_unnamed(tmp_path / "c", recipe="vqgan")
+    write_unnamed(tmp_path / "d", set={"data.horizontal_flip": True, "train.steps": 9})
+    write_unnamed(tmp_path / "e", set={"data.source": "x", "data": {"source": "y", "image_size": 64}})
+    own = {"train": {"steps": 9}, "data": {"source": "x", "image_size": "64.0", "workers": 2}}
+    write_unnamed(tmp_path / "f", config="mine", content=own)
+    write_unnamed(tmp_path / "g", config="other", content={"data": {"source": "x"}}, set={"data.image_size": 64})
+    write_unnamed(tmp_path / "h", config="other", content={"data": {"source": "y", "image_size": 64}})
+    write_unnamed(tmp_path / "i", config="other", content={"data": {"image_size": 64}})
+    write_unnamed(tmp_path / "j", config="other", content={"data": None})
+    rows = {group.data: [cell.label for cell in cells] for group, cells in read_cells([tmp_path]).items()}
+    assert rows == {
+        "glotok digits": ["mine: a", "mine: d"],
+        "glotok openmoji32": ["mine: b"],
+        "vqgan digits": ["mine: c"],
+        "glotok digits, source=x, image_size=64": ["mine: e"],
+        "source=x, image_size=64": ["mine: f", "mine: g"],
+        "source=y, image_size=64": ["mine: h"],
+        "glotok other, image_size=64": ["mine: i"],
+        "glotok other": ["mine: j"],
+    }
+    page = write_correlations([tmp_path], ["FID"], ["FID"], tmp_path / "out")
+    assert "glotok openmoji32, xar" in page.read_text()
+
+
 @catches(SUBJECT, '.setdefault((row, cell["folder"]), drawn)', '.setdefault((file, row, cell["folder"]), drawn)')
 def test_a_cell_of_two_studies_is_one_point_with_the_measures_of_both(tmp_path):
     write_study(tmp_path / "a", [("base", 0, ["xar"], {("Gini", None): 0.5})], study="one")
     write_study(tmp_path / "b", [("base", 0, ["xar"], {("FID", "xar"): 7.0})], study="other")
     (cells,) = read_cells([tmp_path]).values()
     assert [cell.values for cell in cells] == [{"Gini": 0.5, "FID": 7.0}]
+
+
+@catches(SUBJECT, "text = text.replace(folder,", "text.replace(folder,")
+@catches(SUBJECT, "{short_checksum(_made_of(other, cells))}", "any")
+@catches(SUBJECT, "{short_checksum(_made_of(other, cells))}", "{other['row']}")
+def test_a_row_that_reads_from_the_run_of_another_is_one_row_at_all_seeds_and_in_all_studies(tmp_path):
+    rows = ("base", "other", "learner", "pupil")
+    cells = [(row, seed, ["xar"], {("Gini", None): 0.5, ("FID", "xar"): 7.0}) for seed in (0, 1, 2) for row in rows]
+    write_study(tmp_path / "a", cells, reads={"learner": "base", "pupil": "other"})
+    (found,) = read_cells([tmp_path]).values()
+    assert [cell.label for cell in found] == [f"mine: {row}" for row in rows] * 3
+    identities = [cell.row for cell in found]
+    assert len(set(identities)) == 4
+    assert identities[:4] == identities[4:8] == identities[8:]
+    (tmp_path / "b").mkdir()
+    text = (tmp_path / "a" / "study.json").read_text().replace('"row": "base", "seed"', '"row": "teacher", "seed"')
+    (tmp_path / "b" / "study.json").write_text(text)
+    (both,) = read_cells([tmp_path]).values()
+    assert len(both) == 12
 
 
 @catches(SUBJECT, 'if found.get("try"):', "if False:")

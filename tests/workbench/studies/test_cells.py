@@ -263,7 +263,7 @@ def test_a_command_says_all_that_the_recipe_needs():
 
 @catches(SUBJECT, "study.rows[other], seed).run.name", "study.rows[other], 0).run.name")
 @catches(SUBJECT, "after |= {name: other for other, name in needed.items()}", "pass")
-@catches(SUBJECT, "text.replace(_RUNS, str(runs.resolve()))", "text")
+@catches(SUBJECT, "text.replace(RUNS, str(runs.resolve()))", "text")
 def test_a_row_may_read_the_run_of_another_one_wherever_the_runs_lie():
     rows = {"base": {}, "learner": {"set": {"teacher.checkpoint": "{run of base}/tokenizer/model.safetensors"}}}
     base, learner = toy_cells(rows=rows, seeds=(1,))

@@ -78,6 +78,8 @@ def recipe_commands(
 ) -> dict[str, Callable[[_OptionsT], Output]]:
     """The commands of a recipe by name: ``demo``, which runs all stages in turn, and each stage alone.
 
+    With ``resume`` a stage that is done stays, in the demo and alone.
+
     Args:
         prepare: Resolves and checks what the options ask for, images included; writes nothing.
         table: The stages, in order.
@@ -95,8 +97,12 @@ def recipe_commands(
                 raise ConfigError(f"{command.name}: this configuration has no such stage, but {', '.join(listed)}")
             stage = listed[command.name]
             training = command.training and command.training(run)
-            with opened_stage(options, run.stages, stage, training, divides=command.divides):
-                command.work(run)
+            _check_options(options, stage, training, command.divides)
+            if options.resume and run.stages.stays(stage):
+                logger.info("%s: done earlier (--fresh runs it again)", command.name)
+            else:
+                with opened_stage(options, run.stages, stage, training, divides=command.divides):
+                    command.work(run)
             return run_output(run.stages, stage.outputs[0])
 
         return run_one
@@ -142,19 +148,8 @@ def opened_stage(
             there are several processes and nothing for them to do.
         UnexpectedError: Anything else went wrong; the traceback is in the run's ``error.log``.
     """
-    rank, count = process_index(), process_count()
-    _check_contradiction(options)
-    if options.skip:
-        raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
-    if training is None and not divides and count > 1:
-        raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
-    if training is not None and training.batch_size % (count * training.accumulation):
-        raise ConfigError(
-            f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
-            f"got {training.batch_size}"
-        )
-    if training is not None:
-        check_switches(training)
+    rank = process_index()
+    _check_options(options, stage, training, divides)
     opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
     with opened:
         try:
@@ -188,14 +183,15 @@ def run_stages(
 
     Raises:
         ConfigError: There is an unfinished run, and neither ``resume`` nor ``fresh``, or both; or one of other images;
-            ``skip`` names one that there is not; or what a stage will read beside the others' files was made with
-            other settings.
+            ``skip`` names one that there is not, or one that is not done and that another needs; or what a stage will
+            read beside the others' files was made with other settings.
     """
     _check_contradiction(options)
     everything = _not_skipped([stage for stage in stages.by_name.values() if stage.command in commands], options.skip)
     page = everything[-1].outputs[0]
     if not options.fresh:
         stages.check_images()
+    _check_skipped(stages, everything, fresh=options.fresh)
     if options.fresh:
         stages.restart()
     elif all(stages.is_done(stage) for stage in everything):
@@ -229,6 +225,22 @@ def run_output(stages: Stages, place: Path) -> Output:
     return Output({**run_values(stages.folder), "result": str(place)}, place)
 
 
+def _check_options(options: RunOptions, stage: Stage, training: TrainConfig | None, divides: bool) -> None:
+    count = process_count()
+    _check_contradiction(options)
+    if options.skip:
+        raise ConfigError(f"skip: expected only with demo, got it with {stage.command}")
+    if training is None and not divides and count > 1:
+        raise ConfigError(f"{stage.command} runs in one process, got {count}; start it without torchrun")
+    if training is not None and training.batch_size % (count * training.accumulation):
+        raise ConfigError(
+            f"batch_size: expected a multiple of {count} processes x {training.accumulation} micro-batches, "
+            f"got {training.batch_size}"
+        )
+    if training is not None:
+        check_switches(training)
+
+
 def _check_contradiction(options: RunOptions) -> None:
     if options.fresh and options.resume:
         raise ConfigError("fresh: expected either --fresh or --resume, got both")
@@ -249,3 +261,15 @@ def _not_skipped(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
     if not left:
         raise ConfigError("skip: expected to leave a stage over, got all of them")
     return left
+
+
+def _check_skipped(stages: Stages, left: Sequence[Stage], *, fresh: bool) -> None:
+    """What the stages that are left need is done where it is not among them, so that none runs in vain."""
+    to_come = {stage.name for stage in left}
+    for stage in left:
+        skipped = [name for name in stages.needs_of(stage) if name not in to_come]
+        if skipped and fresh:
+            need = stages.by_name[skipped[0]].command
+            raise ConfigError(f"skip: {stage.command} needs {need}, of which --fresh leaves nothing")
+        if skipped and not stages.is_done(stage):
+            stages.check_needs(stage, to_come)

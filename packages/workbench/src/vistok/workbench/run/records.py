@@ -1,7 +1,8 @@
 """The records of a run's stages: what each depended on, and the checksums of what it wrote."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -57,6 +58,8 @@ class Records:
                 record = Record(**json.loads(path.read_text(encoding="utf-8")))
                 if record.images is not None:
                     record = replace(record, images=Inventory(**record.images))  # type: ignore[arg-type]  # as JSON
+            except FileNotFoundError:
+                continue  # another process of the launch has set it aside in this moment
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"{path}: damaged ({error}); remove it to run its stage again") from None
             found[record.name] = record
@@ -141,3 +144,43 @@ def _checksums(files: list[Path]) -> list[str]:
     """The checksum of each file; several are read at a time."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         return list(pool.map(sha256, files))
+
+
+def some_of(different: list[str]) -> str:
+    """The first three of what differs, and how many more there are.
+
+    Example:
+        >>> some_of(["a was 1, now 2", "b was 1, now 2", "c was 1, now 2", "d was 1, now 2"])
+        'a was 1, now 2; b was 1, now 2; c was 1, now 2; and 1 more'
+    """
+    return "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
+
+
+def value_at(values: Any, key: str) -> Any:
+    """What settings have at a dotted key.
+
+    Raises:
+        KeyError: They have no such key.
+        TypeError: What they have on the way is no section.
+
+    Example:
+        >>> value_at({"train": {"steps": 2}}, "train.steps")
+        2
+    """
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def found_at(values: Any, keys: Iterable[str]) -> dict[str, Any]:
+    """What settings have at dotted keys, without those that they do not have.
+
+    Example:
+        >>> found_at({"train": {"steps": 2}}, ["train.steps", "train.pace", "train.steps.first", "seed"])
+        {'train.steps': 2}
+    """
+    found = {}
+    for key in keys:
+        with contextlib.suppress(KeyError, TypeError):
+            found[key] = value_at(values, key)
+    return found

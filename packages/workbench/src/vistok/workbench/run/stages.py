@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from vistok.workbench.run.costs import WALL, measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run.inventory import Inventory, check_same, surely_same
 from vistok.workbench.run.lock import run_lock
-from vistok.workbench.run.records import Record, Records, all_needs, differences
+from vistok.workbench.run.records import Record, Records, all_needs, differences, found_at, some_of, value_at
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,14 @@ class Stages:
             and self._records.damaged(record) is None
         )
 
+    def stays(self, stage: Stage) -> bool:
+        """Whether a stage that is asked for again is done; its inputs are checked then, as where it is opened."""
+        done = self.is_done(stage)
+        if done:
+            check_folder(self.folder, self.program)
+            self._check_inputs(stage, fresh=False)
+        return done
+
     def check_done(self, stage: Stage) -> None:
         """Raise :class:`ConfigError`, with the command to run, unless a stage is done with these images."""
         self.check_images()
@@ -112,12 +120,10 @@ class Stages:
         """
         check_folder(self.folder, self.program)
         if not is_run(self.folder):
-            self._check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
+            self.check_needs(stage)  # before there is a folder: nothing is made for a stage that cannot run
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
-            self.check_images(stage if fresh else None)
-            self._check_needs(stage)
-            self._check_reads(stage.reads)
+            self._check_inputs(stage, fresh=fresh)
             stale = self._stale(stage, resume=resume, fresh=fresh)
             if stale:
                 self._set_aside(stale)
@@ -184,9 +190,15 @@ class Stages:
         """The command that runs a stage of this run."""
         return " ".join(part for part in (self.program, stage.command, self.hint, *flags) if part)
 
-    def _check_needs(self, stage: Stage) -> None:
+    def _check_inputs(self, stage: Stage, *, fresh: bool) -> None:
+        self.check_images(stage if fresh else None)
+        self.check_needs(stage)
+        self._check_reads(stage.reads)
+
+    def check_needs(self, stage: Stage, to_come: Collection[str] = ()) -> None:
+        """Raise :class:`ConfigError` unless all that a stage needs is done, but for stages by name that are to come."""
         records = self._records.read()
-        for name in self._all_needs(stage):
+        for name in (name for name in self.needs_of(stage) if name not in to_come):
             need, record = self.by_name[name], records.get(name)
             if record is None or not record.outputs or self._records.lacks(record, need.outputs):
                 raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
@@ -199,7 +211,7 @@ class Stages:
             different = self._differences(record, self._settings(need))
             if different:
                 raise ConfigError(
-                    f"{self.folder}: {need.command} was run with another configuration ({_some(different)}); "
+                    f"{self.folder}: {need.command} was run with another configuration ({some_of(different)}); "
                     "give those settings again, or another --name"
                 )
 
@@ -212,7 +224,7 @@ class Stages:
             for source in (name, *sorted(all_needs(records[name], records) & records.keys())):
                 if different := self._changed(records[source]):
                     raise ConfigError(
-                        f"{self.folder}: {name} was run with another configuration ({_some(different)}); "
+                        f"{self.folder}: {name} was run with another configuration ({some_of(different)}); "
                         f"run {name.partition('.')[0]} for it again, or give those settings again"
                     )
             if damaged := self._records.damaged(records[name]):
@@ -232,7 +244,7 @@ class Stages:
                 return []  # it failed before it made anything: its settings may change
             if stage.checkpoints is not None and different:
                 raise ConfigError(
-                    f"{self.folder}: {stage.name} was begun with another configuration ({_some(different)}); "
+                    f"{self.folder}: {stage.name} was begun with another configuration ({some_of(different)}); "
                     "give those settings again or another name, or --fresh to set it aside and begin again"
                 )
             if self._records.has_checkpoints(record) and not resume:
@@ -259,11 +271,11 @@ class Stages:
             paths += self.by_name[record.name].outputs if record.name in self.by_name else ()
         set_aside(self.folder, list(dict.fromkeys(paths)))
 
-    def _all_needs(self, stage: Stage) -> list[str]:
+    def needs_of(self, stage: Stage) -> list[str]:
         """Everything that must have run before, in order."""
         needed: dict[str, None] = {}
         for name in stage.needs:
-            needed |= dict.fromkeys((*self._all_needs(self.by_name[name]), name))
+            needed |= dict.fromkeys((*self.needs_of(self.by_name[name]), name))
         return list(needed)
 
     def _present(self, stage: Stage) -> list[str]:
@@ -271,30 +283,13 @@ class Stages:
         return [*stage.needs, *(name for name in stage.reads if name in records and records[name].outputs)]
 
     def _settings(self, stage: Stage) -> dict[str, Any]:
-        return {key: _lookup(self._values, key) for key in stage.settings}
+        return {key: value_at(self._values, key) for key in stage.settings}
 
     def _differences(self, record: Record, settings: dict[str, Any]) -> list[str]:
-        defaults = {}
-        for key in settings:
-            with contextlib.suppress(KeyError, TypeError):
-                defaults[key] = _lookup(self._default_values, key)
+        defaults = found_at(self._default_values, settings)
         found = differences(record.settings, settings, defaults)
         return [each for each in found if not (each.startswith(_PLACE) and surely_same(record.images, self.images))]
 
     def _changed(self, record: Record) -> list[str]:
         """What the configuration says otherwise than a record of any stage, listed here or not."""
-        now = {}
-        for key in record.settings:
-            with contextlib.suppress(KeyError, TypeError):
-                now[key] = _lookup(self._values, key)
-        return self._differences(record, now)
-
-
-def _lookup(values: Any, key: str) -> Any:
-    for part in key.split("."):
-        values = values[part]
-    return values
-
-
-def _some(different: list[str]) -> str:
-    return "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
+        return self._differences(record, found_at(self._values, record.settings))

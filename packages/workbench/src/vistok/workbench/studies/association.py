@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from vistok.metrics.report.page import Picture, Section, Table, Text
 from vistok.workbench.config import ConfigError
 from vistok.workbench.reporting.plots import plot_scatter
 from vistok.workbench.run.files import read_json, write_atomically
+from vistok.workbench.studies.cells import RUNS, plain_value, short_checksum
 from vistok.workbench.studies.correlation import (
     FEWEST_ROWS,
     RESAMPLES,
@@ -29,9 +30,17 @@ logger = logging.getLogger(__name__)
 
 _MEASURES = {"Spearman": spearman, "Kendall": kendall}
 
+# Settings of the section of images on which it hangs what is held out of them and measured.
+_OF_IMAGES = ("source", "image_size", "image_column", "label_column", "validation_fraction")
+
 
 class Group(NamedTuple):
-    """Cells that may be compared: of one data set, and one generator."""
+    """Cells that may be compared: of one data set, and one generator.
+
+    Attributes:
+        data: What the study calls its images; of one that names none, what tells the images of its cells apart.
+        generator: What was trained and drawn from.
+    """
 
     data: str
     generator: str
@@ -70,18 +79,47 @@ def read_cells(folders: Iterable[Path]) -> dict[Group, list[Drawn]]:
         values = values_by_cell(found)
         for cell in found["cells"]:
             mine = values[cell["row"], cell["seed"]]
+            row = json.dumps([_made_of(cell, found["cells"]), cell["samples"], cell["evaluation"]])
+            images = found["data"] or _images_of(cell)
             for generator in cell["generators"]:
-                asked = [cell["samples"], cell["evaluation"]]
-                made = [cell[key] for key in ("recipe", "config", "content", "set")]
-                row = json.dumps([*made, *asked], sort_keys=True)
                 drawn = Drawn(row, f"{found['study']}: {cell['row']}", {})
-                drawn = merged[Group(found["data"] or "data", generator)].setdefault((row, cell["folder"]), drawn)
+                drawn = merged[Group(images, generator)].setdefault((row, cell["folder"]), drawn)
                 drawn.values.update(
                     {each["measure"]: each["value"] for each in mine if each["generator"] in (None, generator)}
                 )
     if not merged:
         raise ConfigError(f"folders: expected a study with generators that is no try, got {', '.join(map(str, files))}")
     return {group: list(cells.values()) for group, cells in merged.items()}
+
+
+def _made_of(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
+    """What a cell is made of at any seed: of a run that it reads from what that is made of, not the folder's name."""
+    text = json.dumps([cell[key] for key in ("recipe", "config", "content", "set")], sort_keys=True, ensure_ascii=False)
+    for other in cells if f"{RUNS}/" in text else ():
+        folder = f"{RUNS}/{other['folder']}"
+        if folder in text:
+            text = text.replace(folder, f"{RUNS}/{short_checksum(_made_of(other, cells))}")
+    return text
+
+
+def _images_of(cell: Mapping[str, Any]) -> str:
+    """What tells images apart that no study names: their settings, and the configuration unless these say all.
+
+    Those of a configuration's file are known, of a shipped one what the study sets.
+    """
+    settings = _section(cell["content"] or {}, "data")
+    for key, value in sorted(cell["set"].items()):  # a section before what is set within it
+        section, _, name = key.partition(".")
+        if section == "data":
+            settings = settings | {name: value} if name else _section(cell["set"], "data")
+    told = [f"{name}={plain_value(settings[name])}" for name in _OF_IMAGES if name in settings]
+    is_known = cell["content"] is not None and "source" in settings
+    return ", ".join(told if is_known else [f"{cell['recipe']} {cell['config']}", *told])
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = values.get(name)
+    return dict(section) if isinstance(section, Mapping) else {}
 
 
 def points_of(cells: Sequence[Drawn], predictor: str, outcome: str) -> Points:
@@ -169,7 +207,7 @@ def _explanation() -> Section:
     text = (
         "Each point is a cell, or the mean of a row over its seeds. Intervals: 95 %, from "
         f"{RESAMPLES:,} bootstrap samples of rows, each drawn with all its cells, since cells of one row differ "
-        "by their seed alone. Data sets and generators stand for themselves and are never pooled. Rank correlations "
-        "see any monotone relation, and no cause."
+        "by their seed alone. Data sets and generators stand for themselves and are never pooled; where a study names "
+        "no images, those of a configuration do. Rank correlations see any monotone relation, and no cause."
     )
     return Section("How to read this", [Text(text)])

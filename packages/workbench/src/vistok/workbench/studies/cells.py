@@ -20,7 +20,9 @@ from vistok.workbench.studies.schema import RUN_OF, Row, Study, config_for, runs
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _FILES = (".yaml", ".yml")
 _TRAIN_GENERATOR = "train-generator"  # the stage, of every recipe that has generators
-_RUNS = "{runs}"  # in a run's settings: the folder of all runs, which decides nothing
+
+#: In a run's settings: the folder of all runs, which decides nothing.
+RUNS = "{runs}"
 
 
 class Data(NamedTuple):
@@ -151,7 +153,7 @@ class Cell:
         options += ["--skip", *self.skip] if self.skip else []
         for key, value in sorted(self.run.set.items()):  # a section before what is set within it
             text = json.dumps(value, ensure_ascii=False)
-            options += ["--set", f"{key}={text.replace(_RUNS, str(runs.resolve()))}"]
+            options += ["--set", f"{key}={text.replace(RUNS, str(runs.resolve()))}"]
         begin = [sys.executable, "-m", self.run.recipe, "demo"]
         return [[*begin, *options, *(["--generator", name] if name else [])] for name in self.generators or ("",)]
 
@@ -263,7 +265,7 @@ def _with_folders(value: Any, names: Mapping[str, str]) -> Any:
         return {key: _with_folders(part, names) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_with_folders(part, names) for part in value]
-    return RUN_OF.sub(lambda run: f"{_RUNS}/{names[run[1]]}", value) if isinstance(value, str) else value
+    return RUN_OF.sub(lambda run: f"{RUNS}/{names[run[1]]}", value) if isinstance(value, str) else value
 
 
 def _folder_of(recipe: str) -> Path | None:
