@@ -156,7 +156,37 @@ def test_a_stage_that_trains_nothing_sets_its_old_files_aside_when_its_settings_
     assert sorted(path.name for path in aside.iterdir()) == kept
 
 
-@catches(SUBJECT, "name in (record.name, *all_needs(record, records))", "name == record.name")
+@catches(SUBJECT, "if different and learned:", "if learned:")
+@catches(SUBJECT, "if different and learned:", "if False:")
+@catches(SUBJECT, "if each.checkpoints is not None and self._has_made(each)]", "if self._has_made(each)]")
+def test_a_training_that_learned_from_a_stage_is_not_thrown_away_by_other_settings_of_that_stage(tmp_path):
+    def pair(**changes):
+        listed = [
+            Stage("teach", ("seed",), (tmp_path / "mine" / "teacher",)),
+            Stage("train", (), (tmp_path / "mine" / "weights",), ("teach",), checkpoints=tmp_path / "mine" / "net"),
+            Stage("measure", ("network",), (tmp_path / "mine" / "measures",), ("train",)),
+            Stage("look", ("network",), (tmp_path / "mine" / "page",), ("measure",)),
+        ]
+        return Stages("toy", "--name mine", tmp_path / "mine", Toy(**changes), listed, IMAGES)
+
+    for name in ("teach", "train", "measure", "look"):
+        run(pair(), name)
+    run(pair(), "teach")  # with the settings that it had
+    before = everything_in(tmp_path)
+    said = (
+        r"mine: teach was run with another configuration \(seed was 0, now 5\), and train learned from what it made; "
+    )
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=said):
+            run(pair(seed=5), "teach", resume=resume)
+    assert everything_in(tmp_path) == before
+    run(pair(network="b"), "measure")  # of which only a page was made
+    assert done(pair(network="b")) == ["teach", "train", "measure"]
+    run(pair(seed=5), "teach", fresh=True)
+    assert done(pair(seed=5)) == ["teach"]
+
+
+@catches("vistok.workbench.run.records", "name in (record.name, *all_needs(record, records))", "name == record.name")
 def test_fresh_touches_the_stage_and_what_follows_and_nothing_else(finished):
     weights = (finished / "weights").read_bytes()
     run(toy(finished), "sample.net.one", fresh=True)
@@ -364,7 +394,7 @@ def test_a_stage_is_not_done_with_other_images_where_a_command_reads_it(finished
         toy(finished, images=MORE).check_done(toy(finished).by_name["measure"])
 
 
-@catches(SUBJECT, "name in (record.name, *all_needs(record, records))", "name == record.name")
+@catches("vistok.workbench.run.records", "name in (record.name, *all_needs(record, records))", "name == record.name")
 def test_fresh_of_the_first_stage_begins_anew_with_the_images_that_there_are(finished):
     run(toy(finished, images=MORE), "train", fresh=True)
     run(toy(finished, images=MORE), "measure")

@@ -146,6 +146,11 @@ def _checksums(files: list[Path]) -> list[str]:
         return list(pool.map(sha256, files))
 
 
+def followers(name: str, records: dict[str, Record]) -> list[Record]:
+    """The records of a stage and of all that was made of what it wrote."""
+    return [record for record in records.values() if name in (record.name, *all_needs(record, records))]
+
+
 def some_of(different: list[str]) -> str:
     """The first three of what differs, and how many more there are.
 

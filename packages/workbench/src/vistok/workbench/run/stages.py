@@ -12,7 +12,7 @@ from vistok.workbench.run.costs import WALL, measured, with_earlier
 from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_aside, write_config
 from vistok.workbench.run.inventory import Inventory, check_same, surely_same
 from vistok.workbench.run.lock import run_lock
-from vistok.workbench.run.records import Record, Records, all_needs, differences, found_at, some_of, value_at
+from vistok.workbench.run.records import Record, Records, all_needs, differences, followers, found_at, some_of, value_at
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Stages:
         records = self._records.read()
         if any(change.startswith(_IMAGES) for record in records.values() for change in self._changed(record)):
             return  # a matter of settings, of which the stages say what changed
-        gone = [] if begun_again is None else self._with_followers(begun_again.name, records)
+        gone = [] if begun_again is None else followers(begun_again.name, records)
         for record in (records[name] for name in dict.fromkeys((*self.by_name, *records)) if name in records):
             if record not in gone and self._has_made(record):
                 check_same(record.images, self.images, record.name, next(iter(self.by_name.values())).command)
@@ -239,6 +239,7 @@ class Stages:
         if record is None:
             return []
         different = self._differences(record, self._settings(stage))
+        made = followers(stage.name, records)
         if not fresh:
             if not self._has_made(record):
                 return []  # it failed before it made anything: its settings may change
@@ -252,16 +253,20 @@ class Stages:
                     f"{stage.checkpoints}: holds checkpoints; --resume continues from the newest one, "
                     "--fresh sets them aside"
                 )
+            learned = [each.name for each in made if each.checkpoints is not None and self._has_made(each)]
+            if different and learned:
+                raise ConfigError(
+                    f"{self.folder}: {stage.name} was run with another configuration ({some_of(different)}), and "
+                    f"{learned[0]} learned from what it made; "
+                    "give those settings again or another name, or --fresh to set all of that aside"
+                )
             if not different:  # it may read more than it did: what was made of the less goes
                 more = record.needs != self._present(stage)
-                return [each for each in self._with_followers(stage.name, records) if more and each is not record]
-        return self._with_followers(stage.name, records)
+                return [each for each in made if more and each is not record]
+        return made
 
     def _has_made(self, record: Record) -> bool:
         return bool(record.outputs) or self._records.has_checkpoints(record)
-
-    def _with_followers(self, name: str, records: dict[str, Record]) -> list[Record]:
-        return [record for record in records.values() if name in (record.name, *all_needs(record, records))]
 
     def _set_aside(self, stale: list[Record]) -> None:
         paths = []
