@@ -108,3 +108,10 @@ def test_under_autocast_the_velocity_is_what_that_gives_and_float64_is_taken_too
         assert model(x_t.bfloat16(), t, LABELS).dtype == torch.bfloat16
         halved = copy.deepcopy(model).to(torch.float16)(x_t, t, LABELS)
     assert halved.dtype == torch.bfloat16
+
+
+@catches(SUBJECT, 'self.register_buffer("rotary", table, persistent=False)', 'self.register_buffer("rotary", table)')
+def test_tables_are_in_no_state_dict_so_that_a_network_of_the_meta_device_is_for_counting():
+    model = small_xar()
+    assert dict(model.named_buffers()).keys() == {"order", "inverse_order", "rotary"}
+    assert not dict(model.named_buffers()).keys() & model.state_dict().keys()
