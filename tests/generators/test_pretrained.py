@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -41,6 +42,27 @@ def test_generators_come_back_as_they_were_in_evaluation_mode(tmp_path):
         assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
         assert torch.equal(drawn(loaded), drawn(model))
         assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+
+
+@catches(SUBJECT, 'value.item() if hasattr(value, "item") else value', "value")
+def test_numbers_of_numpy_are_saved_as_those_of_python(tmp_path):
+    sizes = {"width": np.int64(32), "depth": 2, "num_heads": np.int32(2)}
+    options = g.XAROptions(dropout=np.float32(0.1), integer_time=np.bool_(True))
+    ids, bits = g.IdTokens((np.int64(7), 11)), g.BitTokens(np.int64(6), np.int64(2))
+    made = {
+        "far": g.FAR((np.int64(7), np.int64(11)), (np.int64(2), 3), np.int64(5), **sizes),
+        "ids": g.MaskedAR(ids, (np.int64(2), 3), np.int64(5), **sizes),
+        "bits": g.MaskedAR(bits, 6, 5, **sizes, options=g.MaskedAROptions(dropout=np.float16(0.5))),
+        "xar": g.XAR(np.int64(3), (4, 8), (np.int64(2), 4), 5, **sizes, options=options),
+    }
+    for kind, model in made.items():
+        model.eval().save_pretrained(tmp_path / kind)
+        loaded = type(model).from_pretrained(tmp_path / kind)
+        assert loaded.arguments == model.arguments
+        assert torch.equal(drawn(loaded), drawn(model))
+    config = json.loads((tmp_path / "xar/config.json").read_text())
+    assert (config["num_classes"], config["cell_size"]) == (5, [2, 4])
+    assert (config["options"]["dropout"], config["options"]["integer_time"]) == (float(np.float32(0.1)), True)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Flow matching over cells: what sees what, and the loss."""
 
+import copy
+
 import torch
 
 from _support.mutants import catches
@@ -75,3 +77,41 @@ def test_a_batch_is_its_elements():
     x, t = torch.randn(3, 3, 4, 8), torch.rand(3, 4)
     alone = torch.cat([model(x[i : i + 1], t[i : i + 1], LABELS[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(model(x, t, LABELS), alone, atol=1e-5, rtol=1e-5)
+
+
+@catches(SUBJECT, "cells.to(self.stem.weight.dtype), condition", "cells, condition")
+@catches(SUBJECT, "velocity.to(x_t.dtype)", "velocity")
+def test_the_velocity_has_the_dtype_of_what_it_is_asked_for_whatever_that_of_the_weights():
+    model, t = small_xar(), torch.rand(3, 4, generator=seeded(1))
+    x_t = torch.randn(3, 3, 4, 8, generator=seeded(0))
+    exact = model(x_t, t, LABELS)
+    for weights in (torch.float32, torch.bfloat16, torch.float64):
+        cast = copy.deepcopy(model).to(weights)
+        for dtype in (torch.float32, torch.bfloat16, torch.float64):
+            velocity = cast(x_t.to(dtype), t, LABELS)
+            assert velocity.dtype == dtype
+            assert (velocity - exact).norm() < (0.05 if torch.bfloat16 in (weights, dtype) else 1e-5) * exact.norm()
+        assert cast.loss(x_t, LABELS).dtype == cast.sample(LABELS, num_steps=2).dtype == torch.float32
+    on_meta = copy.deepcopy(model).to("meta").bfloat16()
+    assert on_meta(x_t.to("meta"), t.to("meta"), LABELS.to("meta")).dtype == torch.float32
+
+
+@catches(SUBJECT, "torch.is_autocast_enabled(x.device.type)", "False")
+@catches(SUBJECT, "x.dtype != torch.float64 and ", "")
+def test_under_autocast_the_velocity_is_what_that_gives_and_float64_is_taken_too():
+    model, t = small_xar(), torch.rand(3, 4, generator=seeded(1))
+    x_t = torch.randn(3, 3, 4, 8, generator=seeded(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        velocity = model(x_t, t, LABELS)
+        assert velocity.dtype == torch.bfloat16
+        assert torch.equal(model(x_t.double(), t, LABELS), velocity.double())
+        assert model(x_t.bfloat16(), t, LABELS).dtype == torch.bfloat16
+        halved = copy.deepcopy(model).to(torch.float16)(x_t, t, LABELS)
+    assert halved.dtype == torch.bfloat16
+
+
+@catches(SUBJECT, 'self.register_buffer("rotary", table, persistent=False)', 'self.register_buffer("rotary", table)')
+def test_tables_are_in_no_state_dict_so_that_a_network_of_the_meta_device_is_for_counting():
+    model = small_xar()
+    assert dict(model.named_buffers()).keys() == {"order", "inverse_order", "rotary"}
+    assert not dict(model.named_buffers()).keys() & model.state_dict().keys()

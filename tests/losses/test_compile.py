@@ -4,10 +4,12 @@ import pytest
 import torch
 
 import vistok.losses as losses
+from _support.mutants import catches
 from _support.stages import Stages
 from _support.strategies import normal
 
 OTHER, ONE_EACH, BOOK = normal(1, 2, 4, 6, 6), normal(2, 2, 4), normal(3, 7, 4)
+HISTOGRAM = normal(4, 40).abs()
 CASES = {
     "codebook_commitment": lambda x: losses.codebook_commitment_loss(x, OTHER),
     "residual": lambda x: losses.residual_loss(OTHER, x, x * 0.1, norm="norm"),
@@ -23,6 +25,8 @@ CASES = {
     "lecam": lambda x: losses.lecam_loss(x, x, torch.tensor(0.1), torch.tensor(-0.1), form="maskbit"),
     "vector_entropy": lambda x: losses.vector_entropy_loss(x, BOOK),
     "lookup_free_entropy": lambda x: losses.lookup_free_entropy_loss(x),
+    "histogram_relation, tokens": lambda x: losses.histogram_relation_loss(x.mean((2, 3)), BOOK),
+    "histogram_relation, counted": lambda x: losses.histogram_relation_loss(x.reshape(144, 2), HISTOGRAM),
     "binary_spherical_entropy": lambda x: losses.binary_spherical_entropy_loss(x, group_bits=3),
 }
 
@@ -42,6 +46,18 @@ def check_compiled(function):
 @pytest.mark.parametrize("name", CASES)
 def test_the_whole_graph_compiles_to_the_same_loss(name):
     check_compiled(CASES[name])
+
+
+@catches("vistok.losses.histogram_relation", "if torch.compiler.is_compiling():", "if False:")
+@catches("vistok.losses.histogram_relation", "torch._assert_async(valid, expected)", "pass")
+def test_a_compiled_histogram_relation_still_refuses_a_teacher_that_is_no_histogram():
+    torch.compiler.reset()
+    loss = torch.compile(losses.histogram_relation_loss, fullgraph=True, backend="aot_eager")
+    codes = normal(0, 20, 4)
+    torch.testing.assert_close(loss(codes, HISTOGRAM), losses.histogram_relation_loss(codes, HISTOGRAM))
+    for wrong in (-HISTOGRAM, 0 * HISTOGRAM, HISTOGRAM.log() * float("nan")):
+        with pytest.raises(RuntimeError, match="teacher must be a histogram of finite values >= 0"):
+            loss(codes, wrong)
 
 
 def test_modules_with_a_frozen_network_compile():

@@ -130,3 +130,46 @@ def test_the_sharpest_kernels_are_as_accurate():
         value, gradient = errors("nearly orthogonal", alpha)
         assert value < 1e-5
         assert gradient < 1e-4
+
+
+TIGHT = {
+    "opposed": torch.ones(160, 8) * (1 - 2 * (torch.arange(160) % 2)).unsqueeze(1),
+    "orthogonal": torch.eye(8)[torch.arange(160) % 8] * 8**0.5,
+    "three": CLUSTERS[torch.arange(160) % 3],
+}
+
+
+def error_in_float64(codes, alpha):
+    """Of the counted gradient, without the rounding that the exact one shares."""
+    gradients = []
+    for exact in (True, False):
+        own = codes.double().requires_grad_()
+        histogram_relation_loss(own, normal(1, 50, 16).double() + 0.5, alpha=alpha, exact=exact).backward()
+        gradients.append(own.grad)
+    return float((gradients[1] - gradients[0]).norm() / gradients[0].norm())
+
+
+@catches(SUBJECT, "CELLS = 16384", "CELLS = 8192")
+def test_in_tight_clusters_the_error_of_the_gradient_grows_with_the_square_of_alpha():
+    worst = dict.fromkeys((190.0, 760.0, 1500.0, 3000.0), 0.0)
+    for name, centres in TIGHT.items():
+        for size in (1e-3, 3e-3, 1e-2):
+            codes = centres + size * normal(9, 160, 8)
+            for alpha in worst:
+                error = error_in_float64(codes, alpha)
+                assert error < 3e-2 * (alpha / 3000) ** 2 + 1e-4, (name, size, alpha)
+                worst[alpha] = max(worst[alpha], error)
+    assert worst[190.0] < 2e-4
+    assert 1e-2 < worst[3000.0] < 3e-2
+    assert 50 < worst[3000.0] / worst[190.0] < (3000 / 190) ** 2 * 1.2
+
+
+def test_the_loss_of_tight_clusters_is_as_near_as_any():
+    for centres in TIGHT.values():
+        for alpha in (190.0, 3000.0):
+            codes = centres + 3e-3 * normal(9, 160, 8)
+            counted, exact = (
+                histogram_relation_loss(codes, normal(1, 50, 16) + 0.5, alpha=alpha, exact=exact)
+                for exact in (False, True)
+            )
+            assert abs(counted / exact - 1) < 1e-5

@@ -51,7 +51,7 @@ def test_more_than_112_codes_are_counted():
 
 
 def test_loss_and_gradient_are_those_of_float64():
-    """The accuracy that the documentation promises: 1e-5 and 1e-4, for counted and evaluated pairs."""
+    """The accuracy that the documentation promises spread codes: 1e-5 and 1e-4, for counted and evaluated pairs."""
     teacher = normal(1, 50, 16) + 0.5
     for n in (20, 600):
         for alpha in (10.0, 800.0):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.autograd import forward_ad
 
 from _support.mutants import catches
 from vistok.tokenizers import _normalisation
@@ -129,3 +130,66 @@ def test_the_gradient_of_blocks_can_be_differentiated_again(monkeypatch):
         found.append(torch.autograd.grad(first.float().square().sum(), (given, norm.weight, norm.bias)))
     for value, expected in zip(*found, strict=True):
         torch.testing.assert_close(value, expected)
+
+
+@catches(SUBJECT, "strict=True) if needed]", "strict=True)]")
+@pytest.mark.parametrize("learning", [(0,), (1,), (1, 2)])
+def test_it_can_be_differentiated_again_by_what_alone_needs_it(learning, monkeypatch):
+    norm, x, outer = case(3, 8, 4, 2)
+    found = []
+    for fewest in (1, 2**17):
+        monkeypatch.setattr(_normalisation, "_FEWEST_ELEMENTS", fewest)
+        inputs = (x.detach(), norm.weight, norm.bias)
+        for place, part in enumerate(inputs):
+            part.requires_grad_(place in learning)
+        learns, outer_of = [inputs[place] for place in learning], outer.detach().requires_grad_()
+        first = torch.autograd.grad(normalised_swish(inputs[0], norm), learns, outer_of, create_graph=True)
+        again = sum(part.float().square().sum() for part in first)
+        found.append(torch.autograd.grad(again, (outer_of, *learns)))
+    for value, expected in zip(*found, strict=True):
+        torch.testing.assert_close(value, expected)
+
+
+def of_any_layout(images, channels, dtype):
+    for layout in (torch.contiguous_format, torch.channels_last):
+        norm, x, tangent = case(images, channels, 4, min(2, channels))
+        yield norm, x.to(dtype).contiguous(memory_format=layout), tangent.to(dtype)
+
+
+@catches(SUBJECT, "channels_last = not transformed and x", "channels_last = x")
+@catches(SUBJECT, "x = x.contiguous() if transformed else x", "pass")
+@catches(SUBJECT, "x = x.contiguous() if _is_transformed(x) else x", "pass")
+@catches(SUBJECT, " or forward_ad.unpack_dual(x).tangent is not None", "")
+def test_forward_derivatives_are_those_of_float64(monkeypatch):
+    monkeypatch.setattr(_normalisation, "_FEWEST_ELEMENTS", 1)
+    functions = ((normalised, lambda x, norm: norm(x)), (normalised_swish, lambda x, norm: F.silu(norm(x))))
+    for channels, dtype in ((8, torch.float32), (8, torch.bfloat16), (1, torch.bfloat16)):
+        for norm, x, tangent in of_any_layout(2, channels, dtype):
+            wide = nn.GroupNorm(norm.num_groups, channels, eps=norm.eps).double()
+            wide.load_state_dict(norm.state_dict())
+            for ours, plain in functions:
+                pair = (x.double().contiguous(), tangent.double())
+                expected = torch.func.jvp(lambda x, f=plain, n=wide: f(x, n), pair[:1], pair[1:])
+                found = torch.func.jvp(lambda x, f=ours, n=norm: f(x, n), (x,), (tangent,))
+                with forward_ad.dual_level():
+                    dual = forward_ad.unpack_dual(ours(forward_ad.make_dual(x, tangent), norm))
+                for value, derivative in (found, dual):
+                    assert value.dtype == derivative.dtype == dtype
+                    near = 2e-2 if dtype == torch.bfloat16 else 1e-5
+                    torch.testing.assert_close((value.double(), derivative.double()), expected, atol=near, rtol=near)
+
+
+@catches(SUBJECT, "torch._C._are_functorch_transforms_active() or ", "")
+def test_it_stands_in_every_transform_whether_it_is_transformed_itself_or_not(monkeypatch):
+    monkeypatch.setattr(_normalisation, "_FEWEST_ELEMENTS", 1)
+    norm, x, outer = case(2, 8, 4, 2)
+    norm.requires_grad_(False)
+    function, one = (lambda x: normalised_swish(x, norm).float()), torch.ones(())
+    plain = function(x)
+    torch.testing.assert_close(torch.func.vmap(function)(x[:, None])[:, 0], plain)
+    torch.testing.assert_close(torch.func.jvp(lambda s: s * function(x), (one,), (one,)), (plain, plain))
+    torch.testing.assert_close(torch.func.grad(lambda s: (s * function(x)).sum())(one), plain.sum())
+    by_transform = torch.func.grad(lambda x: (function(x) * outer).sum())(x)
+    given = x.detach().requires_grad_()
+    (by_backward,) = torch.autograd.grad((function(given) * outer).sum(), given)
+    torch.testing.assert_close(by_transform, by_backward, atol=1e-2, rtol=1e-2)

@@ -157,13 +157,15 @@ class PretrainedGenerator:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON holds it; a data class becomes its fields and its ``type``."""
+    """As JSON holds it; a data class becomes its fields and its ``type``, a number of numpy one of Python."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value.item() if hasattr(value, "item") else value  # numpy's have it; numpy itself is not needed here
 
 
 def _part(value: Any, parts: tuple[type, ...]) -> Any:

@@ -90,7 +90,8 @@ class XAR(nn.Module, PretrainedGenerator):
 
     Shape:
         - latents, x_t: ``(B, in_channels, rows, columns)``; t: ``(B, cells)``; labels: ``(B,)`` int64.
-        - :meth:`forward` and :meth:`sample`: like ``x_t``; :meth:`loss`: ``()`` float32.
+        - :meth:`forward`: like ``x_t``, in its dtype whatever that of the weights (under autocast in what that gives).
+        - :meth:`sample`: like ``x_t``, float32; :meth:`loss`: ``()`` float32.
 
     Range:
         The loss is ``>= 0``. The output for a cell does not depend on later cells.
@@ -210,7 +211,10 @@ class XAR(nn.Module, PretrainedGenerator):
         if t.shape != (len(x_t), self.num_cells):
             raise ValueError(f"t must have shape (B, {self.num_cells}), one time a cell, got {tuple(t.shape)}")
         condition = self.labels(labels, generator=generator)[:, None] + self.time(t)
-        return self.from_cells(self.run_cells(cells, condition, first_cell=0))
+        if _are_taken_by(self.stem.weight, x_t):
+            return self.from_cells(self.run_cells(cells, condition, first_cell=0))
+        velocity = self.run_cells(cells.to(self.stem.weight.dtype), condition, first_cell=0)
+        return self.from_cells(velocity.to(x_t.dtype))
 
     def run_cells(
         self, cells: Tensor, condition: Tensor, *, first_cell: int, caches: list[KVCache] | None = None
@@ -273,6 +277,13 @@ class XAR(nn.Module, PretrainedGenerator):
             schedule = as_guidance(guidance, "linear")
             cells = sample_cells(self, labels, num_steps, schedule, generator, method, use_cache)
         return self.from_cells(cells.float())
+
+
+def _are_taken_by(weights: Tensor, x: Tensor) -> bool:
+    """Whether a layer takes values as they are: in the dtype of its weights, or cast by autocast, but for float64."""
+    if x.dtype == weights.dtype or x.is_meta:
+        return x.dtype == weights.dtype
+    return x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type)
 
 
 def _check_sizes(in_channels: int, width: int, depth: int, num_heads: int) -> None:

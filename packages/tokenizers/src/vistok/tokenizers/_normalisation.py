@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 _BLOCK_ELEMENTS = 1 << 18  # float32 values of a block and of its few temporaries fit a core's cache
 _FEWEST_ELEMENTS = 1 << 17  # of an image: smaller ones are faster all at once
@@ -18,6 +19,7 @@ _MOST_ELEMENTS = 1 << 21  # of an image: a larger block would be read from memor
 
 def normalised(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """``norm(x)``, in the dtype of ``x``."""
+    x = x.contiguous() if _is_transformed(x) else x
     if x.device.type == "cpu" and x.dtype == torch.bfloat16:
         return _in_float32(x, norm.weight, norm.bias, norm.num_groups, norm.eps).to(x.dtype)
     return norm(x)  # type: ignore[no-any-return]
@@ -29,13 +31,25 @@ def _in_float32(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
 
 def normalised_swish(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """``F.silu(norm(x))``, in the dtype of ``x``."""
+    transformed = _is_transformed(x)
+    x = x.contiguous() if transformed else x
     if x.device.type != "cpu" or x.dtype != torch.bfloat16 or torch.compiler.is_compiling():
         return F.silu(norm(x))
-    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    channels_last = not transformed and x.is_contiguous(memory_format=torch.channels_last)
     if channels_last and _FEWEST_ELEMENTS <= x.shape[1:].numel() <= _MOST_ELEMENTS:
         y: Tensor = _NormalisedSwish.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
         return y
     return F.silu(_in_float32(x, norm.weight, norm.bias, norm.num_groups, norm.eps)).to(x.dtype)
+
+
+def _is_transformed(x: Tensor) -> bool:
+    """Whether a forward derivative passes or ``torch.func`` transforms.
+
+    The gradient by hand is of backward alone, and torch's forward derivative takes no images with their channels last.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad.unpack_dual(x).tangent is not None
 
 
 def _blocks(x: Tensor, *others: Tensor) -> Any:
@@ -66,8 +80,10 @@ class _NormalisedSwish(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, inverse_deviation = ctx.saved_tensors
         if torch.is_grad_enabled():
-            out = F.silu(_in_float32(x, weight, bias, ctx.groups, ctx.eps)).to(x.dtype)
-            return *torch.autograd.grad(out, (x, weight, bias), gradient, create_graph=True), None, None
+            parts, out = (x, weight, bias), F.silu(_in_float32(x, weight, bias, ctx.groups, ctx.eps)).to(x.dtype)
+            inputs = [part for part, needed in zip(parts, ctx.needs_input_grad[:3], strict=True) if needed]
+            found = iter(torch.autograd.grad(out, inputs, gradient, create_graph=True))
+            return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
         channels, pixels, groups = x.shape[1], x.shape[2] * x.shape[3], ctx.groups
         wide, per_image = weight.float(), (len(x), channels, 1, 1)
         scale = inverse_deviation[:, :, None] * wide.view(groups, -1)

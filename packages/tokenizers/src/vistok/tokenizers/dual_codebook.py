@@ -68,6 +68,10 @@ class DualCodebookTokenizer(nn.Module):
             fit the stride, or tokens of another shape (at call).
         TypeError: Images are not floats (at call).
 
+    Distributed:
+        The call gives the codes no gradient: DDP needs ``find_unused_parameters=True``. To learn them, wrap a
+        module whose forward returns the codes too; DDP then needs nothing more.
+
     Example:
         >>> import torch
         >>> sizes = {"base_channels": 8, "multipliers": (1, 1), "num_blocks": 1, "latent_channels": 8}

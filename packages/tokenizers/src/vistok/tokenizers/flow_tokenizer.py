@@ -153,14 +153,18 @@ class FlowTokenizer(nn.Module):
         Images in [-1, 1]; so are those of :meth:`decode`. Codes are -1 or 1, tokens below ``2^(bits / num_groups)``.
 
     Gradient:
-        Of the call: to the images, straight through the quantizer, to ``x_t`` and to all parameters. None of
-        :meth:`encode` and :meth:`decode`.
+        Of the call: to the images, straight through the quantizer, to ``x_t`` and to all parameters but ``proj``,
+        ``up`` and ``down`` of ``encoder.blocks[-1].second`` and ``decoder.blocks[-1].second``: nothing reads what they
+        would make. None of :meth:`encode` and :meth:`decode`.
 
     Raises:
         ValueError: a size is below 1, heads do not divide a width into multiples of 32, ``num_groups`` does not divide
             ``bits``, or ``patch_size`` not ``image_size`` (at construction); images, ``x_t`` or a size to decode whose
             sides the patches do not fill, or another number of tokens (at call).
         TypeError: Images are not floats (at call).
+
+    Distributed:
+        DDP needs ``find_unused_parameters=True``. The codes are signs: there are none to learn.
 
     Example:
         >>> import torch

@@ -156,6 +156,10 @@ class TiTok(nn.Module):
             construction); images of another size, or another number of tokens (at call).
         TypeError: Images are not floats (at call).
 
+    Distributed:
+        The call gives codes that are parameters no gradient: DDP needs ``find_unused_parameters=True``. To learn them,
+        wrap a module whose forward returns the codes too; DDP then needs nothing more.
+
     Example:
         >>> import torch
         >>> from vistok.quantizers import VectorQuantizer

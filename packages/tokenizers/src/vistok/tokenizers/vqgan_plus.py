@@ -50,6 +50,10 @@ class VQGANPlus(nn.Module):
             fit the stride, or tokens of another shape (at call).
         TypeError: Images are not floats (at call).
 
+    Distributed:
+        The call gives codes that are parameters no gradient: DDP needs ``find_unused_parameters=True``. To learn them,
+        wrap a module whose forward returns the codes too; DDP then needs nothing more.
+
     Example:
         >>> import torch
         >>> from vistok.quantizers import LookupFreeQuantizer
