@@ -13,6 +13,7 @@ from _support.mutants import catches
 from vistok.workbench.data import load_images
 from vistok.workbench.data._image_folders import contents, shown_files, split_of
 from vistok.workbench.data._sources import signature
+from vistok.workbench.run.folder import mark_run
 
 SUBJECT = "vistok.workbench.data._image_folders"
 
@@ -262,6 +263,35 @@ def test_links_are_followed_once_and_what_is_hidden_is_not_read(folder, tmp_path
     later = time.time_ns() + 10**12
     os.utime(tmp_path / "elsewhere" / "7.png", ns=(later, later))
     assert signature(str(folder)) != before
+
+
+@catches(SUBJECT, "if not path.startswith(inside)]", "]")
+@catches(SUBJECT, 'f"{run}/" for run in runs', "run for run in runs")
+@catches(SUBJECT, "    if runs:\n", "    if not runs:\n")
+def test_folders_of_runs_are_not_read_and_the_log_says_so(folder, load, caplog):
+    caplog.set_level("INFO")
+    put(folder, *(f"{name}/{number}.png" for name in ("ants", "cats", "dogs") for number in range(4)))
+    before = load()
+    assert "folders of runs" not in caplog.text
+    for name in ("runs/b", "runs/a", "an"):  # a class begins as the last one does
+        mark_run(folder / name, "toy")
+        put(folder, f"{name}/pictures/8.png", f"{name}/aside/2026-01-01-000000/pictures/9.png")
+    state = signature(str(folder))
+    after = load()
+    assert caplog.messages.count("data: folders of runs, whose pictures are not read: 3, such as an") == 1
+    assert after.train.class_names == before.train.class_names == ("ants", "cats", "dogs")
+    assert after.checksum == before.checksum
+    put(folder, "runs/a/pictures/10.png")
+    assert signature(str(folder)) == state  # while a run grows its images are not read again
+
+
+@catches(SUBJECT, 'path.endswith(f"/{MARK}")', "path.endswith(MARK)")
+def test_a_folder_that_is_itself_a_runs_is_read(folder, caplog):
+    caplog.set_level("INFO")
+    mark_run(folder, "toy")
+    put(folder, "pictures/0.png", "pictures/1.png")
+    assert contents(folder).images == ["pictures/0.png", "pictures/1.png"]
+    assert caplog.messages == []
 
 
 @catches(SUBJECT, "endings.difference(_NO_PIXELS)", "endings")

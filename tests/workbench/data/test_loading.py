@@ -40,7 +40,7 @@ def test_a_folder_of_classes_is_split_by_path(tmp_path):
     assert set(numbers(other.validation)) != set(numbers(more.validation))
 
 
-@catches(SUBJECT, "table.split_key(row)).digest()", "str(row).encode()).digest()")
+@catches(SUBJECT, "map(train.split_key, train_rows)", "(str(row).encode() for row in train_rows)")
 def test_equal_images_of_a_table_stay_on_one_side(tmp_path):
     rows = [(png((n // 2, 0, 0)), 0) for n in range(40)]
     splits = load(write_parquet(tmp_path / "one.parquet", rows), tmp_path, validation_fraction=0.5)
@@ -169,6 +169,26 @@ def test_unreadable_images_are_named_and_left_out(tmp_path):
     found = numbers(splits.train) + numbers(splits.validation)
     assert sorted(found) == [n for n in range(30) if n not in (2, 3)]
     assert splits.train.labels.tolist() == [n % 2 for n in numbers(splits.train)]
+
+
+@catches(SUBJECT, "partial(_is_readable, request, train)", "lambda row: True")
+@catches(SUBJECT, "    except ValueError:\n        return False", "    except OSError:\n        return False")
+@pytest.mark.parametrize("side", ["train", "validation"])
+@pytest.mark.parametrize("memory_limit", [0, 1 << 30])
+def test_a_side_of_unreadable_images_alone_gets_the_next_readable_one(tmp_path, side, memory_limit):
+    folder = write_folder(tmp_path / "data", 12)
+    fraction = 1e-6 if side == "validation" else 1 - 1e-6
+    options = {"validation_fraction": fraction, "memory_limit": memory_limit}
+    (alone,) = numbers(getattr(load(folder, tmp_path, **options), side))
+    broken = next(folder.rglob(f"{alone:03}.png"))
+    broken.write_bytes(b"")
+    splits = load(folder, tmp_path, **options)
+    train, validation = ({*numbers(images)} for images in splits)
+    assert min(len(train), len(validation)) == 1
+    assert sorted([*train, *validation]) == [number for number in range(12) if number != alone]
+    assert [name.split(" ")[0] for name in getattr(splits, side).skipped] == [broken.relative_to(folder).as_posix()]
+    with pytest.raises(ValueError, match=rf"max_unreadable=0 images could not be read, first: [a-z]+/{alone:03}.png"):
+        list(map(numbers, load(folder, tmp_path, **options, max_unreadable=0)))
 
 
 def test_too_many_unreadable_images_are_an_error_of_one_line(tmp_path):

@@ -1,6 +1,7 @@
 """Which images are held out: the share that is asked for of every class, and never a part of a group."""
 
 import hashlib
+import itertools
 from collections import Counter
 
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _support.mutants import catches
-from vistok.workbench.data._split import held_out
+from vistok.workbench.data._split import hash_split, held_out
 
 SUBJECT = "vistok.workbench.data._split"
 
@@ -69,3 +70,60 @@ def test_a_group_of_two_classes_is_whole_and_counts_for_that_of_its_first_image(
     groups = ["both", "both", "a", "b", "b", "b"]
     mask = held_out(labels, groups, seed=0, fraction=0.4)
     assert Counter(group for group, held in zip(groups, mask.tolist(), strict=True) if held) == {"a": 1}
+
+
+def cut(keys, fraction, unreadable=(), limit=0):
+    """The split, and the rows of which it was asked whether they are readable."""
+    asked = []
+
+    def readable(row):
+        asked.append(row)
+        return row not in unreadable
+
+    keys = [key.encode() for key in keys]
+    return *hash_split(keys, readable, seed=0, fraction=fraction, max_unreadable=limit), asked
+
+
+@catches(SUBJECT, "ranked[0] + 1), ranked[-1])", "ranked[0] + 1), ranked[-1] + 1)")
+@catches(SUBJECT, "max(border, ranked[0] + 1)", "max(border, ranked[0])")
+@catches(SUBJECT, "if not 0 < len(side) <= max_unreadable or", "if")
+@given(st.text("abcdefgh", min_size=1, max_size=30), st.floats(0.01, 0.99))
+def test_hashes_split_rows_whole_by_their_keys_and_leave_no_side_empty(keys, fraction):
+    train, validation, asked = cut(keys, fraction, range(len(keys)))
+    assert sorted(train + validation) == list(range(len(keys)))
+    assert not {keys[row] for row in train} & {keys[row] for row in validation}
+    assert (train and validation) or len({*keys}) == 1
+    assert asked == []
+
+
+@catches(SUBJECT, "places[missing] < ranked[-1]", "True")
+@catches(SUBJECT, "places[missing] > ranked[0]", "True")
+@catches(SUBJECT, "bisect_right(ranked, places[missing])", "bisect_left(ranked, places[missing])")
+@catches(SUBJECT, "count = bisect_left(ranked, places[missing])", "count = bisect_right(ranked, places[missing])")
+@catches(SUBJECT, "any(map(readable, side))", "False")
+@catches(SUBJECT, "order[count:][::-1], order[:count][::-1]", "order[count:][::-1], order[:count]")
+def test_the_border_is_the_nearest_with_readable_rows_on_both_sides():
+    rows = {*range(5)}
+    for keys in ("abcde", "aabbc", "abcbd"):
+        cuts = sorted({tuple(cut(keys, number / 200)[1]) for number in range(1, 200)}, key=len)
+        assert len(cuts) == len({*keys}) - 1
+        for fraction, bits in itertools.product((0.01, 0.5, 0.99), range(2**5)):
+            place = cuts.index(tuple(cut(keys, fraction)[1]))
+            unreadable = {row for row in rows if bits >> row & 1}
+            train, validation, _ = cut(keys, fraction, unreadable, 5)
+            good = [held for held in cuts if {*held} - unreadable and rows - {*held} - unreadable]
+            nearest = min(good, key=lambda held: abs(cuts.index(held) - place), default=tuple(validation))
+            assert (tuple(validation), {*train}) == (nearest, rows - {*nearest})
+            assert nearest in cuts
+
+
+@catches(SUBJECT, "max_unreadable + 1 - len(side)]", "max_unreadable - len(side)]")
+@catches(SUBJECT, "max_unreadable + 1 - len(side)]", "max_unreadable + 2 - len(side)]")
+@catches(SUBJECT, "0 < len(side) <= max_unreadable", "0 < len(side) < max_unreadable")
+def test_no_side_gets_more_unreadable_rows_than_an_error_takes():
+    keys = "abcdef"
+    first, second, third = sorted(range(6), key=lambda row: hashlib.sha256(f"0:{keys[row]}".encode()).digest())[:3]
+    assert cut(keys, 1e-9, {first, second}, 1)[1] == [first]
+    assert cut(keys, 1e-9, {first, second}, 2)[1] == sorted([first, second, third])
+    assert cut(keys, 1e-9, {first}, 1)[1] == sorted([first, second])
+    assert cut(keys, 1e-9, {first}, 0)[1] == [first]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vistok.metrics.images.folder import files_below
 from vistok.workbench.data._table import VALIDATION_NAMES
+from vistok.workbench.run.folder import MARK
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Contents(NamedTuple):
 def contents(folder: Path) -> Contents:
     """What lies below a folder; files whose paths in it are no UTF-8, which tables cannot hold, are left out and told.
 
+    Folders of runs are told, too.
+
     Raises:
         ValueError: There are images and archives, and nothing says which are meant.
     """
@@ -47,7 +50,10 @@ def contents(folder: Path) -> Contents:
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     kinds = dict.fromkeys(endings.difference(_NO_PIXELS), found.images) | {".parquet": found.parquet, ".tar": found.tar}
     left_out: list[str] = []
-    for path in sorted(shown_files(folder)):
+    shown, runs = _shown(folder)
+    if runs:
+        logger.info("data: folders of runs, whose pictures are not read: %d, such as %s", len(runs), runs[0])
+    for path in sorted(shown):
         ending = os.path.splitext(path)[1].lower()
         if path.encode(errors="ignore").decode() != path:
             left_out += [path] if ending in kinds else []
@@ -68,8 +74,19 @@ def contents(folder: Path) -> Contents:
 
 
 def shown_files(folder: Path) -> list[str]:
-    """The files below a folder that count: none in folders of programs, such as ``__MACOSX``."""
-    return [path for path in files_below(folder) if "/__" not in f"/{os.path.dirname(path)}"]
+    """The files below a folder that count: none in folders of programs, such as ``__MACOSX``, and of runs.
+
+    A folder that is itself a run's is read.
+    """
+    return _shown(folder)[0]
+
+
+def _shown(folder: Path) -> tuple[list[str], list[str]]:
+    """The files that count, and the folders of runs below this one."""
+    paths = [path for path in files_below(folder) if "/__" not in f"/{os.path.dirname(path)}"]
+    runs = sorted(path.removesuffix(f"/{MARK}") for path in paths if path.endswith(f"/{MARK}"))
+    inside = tuple(f"{run}/" for run in runs)
+    return [path for path in paths if not path.startswith(inside)], runs
 
 
 def split_of(name: str) -> str | None:

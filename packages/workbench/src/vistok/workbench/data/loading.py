@@ -1,7 +1,6 @@
 """One call from a name, a folder, Parquet files or a hub id to training and validation images."""
 
 import functools
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from vistok.metrics.images.decoding import MAX_PIXELS
 from vistok.workbench.data._identity import images_checksum
 from vistok.workbench.data._labels import Labels
 from vistok.workbench.data._sources import open_tables_as_of, signature
+from vistok.workbench.data._split import hash_split
 from vistok.workbench.data._table import Table
 from vistok.workbench.data.batches import usual_workers
 from vistok.workbench.data.digits import load_digits
@@ -87,7 +87,8 @@ def load_images(
     A source with a validation split (or, failing that, a test split) keeps it, unless only its training images have
     labels. Without one, each image goes to a side by the hash of ``split_seed`` and its content (of its path below the
     folder, for image folders): adding images never moves another, and equal files in a table stay on one side. Where
-    chance leaves a side empty, it gets the images next to the border: two different images are enough for a split.
+    chance leaves a side empty, or only unreadable images (up to ``max_unreadable``), it gets the images next to the
+    border: two different images that are readable are enough for a split.
 
     What the last call gave is kept for the next one with the same arguments, as long as no file of the source changes.
 
@@ -170,7 +171,13 @@ def _load(request: _Request, folder: Path, state: tuple[int, int, int] | None) -
     train_rows = list(range(len(train.rows)))
     if validation is None:
         validation = train
-        train_rows, validation_rows = _hash_split(train, request.split_seed, request.validation_fraction)
+        train_rows, validation_rows = hash_split(
+            map(train.split_key, train_rows),
+            partial(_is_readable, request, train),
+            seed=request.split_seed,
+            fraction=request.validation_fraction,
+            max_unreadable=request.max_unreadable,
+        )
     else:
         validation_rows = list(range(len(validation.rows)))
     if not train_rows or not validation_rows:
@@ -222,17 +229,12 @@ def _load_drawings(request: _Request) -> ImageSplits:
     return ImageSplits(train, validation)
 
 
-def _hash_split(table: Table, seed: int, fraction: float) -> tuple[list[int], list[int]]:
-    """Rows below ``fraction`` of the hashes' range are held out; at least those of one image are, and not all."""
-    digests = [hashlib.sha256(f"{seed}:".encode() + table.split_key(row)).digest() for row in range(len(table.rows))]
-    places = [int.from_bytes(digest[:8], "big") for digest in digests]
-    border = fraction * 2**64
-    if len(set(places)) > 1:
-        border = min(max(border, min(places) + 1), max(places))
-    sides: tuple[list[int], list[int]] = ([], [])
-    for row, place in enumerate(places):
-        sides[place < border].append(row)
-    return sides
+def _is_readable(request: _Request, table: Table, row: int) -> bool:
+    try:
+        decode_image(table.source(row), request.image_size, max_pixels=request.max_pixels)
+    except ValueError:
+        return False
+    return True
 
 
 def _image_set(
