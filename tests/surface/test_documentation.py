@@ -212,6 +212,19 @@ def test_the_demo_tokenizer_is_evaluated_on_images_as_it_takes_them():
         assert asked.grey == (config.tokenizer.image_channels == 1)
 
 
+def test_evaluations_that_the_pages_compare_are_made_with_the_same_choices():
+    compared = 0
+    for page in PAGES:
+        lines = [words for line, words in commands() if line.startswith(f"{page_id(page)}: vistok-eval ")]
+        asked = [vars(parser().parse_args(words[1:])) for words in lines]
+        made = {str(each["out"]): each for each in asked if "out" in each}
+        for pair in (each for each in asked if "second" in each):
+            compared += 1
+            first, second = ({**made[pair[side]], "loader": "", "path": "", "out": ""} for side in ("first", "second"))
+            assert first == second
+    assert compared
+
+
 def test_every_make_target_in_the_pages_exists():
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     used = {
