@@ -111,7 +111,9 @@ def test_a_tokenizer_of_grey_images_takes_coloured_files(call, tmp_path):
         "        return images\n"
     )
     words = ("tokenizer", "grey:Grey", "none", "--images", "one.npz", "--network", "none", "--out", "out")
-    assert call(*words)[0] == 2
+    status, _, err = call(*words)
+    assert status == 2
+    assert "grey images only; it takes images of one channel, which --grey " in err
     assert call(*words, "--grey")[0] == 0
     assert read_evaluation("out").choices["images: colour"] == "luma of Rec. 601"
 

@@ -235,6 +235,38 @@ def test_images_that_a_network_cannot_take_are_told_in_one_line():
             reconstruct(tokenizer, IMAGES)
 
 
+@catches(SUBJECT, "if images.shape[1] != _COLOURS:", "if True:")
+@catches(SUBJECT, "if images.shape[1] != _COLOURS:", "if False:")
+@catches(SUBJECT, "_made(tokenizer, images[:, :1])", "_made(tokenizer, images)")
+@catches(SUBJECT, "_made(tokenizer, images[:, :1])", "pass")
+@catches(SUBJECT, '"" if isinstance(error, torch.OutOfMemoryError) else _advice', "_advice")
+@catches(SUBJECT, 'raise ValueError(f"{error}{advice}") from error', "raise")
+def test_a_tokenizer_of_grey_images_that_refuses_colours_is_told_with_the_option_that_gives_one_channel():
+    def of(channels, error):
+        def told(images):
+            if images.shape[1] != channels:
+                raise error
+            return images
+
+        return SimpleNamespace(reconstruct=told)
+
+    def refusal(tokenizer, count):
+        with pytest.raises(ValueError, match=r"\A[^\n]+\Z") as error:
+            reconstruct(tokenizer, torch.zeros(2, count, 4, 4, dtype=torch.uint8))
+        return str(error.value)
+
+    advice = "; it takes images of one channel, which --grey (in Python GreyImages) gives"
+    assert refusal(of(1, ValueError("grey only")), 3) == f"grey only{advice}"
+    network = nn.Conv2d(1, 1, 1)
+    assert refusal(SimpleNamespace(reconstruct=network.forward), 3).endswith(f"got 3 channels instead{advice}")
+    for tokenizer, count in (
+        (of(4, ValueError("four only")), 3),
+        (of(1, ValueError("grey only")), 4),
+        (of(1, torch.OutOfMemoryError("CUDA out of memory.")), 3),
+    ):
+        assert "--grey" not in refusal(tokenizer, count)
+
+
 def test_images_that_are_not_8_bit_are_refused():
     with pytest.raises(ValueError, match="images must be uint8"):
         reconstruct(TwoBooks(), from_uint8(IMAGES))

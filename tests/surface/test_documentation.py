@@ -14,7 +14,7 @@ from PIL import Image
 
 from surface.documents import Block, anchors, blocks, links, pages
 from surface.repository import PACKAGES, RECIPES, ROOT, text_files
-from vistok.metrics.command import parser
+from vistok.metrics.command import _EPILOG, parser
 from vistok.workbench.options import AUTO, RunOptions
 
 NO_RUN = re.compile(r"python no-run \((weights|GPU|processes|excerpt)\)")
@@ -200,6 +200,29 @@ def test_every_line_that_evaluates_is_a_command():
             except SystemExit:
                 pytest.fail(line)
     assert found >= 5
+
+
+def test_the_demo_tokenizer_is_evaluated_on_images_as_it_takes_them():
+    config = importlib.import_module("glotok.cli").load("digits", ())
+    lines = [words for _, words in commands()] + [line.split() for line in _EPILOG.splitlines()]
+    demos = [words for words in lines if words[:1] == ["vistok-eval"] and "runs/demo/tokenizer" in words]
+    assert len(demos) >= 3
+    for asked in (parser().parse_args(words[1:]) for words in demos):
+        assert asked.image_size == config.data.image_size
+        assert asked.grey == (config.tokenizer.image_channels == 1)
+
+
+def test_evaluations_that_the_pages_compare_are_made_with_the_same_choices():
+    compared = 0
+    for page in PAGES:
+        lines = [words for line, words in commands() if line.startswith(f"{page_id(page)}: vistok-eval ")]
+        asked = [vars(parser().parse_args(words[1:])) for words in lines]
+        made = {str(each["out"]): each for each in asked if "out" in each}
+        for pair in (each for each in asked if "second" in each):
+            compared += 1
+            first, second = ({**made[pair[side]], "loader": "", "path": "", "out": ""} for side in ("first", "second"))
+            assert first == second
+    assert compared
 
 
 def test_every_make_target_in_the_pages_exists():

@@ -20,6 +20,7 @@ def recipe(tmp_path, monkeypatch):
     listed = [
         Stage("train", ("steps",), (folder / "weights",)),
         Stage("cache", (), (folder / "tokens",), needs=("train",)),
+        Stage("net", (), (folder / "net",), needs=("cache",)),
     ]
 
     def prepare(options):
@@ -32,9 +33,14 @@ def recipe(tmp_path, monkeypatch):
         target.mkdir(exist_ok=True)
         (target / "index.json").write_text("{}")
 
+    def looked_at(source, *, made_by):
+        if (source.name, made_by) != ("out", "me"):
+            raise ValueError(f"{source.name}: no export")
+
     stages = prepare(Options()).stages
     with stages.opened(stages.by_name["train"], resume=False, fresh=False):
         (folder / "weights").write_text("weights")
+    monkeypatch.setattr("vistok.workbench.token_commands.open_export", looked_at)
     monkeypatch.setattr("vistok.workbench.token_commands.import_tokens", imported)
     monkeypatch.setattr(
         "vistok.workbench.token_commands.export_tokens", lambda source, target: calls.append(("export", source, target))
@@ -43,7 +49,7 @@ def recipe(tmp_path, monkeypatch):
 
 
 @catches("vistok.workbench.run.stages", "if not self.is_done(stage):", "if self.is_done(stage):")
-@catches(SUBJECT, "made_by=made_by(run)", 'made_by=""')
+@catches(SUBJECT, "made_by=made_by(run), num", 'made_by="", num')
 @catches(SUBJECT, "num_classes=classes", "num_classes=None")
 def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_export(tmp_path, monkeypatch):
     commands, stages, calls = recipe(tmp_path, monkeypatch)
@@ -57,10 +63,28 @@ def test_an_import_makes_the_stage_done_and_only_then_there_is_something_to_expo
     assert calls == [("import", tmp_path / "out", folder, "me", 2), ("export", folder, tmp_path / "out")]
 
 
-@catches(SUBJECT, "with opened_stage(plain, run.stages, run.stages.by_name[stage]):", "if True:")
+@catches(SUBJECT, "with opened_stage(plain, run.stages, run.stages.by_name[stage], check=check):", "if True:")
 def test_nothing_is_imported_into_a_run_without_its_tokenizer(tmp_path, monkeypatch):
     commands, _, calls = recipe(tmp_path, monkeypatch)
     (tmp_path / "mine" / "weights").unlink()
     with pytest.raises(ConfigError, match="weights: missing"):
         commands["import-tokens"](ParquetOptions(parquet=tmp_path / "out"))
     assert calls == []
+
+
+@catches(SUBJECT, ", check=check", "")
+@catches(SUBJECT, "open_export(options.parquet, made_by=made_by(run))", "open_export(options.parquet, made_by='')")
+@catches("vistok.workbench.command_line", "fresh=options.fresh, check=check", "fresh=options.fresh")
+@catches("vistok.workbench.run.stages", "            if check is not None:\n                check()\n", "")
+def test_a_wrong_export_is_told_before_anything_is_set_aside(tmp_path, monkeypatch):
+    commands, stages, calls = recipe(tmp_path, monkeypatch)
+    commands["import-tokens"](ParquetOptions(parquet=tmp_path / "out"))
+    with stages.opened(stages.by_name["net"], resume=False, fresh=False):
+        (tmp_path / "mine" / "net").write_text("weights")
+    before = {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="wrong: no export"):
+        commands["import-tokens"](ParquetOptions(parquet=tmp_path / "wrong", fresh=True))
+    assert {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()} == before
+    assert len(calls) == 1
+    commands["import-tokens"](ParquetOptions(parquet=tmp_path / "out", fresh=True))
+    assert not (tmp_path / "mine" / "net").exists()

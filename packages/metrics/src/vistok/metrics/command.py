@@ -27,7 +27,7 @@ from vistok.metrics.networks.features import FeatureNetwork
 from vistok.metrics.ranks import joined_processes, own_rank
 
 _EPILOG = """examples:
-  vistok-eval tokenizer glotok runs/demo/tokenizer --images photos --image-size 256 --crop adm --out eval
+  vistok-eval tokenizer glotok runs/demo/tokenizer --images photos --image-size 32 --crop adm --grey --out eval
   vistok-eval pairs originals reconstructions --out eval
   vistok-eval samples samples.npz --reference train.npz --network inception --out eval
   vistok-eval statistics train --image-size 256 --crop adm --network inception --out train.npz

@@ -130,7 +130,13 @@ def recipe_commands(
 
 @contextlib.contextmanager
 def opened_stage(
-    options: RunOptions, stages: Stages, stage: Stage, training: TrainConfig | None = None, *, divides: bool = False
+    options: RunOptions,
+    stages: Stages,
+    stage: Stage,
+    training: TrainConfig | None = None,
+    *,
+    divides: bool = False,
+    check: Callable[[], Any] | None = None,
 ) -> Iterator[None]:
     """Open the run's folder for a stage, and keep what went wrong in it.
 
@@ -142,6 +148,7 @@ def opened_stage(
         stage: The one to run.
         training: Its optimisation, if it trains; such a stage divides its work among processes.
         divides: Whether one that trains nothing does, too.
+        check: Raises where something else is missing; called before anything is set aside.
 
     Raises:
         ConfigError: As :meth:`vistok.workbench.run.stages.Stages.opened`; ``resume`` and ``fresh`` are both given; or
@@ -150,8 +157,8 @@ def opened_stage(
     """
     rank = process_index()
     _check_options(options, stage, training, divides)
-    opened = stages.opened(stage, resume=options.resume, fresh=options.fresh) if rank == 0 else contextlib.nullcontext()
-    with opened:
+    opened = stages.opened(stage, resume=options.resume, fresh=options.fresh, check=check)
+    with opened if rank == 0 else contextlib.nullcontext():
         try:
             if divides:
                 meet_processes()  # once the first has checked and set aside

@@ -9,7 +9,7 @@ from vistok.workbench.command_line import Run, opened_stage
 from vistok.workbench.options import RunOptions
 from vistok.workbench.output import Output
 from vistok.workbench.run.folder import check_folder
-from vistok.workbench.tokens.parquet import export_tokens, import_tokens
+from vistok.workbench.tokens.parquet import export_tokens, import_tokens, open_export
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,11 @@ def token_commands(
     def import_all(options: ParquetOptions) -> Output:
         """Read what export-tokens wrote, in place of encoding the images (needs the tokenizer)."""
         plain, run, folder = opened(options)
-        with opened_stage(plain, run.stages, run.stages.by_name[stage]):
+
+        def check() -> None:
+            open_export(options.parquet, made_by=made_by(run))
+
+        with opened_stage(plain, run.stages, run.stages.by_name[stage], check=check):
             images = run.stages.images
             classes = None if images is None else len(images.classes)
             import_tokens(options.parquet, folder, made_by=made_by(run), num_classes=classes)

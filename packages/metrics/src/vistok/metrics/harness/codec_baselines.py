@@ -6,6 +6,7 @@ import torch
 
 from vistok.metrics.harness.evaluation import Evaluation
 from vistok.metrics.images.sources import ImageSource
+from vistok.metrics.not_measurable import NotMeasurableError
 from vistok.metrics.rate.baselines import rate_distortion_baselines
 
 SECTION = "baselines"
@@ -16,7 +17,7 @@ IMAGES, TRAINING = 500, 2000
 TRAINING_BYTES = 1 << 30
 
 
-def add_codecs(found: Evaluation, images: ImageSource, training: ImageSource, bits_per_pixel: float) -> None:
+def add_codecs(found: Evaluation, images: ImageSource, training: ImageSource, bits_per_pixel: float | None) -> None:
     """Put the PSNR, the SSIM and the bits of each codec at a tokenizer's rate into the section ``baselines``.
 
     Args:
@@ -24,10 +25,12 @@ def add_codecs(found: Evaluation, images: ImageSource, training: ImageSource, bi
         images: Those that the tokenizer was measured on; a random 500 of them are coded.
         training: Those that it was trained on; components are fitted to a random 2,000 of them, or as many as
             ``TRAINING_BYTES`` hold.
-        bits_per_pixel: The tokenizer's rate, as written.
+        bits_per_pixel: The tokenizer's rate, as written; of none the codecs are left out, with the reason.
     """
 
     def measured() -> dict[str, float]:
+        if bits_per_pixel is None:
+            raise NotMeasurableError("a tokenizer with codebooks of known sizes is needed, for its rate")
         most = min(TRAINING, max(2, TRAINING_BYTES // (8 * math.prod(training.shape))))
         coded, fitted = (_some(source, count) for source, count in ((images, IMAGES), (training, most)))
         found.choices["training: fitted"] = len(fitted)

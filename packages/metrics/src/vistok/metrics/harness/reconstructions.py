@@ -49,7 +49,8 @@ def evaluate_tokenizer(
         seed: For decoders that draw: each batch has draws of its own.
         folder: Where results are written, and an unfinished pass is kept.
         training: Images that it was trained on: with them, JPEG, WebP and principal components stand beside a
-            tokenizer with codebooks, at its rate. Of several processes the first computes and has these alone.
+            tokenizer with codebooks, at its rate; beside another they are left out, with the reason. Of several
+            processes the first computes and has these alone.
         name: What the evaluation calls the tokenizer; its class by default.
 
     Raises:
@@ -86,9 +87,8 @@ def evaluate_tokenizer(
         return Batch(originals, *reconstruct(tokenizer, originals, seed=seed * 1_000_003 + indices[0]))
 
     def beside(found: Evaluation) -> None:
-        rate = found.measures.get("codes", {}).get("bits_per_pixel")
-        if trained_on is not None and rate is not None and own_rank().number == 0:
-            add_codecs(found, source, trained_on, rate)
+        if trained_on is not None and own_rank().number == 0:
+            add_codecs(found, source, trained_on, found.measures.get("codes", {}).get("bits_per_pixel"))
 
     return _evaluate(source.names, batch, measurement, choices, beside, batch_size=batch_size, folder=folder)
 

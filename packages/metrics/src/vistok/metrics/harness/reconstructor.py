@@ -11,6 +11,7 @@ from vistok.metrics.harness.held import held_modules
 from vistok.metrics.pixels import from_uint8, to_uint8
 
 _LARGEST_SEED = 1 << 63
+_COLOURS = 3
 
 
 class Reconstruction(NamedTuple):
@@ -47,8 +48,8 @@ def reconstruct(tokenizer: Any, images: Tensor, *, seed: int = 0) -> Reconstruct
     Raises:
         TypeError: The tokenizer has none of these methods, or gives something else than a tensor.
         ValueError: Images are not uint8 ``(B, C, H, W)``, or such that the tokenizer cannot take them (channels, sides,
-            memory); the reconstruction has another shape, or values that are not finite or cannot be meant as
-            ``[-1, 1]``.
+            memory), with what gives one channel where it takes such; the reconstruction has another shape, or values
+            that are not finite or cannot be meant as ``[-1, 1]``.
 
     Example:
         >>> class Coarse:
@@ -94,7 +95,24 @@ def _through(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:
         return _made(tokenizer, images)
     except RuntimeError as error:
         why, given = str(error).partition("\n")[0], f"{tuple(images.shape)} {images.dtype}"
-        raise ValueError(f"{_name(tokenizer)} cannot take images {given}: {why}") from error
+        advice = "" if isinstance(error, torch.OutOfMemoryError) else _advice(tokenizer, images)
+        raise ValueError(f"{_name(tokenizer)} cannot take images {given}: {why}{advice}") from error
+    except ValueError as error:
+        advice = _advice(tokenizer, images)
+        if not advice:
+            raise
+        raise ValueError(f"{error}{advice}") from error
+
+
+def _advice(tokenizer: Any, images: Tensor) -> str:
+    """How a tokenizer of grey images, which refused these in colour, gets such; empty where it is none."""
+    if images.shape[1] != _COLOURS:
+        return ""
+    try:
+        _made(tokenizer, images[:, :1])
+    except Exception:  # it refuses other things, too: what it says of these images stands alone
+        return ""
+    return "; it takes images of one channel, which --grey (in Python GreyImages) gives"
 
 
 def _made(tokenizer: Any, images: Tensor) -> tuple[Any, Any]:

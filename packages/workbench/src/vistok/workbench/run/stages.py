@@ -1,8 +1,7 @@
 """The stages of a run: what each needs, which settings it depends on, and whether what it wrote is still whole."""
 
 import contextlib
-import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from vistok.workbench.run.folder import check_folder, is_run, mark_run, set_asid
 from vistok.workbench.run.inventory import Inventory, check_same, surely_same
 from vistok.workbench.run.lock import run_lock
 from vistok.workbench.run.records import Record, Records, all_needs, differences, followers, found_at, some_of, value_at
-
-logger = logging.getLogger(__name__)
 
 _IMAGES, _PLACE = "data.", "data.source "  # how changes begin of which images there are, and of where they lie
 
@@ -107,11 +104,13 @@ class Stages:
         return any(map(self._has_made, self._records.read().values()))
 
     @contextlib.contextmanager
-    def opened(self, stage: Stage, *, resume: bool, fresh: bool) -> Iterator[None]:
+    def opened(
+        self, stage: Stage, *, resume: bool, fresh: bool, check: Callable[[], Any] | None = None
+    ) -> Iterator[None]:
         """Hold the run's folder while a stage runs; leave a record of its settings, its cost and what it wrote.
 
-        Everything is checked before anything is written or moved. Files of an earlier time, and of what followed from
-        them, are set aside: with ``fresh``, and where a stage that trains nothing had other settings.
+        Everything is checked, by ``check`` too, before anything is written or moved. Files of an earlier time, and of
+        what followed from them, are set aside: with ``fresh``, or where a stage that trains nothing had other settings.
 
         Raises:
             ConfigError: The folder is no run's, or another process works in it; what stays was made of other images; a
@@ -124,8 +123,9 @@ class Stages:
         mark_run(self.folder, self.program)
         with run_lock(self.folder):
             self._check_inputs(stage, fresh=fresh)
-            stale = self._stale(stage, resume=resume, fresh=fresh)
-            if stale:
+            if check is not None:
+                check()
+            if stale := self._stale(stage, resume=resume, fresh=fresh):
                 self._set_aside(stale)
             write_config(self.folder, self.config, stage.name, anew=not self.has_begun())
             checkpoints = None if stage.checkpoints is None else self._records.relative(stage.checkpoints)
@@ -202,14 +202,12 @@ class Stages:
             need, record = self.by_name[name], records.get(name)
             if record is None or not record.outputs or self._records.lacks(record, need.outputs):
                 raise ConfigError(f"{self.folder}: {need.outputs[0].name} is missing; run {self.command(need)} first")
-            damaged = self._records.damaged(record)
-            if damaged is not None:
+            if (damaged := self._records.damaged(record)) is not None:
                 raise ConfigError(
                     f"{self.folder / damaged}: missing, or not as {need.command} wrote it; "
                     f"run {self.command(need, '--fresh')}"
                 )
-            different = self._differences(record, self._settings(need))
-            if different:
+            if different := self._differences(record, self._settings(need)):
                 raise ConfigError(
                     f"{self.folder}: {need.command} was run with another configuration ({some_of(different)}); "
                     "give those settings again, or another --name"

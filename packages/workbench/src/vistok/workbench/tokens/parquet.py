@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,22 @@ from vistok.workbench.tokens.shards import (
 )
 
 _KEY, _BESIDE = b"vistok", "beside"
+
+
+class Export(NamedTuple):
+    """An export of tokens whose files are all there.
+
+    Attributes:
+        files: The Parquet files, in order.
+        about: What the shards follow from.
+        kinds: Type and shape of each kind of token, by its name.
+        beside: Names of what lies beside the files.
+    """
+
+    files: list[Path]
+    about: dict[str, Any]
+    kinds: dict[str, Any]
+    beside: list[str]
 
 
 def export_tokens(folder: Path, target: Path) -> None:
@@ -64,6 +80,34 @@ def export_tokens(folder: Path, target: Path) -> None:
             shutil.copyfile(folder / name, aside / name)
 
 
+def open_export(source: Path, *, made_by: str) -> Export:
+    """Look at what :func:`export_tokens` wrote; tokens are not read.
+
+    Args:
+        source: The folder of Parquet files.
+        made_by: What must have made the tokens.
+
+    Raises:
+        ValueError: There is no such export or a part of it is missing, or it is of something else.
+    """
+    files = sorted(source.glob("*.parquet"))
+    about = json.loads((pq.read_schema(files[0]).metadata or {}).get(_KEY, b"null")) if files else None
+    if about is None:
+        raise ValueError(f"{source}: expected Parquet files of an export of tokens, got {len(files)} without its mark")
+    kinds, beside = about.pop("tokens"), about.pop(_BESIDE, None)
+    del about["shards"]
+    wanted = [file.stem for file in shard_files(source, about)]
+    if [file.stem for file in files] != wanted:
+        raise ValueError(f"{source}: expected {len(wanted)} files from 00000.parquet on, got {len(files)}")
+    if about["made_by"] != made_by:
+        raise ValueError(f"{source}: tokens of another tokenizer than this run's")
+    beside = _beside(source, []) if beside is None else [Path(name).name for name in beside]  # None: of before
+    for name in beside:
+        if not (source / name).is_file():
+            raise ValueError(f"{source}: expected {name} beside the Parquet files, got none")
+    return Export(files, about, kinds, beside)
+
+
 def import_tokens(source: Path, folder: Path, *, made_by: str, num_classes: int | None = None) -> None:
     """Read what :func:`export_tokens` wrote into a cache; what else lies there stays there.
 
@@ -74,24 +118,9 @@ def import_tokens(source: Path, folder: Path, *, made_by: str, num_classes: int 
         num_classes: How many classes labels tell apart, where that is known.
 
     Raises:
-        ValueError: There is no such export or a part of it is missing, it is of something else, its rows are in
-            another order, or a token or label is none.
+        ValueError: As :func:`open_export`; its rows are in another order, or a token or label is none.
     """
-    files = sorted(source.glob("*.parquet"))
-    about = json.loads((pq.read_schema(files[0]).metadata or {}).get(_KEY, b"null")) if files else None
-    if about is None:
-        raise ValueError(f"{source}: expected Parquet files of an export of tokens, got {len(files)} without its mark")
-    kinds, beside = about.pop("tokens"), about.pop(_BESIDE, None)
-    del about["shards"]
-    wanted = [file.stem for file in shard_files(folder, about)]
-    if [file.stem for file in files] != wanted:
-        raise ValueError(f"{source}: expected {len(wanted)} files from 00000.parquet on, got {len(files)}")
-    if about["made_by"] != made_by:
-        raise ValueError(f"{source}: tokens of another tokenizer than this run's")
-    beside = _beside(source, []) if beside is None else [Path(name).name for name in beside]  # None: of before
-    for name in beside:
-        if not (source / name).is_file():
-            raise ValueError(f"{source}: expected {name} beside the Parquet files, got none")
+    files, about, kinds, beside = open_export(source, made_by=made_by)
     with new_folder(folder, replaces=True) as aside:
         for number, (file, path) in enumerate(zip(files, shard_files(aside, about), strict=True)):
             first = number * about["shard_size"]
