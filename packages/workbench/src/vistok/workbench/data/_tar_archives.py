@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
-from PIL import Image
-
+from vistok.workbench.data._tar_columns import is_image
 from vistok.workbench.progress import progress
 
 _ADDRESS = re.compile(r"https?://")
 _COUNTED = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_FORMAT = 1  # of an index; one of another is not looked at
+_FORMAT = 2  # of an index; one of another is not looked at
 _FEW = 8  # archives that are not worth a process each
 
 
@@ -129,7 +128,7 @@ def _download(address: str, path: Path) -> None:
 
 
 def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None) -> Any:
-    """The records of archives as a data set: a row a key, a column an ending.
+    """The records of archives as a data set: a row a key, a column an ending, in small letters.
 
     Images are known by their place, not read. Columns of ``.cls`` and ``.txt`` hold the text, whole numbers where all
     are; the entries of a ``.json`` are columns of their own. The index of an archive is kept in the cache, under its
@@ -160,7 +159,7 @@ def joined(datasets: Any, tables: Sequence[Any]) -> Any:
     table = pa.concat_tables([each for each in tables if each.num_rows] or tables[:1], promote_options="permissive")
     rows = datasets.Dataset(table)
     for name, feature in rows.features.items():
-        if _is_image(name) or isinstance(feature, datasets.Image):
+        if is_image(name) or isinstance(feature, datasets.Image):
             rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 
@@ -208,11 +207,12 @@ def tar_index(content: Any, archive: str) -> Any:
         for member in file:
             folder, _, base = member.name.rpartition("/")
             stem, _, ending = base.partition(".")
+            ending = ending.lower()
             if not member.isfile() or not stem or not ending:
                 continue
             record = records.setdefault(f"{folder}/{stem}" if folder else stem, {})
-            if _is_image(ending):
-                record[ending.lower()] = str(Member(archive, member.name, member.offset_data, member.size))
+            if is_image(ending):
+                record[ending] = str(Member(archive, member.name, member.offset_data, member.size))
             elif ending in ("cls", "txt", "json"):
                 text = file.extractfile(member)
                 record.update(_entries(ending, b"" if text is None else text.read(), f"{archive}/{member.name}"))
@@ -231,10 +231,6 @@ def _entries(ending: str, content: bytes, name: str) -> dict[str, Any]:
         entries = json.loads(text) if ending == "json" else {ending: text}
     except ValueError:
         raise ValueError(f"{name} is no {'JSON' if ending == 'json' else 'text'}") from None
-    if not isinstance(entries, dict):
+    if not isinstance(entries, dict) or (ending == "cls" and not text):
         return {}
     return {key: value for key, value in entries.items() if isinstance(value, int | float | str)}
-
-
-def _is_image(ending: str) -> bool:
-    return f".{ending.lower().rpartition('.')[2]}" in Image.registered_extensions()
