@@ -1,11 +1,14 @@
 """Columns of tar archives, whatever their records have: images of several endings, labels, odd values."""
 
+import json
+
 import pytest
 
 from _support.image_files import numbers, png
 from _support.mutants import catches
 from _support.tar_files import write_archive
 from vistok.workbench.data import load_images
+from vistok.workbench.data._tar_columns import alike, json_entries, table_of
 
 SUBJECT = "vistok.workbench.data._tar_columns"
 ARCHIVES = "vistok.workbench.data._tar_archives"
@@ -78,10 +81,102 @@ def test_endings_in_capitals_are_those_in_small_letters(tmp_path):
         assert train.labels.tolist() == [number % 2 for number in numbers(train)]
 
 
-@catches(ARCHIVES, ' or (ending == "cls" and not text)', "")
+@catches(ARCHIVES, 'None if ending == "cls" and not text else text', "text")
 def test_an_empty_cls_is_no_label(tmp_path):
     members = [member for number in range(8) for member in (image_of(number, "png"), label_of(number))]
     members[7] = ("003.cls", b" \n")
     source = write_archive(tmp_path / "one.tar", members)
     with pytest.raises(ValueError, match=r"\Aimage one\.tar/003\.png has the label None, that is none, as 1 of 8"):
         load(source, tmp_path)
+
+
+ODD = {
+    "mixed": (["1", 1, None], ["1", "1", None]),
+    "truths": ([True, 0, 2.0], ["true", "0", "2"]),
+    "large": ([2**64, 1, None], ["18446744073709551616", "1", None]),
+    "inexact": ([0.5, 2**60 + 1, 3.0], ["0.5", "1152921504606846977", "3"]),
+    "numbers": ([1, 0.5, None], [1.0, 0.5, None]),
+    "texts": (["a", None, "1"], ["a", None, "1"]),
+}
+
+
+@catches(SUBJECT, "len(kinds) < 2 or kinds == {int, float}", "True")
+@catches(
+    SUBJECT, "with contextlib.suppress(OverflowError, pa.ArrowInvalid)", "with contextlib.suppress(pa.ArrowInvalid)"
+)
+@catches(SUBJECT, "with contextlib.suppress(OverflowError, pa.ArrowInvalid)", "with contextlib.suppress(OverflowError)")
+@catches(SUBJECT, " and value.is_integer()", " and False")
+def test_a_column_of_values_of_several_kinds_or_out_of_range_is_of_texts():
+    rows = [{"json": {name: values[row] for name, (values, _) in ODD.items()}} for row in range(3)]
+    assert table_of(rows).to_pydict() == {name: expected for name, (_, expected) in ODD.items()}
+
+
+@catches(SUBJECT, "    if len(kinds) < 2:\n", "    if True:\n")
+@catches(SUBJECT, "    if kinds == {pa.int64(), pa.float64()}:\n", "    if False:\n")
+@catches(SUBJECT, "        with contextlib.suppress(pa.ArrowInvalid):\n", "        if True:\n")
+@catches(SUBJECT, "if not table.schema.metadata", "if True")
+def test_columns_of_several_archives_are_of_one_type():
+    def types(*values, **columns):
+        tables = [table_of([{"json": {"a": value}}]) for value in values]
+        return [table["a"].to_pylist()[0] for table in alike(tables)]
+
+    assert types("x", 3, True, 2.0, None) == ["x", "3", "true", "2", None]
+    assert types(1, 0.5, None) == [1.0, 0.5, None]
+    assert types(2**60 + 1, 0.5) == ["1152921504606846977", "0.5"]
+    assert types(1, 2, None) == [1, 2, None]
+    declared = [table_of([{"json": {"a": value}}]).replace_schema_metadata({"huggingface": "{}"}) for value in (1, "x")]
+    assert alike(declared) == declared
+
+
+@catches(SUBJECT, "all(map(_is_whole_numbers, columns))", "_is_whole_numbers(columns[0])")
+@catches(SUBJECT, "{1,18}", "*")
+@catches(SUBJECT, "counts=name in _TEXTS", "counts=False")
+def test_classes_are_whole_numbers_where_those_of_all_archives_are():
+    def labels(*texts):
+        return [table["cls"].to_pylist()[0] for table in alike([table_of([{"cls": text}]) for text in texts])]
+
+    assert labels("007", "-5", None) == [7, -5, None]
+    assert labels("007", "cat") == ["007", "cat"]
+    for text in ("\u00b2", "--5", "-", "9" * 20):
+        assert labels("1", text) == ["1", text]
+
+
+@catches(SUBJECT, "if key not in names and not is_image(key)", "if not is_image(key)")
+@catches(SUBJECT, "if key not in names and not is_image(key)", "if key not in names")
+def test_an_entry_of_a_json_takes_no_place_of_a_file(tmp_path):
+    entries = {"png": "https://example.org/1.png", "jpg": "1.jpg", "cls": 9, "score": 0.5}
+    members = [member for number in range(8) for member in (image_of(number, "png"), label_of(number))]
+    members += [(f"{number:03}.json", json.dumps(entries).encode()) for number in range(8)]
+    train = load(write_archive(tmp_path / "one.tar", members), tmp_path, validation_fraction=0.3).train
+    assert train.skipped == ()
+    assert train.labels.tolist() == [number % 2 for number in numbers(train)]
+    assert table_of([{"json": {"cls": 9}, "png": "here"}]).to_pydict() == {"png": ["here"], "cls": [9]}
+
+
+@pytest.mark.parametrize("streaming", [None, 1 << 30])
+def test_an_odd_entry_of_a_json_leaves_the_set_readable(tmp_path, streaming):
+    odd = [{"note": "a", "hash": 2**64}, {"note": 3}, {"note": [1]}, {"hash": True}, {"hash": "\ud800"}, [1]]
+    for shard in range(2):
+        numbered = range(6 * shard, 6 * shard + 6)
+        members = [member for number in numbered for member in (image_of(number, "png"), label_of(number))]
+        members += [(f"{number:03}.json", json.dumps(odd[number % 6] if shard else {}).encode()) for number in numbered]
+        write_archive(tmp_path / "data" / f"train-{shard}.tar", members)
+    splits = load(tmp_path / "data", tmp_path, streaming_limit=streaming, validation_fraction=0.3)
+    assert sorted(numbers(splits.train) + numbers(splits.validation)) == list(range(12))
+    assert splits.train.labels.tolist() == [number % 2 for number in numbers(splits.train)]
+
+
+@catches(SUBJECT, 'text.encode(errors="replace").decode()', "text")
+def test_halves_of_characters_are_replaced_since_no_table_holds_them():
+    assert json_entries('{"a\\ud800": "\\udc00b", "c": [1], "d": null, "e": 1}') == {"a?": "?b", "e": 1}
+    assert json_entries("[1]") == {}
+
+
+@catches(ARCHIVES, "except (ValueError, RecursionError):", "except ValueError:")
+def test_what_is_no_json_is_named(tmp_path):
+    for content in (b"{", b"[" * 100_000):
+        source = write_archive(tmp_path / "one.tar", [image_of(1, "png"), ("001.json", content)])
+        with pytest.raises(
+            ValueError, match=r"\Adata '[^\n]*' could not be read: [^\n]*/one\.tar/001\.json is no JSON\Z"
+        ):
+            load(source, tmp_path)

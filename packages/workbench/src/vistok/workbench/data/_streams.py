@@ -22,7 +22,7 @@ from vistok.workbench.data.shard_order import LANES
 from vistok.workbench.progress import progress
 
 _KINDS = (".parquet", ".tar")
-_FORMAT = 2  # of an index; one of another is not looked at
+_FORMAT = 3  # of an index; one of another is not looked at
 _INDEXED_AT_ONCE = 8
 
 
