@@ -8,6 +8,18 @@ from typing import Any
 from vistok.workbench.data._tar_archives import Member
 
 
+def parquet_schema(path: Path) -> Any:
+    """Arrow's schema of a Parquet file, from its footer.
+
+    Raises:
+        OSError: The file is cut off or damaged; the message names it.
+    """
+    import pyarrow.parquet as pq
+
+    with _naming(path.name):
+        return pq.read_schema(path)
+
+
 def parquet_index(file: Any, address: str) -> Any:
     """All columns of a Parquet file as a table, with the place of each image instead of its content.
 

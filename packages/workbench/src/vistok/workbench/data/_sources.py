@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from vistok.workbench.data._declared_classes import check_declared_classes
 from vistok.workbench.data._image_folders import contents, open_image_folder, shown_files, split_of
+from vistok.workbench.data._parquet_shards import parquet_schema
 from vistok.workbench.data._streams import Shards, open_shards, shard_addresses
 from vistok.workbench.data._table import Table, make_tables
 from vistok.workbench.data._tar_archives import is_pattern, matching_archives, matching_files, open_archives
@@ -203,6 +205,7 @@ def _open_files(datasets: Any, path: Path, cache_dir: str | None) -> tuple[Any, 
         return {split: open_archives(datasets, each, cache_dir) for split, each in splits.items()}, True
     if path.is_file():
         _check_parquet(path)
+    check_declared_classes((str(file), parquet_schema(file)) for each in splits.values() for file in each)
     names = {split: [glob.escape(str(file)) for file in each] for split, each in splits.items()}
     return datasets.load_dataset("parquet", data_files=names, cache_dir=cache_dir), False
 

@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from vistok.workbench.data._declared_classes import check_declared_classes
 from vistok.workbench.data._parquet_shards import parquet_index
 from vistok.workbench.data._shard_store import Fetcher, ShardStore
 from vistok.workbench.data._tar_archives import counted, joined, tar_index
@@ -21,7 +22,7 @@ from vistok.workbench.data.shard_order import LANES
 from vistok.workbench.progress import progress
 
 _KINDS = (".parquet", ".tar")
-_FORMAT = 1  # of an index; one of another is not looked at
+_FORMAT = 3  # of an index; one of another is not looked at
 _INDEXED_AT_ONCE = 8
 
 
@@ -77,8 +78,8 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
     read. What is where is kept in the cache, under the shard's address and what tells that it changed.
 
     Raises:
-        OSError, ValueError: A shard cannot be had or read, or is neither a Parquet nor a tar file, or more room is
-            needed than ``limit``.
+        OSError, ValueError: A shard cannot be had or read, or is neither a Parquet nor a tar file, two declare other
+            classes, or more room is needed than ``limit``.
     """
     import pyarrow.parquet as pq
 
@@ -96,6 +97,7 @@ def open_shards(datasets: Any, addresses: Sequence[str], cache_dir: str | None, 
         written = pool.map(lambda pair: _write_index(store, *pair), missing)
         deque(progress(written, "indexing shards", unit="shards", total=len(missing), brief=True), maxlen=0)
     tables = [pq.read_table(index, memory_map=True) for index in indices]
+    check_declared_classes(zip(addresses, (table.schema for table in tables), strict=True))
     sizes = tuple(table.num_rows for table in tables)
     return joined(datasets, tables), Shards(store, tuple(addresses), sizes)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from vistok.workbench.data._columns import find_image_column, find_label_column
 from vistok.workbench.data._streams import Shards
 from vistok.workbench.data._tar_archives import Member
+from vistok.workbench.data._tar_columns import one_image_column
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ def make_tables(
             rows, image, label if classes is not None else None, declared, split, root, in_archives, shards.get(split)
         )
 
+    if in_archives and image_column is None:
+        splits = one_image_column(splits)
     train_name = "train" if "train" in splits else next(iter(splits))
     rows = splits[train_name]
     image = find_image_column(datasets, rows.features, image_column)

@@ -3,7 +3,6 @@
 import contextlib
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
-from PIL import Image
-
+from vistok.workbench.data._tar_columns import JSON, alike, is_image, json_entries, table_of
 from vistok.workbench.progress import progress
 
 _ADDRESS = re.compile(r"https?://")
 _COUNTED = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_FORMAT = 1  # of an index; one of another is not looked at
+_FORMAT = 3  # of an index; one of another is not looked at
 _FEW = 8  # archives that are not worth a process each
 
 
@@ -129,10 +127,11 @@ def _download(address: str, path: Path) -> None:
 
 
 def open_archives(datasets: Any, archives: Sequence[Path], cache_dir: str | None) -> Any:
-    """The records of archives as a data set: a row a key, a column an ending.
+    """The records of archives as a data set: a row a key, a column an ending, in small letters.
 
     Images are known by their place, not read. Columns of ``.cls`` and ``.txt`` hold the text, whole numbers where all
-    are; the entries of a ``.json`` are columns of their own. The index of an archive is kept in the cache, under its
+    are; the entries of a ``.json`` are columns of their own, but for those that are called as an ending is. Columns of
+    values of several kinds hold texts. The index of an archive is kept in the cache, under its
     path, size and time of change, so a data set is gone through once.
 
     Raises:
@@ -157,10 +156,11 @@ def joined(datasets: Any, tables: Sequence[Any]) -> Any:
     """The rows of several indices as one data set; images are not decoded."""
     import pyarrow as pa
 
-    table = pa.concat_tables([each for each in tables if each.num_rows] or tables[:1], promote_options="permissive")
+    tables = alike([each for each in tables if each.num_rows] or tables[:1])
+    table = pa.concat_tables(tables, promote_options="permissive")
     rows = datasets.Dataset(table)
     for name, feature in rows.features.items():
-        if _is_image(name) or isinstance(feature, datasets.Image):
+        if is_image(name) or isinstance(feature, datasets.Image):
             rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 
@@ -201,40 +201,29 @@ def tar_index(content: Any, archive: str) -> Any:
     Raises:
         ValueError: The archive is cut off or damaged, or a small file in it holds no text; the message names it.
     """
-    import pyarrow as pa
-
     records: dict[str, dict[str, Any]] = {}
     with _opened(content, archive) as file:
         for member in file:
             folder, _, base = member.name.rpartition("/")
             stem, _, ending = base.partition(".")
+            ending = ending.lower()
             if not member.isfile() or not stem or not ending:
                 continue
             record = records.setdefault(f"{folder}/{stem}" if folder else stem, {})
-            if _is_image(ending):
-                record[ending.lower()] = str(Member(archive, member.name, member.offset_data, member.size))
-            elif ending in ("cls", "txt", "json"):
+            if is_image(ending):
+                record[ending] = str(Member(archive, member.name, member.offset_data, member.size))
+            elif ending in ("cls", "txt", JSON):
                 text = file.extractfile(member)
-                record.update(_entries(ending, b"" if text is None else text.read(), f"{archive}/{member.name}"))
-    columns = {name: None for record in records.values() for name in record}
-    table = {name: [record.get(name) for record in records.values()] for name in columns}
-    for name in ("cls", "txt"):
-        if name in table and all(value is None or value.lstrip("-").isdigit() for value in table[name]):
-            table[name] = [None if value is None else int(value) for value in table[name]]
-    return pa.table(table)
+                record[ending] = _content(ending, b"" if text is None else text.read(), f"{archive}/{member.name}")
+    return table_of(list(records.values()))
 
 
-def _entries(ending: str, content: bytes, name: str) -> dict[str, Any]:
-    """Columns that a small file beside an image gives."""
+def _content(ending: str, content: bytes, name: str) -> Any:
+    """What a small file beside an image says: a text, or the entries of a JSON; no text is no class."""
     try:
         text = content.decode().strip()
-        entries = json.loads(text) if ending == "json" else {ending: text}
-    except ValueError:
-        raise ValueError(f"{name} is no {'JSON' if ending == 'json' else 'text'}") from None
-    if not isinstance(entries, dict):
-        return {}
-    return {key: value for key, value in entries.items() if isinstance(value, int | float | str)}
-
-
-def _is_image(ending: str) -> bool:
-    return f".{ending.lower().rpartition('.')[2]}" in Image.registered_extensions()
+        if ending == JSON:
+            return json_entries(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{name} is no {'JSON' if ending == JSON else 'text'}") from None
+    return None if ending == "cls" and not text else text
