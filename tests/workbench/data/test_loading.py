@@ -133,6 +133,17 @@ def test_fast_decoding_is_for_training_images_alone(tmp_path):
     assert torch.equal(plain.validation.images, fast.validation.images)
 
 
+@catches(SUBJECT, "Path(request.source).name or ", "")
+@catches(SUBJECT, " or Path(request.source).resolve().name", "")
+def test_a_set_is_called_as_its_source_ends_and_the_folder_of_the_moment_by_its_name(tmp_path, monkeypatch):
+    write_folder(tmp_path / "photos")
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path / "photos")
+    for source, name in ((".", "photos"), (tmp_path / "photos", "photos"), (tmp_path / "link", "link")):
+        sides = load_images(source, image_size=8, cache_dir=tmp_path / "cache")
+        assert (sides.train.name, sides.validation.name) == (f"{name} train", f"{name} validation")
+
+
 def test_images_no_larger_than_the_crop_are_shown_whole_and_the_log_says_so(tmp_path, caplog):
     write_folder(tmp_path / "data")
     options = {"image_size": 8, "cache_dir": tmp_path / "cache", "random_crop": True}

@@ -249,7 +249,7 @@ def _image_set(
         partial(_item_name, table, rows),
         labels=labels,
         class_names=class_names,
-        name=f"{Path(request.source).name} {side}",
+        name=f"{Path(request.source).name or Path(request.source).resolve().name} {side}",
         image_size=size,
         max_unreadable=request.max_unreadable,
         decode_uncropped=partial(decoding, decode_whole if cropped == "resized" else decode_for_crops)
