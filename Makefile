@@ -14,7 +14,7 @@ help:
 	@echo "make demo         run the GloTok demo on the embedded digits (report in runs/demo/report.html)"
 	@echo "make demo-semtok  the same with SemTok (report in runs/semtok-demo/report.html)"
 	@echo "make demo-vqgan   the same with VQGAN, one codebook (report in runs/vqgan-demo/report.html)"
-	@echo "make test         lint, type-check, run all tests and build the site (8 minutes on 2 cores with AVX-512, 25 on two without)"
+	@echo "make test         lint, type-check, run all tests and build the site (11 to 17 minutes on 2 cores with AVX-512, 25 on two without)"
 	@echo "make slow         the long tests that CI leaves out"
 	@echo "make nightly      the property tests with 1,000 random examples each"
 	@echo "make oldest       the surface tests with the lowest versions that the metadata allow, in .venv-oldest"
