@@ -281,9 +281,8 @@ class XAR(nn.Module, PretrainedGenerator):
 
 def _are_taken_by(weights: Tensor, x: Tensor) -> bool:
     """Whether a layer takes values as they are: in the dtype of its weights, or cast by autocast, but for float64."""
-    if x.dtype == weights.dtype or x.is_meta:
-        return x.dtype == weights.dtype
-    return x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type)
+    cast = not x.is_meta and x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type)
+    return cast or x.dtype == weights.dtype
 
 
 def _check_sizes(in_channels: int, width: int, depth: int, num_heads: int) -> None:
